@@ -1,0 +1,5 @@
+//! Richter: metrics, alerts and changes in, graded incident declarations out.
+
+pub mod model;
+pub mod query;
+pub mod rules;

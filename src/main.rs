@@ -1,0 +1,3 @@
+//! The `richter` program.
+
+fn main() {}

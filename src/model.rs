@@ -1,0 +1,20 @@
+//! The words of the domain as types. Nothing here decides anything; every stage speaks in these.
+
+pub mod breach;
+pub mod change;
+pub mod condition;
+pub mod duration;
+pub mod entity;
+pub mod labels;
+pub mod level;
+pub mod signal;
+pub mod time;
+
+pub use breach::{Breach, Judge, Phase, Reading};
+pub use change::{Alert, Change};
+pub use condition::{Comparison, Condition, Measure, Test};
+pub use entity::Entity;
+pub use labels::Labels;
+pub use level::Level;
+pub use signal::{Origin, Signal, SignalId};
+pub use time::Timestamp;

@@ -1,0 +1,86 @@
+//! A breach: a group's evaluations outside their limits for long enough.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Entity, Labels, Measure, Timestamp};
+
+/// One judged evaluation: the numbers a person needs to see why it counts as bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The query's value, in the monitor's unit; NaN where data is missing.
+    pub value: f64,
+    /// What was expected, in the monitor's unit, where a baseline knows.
+    pub expected: Option<f64>,
+    /// The lower limit, where there is one.
+    pub lower: Option<f64>,
+    /// The upper limit, where there is one.
+    pub upper: Option<f64>,
+    /// How far outside, 1 being the limit itself; comparable between monitors.
+    pub score: f64,
+}
+
+impl Reading {
+    /// Takes a measure; none where it needs an expected value that is not known or is zero.
+    #[must_use]
+    pub fn measure(&self, measure: Measure) -> Option<f64> {
+        let change = || {
+            let expected = self.expected.filter(|e| *e != 0.0)?;
+            Some((self.value - expected) / expected.abs())
+        };
+        let taken = match measure {
+            Measure::Value => Some(self.value),
+            Measure::Rise => change(),
+            Measure::Drop => change().map(|x| -x),
+        };
+        taken.filter(|x| !x.is_nan())
+    }
+}
+
+/// Which judge spoke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Judge {
+    /// A fixed threshold.
+    Static,
+    /// The rolling baseline.
+    Baseline,
+    /// Missing data.
+    Absent,
+}
+
+/// Where in its life a breach is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It has held for the monitor's `for`.
+    Opened,
+    /// Other conditions of its ladder hold than before.
+    Changed,
+    /// It is over.
+    Ended,
+}
+
+/// What detection says about one breach at one of its transitions; each statement stands on its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Breach {
+    /// The monitor's name.
+    pub monitor: String,
+    /// The group's labels: the labels of the query's output series.
+    pub group: Labels,
+    /// What it is about.
+    pub entity: Entity,
+    /// Where in its life it is.
+    pub phase: Phase,
+    /// When the first bad sample was taken. With monitor and group it names the breach.
+    pub onset: Timestamp,
+    /// The evaluation this statement is about; for an end, the first good one.
+    pub at: Timestamp,
+    /// The judge that spoke.
+    pub judge: Judge,
+    /// The reading at `at`; for an end the good one.
+    pub reading: Reading,
+    /// The worst reading so far, by score.
+    pub worst: Reading,
+    /// The conditions that hold now, in the words of [`Condition`](super::Condition)'s display.
+    pub met: Vec<String>,
+}

@@ -1,0 +1,37 @@
+//! What other systems tell: alerts that fire and resolve, and changes to the running system.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Labels, Timestamp};
+
+/// An external alert, as it was told last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Prometheus' fingerprint of the labels; with `starts_at` it names the episode.
+    pub fingerprint: u64,
+    /// All labels, `alertname` among them.
+    pub labels: Labels,
+    /// The summary, or whatever annotation says most.
+    pub summary: String,
+    /// When it began to fire.
+    pub starts_at: Timestamp,
+    /// When it resolved; none while it fires.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// A deploy, config push, feature flag, failover or migration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// The producer's id; unique with `source`.
+    pub id: String,
+    /// Who says so.
+    pub source: String,
+    /// What kind of change, e.g. `service.deployed`.
+    pub kind: String,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What it is about, as labels (`service`, `environment`), so that entities are mapped as for alerts.
+    pub labels: Labels,
+    /// For people: the artifact or version.
+    pub summary: String,
+}

@@ -1,0 +1,21 @@
+//! Fault levels: a sequence and a rank in it; a lower rank is more severe.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A level such as P1. Ordered most severe first: by rank, then by the sequence's place in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Level {
+    /// 1 is the most severe.
+    pub rank: u8,
+    /// The sequence's place in the configuration, so that ties between sequences have one winner.
+    pub place: u8,
+    /// The sequence's name: P, D, R, S by default.
+    pub sequence: String,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.sequence, self.rank)
+    }
+}

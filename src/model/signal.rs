@@ -1,0 +1,65 @@
+//! Signals: what correlation consumes, and the origin whose progress each record carries.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use super::{Alert, Breach, Change, Phase, labels::Fnv};
+
+/// One input partition (of a source topic, or of an internal topic) whose progress a later stage follows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// The topic.
+    pub topic: String,
+    /// The partition in it.
+    pub partition: u32,
+}
+
+/// One statement that correlation acts on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Signal {
+    /// A monitor's breach opened, changed or ended.
+    Breach(Breach),
+    /// An external alert fires or has resolved.
+    Alert(Alert),
+    /// Something was changed.
+    Change(Change),
+}
+
+/// A signal's identity: the same statement told twice has the same id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SignalId(pub u64);
+
+impl Signal {
+    /// Its identity. What may be told again unchanged (an alert still firing) has one id.
+    #[must_use]
+    pub fn id(&self) -> SignalId {
+        SignalId(match self {
+            Self::Breach(b) => Fnv::of(&[
+                b"breach",
+                b.monitor.as_bytes(),
+                &b.group.fingerprint().to_be_bytes(),
+                &b.onset.0.to_be_bytes(),
+                &b.at.0.to_be_bytes(),
+                match b.phase {
+                    Phase::Opened => b"o",
+                    Phase::Changed => b"c",
+                    Phase::Ended => b"e",
+                },
+            ]),
+            Self::Alert(a) => Fnv::of(&[
+                b"alert",
+                &a.fingerprint.to_be_bytes(),
+                &a.starts_at.0.to_be_bytes(),
+                &a.ends_at.map_or(0, |t| t.0).to_be_bytes(),
+            ]),
+            Self::Change(c) => Fnv::of(&[b"change", c.source.as_bytes(), c.id.as_bytes()]),
+        })
+    }
+}
+
+impl fmt::Display for SignalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}

@@ -1,0 +1,65 @@
+//! Which series, or which alerts: label matchers with Prometheus' semantics.
+
+use promql_parser::label::{MatchOp, Matcher, Matchers};
+use promql_parser::parser::Expr;
+
+use crate::model::{Labels, labels::METRIC_NAME};
+
+/// Matchers that must all hold; a missing label is the empty text; regular expressions are anchored at both ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selector(Vec<Matcher>);
+
+impl Selector {
+    /// Reads a selector such as `{alertname="CheckoutDown"}`.
+    ///
+    /// # Errors
+    /// It is not a plain selector.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match promql_parser::parser::parse(text)? {
+            Expr::VectorSelector(s) if s.offset.is_none() && s.at.is_none() => Self::new(s.name.as_deref(), &s.matchers),
+            _ => Err(format!("{text:?} is not a selector; write one like {{alertname=\"CheckoutDown\"}}")),
+        }
+    }
+
+    pub(super) fn new(metric: Option<&str>, matchers: &Matchers) -> Result<Self, String> {
+        if !matchers.or_matchers.is_empty() {
+            return Err("`or` between matchers is not supported; use a regular expression".into());
+        }
+        let name = metric.map(|name| Matcher::new(MatchOp::Equal, METRIC_NAME, name));
+        Ok(Self(name.into_iter().chain(matchers.matchers.iter().cloned()).collect()))
+    }
+
+    /// Whether all matchers hold.
+    #[must_use]
+    pub fn matches(&self, labels: &Labels) -> bool {
+        self.0.iter().all(|m| m.is_match(labels.get(&m.name)))
+    }
+
+    /// The exact metric name it asks for, where it does.
+    #[must_use]
+    pub fn metric(&self) -> Option<&str> {
+        self.0.iter().find(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal).map(|m| m.value.as_str())
+    }
+
+    /// Why it can match nothing: an exact value that another matcher on the same label forbids.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<String> {
+        let exact = self.0.iter().filter(|m| m.op == MatchOp::Equal);
+        exact.into_iter().find_map(|m| {
+            let other = self.0.iter().find(|o| o.name == m.name && !o.is_match(&m.value))?;
+            Some(format!("{}=\"{}\" and {}{}\"{}\" cannot both hold", m.name, m.value, other.name, other.op, other.value))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_that_can_match_nothing_says_why() {
+        let why = |text| Selector::parse(text).expect("parses").contradiction();
+        assert_eq!(why(r#"up{job="a", job=~"b.*"}"#), Some(r#"job="a" and job=~"b.*" cannot both hold"#.into()));
+        assert_eq!(why(r#"up{job="a", job!="b"}"#), None);
+    }
+}

@@ -1,0 +1,20 @@
+//! What SREs write: YAML → a tree that knows its places → raw structures (serde) → checked, compiled [`Rules`].
+//!
+//! Every fault of every file is found in one go. The rest of the program sees only what passed.
+
+pub mod check;
+mod compiled;
+mod decode;
+mod fault;
+mod raw;
+mod settings;
+mod template;
+mod topology;
+mod yaml;
+
+pub use check::{Files, check};
+pub use compiled::{BaselineRule, Business, Generic, Input, JudgeRules, Ladder, Levels, Monitor, Rules, Rung, Sequence, Watch};
+pub use fault::{Fault, Place};
+pub use settings::{Format, Kind, Partitions, Patterns, Property, Settings, Source, settings};
+pub use template::Template;
+pub use topology::Topology;

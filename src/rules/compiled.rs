@@ -1,0 +1,191 @@
+//! The checked form of what SREs wrote; everything else in the program sees only this.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Condition, Labels, Level, labels::Fnv};
+use crate::query::{Query, Selector};
+
+use super::{Template, Topology};
+
+/// Monitors, fault levels and topology: all a stage needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// In the order they were written.
+    pub monitors: Vec<Monitor>,
+    /// Sequences and generic fault definitions.
+    pub levels: Levels,
+    /// Entities and their dependencies.
+    pub topology: Topology,
+}
+
+/// A rule: what to measure, how to judge it, and what fault it means.
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    /// Unique.
+    pub name: String,
+    /// The entity its breaches are about, filled in from the group's labels.
+    pub entity: Template,
+    /// What it reads.
+    pub input: Input,
+    /// What it means to the business; none for a technical monitor, whose breaches are evidence only.
+    pub business: Option<Business>,
+}
+
+/// What a monitor reads.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A query over samples, judged by us.
+    Watch(Box<Watch>),
+    /// External alerts that somebody else judged.
+    Alerts(Selector),
+}
+
+/// A query, its steps and its judges.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// The monitor's name and query, hashed: as long as these stay, its state and its routing stay too.
+    pub key: u64,
+    /// The planned query.
+    pub query: Query,
+    /// The time between two evaluations.
+    pub every: Duration,
+    /// How an evaluation is judged.
+    pub judge: JudgeRules,
+    /// The conditions of all ladders that can grade its breaches, each once.
+    pub conditions: Vec<Condition>,
+}
+
+/// How an evaluation is judged; it is bad where any judge says so.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JudgeRules {
+    /// Bad above this, in the query's unit.
+    pub above: Option<f64>,
+    /// Bad below this, in the query's unit.
+    pub below: Option<f64>,
+    /// Bad outside a learnt band.
+    pub baseline: Option<BaselineRule>,
+    /// Bad after no data for this long.
+    pub absent: Option<Duration>,
+    /// How long it must be bad before a breach opens.
+    pub hold: Duration,
+    /// How long it must be good before the breach ends.
+    pub keep_firing: Duration,
+}
+
+/// The learnt band.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BaselineRule {
+    /// Whether a profile of the day is learnt; without it, a level.
+    pub daily: bool,
+    /// Half the band's width in standard deviations of the residual.
+    pub width: f64,
+    /// A value above the band is bad.
+    pub up: bool,
+    /// A value below the band is bad.
+    pub down: bool,
+}
+
+/// What a monitor means to the business.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Business {
+    /// What the user cannot do, in a sentence.
+    pub scenario: String,
+    /// Whose business.
+    pub unit: String,
+    /// Who owns it.
+    pub owner: String,
+    /// When it is which level; without it only generic definitions grade it.
+    pub ladder: Option<Ladder>,
+}
+
+/// When a breach is which level.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ladder {
+    /// Most severe first.
+    pub rungs: Vec<Rung>,
+}
+
+/// One level and the condition that meets it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rung {
+    /// The level met.
+    pub level: Level,
+    /// By this.
+    pub condition: Condition,
+}
+
+/// Sequences and generic fault definitions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Levels {
+    /// P, D, R and S by default.
+    pub sequences: Vec<Sequence>,
+    /// They grade every business monitor (as a floor) and the alerts they select (as a fallback).
+    pub generic: Vec<Generic>,
+}
+
+/// A family of levels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sequence {
+    /// Short: P.
+    pub name: String,
+    /// For people: priority.
+    pub title: String,
+    /// How many levels, 1 being the most severe.
+    pub levels: u8,
+}
+
+/// A generic fault definition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generic {
+    /// Grades the external alerts this selects; without it, every business monitor.
+    pub alerts: Option<Selector>,
+    /// When it is which level.
+    pub ladder: Ladder,
+}
+
+impl Rules {
+    /// The monitors that evaluate a query.
+    pub fn watches(&self) -> impl Iterator<Item = (&Monitor, &Watch)> {
+        self.monitors.iter().filter_map(|m| match &m.input {
+            Input::Watch(watch) => Some((m, watch.as_ref())),
+            Input::Alerts(_) => None,
+        })
+    }
+
+    /// The monitor of that name.
+    #[must_use]
+    pub fn monitor(&self, name: &str) -> Option<&Monitor> {
+        self.monitors.iter().find(|m| m.name == name)
+    }
+
+    /// The first monitor that reads an alert with these labels.
+    #[must_use]
+    pub fn alert_monitor(&self, labels: &Labels) -> Option<&Monitor> {
+        self.monitors.iter().find(|m| match &m.input {
+            Input::Alerts(selector) => selector.matches(labels),
+            Input::Watch(_) => false,
+        })
+    }
+}
+
+impl Levels {
+    /// The generic ladders that grade every business monitor.
+    pub fn floor(&self) -> impl Iterator<Item = &Ladder> {
+        self.generic.iter().filter(|g| g.alerts.is_none()).map(|g| &g.ladder)
+    }
+
+    /// The generic ladders that grade an external alert.
+    pub fn fallback(&self, labels: &Labels) -> impl Iterator<Item = &Ladder> {
+        self.generic.iter().filter(|g| g.alerts.as_ref().is_some_and(|s| s.matches(labels))).map(|g| &g.ladder)
+    }
+}
+
+impl Watch {
+    /// Its identity: [`Watch::key`].
+    #[must_use]
+    pub fn key(name: &str, query: &str) -> u64 {
+        Fnv::of(&[name.as_bytes(), query.trim().as_bytes()])
+    }
+}

@@ -1,0 +1,458 @@
+//! The daemon's own settings: `richter.yaml`, decoded strictly, then overlaid by `RICHTER__SECTION__KEY`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::decode::decode;
+use super::fault::{At, Fault, Place};
+use super::raw::Span;
+
+/// The checked settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `host:port` of the brokers.
+    pub brokers: Vec<String>,
+    /// The prefix of the consumer groups and of Richter's own topics.
+    pub prefix: String,
+    /// Partitions of the internal topics.
+    pub partitions: Partitions,
+    /// Replicas of topics that Richter creates.
+    pub replication: i32,
+    /// librdkafka properties, applied last.
+    pub properties: BTreeMap<String, Property>,
+    /// The input topics.
+    pub sources: Vec<Source>,
+    /// Where `/metrics` and the rest are served.
+    pub listen: SocketAddr,
+    /// How long after its time a sample may still come and count.
+    pub lateness: Duration,
+    /// An input silent for this long no longer holds time back.
+    pub idle_after: Duration,
+    /// How far ahead of its record a sample's time may be.
+    pub ahead_max: Duration,
+    /// A signal joins a situation only if it is this close to it in time.
+    pub gap: Duration,
+    /// No situation takes in more after this long.
+    pub life_max: Duration,
+    /// No situation takes in more members than this.
+    pub size_max: usize,
+    /// A change this long before the first sign is a suspect.
+    pub change_window: Duration,
+    /// A relapse within this time reopens the incident.
+    pub reopen_within: Duration,
+    /// An open incident whose picture changes is updated at most this often.
+    pub update_every: Duration,
+    /// Groups a monitor may have.
+    pub groups_max: usize,
+}
+
+/// Partition counts of the internal topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Partitions {
+    /// Of the samples topic: the most instances detection can be spread over.
+    pub samples: u32,
+    /// Of the signals topic: one is enough for one domain.
+    pub signals: u32,
+}
+
+impl Default for Partitions {
+    fn default() -> Self {
+        Self { samples: 4, signals: 1 }
+    }
+}
+
+/// An input topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The topic's name.
+    pub topic: String,
+    /// What its records are.
+    pub kind: Kind,
+    /// How they are written.
+    pub format: Format,
+}
+
+/// What the records of a source are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Samples of metrics.
+    Metrics,
+    /// Alerts.
+    Alerts,
+    /// Changes.
+    Changes,
+}
+
+/// How the records of a source are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Recognised by its marks; of one kind there is one format today.
+    #[default]
+    Auto,
+    /// Metrics as prometheus-kafka-adapter writes them.
+    PrometheusKafkaAdapter,
+    /// Alerts as Alertmanager's webhook sends them, version 4.
+    AlertmanagerWebhook,
+    /// Changes as CDEvents in a CloudEvent.
+    Cdevents,
+}
+
+/// A librdkafka property's value; a secret is named, not written.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", untagged)]
+pub enum Property {
+    /// Written here.
+    Inline(String),
+    /// The content of a file, without the line end.
+    File {
+        /// The file.
+        file: String,
+    },
+    /// The value of an environment variable.
+    Env {
+        /// The variable.
+        env: String,
+    },
+}
+
+/// Never shows an inline value: it may be a secret in spite of us.
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline(_) => f.write_str("inline"),
+            Self::File { file } => write!(f, "file {file}"),
+            Self::Env { env } => write!(f, "env {env}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Property {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Property;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, number or boolean, or {file: ...} or {env: ...}")
+            }
+            fn visit_str<E: de::Error>(self, v: &str) -> Result<Property, E> {
+                Ok(Property::Inline(v.to_owned()))
+            }
+            fn visit_u64<E: de::Error>(self, v: u64) -> Result<Property, E> {
+                Ok(Property::Inline(v.to_string()))
+            }
+            fn visit_i64<E: de::Error>(self, v: i64) -> Result<Property, E> {
+                Ok(Property::Inline(v.to_string()))
+            }
+            fn visit_f64<E: de::Error>(self, v: f64) -> Result<Property, E> {
+                Ok(Property::Inline(v.to_string()))
+            }
+            fn visit_bool<E: de::Error>(self, v: bool) -> Result<Property, E> {
+                Ok(Property::Inline(v.to_string()))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Property, A::Error> {
+                let one = || de::Error::custom("one of {file: ...} or {env: ...}");
+                let (key, value): (String, String) = map.next_entry()?.ok_or_else(one)?;
+                if map.next_key::<String>()?.is_some() {
+                    return Err(one());
+                }
+                match key.as_str() {
+                    "file" => Ok(Property::File { file: value }),
+                    "env" => Ok(Property::Env { env: value }),
+                    _ => Err(one()),
+                }
+            }
+        }
+        d.deserialize_any(Visitor)
+    }
+}
+
+/// Where the rule files are, as written, with the place of each pattern.
+#[derive(Clone, Debug, Default)]
+pub struct Patterns {
+    /// Monitors.
+    pub rules: Vec<(String, Place)>,
+    /// Sequences and generic definitions.
+    pub levels: Vec<(String, Place)>,
+    /// Entities.
+    pub topology: Vec<(String, Place)>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Raw {
+    kafka: Kafka,
+    sources: Vec<RawSource>,
+    rule_files: Vec<At<String>>,
+    level_files: Vec<At<String>>,
+    topology_files: Vec<At<String>>,
+    http: Http,
+    time: Time,
+    situations: Situations,
+    limits: Limits,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Kafka {
+    brokers: Vec<At<String>>,
+    prefix: At<String>,
+    partitions: At<Partitions>,
+    replication_factor: At<i32>,
+    properties: BTreeMap<String, At<Property>>,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            brokers: vec![written("localhost:9092".into())],
+            prefix: written("richter".into()),
+            partitions: written(Partitions::default()),
+            replication_factor: written(1),
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct RawSource {
+    topic: At<String>,
+    kind: Kind,
+    #[serde(default)]
+    format: At<Format>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Http {
+    listen: At<String>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: written("127.0.0.1:9464".into()) }
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Time {
+    lateness: Span,
+    idle_after: Span,
+    ahead_max: Span,
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        let seconds = |s| Span(Duration::from_secs(s));
+        Self { lateness: seconds(5), idle_after: seconds(60), ahead_max: seconds(600) }
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Situations {
+    gap: Span,
+    life_max: Span,
+    size_max: usize,
+    change_window: Span,
+    reopen_within: Span,
+    update_every: Span,
+}
+
+impl Default for Situations {
+    fn default() -> Self {
+        let minutes = |m: u64| Span(Duration::from_secs(60 * m));
+        Self {
+            gap: minutes(15),
+            life_max: minutes(360),
+            size_max: 1000,
+            change_window: minutes(60),
+            reopen_within: minutes(30),
+            update_every: minutes(10),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Limits {
+    groups_per_monitor: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { groups_per_monitor: 10_000 }
+    }
+}
+
+fn written<T>(value: T) -> At<T> {
+    At { line: 0, column: 0, value }
+}
+
+/// Properties whose value is a secret and may not stand in the file.
+const SECRETS: [&str; 6] = [
+    "sasl.password",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.password",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.config",
+];
+
+/// Properties that the promise of the daemon rests on, with the reason they are not for passing through.
+const RESERVED: [(&str, &str); 5] = [
+    ("enable.auto.commit", "offsets are committed after delivery"),
+    ("enable.auto.offset.store", "offsets are committed after delivery"),
+    ("enable.idempotence", "the producer is idempotent"),
+    ("group.id", "set kafka.prefix"),
+    ("bootstrap.servers", "set kafka.brokers"),
+];
+
+/// Reads and checks the settings. `environment` holds the process's variables; only `RICHTER__*` are looked at.
+#[must_use]
+pub fn settings(file: &str, text: &str, environment: &BTreeMap<String, String>) -> (Option<Settings>, Patterns, Vec<Fault>) {
+    let (raw, mut faults) = decode::<Raw>(file, text);
+    let Some(raw) = raw else { return (None, Patterns::default(), faults) };
+    let raw = match overlay(raw, environment) {
+        Ok(raw) => raw,
+        Err(fault) => {
+            faults.push(fault);
+            return (None, Patterns::default(), faults);
+        }
+    };
+    let place = |patterns: &[At<String>]| patterns.iter().map(|p| (p.value.clone(), p.place(file))).collect();
+    let patterns = Patterns { rules: place(&raw.rule_files), levels: place(&raw.level_files), topology: place(&raw.topology_files) };
+    check_kafka(file, &raw.kafka, &mut faults);
+    let sources = check_sources(file, &raw.sources, &mut faults);
+    let listen = raw.http.listen.value.parse();
+    let Ok(listen) = listen else {
+        let message = format!("{:?} is not an address; write one like 127.0.0.1:9464", raw.http.listen.value);
+        faults.push(raw.http.listen.fault(file, message));
+        return (None, patterns, faults);
+    };
+    let settings = Settings {
+        brokers: raw.kafka.brokers.into_iter().map(|b| b.value).collect(),
+        prefix: raw.kafka.prefix.value,
+        partitions: raw.kafka.partitions.value,
+        replication: raw.kafka.replication_factor.value,
+        properties: raw.kafka.properties.into_iter().map(|(k, v)| (k, v.value)).collect(),
+        sources,
+        listen,
+        lateness: raw.time.lateness.0,
+        idle_after: raw.time.idle_after.0,
+        ahead_max: raw.time.ahead_max.0,
+        gap: raw.situations.gap.0,
+        life_max: raw.situations.life_max.0,
+        size_max: raw.situations.size_max,
+        change_window: raw.situations.change_window.0,
+        reopen_within: raw.situations.reopen_within.0,
+        update_every: raw.situations.update_every.0,
+        groups_max: raw.limits.groups_per_monitor,
+    };
+    (Some(settings), patterns, faults)
+}
+
+/// The file's values, then the environment's over them.
+fn overlay(raw: Raw, environment: &BTreeMap<String, String>) -> Result<Raw, Fault> {
+    let ours: std::collections::HashMap<String, String> =
+        environment.iter().filter(|(name, _)| name.starts_with("RICHTER__")).map(|(n, v)| (n.clone(), v.clone())).collect();
+    if ours.is_empty() {
+        return Ok(raw);
+    }
+    let names: Vec<&str> = ours.keys().map(String::as_str).collect();
+    let fault = |e: config::ConfigError| Fault {
+        place: Place { file: format!("environment ({})", names.join(", ")), ..Place::default() },
+        message: e.to_string(),
+    };
+    let variables = config::Environment::with_prefix("RICHTER").prefix_separator("__").separator("__");
+    let variables = variables.try_parsing(true).list_separator(",").with_list_parse_key("kafka.brokers");
+    config::Config::builder()
+        .add_source(config::Config::try_from(&raw).map_err(fault)?)
+        .add_source(variables.source(Some(ours.clone())))
+        .build()
+        .and_then(config::Config::try_deserialize)
+        .map_err(fault)
+}
+
+fn check_kafka(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
+    for broker in &kafka.brokers {
+        let port = broker.value.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+        if port.is_none_or(|(host, _)| host.is_empty()) {
+            faults.push(broker.fault(file, format!("{:?} is not a broker; write host:port", broker.value)));
+        }
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if kafka.prefix.value.is_empty() || !kafka.prefix.value.chars().all(legal) {
+        faults.push(kafka.prefix.fault(file, format!("{:?} cannot start a topic's name; use letters, digits, . _ -", kafka.prefix.value)));
+    }
+    let counts = kafka.partitions.value;
+    if !(1..=1024).contains(&counts.samples) || !(1..=1024).contains(&counts.signals) {
+        faults.push(kafka.partitions.fault(file, "partition counts are from 1 to 1024"));
+    }
+    if !(1..=15).contains(&kafka.replication_factor.value) {
+        faults.push(kafka.replication_factor.fault(file, "a replication factor is from 1 to 15"));
+    }
+    for (name, value) in &kafka.properties {
+        if SECRETS.contains(&name.as_str()) && matches!(value.value, Property::Inline(_)) {
+            faults.push(value.fault(file, format!("`{name}` is a secret; give {{file: ...}} or {{env: ...}} instead")));
+        }
+        if let Some((_, why)) = RESERVED.iter().find(|(reserved, _)| reserved == name) {
+            faults.push(value.fault(file, format!("`{name}` cannot be set: {why}")));
+        }
+    }
+}
+
+fn check_sources(file: &str, sources: &[RawSource], faults: &mut Vec<Fault>) -> Vec<Source> {
+    let mut checked: Vec<Source> = vec![];
+    for source in sources {
+        let fits = match source.format.value {
+            Format::Auto => true,
+            Format::PrometheusKafkaAdapter => source.kind == Kind::Metrics,
+            Format::AlertmanagerWebhook => source.kind == Kind::Alerts,
+            Format::Cdevents => source.kind == Kind::Changes,
+        };
+        if !fits {
+            let allowed = match source.kind {
+                Kind::Metrics => "auto, prometheus_kafka_adapter",
+                Kind::Alerts => "auto, alertmanager_webhook",
+                Kind::Changes => "auto, cdevents",
+            };
+            faults.push(source.format.fault(file, format!("this format does not carry that kind; allowed: {allowed}")));
+        }
+        if checked.iter().any(|s| s.topic == source.topic.value) {
+            faults.push(source.topic.fault(file, format!("topic {:?} is a source already", source.topic.value)));
+        }
+        checked.push(Source { topic: source.topic.value.clone(), kind: source.kind, format: source.format.value });
+    }
+    checked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_lies_over_the_file() {
+        let environment = [("RICHTER__KAFKA__BROKERS", "a:1,b:2"), ("RICHTER__TIME__LATENESS", "7s"), ("RICHTER_KAFKA", "x")];
+        let environment = environment.map(|(n, v)| (n.to_owned(), v.to_owned())).into();
+        let (settings, _, faults) = settings("f", "kafka: {brokers: ['c:3'], prefix: x}", &environment);
+        assert_eq!(faults, []);
+        let settings = settings.expect("checked");
+        assert_eq!((settings.brokers, settings.prefix), (vec!["a:1".to_owned(), "b:2".into()], "x".into()));
+        assert_eq!(settings.lateness, Duration::from_secs(7));
+    }
+
+    #[test]
+    fn a_secret_in_the_file_is_refused_and_not_repeated() {
+        let (_, _, faults) = settings("f", "kafka: {properties: {sasl.password: hunter2}}", &BTreeMap::new());
+        assert_eq!(faults[0].to_string(), "f:1:37: `sasl.password` is a secret; give {file: ...} or {env: ...} instead");
+    }
+}
