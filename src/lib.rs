@@ -2,4 +2,7 @@
 
 pub mod model;
 pub mod query;
+pub mod route;
 pub mod rules;
+pub mod stage;
+pub mod wire;

@@ -1,0 +1,134 @@
+//! What a stage wants done: messages to send, things to count, decisions to trace.
+
+use std::collections::BTreeMap;
+
+use crate::model::Timestamp;
+
+/// Richter's own topics, by what they carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// Batches of samples, from route to detect.
+    Samples,
+    /// Signals, from route and detect to correlate.
+    Signals,
+    /// Declarations: the output.
+    Incidents,
+    /// What could not be decoded, and why.
+    DeadLetter,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Samples, Self::Signals, Self::Incidents, Self::DeadLetter];
+
+    /// The part of its name after the prefix.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Samples => "samples",
+            Self::Signals => "signals",
+            Self::Incidents => "incidents",
+            Self::DeadLetter => "dead-letter",
+        }
+    }
+}
+
+/// A record to append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Where to.
+    pub topic: Topic,
+    /// Into which partition; none: as the key says.
+    pub partition: Option<u32>,
+    /// The record's key.
+    pub key: String,
+    /// The record's headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The record's time; none: when it is appended.
+    pub timestamp: Option<Timestamp>,
+    /// The record's payload.
+    pub payload: Vec<u8>,
+}
+
+/// What became of an input; each is counted as exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// It went on, or into the state.
+    Applied,
+    /// No monitor wants it.
+    NotWanted,
+    /// It was known already.
+    Duplicate,
+    /// Its time had passed.
+    Late,
+    /// It could not be read, and is in the dead-letter topic with its reason.
+    DeadLettered,
+    /// A named limit was reached.
+    Limited,
+}
+
+impl Outcome {
+    /// As a metric's label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::NotWanted => "not_wanted",
+            Self::Duplicate => "duplicate",
+            Self::Late => "late",
+            Self::DeadLettered => "dead_lettered",
+            Self::Limited => "limited",
+        }
+    }
+}
+
+/// Something to count. Labels are bounded: sources and reasons are closed sets.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Count {
+    /// Records of a source topic.
+    Records(String, Outcome),
+    /// Samples in detection.
+    Samples(Outcome),
+    /// Signals in correlation.
+    Signals(Outcome),
+    /// Records that went to the dead-letter topic, by reason.
+    DeadLetters(&'static str),
+    /// Samples that a monitor wants.
+    Matched,
+    /// Evaluations of a group at a step.
+    Evaluations,
+    /// Declarations by type.
+    Declarations(&'static str),
+}
+
+/// What came of applying records.
+#[derive(Clone, Debug, Default)]
+pub struct Outbox {
+    /// To append, in order.
+    pub messages: Vec<Message>,
+    /// To count.
+    pub counts: BTreeMap<Count, u64>,
+    /// The decision log: one JSON object each, in order.
+    pub trace: Vec<serde_json::Value>,
+}
+
+impl Outbox {
+    /// Counts one.
+    pub fn count(&mut self, count: Count) {
+        self.add(count, 1);
+    }
+
+    /// Counts several.
+    pub fn add(&mut self, count: Count, number: u64) {
+        *self.counts.entry(count).or_default() += number;
+    }
+
+    /// Takes in another one's content after its own.
+    pub fn extend(&mut self, other: Self) {
+        self.messages.extend(other.messages);
+        self.trace.extend(other.trace);
+        for (count, number) in other.counts {
+            self.add(count, number);
+        }
+    }
+}

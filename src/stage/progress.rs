@@ -1,0 +1,134 @@
+//! Event time in a stage: what each origin has told of its progress, and what follows from it.
+//!
+//! The *watermark* is the minimum over the live origins; it never goes back. An origin that told nothing for
+//! `idle_after`, measured on ticks, is let go. Where none is live the watermark stands still: silence is not
+//! progress. The *clock* then goes on at the ticks' pace, for what lasts until told otherwise: a firing
+//! alert, the absence of data.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Origin, Timestamp};
+
+/// Progress by origin, and the ticks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Progress {
+    origins: BTreeMap<Origin, Heard>,
+    watermark: Timestamp,
+    /// The last tick; `MIN` before the first.
+    tick: Timestamp,
+    /// The last tick before anything was heard from any origin.
+    heard: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Heard {
+    progress: Timestamp,
+    tick: Timestamp,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { origins: BTreeMap::new(), watermark: Timestamp::MIN, tick: Timestamp::MIN, heard: Timestamp::MIN }
+    }
+}
+
+impl Progress {
+    /// An origin tells that it is alive and that nothing earlier than `progress` is to come, as far as it knows.
+    /// `Timestamp::MIN` announces an origin that has told nothing yet: time waits for it.
+    pub fn hear(&mut self, origin: &Origin, progress: Timestamp, idle_after: Duration) {
+        let now = self.tick;
+        let heard = self.origins.entry(origin.clone()).or_insert(Heard { progress, tick: now });
+        heard.progress = heard.progress.max(progress);
+        heard.tick = now;
+        self.heard = now;
+        self.advance(idle_after);
+    }
+
+    /// The wall clock, as the partition's owner recorded it.
+    pub fn tick(&mut self, now: Timestamp, idle_after: Duration) {
+        if self.tick == Timestamp::MIN {
+            self.heard = now;
+            self.origins.values_mut().for_each(|heard| heard.tick = now);
+        }
+        self.tick = self.tick.max(now);
+        self.advance(idle_after);
+    }
+
+    fn advance(&mut self, idle_after: Duration) {
+        let live = self.origins.values().filter(|heard| self.tick.since(heard.tick) < idle_after);
+        if let Some(slowest) = live.map(|heard| heard.progress).min() {
+            self.watermark = self.watermark.max(slowest);
+        }
+    }
+
+    /// Up to when everything is known to have come.
+    #[must_use]
+    pub fn watermark(&self) -> Timestamp {
+        self.watermark
+    }
+
+    /// What an origin told last.
+    #[must_use]
+    pub fn of(&self, origin: &Origin) -> Timestamp {
+        self.origins.get(origin).map_or(Timestamp::MIN, |heard| heard.progress)
+    }
+
+    /// The watermark, or, where nothing was heard for `idle_after`, later by as long as nothing was heard.
+    #[must_use]
+    pub fn clock(&self, idle_after: Duration) -> Timestamp {
+        let silent = self.tick.since(self.heard);
+        if self.watermark == Timestamp::MIN || silent < idle_after { self.watermark } else { self.watermark + silent }
+    }
+
+    /// The last tick; `MIN` before the first.
+    #[must_use]
+    pub fn last_tick(&self) -> Timestamp {
+        self.tick
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(60);
+
+    fn origin(partition: u32) -> Origin {
+        Origin { topic: "metrics".into(), partition }
+    }
+
+    fn second(s: i64) -> Timestamp {
+        Timestamp(s * 1000)
+    }
+
+    #[test]
+    fn the_slowest_live_origin_holds_time_back() {
+        let mut p = Progress::default();
+        p.tick(second(1000), IDLE);
+        p.hear(&origin(1), Timestamp::MIN, IDLE);
+        p.hear(&origin(0), second(50), IDLE);
+        assert_eq!(p.watermark(), Timestamp::MIN);
+        p.hear(&origin(1), second(40), IDLE);
+        assert_eq!(p.watermark(), second(40));
+        p.hear(&origin(0), second(90), IDLE);
+        p.tick(second(1030), IDLE);
+        p.hear(&origin(0), second(120), IDLE);
+        assert_eq!(p.watermark(), second(40));
+        p.tick(second(1061), IDLE);
+        assert_eq!(p.watermark(), second(120), "the idle one is let go");
+    }
+
+    #[test]
+    fn silence_is_no_progress_but_the_clock_goes_on() {
+        let mut p = Progress::default();
+        p.tick(second(1000), IDLE);
+        p.hear(&origin(0), second(50), IDLE);
+        p.tick(second(1059), IDLE);
+        assert_eq!(p.clock(IDLE), second(50));
+        p.tick(second(1090), IDLE);
+        assert_eq!((p.watermark(), p.clock(IDLE)), (second(50), second(140)));
+    }
+}

@@ -1,0 +1,46 @@
+//! The dead letter: what could not be decoded, where it was, and why, so that it can be mended and sent again.
+
+use serde::Serialize;
+
+use crate::stage::{Message, Record, Topic};
+
+use super::Reject;
+
+/// Bytes of the payload that are kept in the letter; the whole record is still where the letter says.
+const PAYLOAD_BYTES_MAX: usize = 64 << 10;
+
+#[derive(Serialize)]
+struct Letter<'a> {
+    topic: &'a str,
+    partition: u32,
+    offset: i64,
+    timestamp: String,
+    reason: &'a str,
+    detail: &'a str,
+    payload_bytes: usize,
+    payload: String,
+}
+
+/// The message for the dead-letter topic.
+#[must_use]
+pub fn letter(record: &Record<'_>, reject: &Reject) -> Message {
+    let kept = &record.payload[..record.payload.len().min(PAYLOAD_BYTES_MAX)];
+    let letter = Letter {
+        topic: record.topic,
+        partition: record.partition,
+        offset: record.offset,
+        timestamp: record.timestamp.to_string(),
+        reason: reject.reason,
+        detail: &reject.detail,
+        payload_bytes: record.payload.len(),
+        payload: String::from_utf8_lossy(kept).into_owned(),
+    };
+    Message {
+        topic: Topic::DeadLetter,
+        partition: None,
+        key: record.topic.to_owned(),
+        headers: vec![("reason", reject.reason.to_owned())],
+        timestamp: None,
+        payload: serde_json::to_vec(&letter).expect("a letter is plain data"),
+    }
+}
