@@ -1,0 +1,179 @@
+//! Detect: samples → breaches. One partition of the samples topic, every monitor's groups that live in it.
+//!
+//! When the watermark, less the allowed lateness, passes a step of a monitor's interval, every group of it is
+//! evaluated at that step and judged. Only transitions are told: a breach opened, more of its ladder's
+//! conditions hold, it ended.
+
+mod absence;
+mod baseline;
+mod group;
+mod hold;
+mod judge;
+mod monitor;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Breach, Origin, Signal, Timestamp};
+use crate::rules::{Rules, Settings};
+use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, Topic, snapshot};
+use crate::wire::internal::{Batch, SamplesRecord, decode, signals_message, signals_partition};
+
+use monitor::MonitorState;
+
+/// Progress is passed on when it has grown by this much: finer than any monitor's step.
+const PROGRESS_STEP: Duration = Duration::from_secs(1);
+
+/// The detect stage of one partition.
+#[derive(Debug)]
+pub struct Detect {
+    rules: Arc<Rules>,
+    settings: Arc<Settings>,
+    origin: Origin,
+    state: State,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct State {
+    progress: Progress,
+    /// Everything up to here has been evaluated; what comes later is late.
+    evaluated: Option<Timestamp>,
+    passed_on: Option<Timestamp>,
+    /// By the monitors' keys.
+    monitors: BTreeMap<u64, MonitorState>,
+}
+
+impl Detect {
+    /// The stage of a partition, with no state yet.
+    #[must_use]
+    pub fn new(rules: Arc<Rules>, settings: Arc<Settings>, partition: u32) -> Self {
+        let topic = format!("{}.{}", settings.prefix, Topic::Samples.suffix());
+        Self { rules, settings, origin: Origin { topic, partition }, state: State::default() }
+    }
+
+    /// Announces this partition: correlation waits for it until it tells its progress or is let go as idle.
+    pub fn announce(&self, out: &mut Outbox) {
+        let partition = signals_partition(self.settings.partitions.signals);
+        out.messages.push(signals_message(partition, self.origin.clone(), Timestamp::MIN, vec![]));
+    }
+
+    /// Follows other rules from now on. A monitor with the same name and query keeps its whole state, one whose
+    /// query changed keeps its open breaches; nothing is told.
+    pub fn reconfigure(&mut self, rules: Arc<Rules>) {
+        let mut old = std::mem::take(&mut self.state.monitors);
+        for (monitor, watch) in rules.watches() {
+            if let Some(state) = old.remove(&watch.key) {
+                self.state.monitors.insert(watch.key, state);
+            } else if let Some(key) = old.iter().find(|(_, s)| s.name == monitor.name).map(|(key, _)| *key) {
+                let kept = old.remove(&key).map(MonitorState::only_open_breaches);
+                self.state.monitors.extend(kept.map(|state| (watch.key, state)));
+            }
+        }
+        self.rules = rules;
+    }
+
+    /// Groups under watch, for the metrics.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        self.state.monitors.values().map(MonitorState::groups).sum()
+    }
+
+    /// Up to when everything was evaluated.
+    #[must_use]
+    pub fn watermark(&self) -> Option<Timestamp> {
+        self.state.evaluated
+    }
+
+    fn batch(&mut self, batch: &Batch, out: &mut Outbox) {
+        for sample in &batch.samples {
+            let series = usize::try_from(sample.series).ok().and_then(|i| batch.series.get(i));
+            let watched = self.rules.watches().find(|(_, watch)| watch.key == sample.monitor);
+            let (Some(series), Some((monitor, watch))) = (series, watched) else {
+                out.count(Count::Samples(Outcome::NotWanted));
+                continue;
+            };
+            if self.state.evaluated.is_some_and(|until| sample.at <= until) {
+                out.count(Count::Samples(Outcome::Late));
+                continue;
+            }
+            let state = self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(&monitor.name));
+            let value = f64::from_bits(sample.value);
+            out.count(Count::Samples(state.push(watch, series, sample.at, value, self.settings.groups_max)));
+        }
+        self.state.progress.hear(&batch.origin, batch.progress, self.settings.idle_after);
+    }
+
+    /// Evaluates every step that time has passed, and tells what changed, in order of time.
+    fn advance(&mut self, out: &mut Outbox) {
+        let watermark = self.state.progress.watermark();
+        if watermark == Timestamp::MIN {
+            return;
+        }
+        let ready = watermark - self.settings.lateness;
+        if self.state.evaluated.is_some_and(|until| ready <= until) {
+            return;
+        }
+        let mut breaches = vec![];
+        for (monitor, watch) in self.rules.watches() {
+            let Some(state) = self.state.monitors.get_mut(&watch.key) else { continue };
+            let evaluations = state.evaluate(monitor, watch, ready, &mut breaches);
+            out.add(Count::Evaluations, evaluations);
+        }
+        self.state.evaluated = Some(ready);
+        self.tell(breaches, out);
+    }
+
+    /// Where all inputs are silent no step comes; then the clock says how long data has been missing.
+    fn silence(&mut self, out: &mut Outbox) {
+        let clock = self.state.progress.clock(self.settings.idle_after);
+        if clock <= self.state.progress.watermark() {
+            return;
+        }
+        let mut breaches = vec![];
+        for (monitor, watch) in self.rules.watches() {
+            if let Some(state) = self.state.monitors.get_mut(&watch.key) {
+                state.silence(monitor, watch, clock, &mut breaches);
+            }
+        }
+        self.tell(breaches, out);
+    }
+
+    fn tell(&mut self, mut breaches: Vec<Breach>, out: &mut Outbox) {
+        let Some(progress) = self.state.evaluated else { return };
+        let grown = self.state.passed_on.is_none_or(|sent| progress.since(sent) >= PROGRESS_STEP);
+        if breaches.is_empty() && !grown {
+            return;
+        }
+        self.state.passed_on = Some(progress);
+        breaches.sort_by(|a, b| (a.at, &a.monitor, &a.group).cmp(&(b.at, &b.monitor, &b.group)));
+        let signals = breaches.into_iter().map(Signal::Breach).collect();
+        let partition = signals_partition(self.settings.partitions.signals);
+        out.messages.push(signals_message(partition, self.origin.clone(), progress, signals));
+    }
+}
+
+impl Stage for Detect {
+    fn apply(&mut self, record: &Record<'_>, out: &mut Outbox) {
+        match decode(record.payload) {
+            Ok(SamplesRecord::Batch(batch)) => self.batch(&batch, out),
+            Ok(SamplesRecord::Tick(now)) => {
+                self.state.progress.tick(now, self.settings.idle_after);
+                self.silence(out);
+            }
+            Err(reject) => out.count(Count::DeadLetters(reject.reason)),
+        }
+        self.advance(out);
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        snapshot::write(&self.state)
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), snapshot::Refused> {
+        self.state = snapshot::read(bytes)?;
+        Ok(())
+    }
+}
