@@ -1,6 +1,10 @@
 //! Richter: metrics, alerts and changes in, graded incident declarations out.
 
+pub mod correlate;
+pub mod declare;
 pub mod detect;
+pub mod engine;
+pub mod grade;
 pub mod model;
 pub mod query;
 pub mod route;

@@ -1,0 +1,309 @@
+//! Correlate: signals → situations, the sets of signals believed to have one cause.
+//!
+//! A signal joins the situation of its own entity or of a direct neighbour in the topology, if the two began close
+//! together. Where it touches several, they become one only if a single entity among them explains all: everything
+//! else depends on it. Bounded by gap, life and size, so that one hot dependency cannot glue the world together.
+
+mod cause;
+mod changes;
+mod situation;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Alert, Breach, Change, Entity, Origin, Phase, Reading, Timestamp, labels::Fnv};
+use crate::rules::{Ladder, Rules, Settings};
+use crate::stage::Outcome;
+
+pub use cause::{Suspect, rank};
+pub use changes::{Changed, Changes};
+pub use situation::{Joined, Member, Situation, SituationId, Source};
+
+/// A situation without an incident is forgotten when it heard nothing for this long: Alertmanager repeats a firing
+/// alert every four hours by default, so its resolution was lost.
+const FORGET_AFTER: Duration = Duration::from_secs(86_400);
+
+/// Episodes of alerts that are remembered after their situation, so that a late repeat does not fire again.
+const EPISODES_MAX: usize = 200_000;
+
+/// All situations of a domain.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Situations {
+    next: u64,
+    open: BTreeMap<SituationId, Situation>,
+    /// Where a member is, so that a signal about it is found at once.
+    member_of: BTreeMap<u64, SituationId>,
+    /// The last episode of each fingerprint that has ended.
+    ended: BTreeMap<u64, Timestamp>,
+    /// Recent changes.
+    pub changes: Changes,
+}
+
+/// What a signal did.
+#[derive(Debug)]
+pub struct Taken {
+    /// How it is counted.
+    pub outcome: Outcome,
+    /// The situation it is in.
+    pub situation: Option<SituationId>,
+    /// The member it brought in, by its place in the situation.
+    pub joined: Option<usize>,
+    /// Situations that went up in this one.
+    pub merged: Vec<SituationId>,
+}
+
+impl Taken {
+    fn nothing(outcome: Outcome) -> Self {
+        Self { outcome, situation: None, joined: None, merged: vec![] }
+    }
+}
+
+impl Situations {
+    /// The situation with that id.
+    #[must_use]
+    pub fn get(&self, id: SituationId) -> Option<&Situation> {
+        self.open.get(&id)
+    }
+
+    /// The situation with that id, to be changed.
+    pub fn get_mut(&mut self, id: SituationId) -> Option<&mut Situation> {
+        self.open.get_mut(&id)
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Situation> {
+        self.open.values()
+    }
+
+    /// Takes in what detection says about a breach.
+    pub fn breach(&mut self, breach: &Breach, origin: &Origin, rules: &Rules, settings: &Settings) -> Taken {
+        let key = breach_key(breach);
+        if let Some((situation, member)) = self.member(key) {
+            if breach.at <= member.told_at {
+                return Taken::nothing(Outcome::Duplicate);
+            }
+            member.told_at = breach.at;
+            member.reading = breach.reading;
+            member.worst = breach.worst;
+            member.met.clone_from(&breach.met);
+            member.ends_at = (breach.phase == Phase::Ended).then_some(breach.at);
+            return Taken { outcome: Outcome::Applied, situation: Some(situation), joined: None, merged: vec![] };
+        }
+        if breach.phase == Phase::Ended {
+            return Taken::nothing(Outcome::NotWanted);
+        }
+        let business = rules.monitor(&breach.monitor).and_then(|m| m.business.clone());
+        let generic = if business.is_some() { rules.levels.floor().cloned().collect() } else { vec![] };
+        self.join(
+            Member {
+                key,
+                entity: breach.entity.clone(),
+                source: Source::Breach { monitor: breach.monitor.clone(), group: breach.group.clone(), judge: breach.judge },
+                summary: business.as_ref().map_or_else(String::new, |b| b.scenario.clone()),
+                unit: business.as_ref().map_or_else(String::new, |b| b.unit.clone()),
+                owner: business.as_ref().map_or_else(String::new, |b| b.owner.clone()),
+                counts: business.is_some(),
+                business: business.and_then(|b| b.ladder),
+                generic,
+                origin: origin.clone(),
+                starts_at: breach.onset,
+                ends_at: None,
+                told_at: breach.at,
+                reading: breach.reading,
+                worst: breach.worst,
+                met: breach.met.clone(),
+                why: Joined::First,
+            },
+            rules,
+            settings,
+        )
+    }
+
+    /// Takes in an external alert.
+    pub fn alert(&mut self, alert: &Alert, origin: &Origin, rules: &Rules, settings: &Settings) -> Taken {
+        let key = Fnv::of(&[b"alert", &alert.fingerprint.to_be_bytes(), &alert.starts_at.0.to_be_bytes()]);
+        if let Some((situation, member)) = self.member(key) {
+            if member.ends_at.is_some() || alert.ends_at.is_none() {
+                return Taken::nothing(Outcome::Duplicate);
+            }
+            member.ends_at = alert.ends_at;
+            self.ended.insert(alert.fingerprint, alert.starts_at);
+            if self.ended.len() > EPISODES_MAX {
+                self.ended.pop_first();
+            }
+            return Taken { outcome: Outcome::Applied, situation: Some(situation), joined: None, merged: vec![] };
+        }
+        if self.ended.get(&alert.fingerprint).is_some_and(|ended| *ended >= alert.starts_at) {
+            return Taken::nothing(Outcome::Duplicate);
+        }
+        if alert.ends_at.is_some() {
+            return Taken::nothing(Outcome::NotWanted);
+        }
+        let member = alert_member(key, alert, origin, rules);
+        self.join(member, rules, settings)
+    }
+
+    /// Takes in a change.
+    pub fn change(&mut self, change: &Change, rules: &Rules) -> Outcome {
+        let entity = rules.topology.entity(&change.labels);
+        self.changes.push(change, entity)
+    }
+
+    fn member(&mut self, key: u64) -> Option<(SituationId, &mut Member)> {
+        let id = *self.member_of.get(&key)?;
+        let member = self.open.get_mut(&id)?.members.iter_mut().find(|m| m.key == key)?;
+        Some((id, member))
+    }
+
+    fn join(&mut self, mut member: Member, rules: &Rules, settings: &Settings) -> Taken {
+        let mut touched = self.touched(&member, rules, settings);
+        touched.sort_by_key(|(why, near, id)| (*why != Joined::SameEntity && *why != Joined::Relapse, *near, *id));
+        let (into, why) = match touched.first() {
+            Some((why, _, id)) => (*id, why.clone()),
+            None => (self.open_new(), Joined::First),
+        };
+        let key = member.key;
+        member.why = why;
+        let Some(situation) = self.open.get_mut(&into) else { return Taken::nothing(Outcome::NotWanted) };
+        situation.members.push(member);
+        let joined = Some(situation.members.len() - 1);
+        self.member_of.insert(key, into);
+        let others: Vec<SituationId> = touched.iter().skip(1).map(|(_, _, id)| *id).collect();
+        let (situation, merged) = self.merge(into, others, rules, settings);
+        Taken {
+            outcome: Outcome::Applied,
+            situation: Some(situation),
+            joined: if situation == into { joined } else { self.place(key) },
+            merged,
+        }
+    }
+
+    fn place(&self, key: u64) -> Option<usize> {
+        self.open.get(self.member_of.get(&key)?)?.members.iter().position(|m| m.key == key)
+    }
+
+    fn open_new(&mut self) -> SituationId {
+        self.next += 1;
+        let id = SituationId(self.next);
+        self.open.insert(id, Situation::new(id));
+        id
+    }
+
+    /// The situations a new member could join, with why and how near in time.
+    fn touched(&self, member: &Member, rules: &Rules, settings: &Settings) -> Vec<(Joined, Duration, SituationId)> {
+        let touches = |s: &Situation| {
+            if s.relapses(member, settings) {
+                return Some((Joined::Relapse, Duration::ZERO, s.id));
+            }
+            if s.recovered_at.is_some() || s.members.len() >= settings.size_max || !s.young_enough(member.starts_at, settings) {
+                return None;
+            }
+            let linked = s.members.iter().filter_map(|m| {
+                let near = m.starts_at.distance(member.starts_at);
+                let same = m.entity == member.entity;
+                let close = near <= settings.gap || (same && m.ends_at.is_none());
+                if !close {
+                    None
+                } else if same {
+                    Some((Joined::SameEntity, near, s.id))
+                } else {
+                    rules.topology.adjacent(&m.entity, &member.entity).then(|| (Joined::Neighbour(m.entity.clone()), near, s.id))
+                }
+            });
+            linked.min_by_key(|(why, near, _)| (*why != Joined::SameEntity, *near))
+        };
+        self.open.values().filter_map(touches).collect()
+    }
+
+    /// Situations become one where one entity among them explains all; never two that are both declared.
+    fn merge(
+        &mut self,
+        mut into: SituationId,
+        others: Vec<SituationId>,
+        rules: &Rules,
+        settings: &Settings,
+    ) -> (SituationId, Vec<SituationId>) {
+        let mut merged = vec![];
+        for other in others {
+            let (Some(a), Some(b)) = (self.open.get(&into), self.open.get(&other)) else { continue };
+            let fits = a.members.len() + b.members.len() <= settings.size_max;
+            if (a.declared && b.declared) || b.recovered_at.is_some() || !fits || !one_root(a, b, rules) {
+                continue;
+            }
+            let (kept, gone) = if b.declared { (other, into) } else { (into, other) };
+            let Some(from) = self.open.remove(&gone) else { continue };
+            self.member_of.extend(from.members.iter().map(|m| (m.key, kept)));
+            if let Some(situation) = self.open.get_mut(&kept) {
+                situation.members.extend(from.members);
+            }
+            merged.push(gone);
+            into = kept;
+        }
+        (into, merged)
+    }
+
+    /// Lets go of what is over, and gives it back.
+    pub fn close(&mut self, clock: Timestamp, settings: &Settings) -> Vec<Situation> {
+        let over: Vec<SituationId> = self.open.values().filter(|s| is_over(s, clock, settings)).map(|s| s.id).collect();
+        let gone: Vec<Situation> = over.iter().filter_map(|id| self.open.remove(id)).collect();
+        for member in gone.iter().flat_map(|s| &s.members) {
+            self.member_of.remove(&member.key);
+        }
+        self.changes.forget(clock - (settings.change_window + settings.life_max));
+        gone
+    }
+}
+
+fn is_over(situation: &Situation, clock: Timestamp, settings: &Settings) -> bool {
+    if let Some(recovered) = situation.recovered_at {
+        return clock > recovered + settings.reopen_within;
+    }
+    let quiet_since = situation.members.iter().map(|m| m.ends_at.unwrap_or(m.told_at)).max();
+    let quiet = |long: Duration| quiet_since.is_none_or(|since| clock > since + long);
+    !situation.declared && (quiet(FORGET_AFTER) || (quiet(settings.gap) && situation.members.iter().all(|m| m.ends_at.is_some())))
+}
+
+fn one_root(a: &Situation, b: &Situation, rules: &Rules) -> bool {
+    let entities = || a.entities().chain(b.entities());
+    entities().any(|root: &Entity| {
+        let explained = rules.topology.dependants(root);
+        entities().all(|e| e == root || explained.contains_key(e))
+    })
+}
+
+fn breach_key(breach: &Breach) -> u64 {
+    Fnv::of(&[b"breach", breach.monitor.as_bytes(), &breach.group.fingerprint().to_be_bytes(), &breach.onset.0.to_be_bytes()])
+}
+
+fn alert_member(key: u64, alert: &Alert, origin: &Origin, rules: &Rules) -> Member {
+    let name = alert.labels.get("alertname");
+    let monitor = rules.alert_monitor(&alert.labels);
+    let entity = monitor.and_then(|m| m.entity.entity(&alert.labels)).or_else(|| rules.topology.entity(&alert.labels));
+    let business = monitor.and_then(|m| m.business.clone());
+    let generic: Vec<Ladder> = match &business {
+        Some(_) => rules.levels.floor().cloned().collect(),
+        None => rules.levels.fallback(&alert.labels).cloned().collect(),
+    };
+    let scenario = business.as_ref().map(|b| b.scenario.clone());
+    Member {
+        key,
+        entity: entity.unwrap_or_else(|| Entity::new("alert", name)),
+        source: Source::Alert { fingerprint: alert.fingerprint, labels: alert.labels.clone(), monitor: monitor.map(|m| m.name.clone()) },
+        summary: scenario.unwrap_or_else(|| if alert.summary.is_empty() { name.to_owned() } else { alert.summary.clone() }),
+        unit: business.as_ref().map_or_else(String::new, |b| b.unit.clone()),
+        owner: business.as_ref().map_or_else(String::new, |b| b.owner.clone()),
+        counts: business.is_some() || !generic.is_empty(),
+        business: business.and_then(|b| b.ladder),
+        generic,
+        origin: origin.clone(),
+        starts_at: alert.starts_at,
+        ends_at: None,
+        told_at: alert.starts_at,
+        reading: Reading::default(),
+        worst: Reading::default(),
+        met: vec![],
+        why: Joined::First,
+    }
+}

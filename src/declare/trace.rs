@@ -1,0 +1,44 @@
+//! Lines of the decision log.
+
+use serde_json::{Value, json};
+
+use crate::correlate::{Member, SituationId, Source, Suspect};
+
+use super::{Event, Incident};
+
+pub(super) fn member(id: SituationId, member: &Member) -> Value {
+    let mut line = json!({
+        "kind": "member",
+        "situation": id.to_string(),
+        "entity": member.entity,
+        "starts_at": member.starts_at.to_string(),
+        "name": member.source.name(),
+        "why": member.why.to_string(),
+    });
+    match &member.source {
+        Source::Breach { group, .. } => line["group"] = json!(group),
+        Source::Alert { fingerprint, .. } => line["fingerprint"] = json!(format!("{fingerprint:016x}")),
+    }
+    line
+}
+
+pub(super) fn merge(from: SituationId, into: SituationId) -> Value {
+    json!({"kind": "merge", "from": from.to_string(), "into": into.to_string(), "why": "one entity explains both"})
+}
+
+pub(super) fn cause(id: SituationId, suspects: &[Suspect]) -> Value {
+    json!({"kind": "cause", "situation": id.to_string(), "ranking": suspects})
+}
+
+pub(super) fn declaration(incident: &Incident, event: Event, reason: &str) -> Value {
+    json!({
+        "kind": "declaration",
+        "incident": incident.id,
+        "sequence": incident.sequence,
+        "event": event.as_str(),
+        "at": incident.at.to_string(),
+        "level": incident.level.to_string(),
+        "grade": incident.grade,
+        "reason": reason,
+    })
+}

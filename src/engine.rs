@@ -1,0 +1,6 @@
+//! The stages composed on an in-process log. `demo`, `replay` and the tests run this; `run` puts the very same
+//! stages on Kafka.
+
+mod pipeline;
+
+pub use pipeline::{Output, Pipeline};

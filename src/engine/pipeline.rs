@@ -1,0 +1,150 @@
+//! Route, detect and declare around a log in memory, with as many partitions as the settings say.
+//!
+//! The log's clock is the records' own time: before a record, the owners of the partitions append a tick if one is
+//! due, so that idle inputs are let go as they are on Kafka. Each record goes all the way before the next.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::declare::Declare;
+use crate::detect::Detect;
+use crate::model::{Origin, Timestamp};
+use crate::route::Route;
+use crate::rules::{Rules, Settings};
+use crate::stage::{Message, Outbox, Record, Stage, Topic};
+use crate::wire::internal::{samples_tick, signals_tick};
+
+/// How often the owners tell the time, by the records' time.
+const TICK_EVERY: Duration = Duration::from_secs(5);
+
+/// The composed stages.
+#[derive(Debug)]
+pub struct Pipeline {
+    route: Route,
+    detect: Vec<Detect>,
+    declare: Vec<Declare>,
+    settings: Arc<Settings>,
+    origins: BTreeSet<Origin>,
+    ticked: Timestamp,
+    offsets: Offsets,
+}
+
+/// The end of each internal partition.
+#[derive(Debug)]
+struct Offsets {
+    samples: Vec<i64>,
+    signals: Vec<i64>,
+}
+
+/// What came out of a record.
+pub type Output = Outbox;
+
+impl Pipeline {
+    /// The stages with no state yet. The origins are all the input partitions there will be: time waits for each.
+    #[must_use]
+    pub fn new(rules: &Arc<Rules>, settings: &Arc<Settings>, origins: impl IntoIterator<Item = Origin>) -> (Self, Output) {
+        let (samples, signals) = (settings.partitions.samples, settings.partitions.signals);
+        let mut pipeline = Self {
+            route: Route::new(rules.clone(), settings.clone()),
+            detect: (0..samples).map(|p| Detect::new(rules.clone(), settings.clone(), p)).collect(),
+            declare: (0..signals).map(|_| Declare::new(rules.clone(), settings.clone())).collect(),
+            settings: settings.clone(),
+            origins: BTreeSet::new(),
+            ticked: Timestamp::MIN,
+            offsets: Offsets { samples: vec![0; samples as usize], signals: vec![0; signals as usize] },
+        };
+        let mut out = Outbox::default();
+        for origin in origins {
+            pipeline.route.assign(origin.clone(), &mut out);
+            pipeline.origins.insert(origin);
+        }
+        pipeline.detect.iter().for_each(|stage| stage.announce(&mut out));
+        let out = pipeline.settle(out, Timestamp::MIN);
+        (pipeline, out)
+    }
+
+    /// Follows other rules from now on.
+    pub fn reconfigure(&mut self, rules: &Arc<Rules>) {
+        self.route.reconfigure(rules.clone());
+        self.detect.iter_mut().for_each(|stage| stage.reconfigure(rules.clone()));
+        self.declare.iter_mut().for_each(|stage| stage.reconfigure(rules.clone()));
+    }
+
+    /// Appends a record of a source, and gives what comes out at the other end.
+    pub fn push(&mut self, record: &Record<'_>) -> Output {
+        let mut out = self.tick(record.timestamp);
+        let origin = Origin { topic: record.topic.to_owned(), partition: record.partition };
+        let mut routed = Outbox::default();
+        if self.origins.insert(origin.clone()) {
+            self.route.assign(origin, &mut routed);
+        }
+        self.route.apply(record, &mut routed);
+        self.route.flush(&mut routed);
+        out.extend(self.settle(routed, record.timestamp));
+        out
+    }
+
+    /// The owners append a tick to every partition, if one is due.
+    fn tick(&mut self, now: Timestamp) -> Output {
+        if self.ticked != Timestamp::MIN && now.since(self.ticked) < TICK_EVERY {
+            return Outbox::default();
+        }
+        self.ticked = self.ticked.max(now);
+        let samples = (0..self.settings.partitions.samples).map(|p| samples_tick(p, now));
+        let signals = (0..self.settings.partitions.signals).map(|p| signals_tick(p, now));
+        let ticks = Outbox { messages: samples.chain(signals).collect(), ..Outbox::default() };
+        self.settle(ticks, now)
+    }
+
+    /// Runs messages to the end of the way: what is internal is consumed, the rest is given out.
+    fn settle(&mut self, mut out: Outbox, now: Timestamp) -> Output {
+        let mut waiting = std::mem::take(&mut out.messages);
+        while !waiting.is_empty() {
+            for message in std::mem::take(&mut waiting) {
+                let mut next = Outbox::default();
+                match self.consume(&message, now, &mut next) {
+                    Consumed::Internally => waiting.append(&mut next.messages),
+                    Consumed::Not => out.messages.push(message),
+                }
+                out.extend(next);
+            }
+        }
+        out
+    }
+
+    fn consume(&mut self, message: &Message, now: Timestamp, out: &mut Outbox) -> Consumed {
+        let partition = message.partition.unwrap_or(0);
+        let place = partition as usize;
+        let (stage, offset): (&mut dyn Stage, &mut i64) = match message.topic {
+            Topic::Samples => (&mut self.detect[place], &mut self.offsets.samples[place]),
+            Topic::Signals => (&mut self.declare[place], &mut self.offsets.signals[place]),
+            Topic::Incidents | Topic::DeadLetter => return Consumed::Not,
+        };
+        let record = Record { topic: message.topic.suffix(), partition, offset: *offset, timestamp: now, payload: &message.payload };
+        *offset += 1;
+        stage.apply(&record, out);
+        Consumed::Internally
+    }
+
+    /// The whole state: a snapshot of every stage.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Vec<u8>> {
+        self.detect.iter().map(Stage::snapshot).chain(self.declare.iter().map(Stage::snapshot)).collect()
+    }
+
+    /// Goes on from a snapshot, in fresh stages.
+    ///
+    /// # Errors
+    /// A stage refused its part.
+    pub fn restore(&mut self, snapshot: &[Vec<u8>]) -> Result<(), crate::stage::snapshot::Refused> {
+        let detect = self.detect.iter_mut().map(|stage| stage as &mut dyn Stage);
+        let declare = self.declare.iter_mut().map(|stage| stage as &mut dyn Stage);
+        detect.chain(declare).zip(snapshot).try_for_each(|(stage, bytes)| stage.restore(bytes))
+    }
+}
+
+enum Consumed {
+    Internally,
+    Not,
+}
