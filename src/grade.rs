@@ -65,7 +65,8 @@ fn grade(business: Option<&Ladder>, generic: &[Ladder], holds: impl Fn(&Conditio
     };
     let now = grade.effective().map(|met| met.level.rank);
     let above = business.into_iter().chain(generic).flat_map(|l| &l.rungs).filter(|r| now.is_none_or(|now| r.level.rank < now));
-    grade.next = above.max_by(|a, b| a.level.cmp(&b.level)).map(met);
+    // The nearest level above; of several ways there the business definition's comes first.
+    grade.next = above.min_by(|a, b| b.level.rank.cmp(&a.level.rank)).map(met);
     grade
 }
 

@@ -1,5 +1,6 @@
 //! Richter: metrics, alerts and changes in, graded incident declarations out.
 
+pub mod cli;
 pub mod correlate;
 pub mod declare;
 pub mod detect;
@@ -9,5 +10,6 @@ pub mod model;
 pub mod query;
 pub mod route;
 pub mod rules;
+pub mod shell;
 pub mod stage;
 pub mod wire;

@@ -1,3 +1,7 @@
 //! The `richter` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    richter::cli::main()
+}

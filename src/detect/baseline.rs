@@ -18,11 +18,14 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Buckets of the day's profile: five minutes each, fewer for monitors that step more slowly.
 const BUCKETS_MAX: u64 = 288;
 
-/// Evaluations before the scale is believed; the research prototype's tails start at the same number.
+/// Residuals before the scale is believed; the research prototype's tails start at the same number.
 const LEARNING: u32 = 150;
 
-/// Half-lives in evaluations: of the offset, and of the scale.
-const OFFSET_HALF_LIFE: f64 = 30.0;
+/// Half-life of the offset in days. Faster, it follows a slow decline into the fault and the scale becomes that of
+/// one step, which alarms at every drift; slower, a moved level stays an alarm for long.
+const OFFSET_HALF_LIFE_DAYS: f64 = 0.5;
+
+/// Half-life of the scale in evaluations, as in the research prototype.
 const SCALE_HALF_LIFE: f64 = 2000.0;
 
 /// A bucket follows at this rate at least: a new habit is the profile after ten days.
@@ -39,7 +42,8 @@ pub(super) struct Baseline {
     profile: Vec<Bucket>,
     offset: f64,
     scale: f64,
-    seen: u32,
+    /// Residuals seen.
+    residuals: u32,
     /// Evaluations that were not learnt from, in a row.
     frozen: u32,
     /// As many evaluations as a day has.
@@ -68,7 +72,7 @@ impl Baseline {
         let a_day = u64::try_from(DAY.as_millis() / every.as_millis().max(1)).unwrap_or(u64::MAX).max(1);
         let buckets = if rule.daily { a_day.min(BUCKETS_MAX) } else { 1 };
         let profile = vec![Bucket::default(); usize::try_from(buckets).unwrap_or(1)];
-        Self { profile, offset: 0.0, scale: 0.0, seen: 0, frozen: 0, relearn: u32::try_from(a_day).unwrap_or(u32::MAX) }
+        Self { profile, offset: 0.0, scale: 0.0, residuals: 0, frozen: 0, relearn: u32::try_from(a_day).unwrap_or(u32::MAX) }
     }
 
     /// Tells what was normal before this value, then learns from it. None while it is still learning.
@@ -79,7 +83,7 @@ impl Baseline {
         let bucket = self.bucket(step);
         let known = self.profile[bucket].seen > 0;
         let expected = if known { self.profile[bucket].mean + self.offset } else { value };
-        let band = (known && self.seen >= LEARNING).then(|| self.band(rule, expected, value));
+        let band = (known && self.residuals >= LEARNING).then(|| self.band(rule, expected, value));
         self.frozen = if in_breach && band.is_some() { self.frozen.saturating_add(1) } else { 0 };
         if self.frozen == 0 || self.frozen > self.relearn {
             self.learn(bucket, expected, value);
@@ -102,19 +106,19 @@ impl Baseline {
     }
 
     fn learn(&mut self, bucket: usize, expected: f64, value: f64) {
-        self.seen = self.seen.saturating_add(1);
-        let known = f64::from(self.seen);
-        let most = if self.seen > LEARNING { CLIP * self.scale } else { f64::INFINITY };
-        let residual = (value - expected).clamp(-most, most);
-        self.scale += gain(SCALE_HALF_LIFE).max(1.0 / known) * (residual.abs() - self.scale);
-        let profile = &mut self.profile[bucket];
-        if profile.seen == 0 {
-            profile.mean = value - self.offset;
-        } else {
-            profile.mean += PROFILE_GAIN_MIN.max(1.0 / f64::from(profile.seen + 1)) * residual;
-            self.offset += gain(OFFSET_HALF_LIFE) * residual;
+        let place = &mut self.profile[bucket];
+        if place.seen == 0 {
+            // Nothing was expected here, so there is no residual to learn from.
+            *place = Bucket { mean: value - self.offset, seen: 1 };
+            return;
         }
-        profile.seen = profile.seen.saturating_add(1).min(u16::MAX - 1);
+        let most = if self.residuals > LEARNING { CLIP * self.scale } else { f64::INFINITY };
+        let residual = (value - expected).clamp(-most, most);
+        self.residuals = self.residuals.saturating_add(1);
+        self.scale += gain(SCALE_HALF_LIFE).max(1.0 / f64::from(self.residuals)) * (residual.abs() - self.scale);
+        self.offset += gain(OFFSET_HALF_LIFE_DAYS * f64::from(self.relearn)) * residual;
+        place.mean += PROFILE_GAIN_MIN.max(1.0 / f64::from(place.seen + 1)) * residual;
+        place.seen = place.seen.saturating_add(1).min(u16::MAX - 1);
     }
 }
 
@@ -147,8 +151,8 @@ mod tests {
     #[test]
     fn says_nothing_while_it_learns() {
         let mut baseline = Baseline::new(&RULE, EVERY);
-        assert!((0..288).all(|step| baseline.see(&RULE, Timestamp(step * 300_000), wave(step), false).is_none()));
-        assert!(baseline.see(&RULE, Timestamp(288 * 300_000), wave(288), false).is_some());
+        let first = (0..1000).find(|step| baseline.see(&RULE, Timestamp(step * 300_000), wave(*step), false).is_some());
+        assert_eq!(first, Some(288 + i64::from(LEARNING)), "a day for the profile, then the residuals");
     }
 
     #[test]
@@ -160,6 +164,7 @@ mod tests {
         assert!(band.score > 2.0 && band.lower < Some(band.expected), "{band:?}");
         let quiet = baseline.see(&RULE, Timestamp((step + 1) * 300_000), wave(step + 1), false).expect("learnt");
         assert!(quiet.score < 1.0, "{quiet:?}");
+        assert!((1.0..50.0).contains(&(band.expected - band.lower.unwrap_or_default())), "the band is that of the noise: {band:?}");
     }
 
     #[test]

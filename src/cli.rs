@@ -1,0 +1,112 @@
+//! The command line: one file a command. Exit codes: 0 fine, 1 the answer is no, 2 could not run.
+
+mod check;
+mod demo;
+mod render;
+mod replay;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::rules::Fault;
+use crate::shell::files::{Config, load};
+
+/// From metrics, alerts and changes on Kafka to graded incident declarations.
+#[derive(Debug, Parser)]
+#[command(name = "richter", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the whole thing on a recorded fault, without Kafka
+    Demo(demo::Arguments),
+    /// Validate all configuration: every fault at once, with its place
+    Check(check::Arguments),
+    /// Run recordings (`kcat -C -J` lines) through the stages; the declarations go to stdout
+    Replay(replay::Arguments),
+}
+
+/// How output is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For machines
+    Json,
+}
+
+/// Why a command ended without success.
+#[derive(Debug)]
+enum Failure {
+    /// The answer is no, and was given.
+    No,
+    /// It could not run.
+    CouldNot(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::CouldNot(error.into())
+    }
+}
+
+type Outcome = Result<(), Failure>;
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::No) => ExitCode::from(1),
+        // The reader has gone: there is nobody left to tell.
+        Err(Failure::CouldNot(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(Failure::CouldNot(error)) => {
+            eprintln!("richter: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|e| e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
+}
+
+/// A configuration without fault, or its faults on stderr.
+fn config(path: &PathBuf) -> Result<Config, Failure> {
+    load(path)?.map_err(|faults| {
+        eprint!("{}", in_lines(&faults));
+        eprintln!("richter: the configuration has {}", counted(faults.len(), "fault"));
+        Failure::No
+    })
+}
+
+fn in_lines(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("{fault}\n")).collect()
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Standard output, buffered.
+fn stdout() -> io::BufWriter<io::StdoutLock<'static>> {
+    io::BufWriter::new(io::stdout().lock())
+}
+
+/// One line.
+fn put(out: &mut impl Write, line: &[u8]) -> io::Result<()> {
+    out.write_all(line)?;
+    out.write_all(b"\n")
+}

@@ -1,0 +1,40 @@
+//! `richter check`: every fault of all files at once.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::shell::files::load;
+
+use super::{Failure, Format, Outcome, counted, in_lines, stdout};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The settings file, or the directory that holds it as richter.yaml
+    #[arg(long, default_value = "config/richter.yaml")]
+    config: PathBuf,
+    /// How the faults are written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let checked = load(&arguments.config)?;
+    let faults = checked.as_ref().err().cloned().unwrap_or_default();
+    let mut out = stdout();
+    match arguments.format {
+        Format::Text => out.write_all(in_lines(&faults).as_bytes())?,
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&faults)?)?,
+    }
+    out.flush()?;
+    match checked {
+        Ok(config) => {
+            let (monitors, sources) = (config.rules.monitors.len(), config.settings.sources.len());
+            eprintln!("fine: {}, {}", counted(monitors, "monitor"), counted(sources, "source"));
+            Ok(())
+        }
+        Err(_) => {
+            eprintln!("{} in the configuration", counted(faults.len(), "fault"));
+            Err(Failure::No)
+        }
+    }
+}

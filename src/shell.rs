@@ -1,0 +1,3 @@
+//! The only code, with `cli`, that touches the world. It decides nothing: it polls, hands over and performs.
+
+pub mod files;

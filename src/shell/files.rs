@@ -1,0 +1,91 @@
+//! Configuration from disk: `richter.yaml`, the environment over it, and the rule files it names.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+
+use crate::rules::{Fault, Files, Place, Rules, Settings, check, settings};
+
+/// A configuration without fault.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The daemon's own settings.
+    pub settings: Arc<Settings>,
+    /// The rules.
+    pub rules: Arc<Rules>,
+}
+
+/// Reads and checks everything. The inner result holds every fault of every file.
+///
+/// # Errors
+/// The settings file cannot be read at all.
+pub fn load(path: &Path) -> anyhow::Result<Result<Config, Vec<Fault>>> {
+    let file = settings_file(path);
+    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let environment = std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?))).collect();
+    let directory = file.parent().unwrap_or(Path::new("")).to_owned();
+    let mut faults = vec![];
+    let read = |patterns: &[(String, Place)], faults: &mut Vec<Fault>| read_all(&directory, patterns, faults);
+    Ok(checked(&file.display().to_string(), &text, &environment, &read, &mut faults))
+}
+
+/// Checks a configuration whose files come from anywhere: `read` gives the files that patterns stand for.
+///
+/// # Errors
+/// Every fault of every file.
+pub fn checked(
+    file: &str,
+    text: &str,
+    environment: &BTreeMap<String, String>,
+    read: &dyn Fn(&[(String, Place)], &mut Vec<Fault>) -> Vec<(String, String)>,
+    faults: &mut Vec<Fault>,
+) -> Result<Config, Vec<Fault>> {
+    let (settings, patterns, found) = settings(file, text, environment);
+    faults.extend(found);
+    let files = Files {
+        monitors: read(&patterns.rules, faults),
+        levels: read(&patterns.levels, faults),
+        topology: read(&patterns.topology, faults),
+    };
+    let (rules, found) = check(&files);
+    faults.extend(found);
+    faults.sort();
+    match settings {
+        Some(settings) if faults.is_empty() => Ok(Config { settings: Arc::new(settings), rules: Arc::new(rules) }),
+        Some(_) | None => Err(std::mem::take(faults)),
+    }
+}
+
+/// A directory stands for the `richter.yaml` in it.
+fn settings_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("richter.yaml") } else { path.to_owned() }
+}
+
+fn read_all(directory: &Path, patterns: &[(String, Place)], faults: &mut Vec<Fault>) -> Vec<(String, String)> {
+    let mut files = vec![];
+    for (pattern, place) in patterns {
+        match expand(directory, pattern) {
+            Ok(found) => files.extend(found),
+            Err(why) => faults.push(Fault { place: place.clone(), message: format!("{why:#}") }),
+        }
+    }
+    files.sort();
+    files.dedup();
+    files
+}
+
+fn expand(directory: &Path, pattern: &str) -> anyhow::Result<Vec<(String, String)>> {
+    let whole = directory.join(pattern);
+    let paths = glob::glob(&whole.to_string_lossy()).with_context(|| format!("{pattern:?} is not a file pattern"))?;
+    let paths: Vec<PathBuf> = paths.collect::<Result<_, _>>().with_context(|| format!("cannot look for {pattern:?}"))?;
+    if paths.is_empty() {
+        bail!("no file matches {pattern:?}, looked for in {:?}", directory.display().to_string());
+    }
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok((path.display().to_string(), text))
+    };
+    paths.iter().map(read).collect()
+}
