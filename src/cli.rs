@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod render;
 mod replay;
+mod run;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// The daemon, on Kafka
+    Run(run::Arguments),
     /// Show the whole thing on a recorded fault, without Kafka
     Demo(demo::Arguments),
     /// Validate all configuration: every fault at once, with its place
@@ -63,6 +66,7 @@ type Outcome = Result<(), Failure>;
 #[must_use]
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),

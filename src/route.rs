@@ -18,6 +18,9 @@ use crate::wire::{Reject, alertmanager, cdevents, dead_letter, prometheus_json};
 /// An origin's progress is passed on when it has grown by this much: finer than any monitor's step.
 const PROGRESS_STEP: Duration = Duration::from_secs(1);
 
+/// Samples in one batch, so that no record outgrows what a broker takes: with labels of 200 bytes it is 400 kB.
+const BATCH_SAMPLES_MAX: usize = 2000;
+
 /// Series whose destinations are remembered; beyond it the memo starts anew.
 const MEMO_MAX: usize = 1 << 20;
 
@@ -61,8 +64,7 @@ impl Route {
         match self.kind(&origin.topic) {
             Some(Kind::Metrics) => {
                 for partition in 0..self.settings.partitions.samples {
-                    let batch = Batch { origin: origin.clone(), progress: Timestamp::MIN, series: vec![], samples: vec![] };
-                    out.messages.push(samples_message(partition, batch));
+                    out.messages.push(samples_message(partition, empty(&origin)));
                 }
             }
             Some(Kind::Alerts | Kind::Changes) => {
@@ -138,6 +140,10 @@ impl Route {
             let series = u32::try_from(batch.series.len() - 1).expect("a batch has fewer series than a poll has records");
             batch.samples.push(BatchSample { monitor: to.monitor, series, at: sample.at, value: sample.value.to_bits() });
             out.count(Count::Matched);
+            if batch.samples.len() >= BATCH_SAMPLES_MAX {
+                let full = std::mem::replace(batch, empty(origin));
+                out.messages.push(samples_message(to.partition, full));
+            }
         }
         Ok(if destinations.is_empty() { Outcome::NotWanted } else { Outcome::Applied })
     }
@@ -172,6 +178,10 @@ impl Route {
 }
 
 fn batch<'b>(batches: &'b mut BTreeMap<(Origin, u32), Batch>, origin: &Origin, partition: u32) -> &'b mut Batch {
-    let empty = || Batch { origin: origin.clone(), progress: Timestamp::MIN, series: vec![], samples: vec![] };
-    batches.entry((origin.clone(), partition)).or_insert_with(empty)
+    batches.entry((origin.clone(), partition)).or_insert_with(|| empty(origin))
+}
+
+/// A batch tells no progress until it is flushed: what belongs to the same time may still follow.
+fn empty(origin: &Origin) -> Batch {
+    Batch { origin: origin.clone(), progress: Timestamp::MIN, series: vec![], samples: vec![] }
 }

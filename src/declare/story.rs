@@ -183,7 +183,7 @@ impl<'a> Story<'a> {
             level: incident.level.to_string(),
         };
         let data = Data { event: Happening { kind: event.as_str(), at, reason }, incident: self.body(subject) };
-        message(&attributes, &data, incident.at)
+        message(&attributes, &data)
     }
 
     fn body(&'a self, entity: &'a str) -> Body<'a> {

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::Timestamp;
-
 /// Richter's own topics, by what they carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
@@ -44,8 +42,6 @@ pub struct Message {
     pub key: String,
     /// The record's headers.
     pub headers: Vec<(&'static str, String)>,
-    /// The record's time; none: when it is appended.
-    pub timestamp: Option<Timestamp>,
     /// The record's payload.
     pub payload: Vec<u8>,
 }

@@ -3,7 +3,6 @@
 
 use serde::Serialize;
 
-use crate::model::Timestamp;
 use crate::stage::{Message, Topic};
 
 /// The attributes of an event; extension names are lower case without separators, as the specification asks.
@@ -41,7 +40,7 @@ struct Event<'a, T> {
 
 /// The record for the incidents topic.
 #[must_use]
-pub fn message<T: Serialize>(attributes: &Attributes, data: &T, at: Timestamp) -> Message {
+pub fn message<T: Serialize>(attributes: &Attributes, data: &T) -> Message {
     let a = attributes;
     let headers = [
         ("content-type", "application/cloudevents+json; charset=UTF-8"),
@@ -60,7 +59,6 @@ pub fn message<T: Serialize>(attributes: &Attributes, data: &T, at: Timestamp) -
         partition: None,
         key: a.partitionkey.clone(),
         headers: headers.map(|(name, value)| (name, value.to_owned())).into(),
-        timestamp: Some(at),
         payload: serde_json::to_vec(&Event { attributes, data }).expect("an event is plain data"),
     }
 }

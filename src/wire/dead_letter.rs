@@ -40,7 +40,6 @@ pub fn letter(record: &Record<'_>, reject: &Reject) -> Message {
         partition: None,
         key: record.topic.to_owned(),
         headers: vec![("reason", reject.reason.to_owned())],
-        timestamp: None,
         payload: serde_json::to_vec(&letter).expect("a letter is plain data"),
     }
 }

@@ -112,5 +112,5 @@ pub fn signals_tick(partition: u32, now: Timestamp) -> Message {
 }
 
 fn message(topic: Topic, partition: u32, key: &str, payload: Vec<u8>) -> Message {
-    Message { topic, partition: Some(partition), key: key.into(), headers: vec![], timestamp: None, payload }
+    Message { topic, partition: Some(partition), key: key.into(), headers: vec![], payload }
 }

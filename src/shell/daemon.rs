@@ -1,0 +1,232 @@
+//! The daemon: starts the workers, serves HTTP, takes signals, reloads, drains.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use super::files::{Config, load};
+use super::http::{ReloadRequest, Served, router};
+use super::kafka::{Control, NotReady, Stages, Task, Worker, client_config, prepare};
+use super::metrics::Metrics;
+use crate::route::Route;
+
+/// Between two tries to reach the brokers at the start.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Runs until a signal or a worker ends it.
+///
+/// # Errors
+/// What stopped it.
+pub fn run(path: &Path, config: Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(Daemon::new(path, config)?.run())
+}
+
+struct Daemon {
+    path: PathBuf,
+    config: Config,
+    metrics: Arc<Metrics>,
+    stop: Arc<AtomicBool>,
+    controls: Vec<Sender<Control>>,
+}
+
+/// How a worker ended.
+type Ended = (&'static str, anyhow::Result<()>);
+
+impl Daemon {
+    fn new(path: &Path, config: Config) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::new()?);
+        metrics.reloaded(true);
+        Ok(Self { path: path.to_owned(), config, metrics, stop: Arc::new(AtomicBool::new(false)), controls: vec![] })
+    }
+
+    async fn run(mut self) -> anyhow::Result<()> {
+        let listen = self.config.settings.listen;
+        let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let ready: Vec<Arc<AtomicBool>> = (0..3).map(|_| Arc::default()).collect();
+        let (reloads, mut wished) = mpsc::channel(8);
+        let served = Served { metrics: self.metrics.clone(), ready: ready.clone(), reloads };
+        let http = tokio::spawn(async move { axum::serve(listener, router(served)).await });
+        info!(%listen, "serving /metrics, /-/healthy, /-/ready, /-/reload");
+
+        let mut signals = Signals::new()?;
+        let outcome = match self.prepared(&mut signals, &mut wished).await {
+            Ok(true) => self.work(&ready, &mut signals, &mut wished).await,
+            Ok(false) => Ok(()),
+            Err(why) => Err(why),
+        };
+        http.abort();
+        outcome
+    }
+
+    /// Waits for the brokers and makes the topics; false: told to stop meanwhile.
+    async fn prepared(&mut self, signals: &mut Signals, wished: &mut mpsc::Receiver<ReloadRequest>) -> anyhow::Result<bool> {
+        loop {
+            let (base, settings) = (client_config(&self.config.settings)?, self.config.settings.clone());
+            let mut attempt = tokio::task::spawn_blocking(move || prepare(&base, &settings));
+            let result = loop {
+                tokio::select! {
+                    result = &mut attempt => break result?,
+                    wish = signals.next() => match wish {
+                        Wish::Stop => return Ok(false),
+                        Wish::Reload => drop(self.reload()),
+                    },
+                    Some(answer) = wished.recv() => drop(answer.send(self.reload())),
+                }
+            };
+            match result {
+                Ok(()) => return Ok(true),
+                Err(NotReady::Wrong(why)) => return Err(why),
+                Err(NotReady::Unreachable(why)) => warn!(error = format!("{why:#}"), "waiting for kafka"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                wish = signals.next() => match wish {
+                    Wish::Stop => return Ok(false),
+                    Wish::Reload => drop(self.reload()),
+                },
+            }
+        }
+    }
+
+    async fn work(
+        &mut self,
+        ready: &[Arc<AtomicBool>],
+        signals: &mut Signals,
+        wished: &mut mpsc::Receiver<ReloadRequest>,
+    ) -> anyhow::Result<()> {
+        let (ended, mut endings) = mpsc::channel::<Ended>(3);
+        self.start(ready, &ended)?;
+        drop(ended);
+        tell_systemd(&[NotifyState::Ready]);
+        info!(brokers = ?self.config.settings.brokers, monitors = self.config.rules.monitors.len(), "running");
+        let mut heartbeat = tokio::time::interval(sd_notify::watchdog_enabled().map_or(Duration::from_secs(3600), |limit| limit / 2));
+        let mut outcome = Ok(());
+        loop {
+            tokio::select! {
+                wish = signals.next() => match wish {
+                    Wish::Stop => break,
+                    Wish::Reload => drop(self.reload()),
+                },
+                Some(answer) = wished.recv() => drop(answer.send(self.reload())),
+                Some((name, result)) = endings.recv() => {
+                    outcome = Err(result.err().unwrap_or_else(|| anyhow!("the {name} worker ended by itself")));
+                    break;
+                }
+                _ = heartbeat.tick() => tell_systemd(&[NotifyState::Watchdog]),
+            }
+        }
+        tell_systemd(&[NotifyState::Stopping]);
+        info!("stopping: delivering and committing what is under way");
+        self.stop.store(true, Ordering::Relaxed);
+        while let Some((name, result)) = endings.recv().await {
+            if let Err(why) = result {
+                error!(stage = name, error = format!("{why:#}"), "worker failed");
+            }
+        }
+        outcome
+    }
+
+    fn start(&mut self, ready: &[Arc<AtomicBool>], ended: &mpsc::Sender<Ended>) -> anyhow::Result<()> {
+        let Config { settings, rules } = &self.config;
+        let base = client_config(settings)?;
+        let tasks = [
+            ("declare", Task::Declare(Stages::new(rules.clone(), settings.clone()))),
+            ("detect", Task::Detect(Stages::new(rules.clone(), settings.clone()))),
+            ("route", Task::Route(Box::new(Route::new(rules.clone(), settings.clone())))),
+        ];
+        for ((name, task), ready) in tasks.into_iter().zip(ready) {
+            let (control, controls) = std::sync::mpsc::channel();
+            self.controls.push(control);
+            let (settings, metrics, stop) = (settings.clone(), self.metrics.clone(), self.stop.clone());
+            let worker = Worker::new(task, &base, settings, metrics, controls, stop, ready.clone())?;
+            let ended = ended.clone();
+            let thread = std::thread::Builder::new().name(name.into());
+            thread.spawn(move || ended.blocking_send((name, worker.run())).ok())?;
+        }
+        Ok(())
+    }
+
+    /// Takes a new configuration if it is without fault; the old one stays otherwise.
+    fn reload(&mut self) -> Result<String, String> {
+        let loaded = match load(&self.path) {
+            Ok(Ok(config)) => Ok(config),
+            Ok(Err(faults)) => Err(faults.iter().map(|fault| format!("{fault}\n")).collect()),
+            Err(why) => Err(format!("{why:#}\n")),
+        };
+        let config = match loaded {
+            Ok(config) => config,
+            Err(why) => {
+                self.metrics.reloaded(false);
+                for fault in why.lines() {
+                    error!(fault, "reload refused; the old configuration stays");
+                }
+                return Err(why);
+            }
+        };
+        self.note_removed(&config);
+        self.config.rules = config.rules;
+        for control in &self.controls {
+            // A worker that has ended is noticed by its ending.
+            control.send(Control::Reload(self.config.rules.clone())).ok();
+        }
+        self.metrics.reloaded(true);
+        info!(monitors = self.config.rules.monitors.len(), "reloaded");
+        if config.settings == self.config.settings {
+            return Ok("reloaded\n".into());
+        }
+        warn!("richter.yaml has changed: its settings are taken at the next start, the rules are taken now");
+        Ok("reloaded; richter.yaml has changed too and is taken at the next start\n".into())
+    }
+
+    fn note_removed(&self, new: &Config) {
+        for monitor in self.config.rules.monitors.iter().filter(|m| new.rules.monitor(&m.name).is_none()) {
+            warn!(monitor = monitor.name, "removed; an incident it has open stays open, for nothing tells that it is over");
+        }
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.hangup.recv() => Wish::Reload,
+        }
+    }
+}
+
+/// What a signal wishes.
+enum Wish {
+    Stop,
+    Reload,
+}
+
+fn tell_systemd(state: &[NotifyState<'_>]) {
+    if let Err(why) = sd_notify::notify(state) {
+        warn!(error = %why, "cannot tell systemd");
+    }
+}

@@ -1,0 +1,162 @@
+//! librdkafka's configuration and callbacks. A callback only sends a message to the worker's loop.
+
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use anyhow::Context;
+use rdkafka::client::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::producer::ProducerContext;
+use rdkafka::statistics::Statistics;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::util::Timeout;
+use tracing::{error, warn};
+
+use crate::rules::{Property, Settings};
+
+/// What all clients share: the brokers, and the properties from the settings, secrets read from where they are named.
+pub(in crate::shell) fn client_config(settings: &Settings) -> anyhow::Result<ClientConfig> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", settings.brokers.join(","));
+    config.set("client.id", "richter");
+    // The default of ten seconds leaves a consumer blind long after an outage is over.
+    config.set("reconnect.backoff.max.ms", "1000");
+    config.set("topic.metadata.refresh.interval.ms", "10000");
+    config.set("allow.auto.create.topics", "false");
+    for (name, value) in &settings.properties {
+        config.set(name, read(value).with_context(|| format!("kafka property {name}"))?);
+    }
+    Ok(config)
+}
+
+fn read(property: &Property) -> anyhow::Result<String> {
+    match property {
+        Property::Inline(value) => Ok(value.clone()),
+        Property::File { file } => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+            Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+        }
+        Property::Env { env } => std::env::var(env).with_context(|| format!("environment variable {env}")),
+    }
+}
+
+/// The consumer of a stage.
+pub(super) fn consumer(base: &ClientConfig, group: &str, listener: Listener) -> anyhow::Result<BaseConsumer<Listener>> {
+    let mut config = base.clone();
+    config.set("group.id", group);
+    config.set("enable.auto.commit", "false");
+    config.set("enable.auto.offset.store", "false");
+    config.set("auto.offset.reset", "earliest");
+    config.set("statistics.interval.ms", "5000");
+    // What waits in memory of records fetched ahead, per consumer.
+    config.set("queued.max.messages.kbytes", "32768");
+    config.create_with_context(listener).context("cannot make a Kafka consumer")
+}
+
+/// The producer of a stage: idempotent, and it never gives up by itself.
+pub(super) fn producer(base: &ClientConfig, reports: Sender<Event>) -> anyhow::Result<rdkafka::producer::BaseProducer<Reports>> {
+    let mut config = base.clone();
+    config.set("enable.idempotence", "true");
+    config.set("message.timeout.ms", "0");
+    config.set("linger.ms", "5");
+    config.set("compression.type", "zstd");
+    config.set("queue.buffering.max.kbytes", "65536");
+    // Keyed as the Java client would, so that others find an incident's partition.
+    config.set("partitioner", "murmur2_random");
+    config.create_with_context(Reports(reports)).context("cannot make a Kafka producer")
+}
+
+/// What callbacks tell the loop.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// These partitions are ours from now on.
+    Assigned(Vec<(String, i32)>),
+    /// These are not any more.
+    Revoked(Vec<(String, i32)>),
+    /// Records not yet consumed, by topic and partition.
+    Lag(Vec<(String, i32, i64)>),
+    /// A record was not delivered and will not be.
+    Undelivered { topic: String, why: KafkaError },
+    /// A client told of an error; it goes on by itself.
+    Error(String),
+}
+
+/// The consumer's callbacks.
+pub(super) struct Listener {
+    /// To the worker's loop.
+    pub(super) events: Sender<Event>,
+    /// Whether state is rebuilt from the log: then it is read from its start, not from the committed offset.
+    pub(super) from_start: bool,
+}
+
+impl Listener {
+    fn tell(&self, event: Event) {
+        // The loop has ended: nobody is left to act on it.
+        self.events.send(event).ok();
+    }
+}
+
+impl ClientContext for Listener {
+    fn stats(&self, statistics: Statistics) {
+        let topics = statistics.topics.into_values().flat_map(|topic| {
+            let name = topic.topic;
+            topic.partitions.into_values().map(move |p| (name.clone(), p.partition, p.consumer_lag))
+        });
+        self.tell(Event::Lag(topics.filter(|(_, partition, lag)| *partition >= 0 && *lag >= 0).collect()));
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.tell(Event::Error(format!("{error}: {reason}")));
+    }
+}
+
+impl ConsumerContext for Listener {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let list = partitions.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
+        let result = match err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                self.tell(Event::Assigned(list));
+                if self.from_start {
+                    partitions.set_all_offsets(Offset::Beginning).and_then(|()| consumer.assign(partitions))
+                } else {
+                    consumer.assign(partitions)
+                }
+            }
+            _ => {
+                self.tell(Event::Revoked(list));
+                consumer.unassign()
+            }
+        };
+        if let Err(why) = result {
+            error!(error = %why, "partitions could not be taken over");
+        }
+    }
+
+    fn main_queue_min_poll_interval(&self) -> Timeout {
+        Timeout::After(Duration::from_millis(100))
+    }
+}
+
+/// The producer's callbacks.
+pub(super) struct Reports(Sender<Event>);
+
+impl ClientContext for Reports {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.send(Event::Error(format!("{error}: {reason}"))).ok();
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((why, message)) = result {
+            warn!(topic = message.topic(), error = %why, "a record was not delivered");
+            self.0.send(Event::Undelivered { topic: message.topic().to_owned(), why: why.clone() }).ok();
+        }
+    }
+}

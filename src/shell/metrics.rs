@@ -1,0 +1,161 @@
+//! What the daemon tells of itself: one struct on its own registry, names `richter_<noun>_<unit>`, bounded labels.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus::{
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, process_collector::ProcessCollector,
+};
+
+use crate::stage::{Count, Outbox};
+
+/// All metrics.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    records: IntCounterVec,
+    dead_letters: IntCounterVec,
+    samples: IntCounterVec,
+    matched: IntCounter,
+    evaluations: IntCounter,
+    signals: IntCounterVec,
+    declarations: IntCounterVec,
+    pub(super) groups: IntGaugeVec,
+    pub(super) situations: IntGaugeVec,
+    pub(super) incidents: IntGaugeVec,
+    watermark: GaugeVec,
+    watermark_lag: GaugeVec,
+    pub(super) consumer_lag: IntGaugeVec,
+    stage_seconds: HistogramVec,
+    pub(super) produced: IntCounterVec,
+    pub(super) kafka_errors: IntCounterVec,
+    pub(super) rebalances: IntCounterVec,
+    reload_successful: IntGauge,
+    reload_success_seconds: IntGauge,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Result<Self, prometheus::Error> {
+        let make = Maker(Registry::new());
+        make.0.register(Box::new(ProcessCollector::for_self()))?;
+        let build = make.gauges("richter_build_info", "Always 1; the labels say what was built.", &["version", "librdkafka"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), &rdkafka::util::get_rdkafka_version().1]).set(1);
+        Ok(Self {
+            records: make.counters("richter_records_total", "Records of the sources, by what became of them.", &["topic", "outcome"])?,
+            dead_letters: make.counters("richter_dead_letters_total", "Records that could not be decoded, by reason.", &["reason"])?,
+            samples: make.counters("richter_samples_total", "Samples in detection, by what became of them.", &["outcome"])?,
+            matched: make.counter("richter_samples_matched_total", "Samples that a monitor wants; one for each monitor.")?,
+            evaluations: make.counter("richter_evaluations_total", "Evaluations of a group at a step.")?,
+            signals: make.counters("richter_signals_total", "Signals in correlation, by what became of them.", &["outcome"])?,
+            declarations: make.counters("richter_declarations_total", "Declarations, by type.", &["type"])?,
+            groups: make.gauges("richter_groups", "Groups under watch.", &["partition"])?,
+            situations: make.gauges("richter_situations_open", "Situations that are open, declared or not.", &["partition"])?,
+            incidents: make.gauges("richter_incidents_open", "Incidents that are declared and have not recovered.", &["level"])?,
+            watermark: make.floats(
+                "richter_watermark_timestamp_seconds",
+                "The event time a stage has reached.",
+                &["stage", "partition"],
+            )?,
+            watermark_lag: make.floats("richter_watermark_lag_seconds", "How far that is behind the clock.", &["stage", "partition"])?,
+            consumer_lag: make.gauges("richter_consumer_lag_records", "Records not yet consumed.", &["topic", "partition"])?,
+            stage_seconds: make.histograms(
+                "richter_stage_duration_seconds",
+                "From records polled to what came of them delivered.",
+                &["stage"],
+            )?,
+            produced: make.counters("richter_produced_records_total", "Records delivered, by topic.", &["topic"])?,
+            kafka_errors: make.counters("richter_kafka_errors_total", "Errors that Kafka clients told of.", &["stage"])?,
+            rebalances: make.counters("richter_rebalances_total", "Partitions assigned or revoked.", &["stage", "what"])?,
+            reload_successful: make.gauge("richter_config_last_reload_successful", "Whether the last reload was taken.")?,
+            reload_success_seconds: make.gauge("richter_config_last_reload_success_timestamp_seconds", "When one was taken last.")?,
+            registry: make.0,
+        })
+    }
+
+    /// Performs what a stage wants counted.
+    pub(super) fn count(&self, out: &Outbox) {
+        for (count, number) in &out.counts {
+            match count {
+                Count::Records(topic, outcome) => self.records.with_label_values(&[topic.as_str(), outcome.as_str()]).inc_by(*number),
+                Count::Samples(outcome) => self.samples.with_label_values(&[outcome.as_str()]).inc_by(*number),
+                Count::Signals(outcome) => self.signals.with_label_values(&[outcome.as_str()]).inc_by(*number),
+                Count::DeadLetters(reason) => self.dead_letters.with_label_values(&[*reason]).inc_by(*number),
+                Count::Matched => self.matched.inc_by(*number),
+                Count::Evaluations => self.evaluations.inc_by(*number),
+                Count::Declarations(kind) => self.declarations.with_label_values(&[*kind]).inc_by(*number),
+            }
+        }
+    }
+
+    pub(super) fn watermark(&self, stage: &str, partition: u32, at: crate::model::Timestamp) {
+        let labels = [stage, &partition.to_string()];
+        self.watermark.with_label_values(&labels).set(at.as_seconds());
+        self.watermark_lag.with_label_values(&labels).set(super::kafka::now().as_seconds() - at.as_seconds());
+    }
+
+    /// A partition that is no longer ours tells nothing.
+    pub(super) fn forget(&self, stage: &str, partition: u32) {
+        let partition = partition.to_string();
+        let labels = [stage, partition.as_str()];
+        // Removing what was never set is no error worth telling.
+        self.watermark.remove_label_values(&labels).ok();
+        self.watermark_lag.remove_label_values(&labels).ok();
+        self.groups.remove_label_values(&[&partition]).ok();
+        self.situations.remove_label_values(&[&partition]).ok();
+    }
+
+    pub(super) fn took(&self, stage: &str, duration: Duration) {
+        let histogram: Histogram = self.stage_seconds.with_label_values(&[stage]);
+        histogram.observe(duration.as_secs_f64());
+    }
+
+    pub(super) fn reloaded(&self, taken: bool) {
+        self.reload_successful.set(i64::from(taken));
+        if taken {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.reload_success_seconds.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// The text format, and its content type: Prometheus refuses a scrape without a valid one.
+    pub(super) fn exposition(&self) -> Result<(String, Vec<u8>), prometheus::Error> {
+        let encoder = TextEncoder::new();
+        let mut text = vec![];
+        encoder.encode(&self.registry.gather(), &mut text)?;
+        Ok((encoder.format_type().to_owned(), text))
+    }
+}
+
+struct Maker(Registry);
+
+impl Maker {
+    fn registered<C: prometheus::core::Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.registered(IntCounter::new(name, help)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.registered(IntGauge::new(name, help)?)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.registered(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        self.registered(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn floats(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+        self.registered(GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
+        let buckets = prometheus::exponential_buckets(0.001, 2.5, 12)?;
+        self.registered(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels)?)
+    }
+}
