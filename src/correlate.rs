@@ -8,7 +8,7 @@ mod cause;
 mod changes;
 mod situation;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -200,19 +200,9 @@ impl Situations {
             if s.recovered_at.is_some() || s.members.len() >= settings.size_max || !s.young_enough(member.starts_at, settings) {
                 return None;
             }
-            let linked = s.members.iter().filter_map(|m| {
-                let near = m.starts_at.distance(member.starts_at);
-                let same = m.entity == member.entity;
-                let close = near <= settings.gap || (same && m.ends_at.is_none());
-                if !close {
-                    None
-                } else if same {
-                    Some((Joined::SameEntity, near, s.id))
-                } else {
-                    rules.topology.adjacent(&m.entity, &member.entity).then(|| (Joined::Neighbour(m.entity.clone()), near, s.id))
-                }
-            });
-            linked.min_by_key(|(why, near, _)| (*why != Joined::SameEntity, *near))
+            let (why, near) = nearest(s, member, rules, settings)?;
+            let belongs = why == Joined::SameEntity || one_root(s.entities().chain([&member.entity]), rules);
+            belongs.then_some((why, near, s.id))
         };
         self.open.values().filter_map(touches).collect()
     }
@@ -229,7 +219,7 @@ impl Situations {
         for other in others {
             let (Some(a), Some(b)) = (self.open.get(&into), self.open.get(&other)) else { continue };
             let fits = a.members.len() + b.members.len() <= settings.size_max;
-            if (a.declared && b.declared) || b.recovered_at.is_some() || !fits || !one_root(a, b, rules) {
+            if (a.declared && b.declared) || b.recovered_at.is_some() || !fits || !one_root(a.entities().chain(b.entities()), rules) {
                 continue;
             }
             let (kept, gone) = if b.declared { (other, into) } else { (into, other) };
@@ -265,11 +255,29 @@ fn is_over(situation: &Situation, clock: Timestamp, settings: &Settings) -> bool
     !situation.declared && (quiet(FORGET_AFTER) || (quiet(settings.gap) && situation.members.iter().all(|m| m.ends_at.is_some())))
 }
 
-fn one_root(a: &Situation, b: &Situation, rules: &Rules) -> bool {
-    let entities = || a.entities().chain(b.entities());
-    entities().any(|root: &Entity| {
+/// How a member touches a situation: through its own entity if it can, else through the neighbour nearest in time.
+fn nearest(situation: &Situation, member: &Member, rules: &Rules, settings: &Settings) -> Option<(Joined, Duration)> {
+    let touching = situation.members.iter().filter_map(|m| {
+        let near = m.starts_at.distance(member.starts_at);
+        let same = m.entity == member.entity;
+        if near > settings.gap && !(same && m.ends_at.is_none()) {
+            None
+        } else if same {
+            Some((Joined::SameEntity, near))
+        } else {
+            rules.topology.adjacent(&m.entity, &member.entity).then(|| (Joined::Neighbour(m.entity.clone()), near))
+        }
+    });
+    touching.min_by_key(|(why, near)| (*why != Joined::SameEntity, *near))
+}
+
+/// Whether all others depend on one of these entities. Two faults under one caller have two roots: what merely
+/// depends on both does not make them one.
+fn one_root<'e>(entities: impl Iterator<Item = &'e Entity>, rules: &Rules) -> bool {
+    let entities: BTreeSet<&Entity> = entities.collect();
+    entities.iter().any(|root| {
         let explained = rules.topology.dependants(root);
-        entities().all(|e| e == root || explained.contains_key(e))
+        entities.iter().all(|e| e == root || explained.contains_key(e))
     })
 }
 

@@ -3,4 +3,4 @@
 
 mod pipeline;
 
-pub use pipeline::{Output, Pipeline};
+pub use pipeline::Pipeline;

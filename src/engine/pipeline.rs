@@ -37,13 +37,10 @@ struct Offsets {
     signals: Vec<i64>,
 }
 
-/// What came out of a record.
-pub type Output = Outbox;
-
 impl Pipeline {
     /// The stages with no state yet. The origins are all the input partitions there will be: time waits for each.
     #[must_use]
-    pub fn new(rules: &Arc<Rules>, settings: &Arc<Settings>, origins: impl IntoIterator<Item = Origin>) -> (Self, Output) {
+    pub fn new(rules: &Arc<Rules>, settings: &Arc<Settings>, origins: impl IntoIterator<Item = Origin>) -> (Self, Outbox) {
         let (samples, signals) = (settings.partitions.samples, settings.partitions.signals);
         let mut pipeline = Self {
             route: Route::new(rules.clone(), settings.clone()),
@@ -72,7 +69,7 @@ impl Pipeline {
     }
 
     /// Appends a record of a source, and gives what comes out at the other end.
-    pub fn push(&mut self, record: &Record<'_>) -> Output {
+    pub fn push(&mut self, record: &Record<'_>) -> Outbox {
         let mut out = self.tick(record.timestamp);
         let origin = Origin { topic: record.topic.to_owned(), partition: record.partition };
         let mut routed = Outbox::default();
@@ -86,7 +83,7 @@ impl Pipeline {
     }
 
     /// The owners append a tick to every partition, if one is due.
-    fn tick(&mut self, now: Timestamp) -> Output {
+    fn tick(&mut self, now: Timestamp) -> Outbox {
         if self.ticked != Timestamp::MIN && now.since(self.ticked) < TICK_EVERY {
             return Outbox::default();
         }
@@ -98,7 +95,7 @@ impl Pipeline {
     }
 
     /// Runs messages to the end of the way: what is internal is consumed, the rest is given out.
-    fn settle(&mut self, mut out: Outbox, now: Timestamp) -> Output {
+    fn settle(&mut self, mut out: Outbox, now: Timestamp) -> Outbox {
         let mut waiting = std::mem::take(&mut out.messages);
         while !waiting.is_empty() {
             for message in std::mem::take(&mut waiting) {
@@ -125,22 +122,6 @@ impl Pipeline {
         *offset += 1;
         stage.apply(&record, out);
         Consumed::Internally
-    }
-
-    /// The whole state: a snapshot of every stage.
-    #[must_use]
-    pub fn snapshot(&self) -> Vec<Vec<u8>> {
-        self.detect.iter().map(Stage::snapshot).chain(self.declare.iter().map(Stage::snapshot)).collect()
-    }
-
-    /// Goes on from a snapshot, in fresh stages.
-    ///
-    /// # Errors
-    /// A stage refused its part.
-    pub fn restore(&mut self, snapshot: &[Vec<u8>]) -> Result<(), crate::stage::snapshot::Refused> {
-        let detect = self.detect.iter_mut().map(|stage| stage as &mut dyn Stage);
-        let declare = self.declare.iter_mut().map(|stage| stage as &mut dyn Stage);
-        detect.chain(declare).zip(snapshot).try_for_each(|(stage, bytes)| stage.restore(bytes))
     }
 }
 

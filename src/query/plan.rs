@@ -230,7 +230,7 @@ impl Planner<'_> {
         }
         let selector = Selector::new(selector.name.as_deref(), &selector.matchers).map_err(|why| self.refuse(" or ", why))?;
         if let Some(why) = selector.contradiction() {
-            return Err(self.refuse("{", format!("matches nothing: {why}")));
+            return Err(Refusal { offset: self.text.find('{').unwrap_or(0), message: format!("matches nothing: {why}") });
         }
         Ok(Query { selector, function, aggregate: None, grouping: Grouping::Series })
     }

@@ -99,7 +99,8 @@ impl de::Error for Error {
 fn in_words(expected: &str) -> String {
     match expected {
         "f64" | "f32" => "a number".into(),
-        "u8" | "u16" | "u32" | "u64" | "usize" | "i64" | "i32" => format!("a whole number ({expected})"),
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i64" | "i32" => "a whole number".into(),
+        "a sequence" => "a list".into(),
         other if other.starts_with("struct ") => "a mapping".into(),
         other => other.into(),
     }

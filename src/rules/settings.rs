@@ -1,8 +1,8 @@
 //! The daemon's own settings: `richter.yaml`, decoded strictly, then overlaid by `RICHTER__SECTION__KEY`.
 
+use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, de};

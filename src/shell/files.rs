@@ -81,7 +81,7 @@ fn expand(directory: &Path, pattern: &str) -> anyhow::Result<Vec<(String, String
     let paths = glob::glob(&whole.to_string_lossy()).with_context(|| format!("{pattern:?} is not a file pattern"))?;
     let paths: Vec<PathBuf> = paths.collect::<Result<_, _>>().with_context(|| format!("cannot look for {pattern:?}"))?;
     if paths.is_empty() {
-        bail!("no file matches {pattern:?}, looked for in {:?}", directory.display().to_string());
+        bail!("no file matches {pattern:?}; patterns start from the folder of this file");
     }
     let read = |path: &PathBuf| {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;

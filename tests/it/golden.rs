@@ -1,0 +1,43 @@
+//! Golden cases: records at times → declarations. `UPDATE_GOLDEN=1` writes what came out into the case.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::case::{Case, events, line};
+
+fn cases() -> Vec<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut cases: Vec<PathBuf> = fs::read_dir(folder).expect("the cases").map(|e| e.expect("a case").path()).collect();
+    cases.sort();
+    cases
+}
+
+#[test]
+fn every_case_gives_its_declarations() {
+    let mut wrong = vec![];
+    for path in cases() {
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).expect("readable");
+        let case = Case::parse(&name, &text);
+        let out = case.run();
+        let told: String = events(&out.messages).iter().map(|event| line(event) + "\n").collect();
+        if told != case.section("declarations") {
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                let head = text.split("== declarations").next().expect("a head");
+                fs::write(&path, format!("{head}== declarations\n{told}")).expect("writable");
+            }
+            wrong.push(format!("{name}: expected\n{}got\n{told}", case.section("declarations")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_same_records_give_the_same_bytes() {
+    for path in cases() {
+        let case = Case::parse("case", &fs::read_to_string(&path).expect("readable"));
+        let (a, b) = (case.run(), case.run());
+        assert_eq!(a.messages, b.messages, "{}", path.display());
+        assert_eq!(a.trace, b.trace, "{}", path.display());
+    }
+}

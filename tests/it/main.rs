@@ -1,0 +1,11 @@
+//! One integration binary: what the engine, the program and Kafka do, from the outside.
+
+mod broken;
+mod broker;
+mod case;
+mod golden;
+mod kafka;
+mod program;
+mod random;
+mod simulation;
+mod tidy;

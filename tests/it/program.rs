@@ -1,0 +1,107 @@
+//! The program from the outside: what it prints, and how it ends.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+pub(crate) fn richter(arguments: &[&str]) -> Ended {
+    let output = Command::new(env!("CARGO_BIN_EXE_richter")).args(arguments).stdin(Stdio::null()).output().expect("it starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+/// A fresh folder of that name.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::remove_dir_all(&folder).ok();
+    std::fs::create_dir_all(&folder).expect("made");
+    folder
+}
+
+fn shipped(path: &str) -> String {
+    format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_shipped_configuration_is_fine() {
+    let checked = richter(&["check", "--config", &shipped("config/richter.yaml")]);
+    assert_eq!((checked.code, checked.stdout.as_str()), (Some(0), ""), "{}", checked.stderr);
+    assert_eq!(checked.stderr, "fine: 3 monitors, 3 sources\n");
+}
+
+/// What the shipped settings say is default is the default.
+#[test]
+fn the_shipped_settings_are_the_defaults() {
+    let folder = scratch("defaults");
+    let text = std::fs::read_to_string(shipped("config/richter.yaml")).expect("readable");
+    let (written, _, faults) = richter::rules::settings("f", &text, &Default::default());
+    assert_eq!(faults, []);
+    let sources = text.lines().skip_while(|l| !l.starts_with("sources:")).take(4).collect::<Vec<_>>().join("\n");
+    let (default, _, _) = richter::rules::settings("f", &sources, &Default::default());
+    assert_eq!(written, default);
+    drop(folder);
+}
+
+#[test]
+fn the_demo_tells_a_whole_fault_as_cloudevents() {
+    let demo = richter(&["demo", "--format", "json"]);
+    assert_eq!(demo.code, Some(0), "{}", demo.stderr);
+    let events: Vec<Value> = demo.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let mut kinds = BTreeSet::new();
+    let mut ids = BTreeSet::new();
+    for event in &events {
+        assert_eq!(event["specversion"], "1.0");
+        for attribute in ["id", "source", "type", "subject", "time", "datacontenttype", "partitionkey", "sequence"] {
+            assert!(event[attribute].as_str().is_some_and(|text| !text.is_empty()), "{attribute} of {event}");
+        }
+        assert!(event.as_object().expect("an object").keys().all(|key| key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())));
+        assert!(ids.insert(event["id"].to_string()), "an id came twice");
+        kinds.insert(event["data"]["event"]["type"].as_str().expect("a type").to_owned());
+    }
+    for kind in ["declared", "escalated", "recovered"] {
+        assert!(kinds.contains(kind), "{kind} is missing in {kinds:?}");
+    }
+    assert_eq!(events[0]["data"]["incident"]["suspects"][0]["entity"], "service=payments-db");
+    let text = richter(&["demo"]);
+    assert!(text.stdout.contains("══ DECLARED ══") && text.stdout.contains("changed by deploy-payments-db-4.2.0"), "{}", text.stdout);
+}
+
+#[test]
+fn replay_is_deterministic_and_writes_its_decisions() {
+    let folder = scratch("replay");
+    let trace = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let run = |name: &str| {
+        let arguments = ["replay", "--config", &shipped("config"), "--trace", &trace(name), &shipped("demo/staged.jsonl")];
+        let ended = richter(&arguments);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        (ended.stdout, std::fs::read_to_string(trace(name)).expect("a trace"))
+    };
+    let (first, second) = (run("a"), run("b"));
+    assert_eq!(first, second);
+    let lines: Vec<Value> = first.1.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let members = lines.iter().filter(|line| line["kind"] == "member");
+    assert_eq!(members.count(), 4, "each alert episode is placed once: {}", first.1);
+    assert!(lines.iter().any(|line| line["kind"] == "cause" && line["ranking"][0]["entity"] == "service=payments-db"));
+}
+
+#[test]
+fn what_cannot_run_says_so_and_ends_with_two() {
+    let missing = richter(&["check", "--config", "no/such/file.yaml"]);
+    assert_eq!(missing.code, Some(2));
+    assert!(missing.stderr.contains("cannot read no/such/file.yaml"), "{}", missing.stderr);
+    let folder = scratch("bad-recording");
+    let recording = folder.join("r.jsonl");
+    std::fs::write(&recording, "{\"topic\":\"alerts\",\"ts\":1}\nnot a record\n").expect("written");
+    let bad = richter(&["replay", "--config", &shipped("config"), &recording.to_string_lossy()]);
+    assert_eq!(bad.code, Some(2));
+    assert!(bad.stderr.contains("r.jsonl:"), "{}", bad.stderr);
+    assert_eq!(richter(&["no-such-command"]).code, Some(2));
+}

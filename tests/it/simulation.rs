@@ -1,0 +1,299 @@
+//! Seeded simulation: generated faults, alerts and changes, delivered late and out of order. What must always hold is
+//! stated over the output log. `RICHTER_SEED=n` runs one seed, `RICHTER_SEEDS=n` that many.
+
+use std::collections::BTreeMap;
+
+use richter::declare::Declare;
+use richter::detect::Detect;
+use richter::model::{Origin, Timestamp};
+use richter::route::Route;
+use richter::stage::{Count, Message, Outbox, Outcome, Record, Stage, Topic};
+use richter::wire::recording::Recorded;
+use serde_json::Value;
+
+use super::case::{Case, events, push, record};
+use super::random::Random;
+
+const HEAD: &str = r#"
+== monitors
+monitors:
+  - name: orders
+    scenario: Customers cannot place orders
+    entity: "service={{ service }}"
+    query: sum by (service) (orders)
+    every: 1m
+    judge: { static: { below: 80 }, baseline: { season: none }, absent: 10m, for: 2m, keep_firing_for: 2m }
+    fault:
+      sequence: P
+      ladder:
+        - { level: 1, value: "< 20", for: 3m }
+        - { level: 2, drop: 40%, for: 2m }
+        - { level: 3, for: 5m }
+  - name: errors
+    entity: "service={{ service }}"
+    query: sum by (service) (rate(errors_total[5m]))
+    every: 30s
+    judge: { static: { above: 1 }, for: 1m }
+  - name: down
+    scenario: A service does not answer
+    entity: "service={{ service }}"
+    alerts: '{alertname="Down"}'
+    fault: { sequence: S, ladder: [ { level: 2, for: 10m }, { level: 4, for: 3m } ] }
+== levels
+generic:
+  - { sequence: P, ladder: [ { level: 2, for: 20m } ] }
+  - { sequence: R, alerts: '{severity="page"}', ladder: [ { level: 4, for: 5m } ] }
+== topology
+entities:
+  - { name: service=s0, depends_on: [ service=s1, service=s2 ] }
+  - { name: service=s1, depends_on: [ service=s3 ] }
+  - { name: service=s2, depends_on: [ service=s3, service=s4 ] }
+  - { name: service=s3 }
+  - { name: service=s4 }
+  - { name: service=s5 }
+"#;
+
+fn seeds() -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse().ok());
+    match number("RICHTER_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("RICHTER_SEEDS").unwrap_or(25)).collect(),
+    }
+}
+
+/// Two hours of six services, with a few faults each at random, alerts around them, deploys, and rubbish.
+fn generate(seed: u64) -> Case {
+    let mut random = Random(seed);
+    let mut body = String::new();
+    for service in 0..6 {
+        let (mut orders, mut errors, mut total) = (String::new(), String::new(), 0);
+        let mut left = 0;
+        let mut depth = 100;
+        for _ in 0..120 {
+            if left == 0 {
+                left = 3 + random.below(25);
+                depth = if random.chance(30) { 5 + random.below(80) } else { 100 };
+            }
+            left -= 1;
+            let value = depth + random.below(5);
+            total = if random.chance(1) { 0 } else { total + if depth < 100 { 200 } else { random.below(20) } };
+            let shown = |value: u64, gap: bool| if gap { "_x1 ".to_owned() } else { format!("{value}x1 ") };
+            orders += &shown(value, random.chance(3));
+            errors += &shown(total, random.chance(3));
+        }
+        body += &format!("metric orders{{service=\"s{service}\"}} {orders}\nmetric errors_total{{service=\"s{service}\"}} {errors}\n");
+    }
+    for number in 0..30 {
+        let (start, length) = (random.below(100), 1 + random.below(19));
+        let clock = |minute: u64| format!("{:02}:{:02}", 15 + minute / 60, minute % 60);
+        let name = ["Down", "Slow", "Full"][random.below(3) as usize];
+        let severity = if random.chance(20) { "page" } else { "warning" };
+        let labels = format!("service=s{} severity={severity} n={number}", random.below(6));
+        body += &format!("alert {} firing {name} {labels}\n", clock(start));
+        body += &format!("alert {} resolved@{} {name} {labels}\n", clock(start + length), clock(start));
+        if random.chance(30) {
+            body += &format!("change {} s{} v{number}\n", clock(start), random.below(6));
+        }
+        if random.chance(20) {
+            body += &format!("raw {} {} rubbish{number}\n", clock(start), ["metrics", "alerts", "changes"][random.below(3) as usize]);
+        }
+    }
+    let mut case = Case::parse("simulation", &format!("{HEAD}== records 2026-11-22T15:00:00Z every 1m\n{body}"));
+    disturb(&mut random, &mut case.records);
+    case
+}
+
+/// Records come late by up to two minutes, in any order within a second, and some come twice.
+fn disturb(random: &mut Random, records: &mut Vec<Recorded>) {
+    random.shuffle(records);
+    let mut twice = vec![];
+    for record in records.iter_mut() {
+        if random.chance(5) {
+            record.ts = Timestamp(record.ts.0 + random.below(120_000) as i64);
+        }
+        if random.chance(3) {
+            twice.push(record.clone());
+        }
+    }
+    records.extend(twice);
+    records.sort_by_key(|r| r.ts);
+}
+
+/// What must hold for every log of events.
+fn invariants(events: &[Value]) -> Result<(), String> {
+    let mut last: BTreeMap<String, (u64, u64, String, String)> = BTreeMap::new();
+    for event in events {
+        let incident = &event["data"]["incident"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (id, kind, at) = (text(&incident["id"]), text(&event["data"]["event"]["type"]), text(&event["time"]));
+        let (sequence, rank) = (incident["sequence"].as_u64().unwrap_or(0), incident["level"]["rank"].as_u64().unwrap_or(0));
+        let what = format!("{id}.{sequence} {kind}");
+        if text(&event["id"]) != format!("{id}.{sequence}") || !(1..=4).contains(&rank) {
+            return Err(format!("{what}: id or level"));
+        }
+        if incident["level"]["business"].is_null() && incident["level"]["generic"].is_null() {
+            return Err(format!("{what}: no fault definition is met"));
+        }
+        let ranks = ["business", "generic"].map(|which| incident["level"][which]["level"].as_str().and_then(|l| l[1..].parse().ok()));
+        if ranks.into_iter().flatten().min() != Some(rank) {
+            return Err(format!("{what}: the effective level is not the more severe of both"));
+        }
+        match last.get(&id) {
+            None if sequence != 1 || kind != "declared" => return Err(format!("{what}: begins in the middle")),
+            None => {}
+            Some((before, severe, previous, told)) => {
+                if sequence != before + 1 {
+                    return Err(format!("{what}: follows {before}"));
+                }
+                if rank > *severe || (kind == "escalated") != (rank < *severe && kind == "escalated") {
+                    return Err(format!("{what}: level {rank} after {severe}"));
+                }
+                if at < *told {
+                    return Err(format!("{what}: told at {at} after {told}"));
+                }
+                if (previous == "recovered") != (kind == "reopened") {
+                    return Err(format!("{what}: after {previous}"));
+                }
+            }
+        }
+        last.insert(id, (sequence, rank, kind, at));
+    }
+    Ok(())
+}
+
+#[test]
+fn what_must_always_hold_holds_in_any_order_of_records() {
+    let mut declared = 0;
+    for seed in seeds() {
+        println!("seed {seed}");
+        let case = generate(seed);
+        let (out, again) = (case.run(), generate(seed).run());
+        assert_eq!(out.messages, again.messages, "seed {seed}: the same seed gives the same bytes");
+        let events = events(&out.messages);
+        invariants(&events).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        accounted(seed, &case, &out);
+        declared += events.len();
+    }
+    assert!(declared > 0, "a simulation that declares nothing shows nothing");
+}
+
+/// Every record of a source is counted as exactly one thing, and every dead letter names its record.
+fn accounted(seed: u64, case: &Case, out: &Outbox) {
+    let records: u64 = out.counts.iter().filter(|(c, _)| matches!(c, Count::Records(..))).map(|(_, n)| n).sum();
+    assert_eq!(records, case.records.len() as u64, "seed {seed}");
+    let dead: u64 = out.counts.iter().filter(|(c, _)| matches!(c, Count::Records(_, Outcome::DeadLettered))).map(|(_, n)| n).sum();
+    assert_eq!(dead, out.messages.iter().filter(|m| m.topic == Topic::DeadLetter).count() as u64, "seed {seed}");
+    let samples: u64 = out.counts.iter().filter(|(c, _)| matches!(c, Count::Samples(_))).map(|(_, n)| n).sum();
+    assert_eq!(Some(&samples), out.counts.get(&Count::Matched), "seed {seed}: each matched sample ends as one thing");
+}
+
+/// The internal topics' logs that a case's records make.
+struct Logs {
+    samples: Vec<Vec<Vec<u8>>>,
+    signals: Vec<Vec<u8>>,
+}
+
+fn logs(case: &Case) -> Logs {
+    let partitions = case.settings.partitions.samples;
+    let mut route = Route::new(case.rules.clone(), case.settings.clone());
+    let mut detect: Vec<Detect> = (0..partitions).map(|p| Detect::new(case.rules.clone(), case.settings.clone(), p)).collect();
+    let mut logs = Logs { samples: vec![vec![]; partitions as usize], signals: vec![] };
+    for recorded in &case.records {
+        let mut out = Outbox::default();
+        route.apply(&record(recorded), &mut out);
+        route.flush(&mut out);
+        for message in out.messages {
+            match message.topic {
+                Topic::Samples => {
+                    let place = message.partition.expect("a partition") as usize;
+                    let mut next = Outbox::default();
+                    apply(&mut detect[place], &message.payload, &mut next);
+                    logs.samples[place].push(message.payload);
+                    logs.signals.extend(next.messages.into_iter().map(|m| m.payload));
+                }
+                Topic::Signals => logs.signals.push(message.payload),
+                Topic::Incidents | Topic::DeadLetter => {}
+            }
+        }
+    }
+    logs
+}
+
+fn apply(stage: &mut impl Stage, payload: &[u8], out: &mut Outbox) {
+    stage.apply(&Record { topic: "log", partition: 0, offset: 0, timestamp: Timestamp(0), payload }, out);
+}
+
+/// Runs a log through a stage that is stopped, snapshot and restored at random points.
+fn interrupted<S: Stage>(random: &mut Random, log: &[Vec<u8>], fresh: impl Fn() -> S) -> (Vec<Message>, Vec<u8>) {
+    let (mut stage, mut out) = (fresh(), Outbox::default());
+    for payload in log {
+        if random.chance(2) {
+            let snapshot = stage.snapshot();
+            stage = fresh();
+            stage.restore(&snapshot).expect("its own snapshot");
+            assert_eq!(stage.snapshot(), snapshot, "a restored state is the same state");
+        }
+        apply(&mut stage, payload, &mut out);
+    }
+    (out.messages, stage.snapshot())
+}
+
+#[test]
+fn a_stage_restored_anywhere_goes_on_to_the_same_bytes() {
+    for seed in seeds() {
+        println!("seed {seed}");
+        let case = generate(seed);
+        let logs = logs(&case);
+        for (partition, log) in logs.samples.iter().enumerate() {
+            let fresh = || Detect::new(case.rules.clone(), case.settings.clone(), partition as u32);
+            let whole = interrupted(&mut Random(0), &[], fresh);
+            assert!(whole.0.is_empty());
+            same(seed, log, fresh);
+        }
+        same(seed, &logs.signals, || Declare::new(case.rules.clone(), case.settings.clone()));
+    }
+}
+
+fn same<S: Stage>(seed: u64, log: &[Vec<u8>], fresh: impl Fn() -> S) {
+    let (mut stage, mut out) = (fresh(), Outbox::default());
+    log.iter().for_each(|payload| apply(&mut stage, payload, &mut out));
+    let (messages, state) = interrupted(&mut Random(seed), log, fresh);
+    assert!(messages == out.messages, "seed {seed}: other messages");
+    assert!(state == stage.snapshot(), "seed {seed}: another state");
+}
+
+#[test]
+fn a_snapshot_that_is_none_is_refused_and_harms_nothing() {
+    let case = generate(1);
+    let mut stage = Declare::new(case.rules.clone(), case.settings.clone());
+    let before = stage.snapshot();
+    let refusal = |stage: &mut Declare, bytes: &[u8]| stage.restore(bytes).expect_err("refused").to_string();
+    assert_eq!(refusal(&mut stage, &[9, 1, 2]), "the snapshot has version 9, this program reads version 1");
+    assert!(refusal(&mut stage, &[]).contains("empty"));
+    assert!(refusal(&mut stage, &before[..before.len() / 2]).starts_with("the snapshot cannot be read"));
+    assert_eq!(stage.snapshot(), before);
+}
+
+#[test]
+fn a_reload_tells_nothing_and_keeps_what_is_open() {
+    for seed in seeds() {
+        let case = generate(seed);
+        let (plain, mut pipeline, mut out) = (case.run(), case.pipeline(), Outbox::default());
+        for (number, recorded) in case.records.iter().enumerate() {
+            if number % 97 == 0 {
+                pipeline.reconfigure(&case.rules);
+            }
+            out.extend(push(&mut pipeline, recorded));
+        }
+        assert_eq!(plain.messages, out.messages, "seed {seed}: the same rules again change nothing");
+    }
+}
+
+#[test]
+fn origins_are_waited_for_until_they_speak() {
+    let case = generate(3);
+    let mut out = Outbox::default();
+    let mut route = Route::new(case.rules.clone(), case.settings.clone());
+    route.assign(Origin { topic: "metrics".into(), partition: 7 }, &mut out);
+    assert_eq!(out.messages.len(), case.settings.partitions.samples as usize, "every partition behind hears of it");
+}

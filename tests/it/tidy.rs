@@ -1,0 +1,102 @@
+//! Rules of the house, as absences: the pure part touches no world, and files stay readable.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn files() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = vec![];
+    sources(&root.join("src"), &mut found);
+    sources(&root.join("tests"), &mut found);
+    found.sort();
+    let name = |path: &PathBuf| path.strip_prefix(root).expect("inside").to_string_lossy().into_owned();
+    found.iter().map(|path| (name(path), fs::read_to_string(path).expect("text"))).collect()
+}
+
+fn is_pure(file: &str) -> bool {
+    let worldly = ["src/shell", "src/cli", "src/main.rs"];
+    file.starts_with("src/") && !worldly.iter().any(|part| file.starts_with(part))
+}
+
+#[test]
+fn only_the_shell_touches_the_world() {
+    let world = [
+        "tokio",
+        "rdkafka",
+        "::now()",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::thread",
+        "std::process",
+        "Mutex<",
+        "RwLock<",
+        "async fn",
+        "println!",
+        "eprintln!",
+        "HashSet<",
+        "rand::",
+        "tracing::",
+    ];
+    let mut found = vec![];
+    for (file, text) in files().into_iter().filter(|(file, _)| is_pure(file)) {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            found.extend(world.iter().filter(|word| code.contains(**word)).map(|word| format!("{file}:{}: {word}", number + 1)));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_stage_never_imports_a_later_one() {
+    let order = ["model", "query", "rules", "stage", "wire", "route", "detect", "correlate", "grade", "declare", "engine", "shell", "cli"];
+    let mut found = vec![];
+    for (file, text) in files().into_iter().filter(|(file, _)| file.starts_with("src/")) {
+        let module = file.trim_start_matches("src/").trim_end_matches(".rs").split('/').next().unwrap_or_default().to_owned();
+        let Some(place) = order.iter().position(|m| *m == module) else { continue };
+        let later =
+            |line: &&str| order[place + 1..].iter().any(|m| line.contains(&format!("crate::{m}")) && !line.trim_start().starts_with("//"));
+        found.extend(text.lines().filter(later).map(|line| format!("{file}: {}", line.trim())));
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn files_and_functions_stay_readable() {
+    let mut found = vec![];
+    for (file, text) in files() {
+        let lines = text.lines().count();
+        if lines > 600 {
+            found.push(format!("{file} has {lines} lines"));
+        }
+        if !text.starts_with("//!") {
+            found.push(format!("{file} does not say what it is"));
+        }
+        let mut open: Option<(usize, usize, String)> = None;
+        for (number, line) in text.lines().enumerate() {
+            let indent = line.len() - line.trim_start().len();
+            let code = line.trim_start();
+            if open.is_none() && (code.starts_with("fn ") || code.contains(" fn ")) && code.ends_with('{') {
+                open = Some((number, indent, code.to_owned()));
+            } else if let Some((start, depth, name)) = open.take_if(|(_, depth, _)| code == "}" && indent == *depth) {
+                let _ = depth;
+                if number - start > 70 {
+                    found.push(format!("{file}:{}: {} lines: {name}", start + 1, number - start));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
