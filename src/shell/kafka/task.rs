@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::declare::Declare;
 use crate::detect::Detect;
@@ -88,6 +89,15 @@ impl Task {
         match self {
             Self::Route(_) => false,
             Self::Detect(_) | Self::Declare(_) => true,
+        }
+    }
+
+    /// How long after a round's first record others are waited for.
+    pub(super) fn gathers(&self) -> Duration {
+        match self {
+            // Enough for one fetch to bring what is there in the other inputs.
+            Self::Route(_) => Duration::from_millis(20),
+            Self::Detect(_) | Self::Declare(_) => Duration::ZERO,
         }
     }
 

@@ -22,9 +22,9 @@ use crate::stage::{Message, Outbox, Record, Topic};
 use super::client::{Event, Listener, Reports, consumer, producer};
 use super::{Task, now};
 
-/// A round takes in this many records, or as many as come in this time.
+/// A round takes in this many records at the most, and without any it ends after this time.
 const ROUND_RECORDS_MAX: usize = 2000;
-const ROUND_TIME: Duration = Duration::from_millis(100);
+const IDLE_ROUND: Duration = Duration::from_millis(100);
 
 /// How often owners append the time to their partitions.
 const TICK_EVERY: Duration = Duration::from_secs(5);
@@ -118,10 +118,10 @@ impl Worker {
                 self.apply(record, &mut offsets, &mut out);
             }
             self.task.flush(&mut out);
-            self.metrics.count(&out);
             if !self.deliver(&out.messages)? {
                 break;
             }
+            self.metrics.count(&out);
             self.uncommitted.extend(offsets);
             self.commit();
             if !records.is_empty() {
@@ -135,22 +135,24 @@ impl Worker {
         Ok(())
     }
 
+    /// The records of a round: what comes within a short while of the first one. Several inputs are put in order of
+    /// time, so that after a pause an alert does not fall behind the metrics it came before.
     fn collect(&mut self) -> anyhow::Result<Vec<OwnedMessage>> {
         let mut records: Vec<OwnedMessage> = self.waiting.drain(..).collect();
-        let until = Instant::now() + ROUND_TIME;
+        let mut until = Instant::now() + if records.is_empty() { IDLE_ROUND } else { Duration::ZERO };
         while records.len() < ROUND_RECORDS_MAX {
-            let left = until.saturating_duration_since(Instant::now());
-            let patience = if records.is_empty() { left } else { Duration::ZERO };
-            match self.consumer.poll(patience) {
-                Some(Ok(record)) => records.push(record.detach()),
+            match self.consumer.poll(until.saturating_duration_since(Instant::now())) {
+                Some(Ok(record)) => {
+                    if records.is_empty() {
+                        until = Instant::now() + self.task.gathers();
+                    }
+                    records.push(record.detach());
+                }
                 Some(Err(why)) => self.complain(&why)?,
                 None => break,
             }
-            if left.is_zero() {
-                break;
-            }
         }
-        Ok(records)
+        Ok(if self.task.gathers().is_zero() { records } else { in_order_of_time(records) })
     }
 
     /// An error of the consumer: the client goes on by itself, unless it is fatal.
@@ -360,6 +362,21 @@ impl Worker {
             Err(why) => self.grumble(&format!("commit: {why}")),
         }
     }
+}
+
+/// Records of several partitions in order of time; those of one partition stay in the order of their offsets.
+fn in_order_of_time(records: Vec<OwnedMessage>) -> Vec<OwnedMessage> {
+    let mut latest: BTreeMap<(String, i32), Option<i64>> = BTreeMap::new();
+    let mut timed: Vec<(Option<i64>, OwnedMessage)> = records
+        .into_iter()
+        .map(|record| {
+            let so_far = latest.entry((record.topic().to_owned(), record.partition())).or_default();
+            *so_far = record.timestamp().to_millis().max(*so_far);
+            (*so_far, record)
+        })
+        .collect();
+    timed.sort_by_key(|(at, _)| *at);
+    timed.into_iter().map(|(_, record)| record).collect()
 }
 
 /// How a wait for deliveries stands.
