@@ -7,7 +7,7 @@ mod replay;
 mod run;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -88,7 +88,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// A configuration without fault, or its faults on stderr.
-fn config(path: &PathBuf) -> Result<Config, Failure> {
+fn config(path: &Path) -> Result<Config, Failure> {
     load(path)?.map_err(|faults| {
         eprint!("{}", in_lines(&faults));
         eprintln!("richter: the configuration has {}", counted(faults.len(), "fault"));

@@ -76,7 +76,7 @@ fn config() -> anyhow::Result<Config> {
         CONFIG.iter().filter(|(file, _)| fits(file)).map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect()
     };
     let (file, text) = CONFIG[0];
-    checked(file, text, &BTreeMap::new(), &read, &mut vec![]).map_err(|faults| anyhow!("the demo's own configuration: {faults:?}"))
+    checked(file, text, &BTreeMap::new(), &read).map_err(|faults| anyhow!("the demo's own configuration: {faults:?}"))
 }
 
 /// The recorded series and the staged alerts and changes, in order of time.

@@ -17,6 +17,9 @@ pub struct Config {
     pub rules: Arc<Rules>,
 }
 
+/// Gives the files, as (name, text), that patterns stand for; what cannot be read is a fault.
+pub type Reader<'r> = dyn Fn(&[(String, Place)], &mut Vec<Fault>) -> Vec<(String, String)> + 'r;
+
 /// Reads and checks everything. The inner result holds every fault of every file.
 ///
 /// # Errors
@@ -26,35 +29,27 @@ pub fn load(path: &Path) -> anyhow::Result<Result<Config, Vec<Fault>>> {
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let environment = std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?))).collect();
     let directory = file.parent().unwrap_or(Path::new("")).to_owned();
-    let mut faults = vec![];
     let read = |patterns: &[(String, Place)], faults: &mut Vec<Fault>| read_all(&directory, patterns, faults);
-    Ok(checked(&file.display().to_string(), &text, &environment, &read, &mut faults))
+    Ok(checked(&file.display().to_string(), &text, &environment, &read))
 }
 
-/// Checks a configuration whose files come from anywhere: `read` gives the files that patterns stand for.
+/// Checks a configuration whose files come from anywhere.
 ///
 /// # Errors
 /// Every fault of every file.
-pub fn checked(
-    file: &str,
-    text: &str,
-    environment: &BTreeMap<String, String>,
-    read: &dyn Fn(&[(String, Place)], &mut Vec<Fault>) -> Vec<(String, String)>,
-    faults: &mut Vec<Fault>,
-) -> Result<Config, Vec<Fault>> {
-    let (settings, patterns, found) = settings(file, text, environment);
-    faults.extend(found);
+pub fn checked(file: &str, text: &str, environment: &BTreeMap<String, String>, read: &Reader<'_>) -> Result<Config, Vec<Fault>> {
+    let (settings, patterns, mut faults) = settings(file, text, environment);
     let files = Files {
-        monitors: read(&patterns.rules, faults),
-        levels: read(&patterns.levels, faults),
-        topology: read(&patterns.topology, faults),
+        monitors: read(&patterns.rules, &mut faults),
+        levels: read(&patterns.levels, &mut faults),
+        topology: read(&patterns.topology, &mut faults),
     };
     let (rules, found) = check(&files);
     faults.extend(found);
     faults.sort();
     match settings {
         Some(settings) if faults.is_empty() => Ok(Config { settings: Arc::new(settings), rules: Arc::new(rules) }),
-        Some(_) | None => Err(std::mem::take(faults)),
+        Some(_) | None => Err(faults),
     }
 }
 

@@ -1,0 +1,27 @@
+.PHONY: demo build test lint check-deploy clean
+
+# A recorded fault, from the first sign to the recovery.
+demo: build
+	@./target/release/richter demo
+
+build:
+	@scripts/setup
+	cargo build --release --locked
+
+# Everything: format, lints, documentation, deploy files, unit, golden, simulation and Kafka tests.
+test:
+	@scripts/setup test
+	$(MAKE) lint check-deploy
+	cargo test --locked
+
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
+
+# What can be checked without Docker: each tool where it is installed.
+check-deploy:
+	@deploy/check
+
+clean:
+	cargo clean
