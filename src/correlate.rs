@@ -25,8 +25,12 @@ pub use situation::{Joined, Member, Situation, SituationId, Source};
 /// alert every four hours by default, so its resolution was lost.
 const FORGET_AFTER: Duration = Duration::from_secs(86_400);
 
-/// Episodes of alerts that are remembered after their situation, so that a late repeat does not fire again.
+/// Ended episodes of alerts that are remembered, so that a late repeat does not fire again; beyond it the half that
+/// began earlier is forgotten.
 const EPISODES_MAX: usize = 200_000;
+
+/// Situations open at once; beyond it what cannot make a fault opens no new one.
+const SITUATIONS_MAX: usize = 100_000;
 
 /// All situations of a domain.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -129,10 +133,7 @@ impl Situations {
                 return Taken::nothing(Outcome::Duplicate);
             }
             member.ends_at = alert.ends_at;
-            self.ended.insert(alert.fingerprint, alert.starts_at);
-            if self.ended.len() > EPISODES_MAX {
-                self.ended.pop_first();
-            }
+            self.remember_ended(alert);
             return Taken { outcome: Outcome::Applied, situation: Some(situation), joined: None, merged: vec![] };
         }
         if self.ended.get(&alert.fingerprint).is_some_and(|ended| *ended >= alert.starts_at) {
@@ -151,6 +152,16 @@ impl Situations {
         self.changes.push(change, entity)
     }
 
+    fn remember_ended(&mut self, alert: &Alert) {
+        self.ended.insert(alert.fingerprint, alert.starts_at);
+        if self.ended.len() > EPISODES_MAX {
+            let mut starts: Vec<Timestamp> = self.ended.values().copied().collect();
+            starts.sort_unstable();
+            let middle = starts[starts.len() / 2];
+            self.ended.retain(|_, start| *start > middle);
+        }
+    }
+
     fn member(&mut self, key: u64) -> Option<(SituationId, &mut Member)> {
         let id = *self.member_of.get(&key)?;
         let member = self.open.get_mut(&id)?.members.iter_mut().find(|m| m.key == key)?;
@@ -160,6 +171,9 @@ impl Situations {
     fn join(&mut self, mut member: Member, rules: &Rules, settings: &Settings) -> Taken {
         let mut touched = self.touched(&member, rules, settings);
         touched.sort_by_key(|(why, near, id)| (*why != Joined::SameEntity && *why != Joined::Relapse, *near, *id));
+        if touched.is_empty() && !member.counts && self.open.len() >= SITUATIONS_MAX {
+            return Taken::nothing(Outcome::Limited);
+        }
         let (into, why) = match touched.first() {
             Some((why, _, id)) => (*id, why.clone()),
             None => (self.open_new(), Joined::First),
@@ -194,10 +208,13 @@ impl Situations {
     /// The situations a new member could join, with why and how near in time.
     fn touched(&self, member: &Member, rules: &Rules, settings: &Settings) -> Vec<(Joined, Duration, SituationId)> {
         let touches = |s: &Situation| {
+            if s.members.len() >= settings.size_max {
+                return None;
+            }
             if s.relapses(member, settings) {
                 return Some((Joined::Relapse, Duration::ZERO, s.id));
             }
-            if s.recovered_at.is_some() || s.members.len() >= settings.size_max || !s.young_enough(member.starts_at, settings) {
+            if s.recovered_at.is_some() || !s.young_enough(member.starts_at, settings) {
                 return None;
             }
             let (why, near) = nearest(s, member, rules, settings)?;

@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Breach, Origin, Signal, Timestamp};
-use crate::rules::{Rules, Settings};
+use crate::rules::{Input, Monitor, Rules, Settings};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, Topic, snapshot};
 use crate::wire::internal::{Batch, SamplesRecord, decode, signals_message, signals_partition};
 
@@ -31,6 +31,8 @@ const PROGRESS_STEP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Detect {
     rules: Arc<Rules>,
+    /// Places of the monitors in the rules, by their keys.
+    by_key: BTreeMap<u64, usize>,
     settings: Arc<Settings>,
     origin: Origin,
     state: State,
@@ -51,7 +53,7 @@ impl Detect {
     #[must_use]
     pub fn new(rules: Arc<Rules>, settings: Arc<Settings>, partition: u32) -> Self {
         let topic = format!("{}.{}", settings.prefix, Topic::Samples.suffix());
-        Self { rules, settings, origin: Origin { topic, partition }, state: State::default() }
+        Self { by_key: rules.by_key(), rules, settings, origin: Origin { topic, partition }, state: State::default() }
     }
 
     /// Announces this partition: correlation waits for it until it tells its progress or is let go as idle.
@@ -72,6 +74,7 @@ impl Detect {
                 self.state.monitors.extend(kept.map(|state| (watch.key, state)));
             }
         }
+        self.by_key = rules.by_key();
         self.rules = rules;
     }
 
@@ -90,8 +93,8 @@ impl Detect {
     fn batch(&mut self, batch: &Batch, out: &mut Outbox) {
         for sample in &batch.samples {
             let series = usize::try_from(sample.series).ok().and_then(|i| batch.series.get(i));
-            let watched = self.rules.watches().find(|(_, watch)| watch.key == sample.monitor);
-            let (Some(series), Some((monitor, watch))) = (series, watched) else {
+            let monitor = self.by_key.get(&sample.monitor).and_then(|place| self.rules.monitors.get(*place));
+            let (Some(series), Some(Monitor { name, input: Input::Watch(watch), .. })) = (series, monitor) else {
                 out.count(Count::Samples(Outcome::NotWanted));
                 continue;
             };
@@ -99,7 +102,7 @@ impl Detect {
                 out.count(Count::Samples(Outcome::Late));
                 continue;
             }
-            let state = self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(&monitor.name));
+            let state = self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(name));
             let value = f64::from_bits(sample.value);
             out.count(Count::Samples(state.push(watch, series, sample.at, value, self.settings.groups_max)));
         }

@@ -4,6 +4,8 @@
 //! crash. Samples are keyed so that all a group's query needs lands in one partition; alerts and changes go
 //! straight to the signals topic. What cannot be decoded goes to the dead-letter topic.
 
+mod batches;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +13,13 @@ use std::time::Duration;
 use crate::model::{Labels, Origin, Signal, Timestamp, labels::Fnv};
 use crate::rules::{Kind, Rules, Settings};
 use crate::stage::{Count, Outbox, Outcome, Record};
-use crate::wire::internal::{Batch, BatchSample, samples_message, signals_message, signals_partition};
+use crate::wire::internal::{signals_message, signals_partition};
 use crate::wire::prometheus_json::Sample;
 use crate::wire::{Reject, alertmanager, cdevents, dead_letter, prometheus_json};
+use batches::Batches;
 
 /// An origin's progress is passed on when it has grown by this much: finer than any monitor's step.
 const PROGRESS_STEP: Duration = Duration::from_secs(1);
-
-/// Samples in one batch, so that no record outgrows what a broker takes: with labels of 200 bytes it is 400 kB.
-const BATCH_SAMPLES_MAX: usize = 2000;
 
 /// Series whose destinations are remembered; beyond it the memo starts anew.
 const MEMO_MAX: usize = 1 << 20;
@@ -31,7 +31,7 @@ pub struct Route {
     settings: Arc<Settings>,
     memo: HashMap<u64, Arc<[Destination]>>,
     origins: BTreeMap<Origin, Sent>,
-    batches: BTreeMap<(Origin, u32), Batch>,
+    batches: Batches,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ impl Route {
     /// A route that follows these rules.
     #[must_use]
     pub fn new(rules: Arc<Rules>, settings: Arc<Settings>) -> Self {
-        Self { rules, settings, memo: HashMap::new(), origins: BTreeMap::new(), batches: BTreeMap::new() }
+        Self { rules, settings, memo: HashMap::new(), origins: BTreeMap::new(), batches: Batches::default() }
     }
 
     /// Follows other rules from now on.
@@ -63,9 +63,8 @@ impl Route {
     pub fn assign(&mut self, origin: Origin, out: &mut Outbox) {
         match self.kind(&origin.topic) {
             Some(Kind::Metrics) => {
-                for partition in 0..self.settings.partitions.samples {
-                    out.messages.push(samples_message(partition, empty(&origin)));
-                }
+                (0..self.settings.partitions.samples).for_each(|partition| self.batches.touch(&origin, partition));
+                out.messages.extend(self.batches.drain(|_| Timestamp::MIN));
             }
             Some(Kind::Alerts | Kind::Changes) => {
                 for partition in 0..self.settings.partitions.signals {
@@ -110,13 +109,11 @@ impl Route {
             }
             sent.passed_on = sent.progress;
             for partition in 0..self.settings.partitions.samples {
-                batch(&mut self.batches, origin, partition);
+                self.batches.touch(origin, partition);
             }
         }
-        for ((origin, partition), mut batch) in std::mem::take(&mut self.batches) {
-            batch.progress = self.origins.get(&origin).map_or(Timestamp::MIN, |sent| sent.progress);
-            out.messages.push(samples_message(partition, batch));
-        }
+        let progress = |origin: &Origin| self.origins.get(origin).map_or(Timestamp::MIN, |sent| sent.progress);
+        out.messages.extend(self.batches.drain(progress));
     }
 
     fn kind(&self, topic: &str) -> Option<Kind> {
@@ -133,17 +130,8 @@ impl Route {
         sent.progress = sent.progress.max(sample.at.min(record.timestamp));
         let destinations = self.destinations(&sample.series);
         for to in destinations.iter() {
-            let batch = batch(&mut self.batches, origin, to.partition);
-            if batch.series.last() != Some(&sample.series) {
-                batch.series.push(sample.series.clone());
-            }
-            let series = u32::try_from(batch.series.len() - 1).expect("a batch has fewer series than a poll has records");
-            batch.samples.push(BatchSample { monitor: to.monitor, series, at: sample.at, value: sample.value.to_bits() });
+            out.messages.extend(self.batches.add(origin, to.partition, to.monitor, &sample));
             out.count(Count::Matched);
-            if batch.samples.len() >= BATCH_SAMPLES_MAX {
-                let full = std::mem::replace(batch, empty(origin));
-                out.messages.push(samples_message(to.partition, full));
-            }
         }
         Ok(if destinations.is_empty() { Outcome::NotWanted } else { Outcome::Applied })
     }
@@ -175,13 +163,4 @@ impl Route {
         out.messages.push(signals_message(partition, origin, record.timestamp, signals));
         outcome
     }
-}
-
-fn batch<'b>(batches: &'b mut BTreeMap<(Origin, u32), Batch>, origin: &Origin, partition: u32) -> &'b mut Batch {
-    batches.entry((origin.clone(), partition)).or_insert_with(|| empty(origin))
-}
-
-/// A batch tells no progress until it is flushed: what belongs to the same time may still follow.
-fn empty(origin: &Origin) -> Batch {
-    Batch { origin: origin.clone(), progress: Timestamp::MIN, series: vec![], samples: vec![] }
 }

@@ -11,6 +11,9 @@ use crate::model::{Level, Origin, Timestamp, labels::Fnv};
 use super::LOOK_EVERY_MIN;
 use super::story::Picture;
 
+/// Events that an incident's history keeps; each event carries it whole.
+const HISTORY_MAX: usize = 100;
+
 /// Where an incident is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -78,7 +81,7 @@ pub struct Incident {
     pub looked_at: Timestamp,
     /// The picture that its last event showed.
     pub picture: Picture,
-    /// Every event so far.
+    /// Its events so far; of very many the first and the latest.
     pub history: Vec<Told>,
 }
 
@@ -184,6 +187,10 @@ impl Incident {
             Event::Declared | Event::Escalated | Event::Updated => {}
             Event::Recovered => (self.state, self.recovered_at) = (State::Recovered, Some(self.at)),
             Event::Reopened => (self.state, self.recovered_at) = (State::Declared, None),
+        }
+        if self.history.len() >= HISTORY_MAX {
+            // The declaration stays; what followed it longest ago goes.
+            self.history.remove(1);
         }
         self.history.push(Told { event, at: self.at, level: self.level.clone(), reason: reason.to_owned() });
     }

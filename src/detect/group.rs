@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Labels, Phase, Timestamp};
+use crate::model::{Breach, Entity, Labels, Phase, Timestamp};
 use crate::query::{Pushed, Window};
 use crate::rules::{Monitor, Watch};
 
@@ -23,6 +23,13 @@ pub(super) struct Subject<'a> {
     pub(super) monitor: &'a Monitor,
     pub(super) watch: &'a Watch,
     pub(super) group: &'a Labels,
+}
+
+impl Subject<'_> {
+    /// What the group is about; where it lacks a label that the monitor names it by, the monitor itself.
+    fn entity(&self) -> Entity {
+        self.monitor.entity.entity(self.group).unwrap_or_else(|| Entity::new("monitor", &self.monitor.name))
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -106,7 +113,7 @@ impl Group {
         let breach = Breach {
             monitor: subject.monitor.name.clone(),
             group: subject.group.clone(),
-            entity: subject.monitor.entity.entity(subject.group)?,
+            entity: subject.entity(),
             phase,
             onset: self.hold.onset()?,
             at,

@@ -80,6 +80,10 @@ impl Hold {
         step: Timestamp,
         verdict: Verdict,
     ) -> Option<Moved> {
+        // Absence may have been judged by the clock, ahead of the steps: what it saw is not judged again.
+        if self.last.is_some_and(|last| step <= last) {
+            return None;
+        }
         let passed = self.last.map_or(Duration::ZERO, |last| step.since(last).min(every));
         match verdict {
             Verdict::Unknown => None,

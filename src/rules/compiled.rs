@@ -1,5 +1,6 @@
 //! The checked form of what SREs wrote; everything else in the program sees only this.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -152,6 +153,16 @@ impl Rules {
             Input::Watch(watch) => Some((m, watch.as_ref())),
             Input::Alerts(_) => None,
         })
+    }
+
+    /// The monitors that evaluate a query, by their keys.
+    #[must_use]
+    pub fn by_key(&self) -> BTreeMap<u64, usize> {
+        let keyed = self.monitors.iter().enumerate().filter_map(|(place, m)| match &m.input {
+            Input::Watch(watch) => Some((watch.key, place)),
+            Input::Alerts(_) => None,
+        });
+        keyed.collect()
     }
 
     /// The monitor of that name.

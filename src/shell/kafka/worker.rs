@@ -122,6 +122,7 @@ impl Worker {
                 break;
             }
             self.metrics.count(&out);
+            log_declarations(&out);
             self.uncommitted.extend(offsets);
             self.commit();
             if !records.is_empty() {
@@ -361,6 +362,13 @@ impl Worker {
             // Tried again with the next round; a partition that was taken away is dropped by its revocation.
             Err(why) => self.grumble(&format!("commit: {why}")),
         }
+    }
+}
+
+fn log_declarations(out: &Outbox) {
+    for decision in out.trace.iter().filter(|decision| decision["kind"] == "declaration") {
+        let text = |key: &str| decision[key].as_str().unwrap_or_default();
+        info!(incident = text("incident"), level = text("level"), at = text("at"), reason = text("reason"), "{}", text("event"));
     }
 }
 
