@@ -1,4 +1,29 @@
-//! Richter: metrics, alerts and changes in, graded incident declarations out.
+//! Richter is an always-on daemon in a monitoring pipeline: metrics, alerts and changes in, graded incident
+//! declarations out.
+//!
+//! # The way of the data
+//!
+//! 1. [`route`] reads the sources. It decodes each record ([`wire`]), forwards the samples that some monitor wants
+//!    to the samples topic, keyed so that all a group needs lands in one partition, and alerts and changes straight
+//!    to the signals topic.
+//! 2. [`detect`] owns partitions of the samples topic. It evaluates each monitor's query ([`query`]) at each step of
+//!    event time, judges the value, and emits signals on transitions only.
+//! 3. [`declare`] owns partitions of the signals topic. It puts what belongs together into situations
+//!    ([`correlate`]), maps the conditions that are met to levels ([`grade`]), and declares: once, in order, with the
+//!    reasons, as CloudEvents.
+//!
+//! # What it rests on
+//!
+//! * **A stage is a pure function over a log** ([`stage`]): state × record → state × outputs. No clock, no
+//!   randomness, no I/O, no hash order. The same records give the same bytes out. Only [`shell`] and [`cli`] touch
+//!   the world; a test enforces it.
+//! * **Time is data** ([`stage::Progress`]): logic runs on event time; the wall clock enters as tick records that a
+//!   partition's owner appends to it. A feed that lags freezes recovery and escalation instead of faking them.
+//! * **One engine, many uses** ([`engine`]): `demo`, `replay` and the tests put the very stages on a log in memory
+//!   that `run` puts on Kafka.
+//! * **What SREs write is checked whole** ([`rules`]): every fault of every file at once, with its place.
+//!
+//! The words are those of [`model`]; each means one thing, in code, configuration and documents alike.
 
 pub mod cli;
 pub mod correlate;
