@@ -39,6 +39,12 @@ struct Daemon {
     controls: Vec<Sender<Control>>,
 }
 
+/// The stages in the order they are started: who receives before who sends.
+const STAGES: [&str; 3] = ["declare", "detect", "route"];
+
+/// Whether a worker is ready, by its name.
+type Ready = (&'static str, Arc<AtomicBool>);
+
 /// How a worker ended.
 type Ended = (&'static str, anyhow::Result<()>);
 
@@ -52,7 +58,7 @@ impl Daemon {
     async fn run(mut self) -> anyhow::Result<()> {
         let listen = self.config.settings.listen;
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-        let ready: Vec<Arc<AtomicBool>> = (0..3).map(|_| Arc::default()).collect();
+        let ready: Vec<Ready> = STAGES.map(|name| (name, Arc::default())).into();
         let (reloads, mut wished) = mpsc::channel(8);
         let served = Served { metrics: self.metrics.clone(), ready: ready.clone(), reloads };
         let http = tokio::spawn(async move { axum::serve(listener, router(served)).await });
@@ -98,12 +104,7 @@ impl Daemon {
         }
     }
 
-    async fn work(
-        &mut self,
-        ready: &[Arc<AtomicBool>],
-        signals: &mut Signals,
-        wished: &mut mpsc::Receiver<ReloadRequest>,
-    ) -> anyhow::Result<()> {
+    async fn work(&mut self, ready: &[Ready], signals: &mut Signals, wished: &mut mpsc::Receiver<ReloadRequest>) -> anyhow::Result<()> {
         let (ended, mut endings) = mpsc::channel::<Ended>(3);
         self.start(ready, &ended)?;
         drop(ended);
@@ -136,15 +137,16 @@ impl Daemon {
         outcome
     }
 
-    fn start(&mut self, ready: &[Arc<AtomicBool>], ended: &mpsc::Sender<Ended>) -> anyhow::Result<()> {
+    fn start(&mut self, ready: &[Ready], ended: &mpsc::Sender<Ended>) -> anyhow::Result<()> {
         let Config { settings, rules } = &self.config;
         let base = client_config(settings)?;
         let tasks = [
-            ("declare", Task::Declare(Stages::new(rules.clone(), settings.clone()))),
-            ("detect", Task::Detect(Stages::new(rules.clone(), settings.clone()))),
-            ("route", Task::Route(Box::new(Route::new(rules.clone(), settings.clone())))),
+            Task::Declare(Stages::new(rules.clone(), settings.clone())),
+            Task::Detect(Stages::new(rules.clone(), settings.clone())),
+            Task::Route(Box::new(Route::new(rules.clone(), settings.clone()))),
         ];
-        for ((name, task), ready) in tasks.into_iter().zip(ready) {
+        for (task, (name, ready)) in tasks.into_iter().zip(ready) {
+            let name = *name;
             let (control, controls) = std::sync::mpsc::channel();
             self.controls.push(control);
             let (settings, metrics, stop) = (settings.clone(), self.metrics.clone(), self.stop.clone());

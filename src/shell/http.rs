@@ -19,8 +19,8 @@ pub(super) type ReloadRequest = oneshot::Sender<Result<String, String>>;
 #[derive(Clone)]
 pub(super) struct Served {
     pub(super) metrics: Arc<Metrics>,
-    /// One for each worker.
-    pub(super) ready: Vec<Arc<AtomicBool>>,
+    /// Of each worker, by its name.
+    pub(super) ready: Vec<(&'static str, Arc<AtomicBool>)>,
     pub(super) reloads: mpsc::Sender<ReloadRequest>,
 }
 
@@ -49,11 +49,13 @@ async fn healthy() -> &'static str {
     "healthy\n"
 }
 
-async fn ready(State(served): State<Served>) -> (StatusCode, &'static str) {
-    if served.ready.iter().all(|worker| worker.load(Ordering::Relaxed)) {
-        (StatusCode::OK, "ready\n")
+/// Ready: every stage has its partitions, and has rebuilt them.
+async fn ready(State(served): State<Served>) -> (StatusCode, String) {
+    let waiting: Vec<&str> = served.ready.iter().filter(|(_, ready)| !ready.load(Ordering::Relaxed)).map(|(name, _)| *name).collect();
+    if waiting.is_empty() {
+        (StatusCode::OK, "ready\n".into())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: partitions are not assigned or not rebuilt yet\n")
+        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready, no partitions yet or still rebuilding: {}\n", waiting.join(", ")))
     }
 }
 

@@ -59,9 +59,17 @@ impl Progress {
 
     fn advance(&mut self, idle_after: Duration) {
         let live = self.origins.values().filter(|heard| self.tick.since(heard.tick) < idle_after);
-        if let Some(slowest) = live.map(|heard| heard.progress).min() {
+        let slowest = live.map(|heard| heard.progress).min();
+        if let Some(slowest) = slowest.or_else(|| self.last_told()) {
             self.watermark = self.watermark.max(slowest);
         }
+    }
+
+    /// Where all were let go at once, what the last of them told still stands.
+    fn last_told(&self) -> Option<Timestamp> {
+        let told = self.origins.values().filter(|heard| heard.progress > Timestamp::MIN);
+        let last = told.clone().map(|heard| heard.tick).max()?;
+        told.filter(|heard| heard.tick == last).map(|heard| heard.progress).min()
     }
 
     /// Up to when everything is known to have come.
@@ -119,6 +127,16 @@ mod tests {
         assert_eq!(p.watermark(), second(40));
         p.tick(second(1061), IDLE);
         assert_eq!(p.watermark(), second(120), "the idle one is let go");
+    }
+
+    #[test]
+    fn one_that_never_spoke_does_not_hold_time_for_ever() {
+        let mut p = Progress::default();
+        p.tick(second(1000), IDLE);
+        p.hear(&origin(0), Timestamp::MIN, IDLE);
+        p.hear(&origin(1), second(50), IDLE);
+        p.tick(second(1090), IDLE);
+        assert_eq!((p.watermark(), p.clock(IDLE)), (second(50), second(140)));
     }
 
     #[test]

@@ -144,7 +144,9 @@ impl World {
         let mut records = vec![];
         let until = Instant::now() + PATIENCE;
         while records.len() < count {
-            assert!(Instant::now() < until, "{} of {count} records in {topic}:\n{records:#?}\n{}", records.len(), self.log());
+            if Instant::now() >= until {
+                panic!("{} of {count} records in {topic}\n{:?}\n{}", records.len(), self.http("GET", "/metrics"), self.log());
+            }
             let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) else { continue };
             let headers = message.headers().map(|headers| {
                 let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();

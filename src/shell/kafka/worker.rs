@@ -1,6 +1,6 @@
 //! A worker: polls, hands records to its task, delivers what comes of them, and only then commits their offsets.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -22,8 +22,9 @@ use crate::stage::{Message, Outbox, Record, Topic};
 use super::client::{Event, Listener, Reports, consumer, producer};
 use super::{Task, now};
 
-/// A round takes in this many records at the most, and without any it ends after this time.
+/// A round takes in this many records and bytes at the most, and without any it ends after this time.
 const ROUND_RECORDS_MAX: usize = 2000;
+const ROUND_BYTES_MAX: usize = 16 << 20;
 const IDLE_ROUND: Duration = Duration::from_millis(100);
 
 /// How often owners append the time to their partitions.
@@ -55,11 +56,14 @@ pub(in crate::shell) struct Worker {
     controls: Receiver<Control>,
     stop: Arc<AtomicBool>,
     ready: Arc<AtomicBool>,
-    owned: BTreeSet<(String, i32)>,
+    /// The partitions that are ours, with the offset committed when they were taken over.
+    owned: BTreeMap<(String, i32), i64>,
     /// Assigned, but how far was committed could not be asked yet.
     unasked: Vec<(String, i32)>,
+    /// Told by callbacks, not acted on yet.
+    told: VecDeque<Event>,
     /// Records that came while waiting for deliveries.
-    waiting: VecDeque<OwnedMessage>,
+    waiting: Vec<OwnedMessage>,
     /// The next offset of each partition, all of whose outputs are delivered.
     uncommitted: BTreeMap<(String, i32), i64>,
     joined: bool,
@@ -94,9 +98,10 @@ impl Worker {
             controls,
             stop,
             ready,
-            owned: BTreeSet::new(),
+            owned: BTreeMap::new(),
             unasked: vec![],
-            waiting: VecDeque::new(),
+            told: VecDeque::new(),
+            waiting: vec![],
             uncommitted: BTreeMap::new(),
             joined: false,
             ticked: None,
@@ -139,21 +144,40 @@ impl Worker {
     /// The records of a round: what comes within a short while of the first one. Several inputs are put in order of
     /// time, so that after a pause an alert does not fall behind the metrics it came before.
     fn collect(&mut self) -> anyhow::Result<Vec<OwnedMessage>> {
-        let mut records: Vec<OwnedMessage> = self.waiting.drain(..).collect();
+        let mut records = std::mem::take(&mut self.waiting);
         let mut until = Instant::now() + if records.is_empty() { IDLE_ROUND } else { Duration::ZERO };
-        while records.len() < ROUND_RECORDS_MAX {
-            match self.consumer.poll(until.saturating_duration_since(Instant::now())) {
-                Some(Ok(record)) => {
-                    if records.is_empty() {
-                        until = Instant::now() + self.task.gathers();
-                    }
-                    records.push(record.detach());
-                }
-                Some(Err(why)) => self.complain(&why)?,
-                None => break,
+        let mut size = bytes(&records);
+        while records.len() < ROUND_RECORDS_MAX && size < ROUND_BYTES_MAX {
+            let before = records.len();
+            let more = self.poll(until.saturating_duration_since(Instant::now()), &mut records)?;
+            size += records.last().map_or(0, |record| bytes(std::slice::from_ref(record)));
+            if before == 0 && !records.is_empty() {
+                until = Instant::now() + self.task.gathers();
+            }
+            if !more {
+                break;
             }
         }
         Ok(if self.task.gathers().is_zero() { records } else { in_order_of_time(records) })
+    }
+
+    /// Polls once; false where nothing came. Partitions may come and go inside: what was read of one that went is let
+    /// go of, for whoever has it next, and be it ourselves, reads it again.
+    fn poll(&mut self, patience: Duration, records: &mut Vec<OwnedMessage>) -> anyhow::Result<bool> {
+        let polled = self.consumer.poll(patience).map(|result| result.map(|record| record.detach()));
+        for event in self.events.try_iter() {
+            if let Event::Revoked(gone) = &event {
+                records.retain(|record| !gone.contains(&place(record)));
+                self.waiting.retain(|record| !gone.contains(&place(record)));
+            }
+            self.told.push_back(event);
+        }
+        match polled {
+            Some(Ok(record)) => records.push(record),
+            Some(Err(why)) => self.complain(&why)?,
+            None => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// An error of the consumer: the client goes on by itself, unless it is fatal.
@@ -175,7 +199,8 @@ impl Worker {
     }
 
     fn events(&mut self, out: &mut Outbox) -> anyhow::Result<()> {
-        for event in self.events.try_iter().collect::<Vec<_>>() {
+        self.told.extend(self.events.try_iter());
+        for event in std::mem::take(&mut self.told) {
             match event {
                 Event::Assigned(partitions) => {
                     self.joined = true;
@@ -184,7 +209,7 @@ impl Worker {
                 Event::Revoked(partitions) => self.revoked(&partitions),
                 Event::Lag(lags) => {
                     for (topic, partition, lag) in lags {
-                        if self.owned.contains(&(topic.clone(), partition)) {
+                        if self.owned.contains_key(&(topic.clone(), partition)) {
                             self.metrics.consumer_lag.with_label_values(&[topic.as_str(), &partition.to_string()]).set(lag);
                         }
                     }
@@ -215,7 +240,7 @@ impl Worker {
             info!(stage = self.task.name(), topic, partition, committed = offset, "took a partition over");
             self.metrics.rebalances.with_label_values(&[self.task.name(), "assigned"]).inc();
             self.task.assigned(&topic, number(partition), offset.unwrap_or(0), out);
-            self.owned.insert((topic, partition));
+            self.owned.insert((topic, partition), offset.unwrap_or(0));
         }
     }
 
@@ -249,8 +274,8 @@ impl Worker {
     }
 
     fn apply(&mut self, record: &OwnedMessage, offsets: &mut BTreeMap<(String, i32), i64>, out: &mut Outbox) {
-        let place = (record.topic().to_owned(), record.partition());
-        if !self.owned.contains(&place) {
+        let place = place(record);
+        if !self.owned.contains_key(&place) {
             // Not ours any more, or not yet: whoever owns it reads it from the committed offset.
             self.keep_if_coming(record, &place);
             return;
@@ -264,12 +289,15 @@ impl Worker {
             payload: record.payload().unwrap_or_default(),
         };
         self.task.apply(&seen, out);
-        offsets.insert(place, record.offset() + 1);
+        // While state is rebuilt, what is committed stays: it never goes back.
+        if self.owned.get(&place).is_some_and(|committed| record.offset() >= *committed) {
+            offsets.insert(place, record.offset() + 1);
+        }
     }
 
     fn keep_if_coming(&mut self, record: &OwnedMessage, place: &(String, i32)) {
         if self.unasked.contains(place) {
-            self.waiting.push_back(record.clone());
+            self.waiting.push(record.clone());
         }
     }
 
@@ -321,30 +349,33 @@ impl Worker {
             }
         }
         if wait.began.elapsed() > PATIENCE {
-            self.consumer.pause(&self.consumer.assignment()?)?;
-            wait.paused = true;
-            match self.consumer.poll(Duration::ZERO) {
-                Some(Ok(record)) => self.waiting.push_back(record.detach()),
-                Some(Err(why)) => self.complain(&why)?,
-                None => {}
-            }
+            self.keep_place(wait)?;
         }
         Ok(true)
     }
 
-    fn undelivered(&self) -> anyhow::Result<()> {
-        // Other events keep for the next round; they are few.
-        let mut kept = vec![];
-        for event in self.events.try_iter() {
-            match event {
-                Event::Undelivered { topic, why } => bail!("a record for {topic} was not delivered: {why}"),
-                other => kept.push(other),
-            }
+    /// Polls, so that the group keeps us; what comes waits. When as much waits as a round takes, no more is fetched.
+    fn keep_place(&mut self, wait: &mut Wait) -> anyhow::Result<()> {
+        if !wait.paused && (self.waiting.len() >= ROUND_RECORDS_MAX || bytes(&self.waiting) >= ROUND_BYTES_MAX) {
+            self.consumer.pause(&self.consumer.assignment()?)?;
+            wait.paused = true;
         }
-        for event in kept {
-            self.consumer.context().events.send(event).ok();
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let polled = self.poll(Duration::ZERO, &mut waiting);
+        self.waiting = waiting;
+        polled.map(drop)
+    }
+
+    fn undelivered(&mut self) -> anyhow::Result<()> {
+        self.told.extend(self.events.try_iter());
+        let undelivered = self.told.iter().find_map(|event| match event {
+            Event::Undelivered { topic, why } => Some((topic, why)),
+            Event::Assigned(_) | Event::Revoked(_) | Event::Lag(_) | Event::Error(_) => None,
+        });
+        match undelivered {
+            Some((topic, why)) => bail!("a record for {topic} was not delivered: {why}"),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn commit(&mut self) {
@@ -372,13 +403,21 @@ fn log_declarations(out: &Outbox) {
     }
 }
 
+fn place(record: &OwnedMessage) -> (String, i32) {
+    (record.topic().to_owned(), record.partition())
+}
+
+fn bytes(records: &[OwnedMessage]) -> usize {
+    records.iter().map(|record| record.payload().map_or(0, <[u8]>::len)).sum()
+}
+
 /// Records of several partitions in order of time; those of one partition stay in the order of their offsets.
 fn in_order_of_time(records: Vec<OwnedMessage>) -> Vec<OwnedMessage> {
     let mut latest: BTreeMap<(String, i32), Option<i64>> = BTreeMap::new();
     let mut timed: Vec<(Option<i64>, OwnedMessage)> = records
         .into_iter()
         .map(|record| {
-            let so_far = latest.entry((record.topic().to_owned(), record.partition())).or_default();
+            let so_far = latest.entry(place(&record)).or_default();
             *so_far = record.timestamp().to_millis().max(*so_far);
             (*so_far, record)
         })
