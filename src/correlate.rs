@@ -89,6 +89,7 @@ impl Situations {
                 return Taken::nothing(Outcome::Duplicate);
             }
             member.told_at = breach.at;
+            member.heard_at = breach.at;
             member.reading = breach.reading;
             member.worst = breach.worst;
             member.met.clone_from(&breach.met);
@@ -115,6 +116,7 @@ impl Situations {
                 starts_at: breach.onset,
                 ends_at: None,
                 told_at: breach.at,
+                heard_at: breach.at,
                 reading: breach.reading,
                 worst: breach.worst,
                 met: breach.met.clone(),
@@ -125,10 +127,11 @@ impl Situations {
         )
     }
 
-    /// Takes in an external alert.
-    pub fn alert(&mut self, alert: &Alert, origin: &Origin, rules: &Rules, settings: &Settings) -> Taken {
+    /// Takes in an external alert that was told at that time.
+    pub fn alert(&mut self, alert: &Alert, origin: &Origin, at: Timestamp, rules: &Rules, settings: &Settings) -> Taken {
         let key = Fnv::of(&[b"alert", &alert.fingerprint.to_be_bytes(), &alert.starts_at.0.to_be_bytes()]);
         if let Some((situation, member)) = self.member(key) {
+            member.heard_at = member.heard_at.max(at);
             if member.ends_at.is_some() || alert.ends_at.is_none() {
                 return Taken::nothing(Outcome::Duplicate);
             }
@@ -140,9 +143,11 @@ impl Situations {
             return Taken::nothing(Outcome::Duplicate);
         }
         if alert.ends_at.is_some() {
+            // Its firing may come after it, by another way.
+            self.remember_ended(alert);
             return Taken::nothing(Outcome::NotWanted);
         }
-        let member = alert_member(key, alert, origin, rules);
+        let member = alert_member(key, alert, origin, at, rules);
         self.join(member, rules, settings)
     }
 
@@ -267,7 +272,7 @@ fn is_over(situation: &Situation, clock: Timestamp, settings: &Settings) -> bool
     if let Some(recovered) = situation.recovered_at {
         return clock > recovered + settings.reopen_within;
     }
-    let quiet_since = situation.members.iter().map(|m| m.ends_at.unwrap_or(m.told_at)).max();
+    let quiet_since = situation.members.iter().map(|m| m.ends_at.unwrap_or(m.heard_at)).max();
     let quiet = |long: Duration| quiet_since.is_none_or(|since| clock > since + long);
     !situation.declared && (quiet(FORGET_AFTER) || (quiet(settings.gap) && situation.members.iter().all(|m| m.ends_at.is_some())))
 }
@@ -302,7 +307,7 @@ fn breach_key(breach: &Breach) -> u64 {
     Fnv::of(&[b"breach", breach.monitor.as_bytes(), &breach.group.fingerprint().to_be_bytes(), &breach.onset.0.to_be_bytes()])
 }
 
-fn alert_member(key: u64, alert: &Alert, origin: &Origin, rules: &Rules) -> Member {
+fn alert_member(key: u64, alert: &Alert, origin: &Origin, at: Timestamp, rules: &Rules) -> Member {
     let name = alert.labels.get("alertname");
     let monitor = rules.alert_monitor(&alert.labels);
     let entity = monitor.and_then(|m| m.entity.entity(&alert.labels)).or_else(|| rules.topology.entity(&alert.labels));
@@ -326,6 +331,7 @@ fn alert_member(key: u64, alert: &Alert, origin: &Origin, rules: &Rules) -> Memb
         starts_at: alert.starts_at,
         ends_at: None,
         told_at: alert.starts_at,
+        heard_at: at,
         reading: Reading::default(),
         worst: Reading::default(),
         met: vec![],

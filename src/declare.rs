@@ -83,7 +83,7 @@ impl Declare {
             }
             let taken = match signal {
                 Signal::Breach(b) => self.state.situations.breach(b, origin, &self.rules, &self.settings),
-                Signal::Alert(a) => self.state.situations.alert(a, origin, &self.rules, &self.settings),
+                Signal::Alert(a) => self.state.situations.alert(a, origin, progress, &self.rules, &self.settings),
                 Signal::Change(c) => {
                     out.count(Count::Signals(self.state.situations.change(c, &self.rules)));
                     continue;

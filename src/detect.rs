@@ -18,9 +18,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Breach, Origin, Signal, Timestamp};
-use crate::rules::{Input, Monitor, Rules, Settings};
+use crate::rules::{Input, Monitor, Rules, Settings, Watch};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, Topic, snapshot};
-use crate::wire::internal::{Batch, SamplesRecord, decode, signals_message, signals_partition};
+use crate::wire::internal::{Batch, SamplesRecord, decode, signals_messages, signals_partition};
 
 use monitor::MonitorState;
 
@@ -59,7 +59,7 @@ impl Detect {
     /// Announces this partition: correlation waits for it until it tells its progress or is let go as idle.
     pub fn announce(&self, out: &mut Outbox) {
         let partition = signals_partition(self.settings.partitions.signals);
-        out.messages.push(signals_message(partition, self.origin.clone(), Timestamp::MIN, vec![]));
+        out.messages.extend(signals_messages(partition, &self.origin, Timestamp::MIN, vec![]));
     }
 
     /// Follows other rules from now on. A monitor with the same name and query keeps its whole state, one whose
@@ -67,7 +67,10 @@ impl Detect {
     pub fn reconfigure(&mut self, rules: Arc<Rules>) {
         let mut old = std::mem::take(&mut self.state.monitors);
         for (monitor, watch) in rules.watches() {
-            if let Some(state) = old.remove(&watch.key) {
+            if let Some(mut state) = old.remove(&watch.key) {
+                if let Some(before) = self.watch(watch.key).filter(|before| *before != watch) {
+                    state.reconfigure(before.every == watch.every && before.judge.baseline == watch.judge.baseline);
+                }
                 self.state.monitors.insert(watch.key, state);
             } else if let Some(key) = old.iter().find(|(_, s)| s.name == monitor.name).map(|(key, _)| *key) {
                 let kept = old.remove(&key).map(MonitorState::only_open_breaches);
@@ -88,6 +91,13 @@ impl Detect {
     #[must_use]
     pub fn watermark(&self) -> Option<Timestamp> {
         self.state.evaluated
+    }
+
+    fn watch(&self, key: u64) -> Option<&Watch> {
+        match &self.rules.monitors.get(*self.by_key.get(&key)?)?.input {
+            Input::Watch(watch) => Some(watch),
+            Input::Alerts(_) => None,
+        }
     }
 
     fn batch(&mut self, batch: &Batch, out: &mut Outbox) {
@@ -154,7 +164,7 @@ impl Detect {
         breaches.sort_by(|a, b| (a.at, &a.monitor, &a.group).cmp(&(b.at, &b.monitor, &b.group)));
         let signals = breaches.into_iter().map(Signal::Breach).collect();
         let partition = signals_partition(self.settings.partitions.signals);
-        out.messages.push(signals_message(partition, self.origin.clone(), progress, signals));
+        out.messages.extend(signals_messages(partition, &self.origin, progress, signals));
     }
 }
 

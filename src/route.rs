@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::model::{Labels, Origin, Signal, Timestamp, labels::Fnv};
 use crate::rules::{Kind, Rules, Settings};
 use crate::stage::{Count, Outbox, Outcome, Record};
-use crate::wire::internal::{signals_message, signals_partition};
+use crate::wire::internal::{signals_messages, signals_partition};
 use crate::wire::prometheus_json::Sample;
 use crate::wire::{Reject, alertmanager, cdevents, dead_letter, prometheus_json};
 use batches::Batches;
@@ -68,7 +68,7 @@ impl Route {
             }
             Some(Kind::Alerts | Kind::Changes) => {
                 for partition in 0..self.settings.partitions.signals {
-                    out.messages.push(signals_message(partition, origin.clone(), Timestamp::MIN, vec![]));
+                    out.messages.extend(signals_messages(partition, &origin, Timestamp::MIN, vec![]));
                 }
             }
             None => return,
@@ -88,9 +88,9 @@ impl Route {
         let outcome = match kind {
             Kind::Metrics => prometheus_json::decode(record.payload).and_then(|sample| self.sample(&origin, record, sample, out)),
             Kind::Alerts => alertmanager::decode(record.payload)
-                .map(|alerts| self.signals(origin, record, alerts.into_iter().map(Signal::Alert).collect(), out)),
+                .map(|alerts| self.signals(&origin, record, alerts.into_iter().map(Signal::Alert).collect(), out)),
             Kind::Changes => cdevents::decode(record.payload)
-                .map(|change| self.signals(origin, record, change.map(Signal::Change).into_iter().collect(), out)),
+                .map(|change| self.signals(&origin, record, change.map(Signal::Change).into_iter().collect(), out)),
         };
         let outcome = outcome.unwrap_or_else(|reject| {
             out.messages.push(dead_letter::letter(record, &reject));
@@ -157,10 +157,10 @@ impl Route {
     }
 
     /// Alerts and changes tell of times long past, so their origin's progress is the record's own time.
-    fn signals(&self, origin: Origin, record: &Record<'_>, signals: Vec<Signal>, out: &mut Outbox) -> Outcome {
+    fn signals(&self, origin: &Origin, record: &Record<'_>, signals: Vec<Signal>, out: &mut Outbox) -> Outcome {
         let outcome = if signals.is_empty() { Outcome::NotWanted } else { Outcome::Applied };
         let partition = signals_partition(self.settings.partitions.signals);
-        out.messages.push(signals_message(partition, origin, record.timestamp, signals));
+        out.messages.extend(signals_messages(partition, origin, record.timestamp, signals));
         outcome
     }
 }

@@ -57,8 +57,10 @@ pub struct Member {
     pub starts_at: Timestamp,
     /// Its end; none while it lasts.
     pub ends_at: Option<Timestamp>,
-    /// The event time of the last statement about it.
+    /// The event time that the last statement about it, or the clock, has brought it to.
     pub told_at: Timestamp,
+    /// When it was last heard of, repeats included.
+    pub heard_at: Timestamp,
     /// The last reading.
     pub reading: Reading,
     /// The worst reading so far.

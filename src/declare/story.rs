@@ -17,6 +17,9 @@ use super::{Event, Incident};
 const MEMBERS_MAX: usize = 50;
 const SUSPECTS_MAX: usize = 5;
 
+/// Changes that an event shows, the latest ones.
+const CHANGES_MAX: usize = 20;
+
 /// What has to change for an open incident to be told of again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picture {
@@ -206,7 +209,7 @@ impl<'a> Story<'a> {
             lasted_seconds: incident.at.since(started).as_secs(),
             measure: self.leader.and_then(measured),
             suspects: self.suspects.iter().take(SUSPECTS_MAX).map(suspected).collect(),
-            changes: self.changes.iter().map(|c| self.change(c)).collect(),
+            changes: self.changes.iter().rev().take(CHANGES_MAX).rev().map(|c| self.change(c)).collect(),
             members: known().take(MEMBERS_MAX).map(|m| member(m, incident.at)).collect(),
             members_total: known().count(),
             history: incident.history.iter().map(told).collect(),

@@ -14,7 +14,7 @@ use super::baseline::Baseline;
 use super::hold::{Hold, Moved};
 use super::judge::{Verdict, judge};
 
-/// Series in one group, and samples of one series, that are kept; more is refused.
+/// Series in one group, and samples of one series, that are kept; what is more is counted as limited.
 const SERIES_MAX: usize = 10_000;
 const SAMPLES_MAX: usize = 10_000;
 
@@ -48,15 +48,18 @@ impl Group {
 
     /// None where a limit is reached.
     pub(super) fn push(&mut self, series: u64, at: Timestamp, value: f64) -> Option<Pushed> {
+        self.seen = self.seen.max(at);
         if !self.series.contains_key(&series) && self.series.len() >= SERIES_MAX {
             return None;
         }
         let window = self.series.entry(series).or_default();
-        if window.len() >= SAMPLES_MAX {
-            return None;
+        let pushed = window.push(at, value);
+        if window.len() <= SAMPLES_MAX {
+            return Some(pushed);
         }
-        self.seen = self.seen.max(at);
-        Some(window.push(at, value))
+        // The oldest gives way: the present matters more.
+        window.first().into_iter().for_each(|first| window.forget(first));
+        None
     }
 
     pub(super) fn seen(&self) -> Timestamp {
@@ -76,6 +79,15 @@ impl Group {
         (!self.hold.open()).then_some(self.seen + after)
     }
 
+    /// Other judges or ladders from now on: what is pending starts anew under them, and so does the baseline if it
+    /// was made for other steps.
+    pub(super) fn reconfigure(&mut self, same_baseline: bool) {
+        self.hold.forget_pending();
+        if !same_baseline {
+            self.baseline = None;
+        }
+    }
+
     /// Forgets all but the open breach; tells whether there is one.
     pub(super) fn keep_breach_only(&mut self) -> bool {
         self.series.clear();
@@ -92,7 +104,7 @@ impl Group {
             !window.is_empty()
         });
         let verdict = match found {
-            Some((sampled, value)) => judge(&watch.judge, &mut self.baseline, watch.every, step, sampled, value, self.hold.open()),
+            Some((sampled, value)) => judge(&watch.judge, &mut self.baseline, watch.every, step, sampled, value, self.hold.judge()),
             None => missing(&watch.judge, self.seen, step),
         };
         self.moved(subject, step, verdict)

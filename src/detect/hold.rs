@@ -59,6 +59,18 @@ impl Hold {
         self.bad.as_ref().is_some_and(|bad| bad.open)
     }
 
+    /// The judge that opened the breach, while one is open.
+    pub(super) fn judge(&self) -> Option<Judge> {
+        self.bad.as_ref().filter(|bad| bad.open).map(|bad| bad.judge)
+    }
+
+    /// Forgets what has been bad but opened no breach yet.
+    pub(super) fn forget_pending(&mut self) {
+        if !self.open() {
+            self.bad = None;
+        }
+    }
+
     pub(super) fn onset(&self) -> Option<Timestamp> {
         self.bad.as_ref().map(|bad| bad.onset)
     }

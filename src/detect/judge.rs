@@ -17,7 +17,7 @@ pub(super) enum Verdict {
     Bad { judge: Judge, reading: Reading, sampled: Timestamp },
 }
 
-/// Judges a value that was measured. `in_breach` keeps the baseline from learning what is wrong.
+/// Judges a value that was measured. While a breach is open (`open` is its judge) the baseline does not learn.
 pub(super) fn judge(
     rules: &JudgeRules,
     baseline: &mut Option<Baseline>,
@@ -25,14 +25,16 @@ pub(super) fn judge(
     step: Timestamp,
     sampled: Timestamp,
     value: f64,
-    in_breach: bool,
+    open: Option<Judge>,
 ) -> Verdict {
     if value.is_nan() {
         return Verdict::Unknown;
     }
     let fixed = fixed_score(rules, value);
-    let band =
-        rules.baseline.as_ref().map(|rule| baseline.get_or_insert_with(|| Baseline::new(rule, every)).see(rule, step, value, in_breach));
+    let band = rules
+        .baseline
+        .as_ref()
+        .map(|rule| baseline.get_or_insert_with(|| Baseline::new(rule, every)).see(rule, step, value, open.is_some()));
     let learnt = band.flatten();
     let reading = Reading {
         value,
@@ -44,7 +46,8 @@ pub(super) fn judge(
     let outside = learnt.map(|b| b.score).filter(|score| *score >= 1.0);
     let learning = rules.baseline.is_some() && learnt.is_none() && rules.above.is_none() && rules.below.is_none();
     match (fixed, outside) {
-        (None, None) if learning => Verdict::Unknown,
+        // Learning is no opinion on the value; but that there is one ends an absence.
+        (None, None) if learning && open != Some(Judge::Absent) => Verdict::Unknown,
         (None, None) => Verdict::Good { reading },
         (Some(fixed), Some(learnt)) if learnt > fixed => Verdict::Bad { judge: Judge::Baseline, reading, sampled },
         (Some(_), _) => Verdict::Bad { judge: Judge::Static, reading, sampled },

@@ -32,6 +32,10 @@ impl MonitorState {
         self.groups.len()
     }
 
+    pub(super) fn reconfigure(&mut self, same_baseline: bool) {
+        self.groups.values_mut().for_each(|group| group.reconfigure(same_baseline));
+    }
+
     /// What outlives a change of the query.
     pub(super) fn only_open_breaches(mut self) -> Self {
         self.groups.retain(|_, group| group.keep_breach_only());

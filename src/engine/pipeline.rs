@@ -18,6 +18,10 @@ use crate::wire::internal::{samples_tick, signals_tick};
 /// How often the owners tell the time, by the records' time.
 const TICK_EVERY: Duration = Duration::from_secs(5);
 
+/// Ticks through one pause of a recording: three and a half days of them by default. A longer pause is taken for time
+/// in which nobody listened.
+const TICKS_MAX: usize = 10_000;
+
 /// The composed stages.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -70,7 +74,7 @@ impl Pipeline {
 
     /// Appends a record of a source, and gives what comes out at the other end.
     pub fn push(&mut self, record: &Record<'_>) -> Outbox {
-        let mut out = self.tick(record.timestamp);
+        let mut out = self.ticks(record.timestamp);
         let origin = Origin { topic: record.topic.to_owned(), partition: record.partition };
         let mut routed = Outbox::default();
         if self.origins.insert(origin.clone()) {
@@ -82,11 +86,23 @@ impl Pipeline {
         out
     }
 
-    /// The owners append a tick to every partition, if one is due.
-    fn tick(&mut self, now: Timestamp) -> Outbox {
-        if self.ticked != Timestamp::MIN && now.since(self.ticked) < TICK_EVERY {
-            return Outbox::default();
+    /// The owners append the ticks that are due by `now`. Through a pause they go on, a little less often.
+    fn ticks(&mut self, now: Timestamp) -> Outbox {
+        let mut out = Outbox::default();
+        let pace = self.settings.idle_after / 2;
+        for _ in 0..TICKS_MAX {
+            if self.ticked == Timestamp::MIN || now.since(self.ticked) <= pace || pace.is_zero() {
+                break;
+            }
+            out.extend(self.tick(self.ticked + pace));
         }
+        if self.ticked == Timestamp::MIN || now.since(self.ticked) >= TICK_EVERY {
+            out.extend(self.tick(now));
+        }
+        out
+    }
+
+    fn tick(&mut self, now: Timestamp) -> Outbox {
         self.ticked = self.ticked.max(now);
         let samples = (0..self.settings.partitions.samples).map(|p| samples_tick(p, now));
         let signals = (0..self.settings.partitions.signals).map(|p| signals_tick(p, now));

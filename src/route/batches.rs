@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::model::{Labels, Origin, Timestamp};
 use crate::stage::Message;
-use crate::wire::internal::{Batch, BatchSample, samples_message};
+use crate::wire::internal::{Batch, BatchSample, samples_messages};
 use crate::wire::prometheus_json::Sample;
 
-/// Samples in one batch, so that no record outgrows what a broker takes: with labels of 200 bytes it is 400 kB.
+/// Samples that wait in one batch.
 const SAMPLES_MAX: usize = 2000;
 
 #[derive(Debug, Default)]
@@ -22,9 +22,9 @@ struct Filling {
 }
 
 impl Batches {
-    /// Adds a sample for a monitor; gives the batch that became full by it. A full batch tells no progress: what
+    /// Adds a sample for a monitor; gives the batch that became full by it, if one did. It tells no progress: what
     /// belongs to the same time may still follow.
-    pub(super) fn add(&mut self, origin: &Origin, partition: u32, monitor: u64, sample: &Sample) -> Option<Message> {
+    pub(super) fn add(&mut self, origin: &Origin, partition: u32, monitor: u64, sample: &Sample) -> Vec<Message> {
         let filling = self.0.entry((origin.clone(), partition)).or_default();
         let next = u32::try_from(filling.series.len()).unwrap_or(u32::MAX);
         let series = *filling.places.entry(sample.series.fingerprint()).or_insert(next);
@@ -32,8 +32,10 @@ impl Batches {
             filling.series.push(sample.series.clone());
         }
         filling.samples.push(BatchSample { monitor, series, at: sample.at, value: sample.value.to_bits() });
-        let full = filling.samples.len() >= SAMPLES_MAX;
-        full.then(|| samples_message(partition, std::mem::take(filling).batch(origin.clone(), Timestamp::MIN)))
+        if filling.samples.len() < SAMPLES_MAX {
+            return vec![];
+        }
+        samples_messages(partition, std::mem::take(filling).batch(origin.clone(), Timestamp::MIN))
     }
 
     /// Sees to it that the next drain has a batch for that partition, if only an empty one.
@@ -44,7 +46,11 @@ impl Batches {
     /// All batches, each with its origin's progress.
     pub(super) fn drain(&mut self, progress: impl Fn(&Origin) -> Timestamp) -> Vec<Message> {
         let filled = std::mem::take(&mut self.0).into_iter();
-        filled.map(|((origin, partition), filling)| samples_message(partition, filling.batch(origin.clone(), progress(&origin)))).collect()
+        let messages = |((origin, partition), filling): ((Origin, u32), Filling)| {
+            let progress = progress(&origin);
+            samples_messages(partition, filling.batch(origin, progress))
+        };
+        filled.flat_map(messages).collect()
     }
 }
 

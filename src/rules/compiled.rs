@@ -44,7 +44,7 @@ pub enum Input {
 }
 
 /// A query, its steps and its judges.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Watch {
     /// The monitor's name and query, hashed: as long as these stay, its state and its routing stay too.
     pub key: u64,

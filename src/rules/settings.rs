@@ -308,7 +308,9 @@ const SECRETS: [&str; 6] = [
 ];
 
 /// Properties that the promise of the daemon rests on, with the reason they are not for passing through.
-const RESERVED: [(&str, &str); 5] = [
+const RESERVED: [(&str, &str); 7] = [
+    ("message.timeout.ms", "records are never given up"),
+    ("partition.assignment.strategy", "partitions are taken over and given up as a whole"),
     ("enable.auto.commit", "offsets are committed after delivery"),
     ("enable.auto.offset.store", "offsets are committed after delivery"),
     ("enable.idempotence", "the producer is idempotent"),
@@ -361,7 +363,7 @@ pub fn settings(file: &str, text: &str, environment: &BTreeMap<String, String>) 
 }
 
 /// The file's values, then the environment's over them.
-fn overlay(raw: Raw, environment: &BTreeMap<String, String>) -> Result<Raw, Fault> {
+fn overlay(mut raw: Raw, environment: &BTreeMap<String, String>) -> Result<Raw, Fault> {
     let ours: std::collections::HashMap<String, String> =
         environment.iter().filter(|(name, _)| name.starts_with("RICHTER__")).map(|(n, v)| (n.clone(), v.clone())).collect();
     if ours.is_empty() {
@@ -374,12 +376,16 @@ fn overlay(raw: Raw, environment: &BTreeMap<String, String>) -> Result<Raw, Faul
     };
     let variables = config::Environment::with_prefix("RICHTER").prefix_separator("__").separator("__");
     let variables = variables.try_parsing(true).list_separator(",").with_list_parse_key("kafka.brokers");
-    config::Config::builder()
+    // The layering takes a dot in a key for a path, and librdkafka's names have dots: they stay out of it.
+    let properties = std::mem::take(&mut raw.kafka.properties);
+    let mut laid_over: Raw = config::Config::builder()
         .add_source(config::Config::try_from(&raw).map_err(fault)?)
         .add_source(variables.source(Some(ours.clone())))
         .build()
         .and_then(config::Config::try_deserialize)
-        .map_err(fault)
+        .map_err(fault)?;
+    laid_over.kafka.properties.extend(properties);
+    Ok(laid_over)
 }
 
 fn check_kafka(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
@@ -443,9 +449,11 @@ mod tests {
     fn the_environment_lies_over_the_file() {
         let environment = [("RICHTER__KAFKA__BROKERS", "a:1,b:2"), ("RICHTER__TIME__LATENESS", "7s"), ("RICHTER_KAFKA", "x")];
         let environment = environment.map(|(n, v)| (n.to_owned(), v.to_owned())).into();
-        let (settings, _, faults) = settings("f", "kafka: {brokers: ['c:3'], prefix: x}", &environment);
+        let text = "kafka: {brokers: ['c:3'], prefix: x, properties: {security.protocol: ssl}}";
+        let (settings, _, faults) = settings("f", text, &environment);
         assert_eq!(faults, []);
         let settings = settings.expect("checked");
+        assert_eq!(settings.properties.keys().collect::<Vec<_>>(), ["security.protocol"]);
         assert_eq!((settings.brokers, settings.prefix), (vec!["a:1".to_owned(), "b:2".into()], "x".into()));
         assert_eq!(settings.lateness, Duration::from_secs(7));
     }

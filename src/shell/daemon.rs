@@ -18,6 +18,7 @@ use super::http::{ReloadRequest, Served, router};
 use super::kafka::{Control, NotReady, Stages, Task, Worker, client_config, prepare};
 use super::metrics::Metrics;
 use crate::route::Route;
+use crate::rules::Input;
 
 /// Between two tries to reach the brokers at the start.
 const RETRY: Duration = Duration::from_secs(1);
@@ -153,7 +154,12 @@ impl Daemon {
             let worker = Worker::new(task, &base, settings, metrics, controls, stop, ready.clone())?;
             let ended = ended.clone();
             let thread = std::thread::Builder::new().name(name.into());
-            thread.spawn(move || ended.blocking_send((name, worker.run())).ok())?;
+            thread.spawn(move || {
+                // A panic must end the daemon, not leave it alive without a stage.
+                let run = std::panic::AssertUnwindSafe(|| worker.run());
+                let result = std::panic::catch_unwind(run).unwrap_or_else(|_| Err(anyhow!("the {name} worker panicked")));
+                ended.blocking_send((name, result)).ok()
+            })?;
         }
         Ok(())
     }
@@ -191,8 +197,16 @@ impl Daemon {
     }
 
     fn note_removed(&self, new: &Config) {
-        for monitor in self.config.rules.monitors.iter().filter(|m| new.rules.monitor(&m.name).is_none()) {
-            warn!(monitor = monitor.name, "removed; an incident it has open stays open, for nothing tells that it is over");
+        for monitor in &self.config.rules.monitors {
+            let Some(after) = new.rules.monitor(&monitor.name) else {
+                warn!(monitor = monitor.name, "removed; an incident it has open stays open, for nothing tells that it is over");
+                continue;
+            };
+            if let (Input::Watch(old), Input::Watch(new)) = (&monitor.input, &after.input)
+                && old.query.grouping != new.query.grouping
+            {
+                warn!(monitor = monitor.name, "its groups have changed; a breach open in a group that is no more stays open");
+            }
         }
     }
 }

@@ -47,11 +47,14 @@ impl Progress {
         self.advance(idle_after);
     }
 
-    /// The wall clock, as the partition's owner recorded it.
+    /// The wall clock, as the partition's owner recorded it. Time without ticks is time without an owner: nobody
+    /// listened, so nobody was silent.
     pub fn tick(&mut self, now: Timestamp, idle_after: Duration) {
-        if self.tick == Timestamp::MIN {
-            self.heard = now;
-            self.origins.values_mut().for_each(|heard| heard.tick = now);
+        let unobserved = now.since(self.tick);
+        if self.tick == Timestamp::MIN || unobserved >= idle_after {
+            let later = |t: Timestamp| if t == Timestamp::MIN { now } else { t + unobserved };
+            self.heard = later(self.heard);
+            self.origins.values_mut().for_each(|heard| heard.tick = later(heard.tick));
         }
         self.tick = self.tick.max(now);
         self.advance(idle_after);
@@ -135,8 +138,21 @@ mod tests {
         p.tick(second(1000), IDLE);
         p.hear(&origin(0), Timestamp::MIN, IDLE);
         p.hear(&origin(1), second(50), IDLE);
+        p.tick(second(1045), IDLE);
         p.tick(second(1090), IDLE);
         assert_eq!((p.watermark(), p.clock(IDLE)), (second(50), second(140)));
+    }
+
+    #[test]
+    fn time_without_an_owner_is_no_silence() {
+        let mut p = Progress::default();
+        p.tick(second(1000), IDLE);
+        p.hear(&origin(0), second(50), IDLE);
+        p.tick(second(1605), IDLE);
+        assert_eq!(p.clock(IDLE), second(50), "nobody listened for ten minutes");
+        p.tick(second(1640), IDLE);
+        p.tick(second(1670), IDLE);
+        assert_eq!(p.clock(IDLE), second(115), "but since then");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What the stages pass on: a version byte, then postcard. Batches, never one record a sample.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::model::{Labels, Origin, Signal, Timestamp, labels::Fnv};
@@ -32,6 +34,27 @@ pub struct Batch {
     pub series: Vec<Labels>,
     /// In the order they came.
     pub samples: Vec<BatchSample>,
+}
+
+impl Batch {
+    /// Two batches with half the samples each; the first tells no progress.
+    fn halves(self) -> (Self, Self) {
+        let (first, second) = self.samples.split_at(self.samples.len() / 2);
+        let part = |samples: &[BatchSample], progress| {
+            let mut part = Self { origin: self.origin.clone(), progress, series: vec![], samples: vec![] };
+            let mut places: BTreeMap<u32, u32> = BTreeMap::new();
+            for sample in samples {
+                let next = u32::try_from(part.series.len()).unwrap_or(u32::MAX);
+                let place = *places.entry(sample.series).or_insert(next);
+                if place == next {
+                    part.series.extend(usize::try_from(sample.series).ok().and_then(|i| self.series.get(i)).cloned());
+                }
+                part.samples.push(BatchSample { series: place, ..sample.clone() });
+            }
+            part
+        };
+        (part(first, Timestamp::MIN), part(second, self.progress))
+    }
 }
 
 /// A sample for one monitor.
@@ -87,16 +110,30 @@ pub fn signals_partition(partitions: u32) -> u32 {
     u32::try_from(Fnv::of(&[DOMAIN.as_bytes()]) % u64::from(partitions.max(1))).unwrap_or(0)
 }
 
-/// A batch as a message for a partition of the samples topic.
+/// A record larger than this is split: clients and brokers refuse more than a megabyte by default.
+const RECORD_BYTES_AIM: usize = 512 << 10;
+
+/// A batch as messages for a partition of the samples topic; only the last of several tells the progress.
 #[must_use]
-pub fn samples_message(partition: u32, batch: Batch) -> Message {
-    message(Topic::Samples, partition, "", encode(&SamplesRecord::Batch(batch)))
+pub fn samples_messages(partition: u32, batch: Batch) -> Vec<Message> {
+    let payload = encode(&SamplesRecord::Batch(batch.clone()));
+    if payload.len() <= RECORD_BYTES_AIM || batch.samples.len() < 2 {
+        return vec![message(Topic::Samples, partition, "", payload)];
+    }
+    let (first, second) = batch.halves();
+    samples_messages(partition, first).into_iter().chain(samples_messages(partition, second)).collect()
 }
 
-/// One origin's signals as a message for a partition of the signals topic.
+/// One origin's signals as messages for a partition of the signals topic; only the last of several tells the progress.
 #[must_use]
-pub fn signals_message(partition: u32, origin: Origin, progress: Timestamp, signals: Vec<Signal>) -> Message {
-    message(Topic::Signals, partition, DOMAIN, encode(&SignalsRecord::Signals { origin, progress, signals }))
+pub fn signals_messages(partition: u32, origin: &Origin, progress: Timestamp, mut signals: Vec<Signal>) -> Vec<Message> {
+    let payload = encode(&SignalsRecord::Signals { origin: origin.clone(), progress, signals: signals.clone() });
+    if payload.len() <= RECORD_BYTES_AIM || signals.len() < 2 {
+        return vec![message(Topic::Signals, partition, DOMAIN, payload)];
+    }
+    let second = signals.split_off(signals.len() / 2);
+    let first = signals_messages(partition, origin, Timestamp::MIN, signals);
+    first.into_iter().chain(signals_messages(partition, origin, progress, second)).collect()
 }
 
 /// The wall clock as a message for a partition of the samples topic.
@@ -113,4 +150,28 @@ pub fn signals_tick(partition: u32, now: Timestamp) -> Message {
 
 fn message(topic: Topic, partition: u32, key: &str, payload: Vec<u8>) -> Message {
     Message { topic, partition: Some(partition), key: key.into(), headers: vec![], payload }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_batch_is_split_and_loses_nothing() {
+        let origin = Origin { topic: "metrics".into(), partition: 0 };
+        let label = |i: u32| [("pod".to_owned(), format!("{i}-{}", "x".repeat(900)))].into_iter().collect();
+        let sample = |i: u32| BatchSample { monitor: 1, series: i, at: Timestamp(i64::from(i)), value: u64::from(i) };
+        let (series, samples): (Vec<Labels>, Vec<BatchSample>) = (0..2000).map(|i| (label(i), sample(i))).unzip();
+        let batch = Batch { origin, progress: Timestamp(7), series: series.clone(), samples };
+        let messages = samples_messages(0, batch);
+        assert!(messages.len() > 2 && messages.iter().all(|m| m.payload.len() <= RECORD_BYTES_AIM));
+        let mut seen = vec![];
+        for (number, message) in messages.iter().enumerate() {
+            let Ok(SamplesRecord::Batch(part)) = decode(&message.payload) else { panic!("a batch") };
+            assert_eq!(part.progress == Timestamp(7), number == messages.len() - 1);
+            seen.extend(part.samples.iter().map(|s| (s.value, part.series[s.series as usize].clone())));
+        }
+        let expected: Vec<(u64, Labels)> = series.into_iter().enumerate().map(|(i, labels)| (i as u64, labels)).collect();
+        assert_eq!(seen, expected);
+    }
 }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::ProducerContext;
 use rdkafka::statistics::Statistics;
@@ -19,18 +19,37 @@ use tracing::{error, warn};
 use crate::rules::{Property, Settings};
 
 /// What all clients share: the brokers, and the properties from the settings, secrets read from where they are named.
-pub(in crate::shell) fn client_config(settings: &Settings) -> anyhow::Result<ClientConfig> {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", settings.brokers.join(","));
-    config.set("client.id", "richter");
+pub(in crate::shell) fn client_config(settings: &Settings) -> anyhow::Result<Base> {
+    let mut common = ClientConfig::new();
+    common.set("bootstrap.servers", settings.brokers.join(","));
+    common.set("client.id", "richter");
     // The default of ten seconds leaves a consumer blind long after an outage is over.
-    config.set("reconnect.backoff.max.ms", "1000");
-    config.set("topic.metadata.refresh.interval.ms", "10000");
-    config.set("allow.auto.create.topics", "false");
+    common.set("reconnect.backoff.max.ms", "1000");
+    common.set("topic.metadata.refresh.interval.ms", "10000");
+    common.set("allow.auto.create.topics", "false");
+    let mut properties = vec![];
     for (name, value) in &settings.properties {
-        config.set(name, read(value).with_context(|| format!("kafka property {name}"))?);
+        properties.push((name.clone(), read(value).with_context(|| format!("kafka property {name}"))?));
     }
-    Ok(config)
+    Ok(Base { common, properties })
+}
+
+/// The common configuration, and the settings' properties, which are applied after every default.
+pub(in crate::shell) struct Base {
+    common: ClientConfig,
+    properties: Vec<(String, String)>,
+}
+
+impl Base {
+    /// A client's configuration: the common one, its own defaults, the settings' properties, and what is not to be set.
+    pub(super) fn with(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
+        let mut config = self.common.clone();
+        let properties = self.properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in defaults.iter().copied().chain(properties).chain(fixed.iter().copied()) {
+            config.set(name, value);
+        }
+        config
+    }
 }
 
 fn read(property: &Property) -> anyhow::Result<String> {
@@ -45,29 +64,28 @@ fn read(property: &Property) -> anyhow::Result<String> {
 }
 
 /// The consumer of a stage.
-pub(super) fn consumer(base: &ClientConfig, group: &str, listener: Listener) -> anyhow::Result<BaseConsumer<Listener>> {
-    let mut config = base.clone();
-    config.set("group.id", group);
-    config.set("enable.auto.commit", "false");
-    config.set("enable.auto.offset.store", "false");
-    config.set("auto.offset.reset", "earliest");
-    config.set("statistics.interval.ms", "5000");
-    // What waits in memory of records fetched ahead, per consumer.
-    config.set("queued.max.messages.kbytes", "32768");
-    config.create_with_context(listener).context("cannot make a Kafka consumer")
+pub(super) fn consumer(base: &Base, group: &str, listener: Listener) -> anyhow::Result<BaseConsumer<Listener>> {
+    let defaults = [
+        ("auto.offset.reset", "earliest"),
+        ("statistics.interval.ms", "5000"),
+        // What waits in memory of records fetched ahead, per consumer.
+        ("queued.max.messages.kbytes", "32768"),
+    ];
+    let fixed = [("group.id", group), ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false")];
+    base.with(&defaults, &fixed).create_with_context(listener).context("cannot make a Kafka consumer")
 }
 
 /// The producer of a stage: idempotent, and it never gives up by itself.
-pub(super) fn producer(base: &ClientConfig, reports: Sender<Event>) -> anyhow::Result<rdkafka::producer::BaseProducer<Reports>> {
-    let mut config = base.clone();
-    config.set("enable.idempotence", "true");
-    config.set("message.timeout.ms", "0");
-    config.set("linger.ms", "5");
-    config.set("compression.type", "zstd");
-    config.set("queue.buffering.max.kbytes", "65536");
-    // Keyed as the Java client would, so that others find an incident's partition.
-    config.set("partitioner", "murmur2_random");
-    config.create_with_context(Reports(reports)).context("cannot make a Kafka producer")
+pub(super) fn producer(base: &Base, reports: Sender<Event>) -> anyhow::Result<rdkafka::producer::BaseProducer<Reports>> {
+    let defaults = [
+        ("linger.ms", "5"),
+        ("compression.type", "zstd"),
+        ("queue.buffering.max.kbytes", "65536"),
+        // Keyed as the Java client would, so that others find an incident's partition.
+        ("partitioner", "murmur2_random"),
+    ];
+    let fixed = [("enable.idempotence", "true"), ("message.timeout.ms", "0")];
+    base.with(&defaults, &fixed).create_with_context(Reports(reports)).context("cannot make a Kafka producer")
 }
 
 /// What callbacks tell the loop.
@@ -154,7 +172,10 @@ impl ProducerContext for Reports {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((why, message)) = result {
+        if let Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), message)) = result {
+            // It would be refused again after every restart.
+            error!(topic = message.topic(), bytes = message.payload_len(), "a record is too large for the broker and is lost");
+        } else if let Err((why, message)) = result {
             warn!(topic = message.topic(), error = %why, "a record was not delivered");
             self.0.send(Event::Undelivered { topic: message.topic().to_owned(), why: why.clone() }).ok();
         }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
 use tracing::{info, warn};
 
+use super::client::Base;
 use crate::rules::Settings;
 use crate::stage::Topic;
 
@@ -43,8 +43,9 @@ pub(in crate::shell) enum NotReady {
 }
 
 /// Makes and verifies the topics. Blocks: it is called off the async runtime.
-pub(in crate::shell) fn prepare(config: &ClientConfig, settings: &Settings) -> Result<(), NotReady> {
-    let admin: AdminClient<DefaultClientContext> = config.create().context("cannot make a Kafka client").map_err(NotReady::Wrong)?;
+pub(in crate::shell) fn prepare(base: &Base, settings: &Settings) -> Result<(), NotReady> {
+    let admin: AdminClient<DefaultClientContext> =
+        base.with(&[], &[]).create().context("cannot make a Kafka client").map_err(NotReady::Wrong)?;
     let existing = existing(&admin).map_err(NotReady::Unreachable)?;
     for source in settings.sources.iter().filter(|s| !existing.contains_key(&s.topic)) {
         warn!(topic = source.topic, "a source's topic does not exist; it is read as soon as it does");

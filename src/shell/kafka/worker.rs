@@ -12,14 +12,14 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::model::Timestamp;
 use crate::rules::{Rules, Settings};
 use crate::shell::metrics::Metrics;
-use crate::stage::{Message, Outbox, Record, Topic};
+use crate::stage::{Message, Outbox, Record};
 
-use super::client::{Event, Listener, Reports, consumer, producer};
+use super::client::{Base, Event, Listener, Reports, consumer, producer};
 use super::{Task, now};
 
 /// A round takes in this many records and bytes at the most, and without any it ends after this time.
@@ -75,7 +75,7 @@ impl Worker {
     /// Joins the stage's consumer group. `ready` is set once its partitions are rebuilt.
     pub(in crate::shell) fn new(
         task: Task,
-        base: &rdkafka::ClientConfig,
+        base: &Base,
         settings: Arc<Settings>,
         metrics: Arc<Metrics>,
         controls: Receiver<Control>,
@@ -280,7 +280,8 @@ impl Worker {
             self.keep_if_coming(record, &place);
             return;
         }
-        let timestamp = record.timestamp().to_millis().map_or_else(now, Timestamp);
+        // A producer whose clock is fast must not make the future believable.
+        let timestamp = record.timestamp().to_millis().map_or_else(now, |at| Timestamp(at).min(now()));
         let seen = Record {
             topic: record.topic(),
             partition: number(record.partition()),
@@ -314,8 +315,9 @@ impl Worker {
                             return Ok(false);
                         }
                     }
-                    Err((why, _)) if message.topic == Topic::DeadLetter => {
-                        self.grumble(&format!("a dead letter cannot be sent: {why}"));
+                    // It would be refused again after every restart.
+                    Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
+                        self.too_large(&topic, message.payload.len());
                         break;
                     }
                     Err((why, _)) => bail!("a record for {topic} cannot be sent: {why}"),
@@ -364,6 +366,11 @@ impl Worker {
         let polled = self.poll(Duration::ZERO, &mut waiting);
         self.waiting = waiting;
         polled.map(drop)
+    }
+
+    fn too_large(&mut self, topic: &str, bytes: usize) {
+        self.metrics.kafka_errors.with_label_values(&[self.task.name()]).inc();
+        error!(topic, bytes, "a record is too large for Kafka and is lost; raise message.max.bytes");
     }
 
     fn undelivered(&mut self) -> anyhow::Result<()> {
