@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Alert, Breach, Change, Entity, Origin, Phase, Reading, Timestamp, labels::Fnv};
-use crate::rules::{Ladder, Rules, Settings};
+use crate::model::{Alert, Breach, Change, Definition, Entity, Ladder, Origin, Phase, Reading, Timestamp, labels::Fnv};
+use crate::rules::{Rules, Settings};
 use crate::stage::Outcome;
 
 pub use cause::{Suspect, rank};
@@ -99,19 +99,13 @@ impl Situations {
         if breach.phase == Phase::Ended {
             return Taken::nothing(Outcome::NotWanted);
         }
-        let business = rules.monitor(&breach.monitor).and_then(|m| m.business.clone());
-        let generic = if business.is_some() { rules.levels.floor().cloned().collect() } else { vec![] };
         self.join(
             Member {
                 key,
                 entity: breach.entity.clone(),
                 source: Source::Breach { monitor: breach.monitor.clone(), group: breach.group.clone(), judge: breach.judge },
-                summary: business.as_ref().map_or_else(String::new, |b| b.scenario.clone()),
-                unit: business.as_ref().map_or_else(String::new, |b| b.unit.clone()),
-                owner: business.as_ref().map_or_else(String::new, |b| b.owner.clone()),
-                counts: business.is_some(),
-                business: business.and_then(|b| b.ladder),
-                generic,
+                summary: breach.definition.as_ref().map_or_else(String::new, |d| d.scenario.clone()),
+                definition: breach.definition.clone(),
                 origin: origin.clone(),
                 starts_at: breach.onset,
                 ends_at: None,
@@ -176,7 +170,7 @@ impl Situations {
     fn join(&mut self, mut member: Member, rules: &Rules, settings: &Settings) -> Taken {
         let mut touched = self.touched(&member, rules, settings);
         touched.sort_by_key(|(why, near, id)| (*why != Joined::SameEntity && *why != Joined::Relapse, *near, *id));
-        if touched.is_empty() && !member.counts && self.open.len() >= SITUATIONS_MAX {
+        if touched.is_empty() && !member.counts() && self.open.len() >= SITUATIONS_MAX {
             return Taken::nothing(Outcome::Limited);
         }
         let (into, why) = match touched.first() {
@@ -311,22 +305,18 @@ fn alert_member(key: u64, alert: &Alert, origin: &Origin, at: Timestamp, rules: 
     let name = alert.labels.get("alertname");
     let monitor = rules.alert_monitor(&alert.labels);
     let entity = monitor.and_then(|m| m.entity.entity(&alert.labels)).or_else(|| rules.topology.entity(&alert.labels));
-    let business = monitor.and_then(|m| m.business.clone());
-    let generic: Vec<Ladder> = match &business {
-        Some(_) => rules.levels.floor().cloned().collect(),
-        None => rules.levels.fallback(&alert.labels).cloned().collect(),
-    };
-    let scenario = business.as_ref().map(|b| b.scenario.clone());
+    let summary = if alert.summary.is_empty() { name } else { &alert.summary };
+    let own = monitor.and_then(|m| m.definition.clone());
+    let definition = own.or_else(|| {
+        let generic: Vec<Ladder> = rules.levels.fallback(&alert.labels).cloned().collect();
+        (!generic.is_empty()).then(|| Definition { scenario: summary.to_owned(), generic, ..Definition::default() })
+    });
     Member {
         key,
         entity: entity.unwrap_or_else(|| Entity::new("alert", name)),
         source: Source::Alert { fingerprint: alert.fingerprint, labels: alert.labels.clone(), monitor: monitor.map(|m| m.name.clone()) },
-        summary: scenario.unwrap_or_else(|| if alert.summary.is_empty() { name.to_owned() } else { alert.summary.clone() }),
-        unit: business.as_ref().map_or_else(String::new, |b| b.unit.clone()),
-        owner: business.as_ref().map_or_else(String::new, |b| b.owner.clone()),
-        counts: business.is_some() || !generic.is_empty(),
-        business: business.and_then(|b| b.ladder),
-        generic,
+        summary: definition.as_ref().map_or(summary, |d| &d.scenario).to_owned(),
+        definition,
         origin: origin.clone(),
         starts_at: alert.starts_at,
         ends_at: None,

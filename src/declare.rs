@@ -216,9 +216,9 @@ impl Declare {
     /// The next time, not after the clock, at which a firing alert's duration meets another rung.
     fn next_rung(&self, clock: Timestamp) -> Option<(Timestamp, SituationId)> {
         let members = self.state.situations.iter().flat_map(|s| s.members.iter().map(move |m| (s.id, m)));
-        let firing = members.filter(|(_, m)| m.counts && m.by_duration() && m.ends_at.is_none());
+        let firing = members.filter(|(_, m)| m.by_duration() && m.ends_at.is_none());
         let next = firing.filter_map(|(id, m)| {
-            let at = grade::next_change(m.business.iter().chain(&m.generic), m.starts_at, m.told_at)?;
+            let at = grade::next_change(m.definition.as_ref()?, m.starts_at, m.told_at)?;
             Some((at, id))
         });
         next.filter(|(at, _)| *at <= clock).min()

@@ -68,8 +68,8 @@ impl Detect {
         let mut old = std::mem::take(&mut self.state.monitors);
         for (monitor, watch) in rules.watches() {
             if let Some(mut state) = old.remove(&watch.key) {
-                if let Some(before) = self.watch(watch.key).filter(|before| *before != watch) {
-                    state.reconfigure(before.every == watch.every && before.judge.baseline == watch.judge.baseline);
+                if let Some((_, was)) = watched(&self.rules, &self.by_key, watch.key).filter(|(before, _)| *before != monitor) {
+                    state.reconfigure(was.every == watch.every && was.judge.baseline == watch.judge.baseline);
                 }
                 self.state.monitors.insert(watch.key, state);
             } else if let Some(key) = old.iter().find(|(_, s)| s.name == monitor.name).map(|(key, _)| *key) {
@@ -93,18 +93,10 @@ impl Detect {
         self.state.evaluated
     }
 
-    fn watch(&self, key: u64) -> Option<&Watch> {
-        match &self.rules.monitors.get(*self.by_key.get(&key)?)?.input {
-            Input::Watch(watch) => Some(watch),
-            Input::Alerts(_) => None,
-        }
-    }
-
     fn batch(&mut self, batch: &Batch, out: &mut Outbox) {
         for sample in &batch.samples {
             let series = usize::try_from(sample.series).ok().and_then(|i| batch.series.get(i));
-            let monitor = self.by_key.get(&sample.monitor).and_then(|place| self.rules.monitors.get(*place));
-            let (Some(series), Some(Monitor { name, input: Input::Watch(watch), .. })) = (series, monitor) else {
+            let (Some(series), Some((monitor, watch))) = (series, watched(&self.rules, &self.by_key, sample.monitor)) else {
                 out.count(Count::Samples(Outcome::NotWanted));
                 continue;
             };
@@ -112,7 +104,7 @@ impl Detect {
                 out.count(Count::Samples(Outcome::Late));
                 continue;
             }
-            let state = self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(name));
+            let state = self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(&monitor.name));
             let value = f64::from_bits(sample.value);
             out.count(Count::Samples(state.push(watch, series, sample.at, value, self.settings.groups_max)));
         }
@@ -162,9 +154,18 @@ impl Detect {
         }
         self.state.passed_on = Some(progress);
         breaches.sort_by(|a, b| (a.at, &a.monitor, &a.group).cmp(&(b.at, &b.monitor, &b.group)));
-        let signals = breaches.into_iter().map(Signal::Breach).collect();
+        let signals = breaches.into_iter().map(|breach| Signal::Breach(Box::new(breach))).collect();
         let partition = signals_partition(self.settings.partitions.signals);
         out.messages.extend(signals_messages(partition, &self.origin, progress, signals));
+    }
+}
+
+/// The monitor with that key.
+fn watched<'r>(rules: &'r Rules, by_key: &BTreeMap<u64, usize>, key: u64) -> Option<(&'r Monitor, &'r Watch)> {
+    let monitor = rules.monitors.get(*by_key.get(&key)?)?;
+    match &monitor.input {
+        Input::Watch(watch) => Some((monitor, watch)),
+        Input::Alerts(_) => None,
     }
 }
 

@@ -5,8 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Condition, Level, Timestamp};
-use crate::rules::{Ladder, Rung};
+use crate::model::{Condition, Definition, Ladder, Level, Rung, Timestamp};
 
 /// A level and what met it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,32 +38,32 @@ impl Grade {
 
 /// Grades by the conditions that detection found met.
 #[must_use]
-pub fn by_conditions(business: Option<&Ladder>, generic: &[Ladder], met: &[String]) -> Grade {
-    grade(business, generic, |condition| met.contains(&condition.to_string()))
+pub fn by_conditions(definition: &Definition, met: &[String]) -> Grade {
+    grade(definition, |condition| met.contains(&condition.to_string()))
 }
 
 /// Grades an external alert, of which only the duration is known, as of a time.
 #[must_use]
-pub fn by_duration(business: Option<&Ladder>, generic: &[Ladder], starts_at: Timestamp, at: Timestamp) -> Grade {
-    grade(business, generic, |condition| condition.tests.is_empty() && at.since(starts_at) >= condition.hold)
+pub fn by_duration(definition: &Definition, starts_at: Timestamp, at: Timestamp) -> Grade {
+    grade(definition, |condition| condition.tests.is_empty() && at.since(starts_at) >= condition.hold)
 }
 
 /// When, if it lasts, an external alert's level can next change.
 #[must_use]
-pub fn next_change<'l>(ladders: impl Iterator<Item = &'l Ladder>, starts_at: Timestamp, after: Timestamp) -> Option<Timestamp> {
-    let times = ladders.flat_map(|l| &l.rungs).map(|r| starts_at + r.condition.hold);
+pub fn next_change(definition: &Definition, starts_at: Timestamp, after: Timestamp) -> Option<Timestamp> {
+    let times = definition.ladders().flat_map(|l| &l.rungs).map(|r| starts_at + r.condition.hold);
     times.filter(|at| *at > after).min()
 }
 
-fn grade(business: Option<&Ladder>, generic: &[Ladder], holds: impl Fn(&Condition) -> bool) -> Grade {
+fn grade(definition: &Definition, holds: impl Fn(&Condition) -> bool) -> Grade {
     let best = |ladder: &Ladder| ladder.rungs.iter().find(|rung| holds(&rung.condition)).map(met);
     let mut grade = Grade {
-        business: business.and_then(best),
-        generic: generic.iter().filter_map(best).min_by(|a, b| a.level.cmp(&b.level)),
+        business: definition.business.as_ref().and_then(best),
+        generic: definition.generic.iter().filter_map(best).min_by(|a, b| a.level.cmp(&b.level)),
         next: None,
     };
     let now = grade.effective().map(|met| met.level.rank);
-    let above = business.into_iter().chain(generic).flat_map(|l| &l.rungs).filter(|r| now.is_none_or(|now| r.level.rank < now));
+    let above = definition.ladders().flat_map(|l| &l.rungs).filter(|r| now.is_none_or(|now| r.level.rank < now));
     // The nearest level above; of several ways there the business definition's comes first.
     grade.next = above.min_by(|a, b| b.level.rank.cmp(&a.level.rank)).map(met);
     grade
@@ -89,9 +88,10 @@ mod tests {
 
     #[test]
     fn the_effective_level_is_never_less_severe_than_the_generic_one() {
-        let (business, generic) = (ladder(&[(3, 0)]), ladder(&[(2, 10), (4, 0)]));
+        let (business, generic) = (Some(ladder(&[(3, 0)])), vec![ladder(&[(2, 10), (4, 0)])]);
+        let definition = Definition { business, generic, ..Definition::default() };
         let at = |minutes: i64| {
-            let grade = by_duration(Some(&business), std::slice::from_ref(&generic), Timestamp(0), Timestamp(minutes * 60_000));
+            let grade = by_duration(&definition, Timestamp(0), Timestamp(minutes * 60_000));
             grade.effective().map(|met| (met.level.to_string(), met.by.clone()))
         };
         assert_eq!(at(0), Some(("P3".into(), "breach".into())));

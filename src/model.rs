@@ -3,6 +3,7 @@
 pub mod breach;
 pub mod change;
 pub mod condition;
+pub mod definition;
 pub mod duration;
 pub mod entity;
 pub mod labels;
@@ -13,6 +14,7 @@ pub mod time;
 pub use breach::{Breach, Judge, Phase, Reading};
 pub use change::{Alert, Change};
 pub use condition::{Comparison, Condition, Measure, Test};
+pub use definition::{Definition, Ladder, Rung};
 pub use entity::Entity;
 pub use labels::Labels;
 pub use level::Level;

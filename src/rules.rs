@@ -13,7 +13,7 @@ mod topology;
 mod yaml;
 
 pub use check::{Files, check};
-pub use compiled::{BaselineRule, Business, Generic, Input, JudgeRules, Ladder, Levels, Monitor, Rules, Rung, Sequence, Watch};
+pub use compiled::{BaselineRule, Generic, Input, JudgeRules, Levels, Monitor, Rules, Sequence, Watch};
 pub use fault::{Fault, Place};
 pub use settings::{Format, Kind, Partitions, Patterns, Property, Settings, Source, settings};
 pub use template::Template;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Entity, Judge, Labels, Origin, Reading, Timestamp};
-use crate::rules::{Ladder, Settings};
+use crate::model::{Definition, Entity, Judge, Labels, Origin, Reading, Timestamp};
+use crate::rules::Settings;
 
 /// A situation's number within its domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,16 +41,8 @@ pub struct Member {
     pub source: Source,
     /// In words: the scenario of a business monitor, or the alert's summary.
     pub summary: String,
-    /// Whose business; empty where nobody said.
-    pub unit: String,
-    /// Who owns it; empty where nobody said.
-    pub owner: String,
-    /// Whether it can make a fault: a business monitor's breach, or an alert a generic definition grades.
-    pub counts: bool,
-    /// The business definition it is graded by, as it was when it joined.
-    pub business: Option<Ladder>,
-    /// The generic definitions it is graded by, as they were when it joined.
-    pub generic: Vec<Ladder>,
+    /// The definition it is graded by, as it was when it began; none for what is evidence only.
+    pub definition: Option<Definition>,
     /// Where it was told.
     pub origin: Origin,
     /// Its onset.
@@ -138,6 +130,14 @@ impl Source {
     }
 }
 
+impl Member {
+    /// Whether it can make a fault: a business monitor's breach, or an alert that a definition grades.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.definition.is_some()
+    }
+}
+
 impl Situation {
     pub(super) fn new(id: SituationId) -> Self {
         Self { id, members: vec![], declared: false, recovered_at: None }
@@ -157,7 +157,7 @@ impl Situation {
     /// Whether any member that counts still lasts.
     #[must_use]
     pub fn lasts(&self) -> bool {
-        self.members.iter().any(|m| m.counts && m.ends_at.is_none())
+        self.members.iter().any(|m| m.counts() && m.ends_at.is_none())
     }
 
     pub(super) fn young_enough(&self, at: Timestamp, settings: &Settings) -> bool {
@@ -167,8 +167,8 @@ impl Situation {
     /// Whether the member is the same trouble again, soon after the incident's recovery.
     pub(super) fn relapses(&self, member: &Member, settings: &Settings) -> bool {
         let Some(recovered) = self.recovered_at else { return false };
-        let same = |m: &Member| m.counts && m.entity == member.entity && m.source.name() == member.source.name();
+        let same = |m: &Member| m.counts() && m.entity == member.entity && m.source.name() == member.source.name();
         let soon = member.starts_at.since(recovered) <= settings.reopen_within;
-        member.counts && soon && self.members.iter().any(same)
+        member.counts() && soon && self.members.iter().any(same)
     }
 }

@@ -127,8 +127,8 @@ impl Graded {
 
 /// The most severe grade among the members of a situation, as of a time.
 pub(super) fn grades(situation: &Situation, at: Timestamp) -> Option<Graded> {
-    let graded = situation.members.iter().enumerate().filter(|(_, m)| m.counts).filter_map(|(place, member)| {
-        let grade = member.grade(at);
+    let graded = situation.members.iter().enumerate().filter_map(|(place, member)| {
+        let grade = member.grade(at)?;
         let met = grade.effective()?.clone();
         Some(Graded { member: place, key: member.key, grade, met })
     });
@@ -142,12 +142,13 @@ impl Member {
         matches!(self.source, Source::Alert { .. })
     }
 
-    fn grade(&self, at: Timestamp) -> Grade {
-        let business = self.business.as_ref();
-        match self.source {
-            Source::Breach { .. } => grade::by_conditions(business, &self.generic, &self.met),
-            Source::Alert { .. } => grade::by_duration(business, &self.generic, self.starts_at, self.ends_at.unwrap_or(at)),
-        }
+    /// None for what is evidence only.
+    fn grade(&self, at: Timestamp) -> Option<Grade> {
+        let definition = self.definition.as_ref()?;
+        Some(match self.source {
+            Source::Breach { .. } => grade::by_conditions(definition, &self.met),
+            Source::Alert { .. } => grade::by_duration(definition, self.starts_at, self.ends_at.unwrap_or(at)),
+        })
     }
 }
 

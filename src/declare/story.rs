@@ -191,7 +191,8 @@ impl<'a> Story<'a> {
 
     fn body(&'a self, entity: &'a str) -> Body<'a> {
         let incident = self.incident;
-        let started = self.situation.members.iter().filter(|m| m.counts).map(|m| m.starts_at).min().unwrap_or(incident.declared_at);
+        let started = self.situation.members.iter().filter(|m| m.counts()).map(|m| m.starts_at).min().unwrap_or(incident.declared_at);
+        let definition = self.leader.and_then(|m| m.definition.as_ref());
         let known = || self.situation.members.iter().filter(|m| m.starts_at <= incident.at);
         Body {
             id: &incident.id,
@@ -199,8 +200,8 @@ impl<'a> Story<'a> {
             state: incident.state,
             title: self.title(),
             scenario: self.leader.map_or("", |m| &m.summary),
-            business: self.leader.map_or("", |m| &m.unit),
-            owner: self.leader.map_or("", |m| &m.owner),
+            business: definition.map_or("", |d| &d.unit),
+            owner: definition.map_or("", |d| &d.owner),
             entity,
             level: self.levels(),
             started_at: started.to_string(),

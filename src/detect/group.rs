@@ -121,7 +121,8 @@ impl Group {
 
     fn moved(&mut self, subject: &Subject<'_>, step: Timestamp, verdict: Verdict) -> Option<Breach> {
         let watch = subject.watch;
-        let Moved { phase, at, judge, reading } = self.hold.step(&watch.judge, &watch.conditions, watch.every, step, verdict)?;
+        let definition = subject.monitor.definition.as_ref();
+        let Moved { phase, at, judge, reading } = self.hold.step(&watch.judge, definition, watch.every, step, verdict)?;
         let breach = Breach {
             monitor: subject.monitor.name.clone(),
             group: subject.group.clone(),
@@ -132,6 +133,7 @@ impl Group {
             judge,
             reading,
             worst: self.hold.worst(),
+            definition: self.hold.definition(),
             met: self.hold.met(),
         };
         if phase == Phase::Ended {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Condition, Judge, Phase, Reading, Timestamp};
+use crate::model::{Condition, Definition, Judge, Phase, Reading, Timestamp};
 use crate::rules::JudgeRules;
 
 use super::judge::Verdict;
@@ -26,7 +26,9 @@ struct Bad {
     open: bool,
     judge: Judge,
     worst: Reading,
-    /// The ladder's conditions as they were when it began to be bad: a reload re-grades nothing that is open.
+    /// The definition as it was when it began to be bad: a reload re-grades nothing that is open.
+    definition: Option<Definition>,
+    /// The conditions of its ladders.
     conditions: Vec<Held>,
 }
 
@@ -79,6 +81,10 @@ impl Hold {
         self.bad.as_ref().map(|bad| bad.worst).unwrap_or_default()
     }
 
+    pub(super) fn definition(&self) -> Option<Definition> {
+        self.bad.as_ref().and_then(|bad| bad.definition.clone())
+    }
+
     pub(super) fn met(&self) -> Vec<String> {
         let conditions = self.bad.iter().flat_map(|bad| &bad.conditions);
         conditions.filter(|c| c.met).map(|c| c.condition.to_string()).collect()
@@ -87,7 +93,7 @@ impl Hold {
     pub(super) fn step(
         &mut self,
         rules: &JudgeRules,
-        conditions: &[Condition],
+        definition: Option<&Definition>,
         every: Duration,
         step: Timestamp,
         verdict: Verdict,
@@ -107,7 +113,7 @@ impl Hold {
                 self.last = Some(step);
                 self.good = None;
                 let passed = if self.bad.is_some() { passed } else { Duration::ZERO };
-                let bad = self.bad.get_or_insert_with(|| Bad::new(sampled, judge, reading, conditions));
+                let bad = self.bad.get_or_insert_with(|| Bad::new(sampled, judge, reading, definition));
                 bad.step(rules, step, passed, judge, reading)
             }
         }
@@ -130,9 +136,11 @@ impl Hold {
 }
 
 impl Bad {
-    fn new(onset: Timestamp, judge: Judge, reading: Reading, conditions: &[Condition]) -> Self {
-        let conditions = conditions.iter().map(|c| Held { condition: c.clone(), held: None, met: false }).collect();
-        Self { onset, held: Duration::ZERO, open: false, judge, worst: reading, conditions }
+    fn new(onset: Timestamp, judge: Judge, reading: Reading, definition: Option<&Definition>) -> Self {
+        let conditions = definition.map(Definition::conditions).unwrap_or_default();
+        let conditions = conditions.into_iter().map(|c| Held { condition: c.clone(), held: None, met: false }).collect();
+        let definition = definition.cloned();
+        Self { onset, held: Duration::ZERO, open: false, judge, worst: reading, definition, conditions }
     }
 
     fn step(&mut self, rules: &JudgeRules, step: Timestamp, passed: Duration, judge: Judge, reading: Reading) -> Option<Moved> {
@@ -181,6 +189,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Ladder, Level, Rung};
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -191,7 +200,9 @@ mod tests {
     /// One verdict a minute: `!` bad, `.` good, `?` unknown. Gives the phases, with the minute they were told in.
     fn phases(hold_minutes: u32, keep_minutes: u32, verdicts: &str) -> String {
         let rules = JudgeRules { hold: MINUTE * hold_minutes, keep_firing: MINUTE * keep_minutes, ..JudgeRules::default() };
-        let three = [Condition { tests: vec![], hold: MINUTE * 3 }];
+        let condition = Condition { tests: vec![], hold: MINUTE * 3 };
+        let rung = Rung { level: Level { rank: 1, place: 0, sequence: "P".into() }, condition };
+        let three = Definition { business: Some(Ladder { rungs: vec![rung] }), ..Definition::default() };
         let mut hold = Hold::default();
         let mut told = vec![];
         for (minute, verdict) in verdicts.chars().enumerate() {
@@ -201,7 +212,7 @@ mod tests {
                 '.' => Verdict::Good { reading: reading(0.0) },
                 _ => Verdict::Unknown,
             };
-            if let Some(moved) = hold.step(&rules, &three, MINUTE, step, verdict) {
+            if let Some(moved) = hold.step(&rules, Some(&three), MINUTE, step, verdict) {
                 told.push(format!("{minute}:{:?}", moved.phase));
                 if moved.phase == Phase::Ended {
                     hold = Hold::default();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entity, Labels, Measure, Timestamp};
+use super::{Definition, Entity, Labels, Measure, Timestamp};
 
 /// One judged evaluation: the numbers a person needs to see why it counts as bad.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -81,6 +81,8 @@ pub struct Breach {
     pub reading: Reading,
     /// The worst reading so far, by score.
     pub worst: Reading,
-    /// The conditions that hold now, in the words of [`Condition`](super::Condition)'s display.
+    /// What it means and when it is which level, as it was when it began; none for a technical monitor.
+    pub definition: Option<Definition>,
+    /// The conditions that were met, in the words of [`Condition`](super::Condition)'s display.
     pub met: Vec<String>,
 }

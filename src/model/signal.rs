@@ -18,7 +18,7 @@ pub struct Origin {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Signal {
     /// A monitor's breach opened, changed or ended.
-    Breach(Breach),
+    Breach(Box<Breach>),
     /// An external alert fires or has resolved.
     Alert(Alert),
     /// Something was changed.

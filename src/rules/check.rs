@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use crate::model::{Comparison, Condition, Entity, Level, Measure, Test};
+use crate::model::{Comparison, Condition, Definition, Entity, Ladder, Level, Measure, Rung, Test};
 use crate::query::{Query, Selector};
 
-use super::compiled::{BaselineRule, Business, Generic, Input, JudgeRules, Ladder, Levels, Monitor, Rules, Rung, Sequence, Watch};
+use super::compiled::{BaselineRule, Generic, Input, JudgeRules, Levels, Monitor, Rules, Sequence, Watch};
 use super::decode::decode;
 use super::fault::{At, Fault, Place};
 use super::{Template, Topology, raw};
@@ -168,9 +168,9 @@ impl Checker {
             (None, false) => Measurable::Value,
         };
         let ladder = raw.fault.as_ref().map(|f| self.ladder(file, &f.value.sequence, &f.value.ladder, measurable, &levels.sequences));
-        let business = self.business(file, raw, ladder.flatten());
+        let definition = self.definition(file, raw, ladder.flatten(), levels);
         let input = match (&raw.query, &raw.alerts) {
-            (Some(query), None) => self.watch(source, raw, query, business.as_ref(), levels).map(|w| Input::Watch(Box::new(w))),
+            (Some(query), None) => self.watch(source, raw, query).map(|w| Input::Watch(Box::new(w))),
             (None, Some(alerts)) => self.alerts(file, raw, alerts).map(Input::Alerts),
             (Some(_), Some(alerts)) => {
                 self.faults.push(alerts.fault(file, "`query` and `alerts` together; a monitor reads one of them"));
@@ -183,20 +183,21 @@ impl Checker {
         };
         let (entity, input) = (entity?, input?);
         self.entity_exists(file, raw, &entity, &input, entities);
-        Some(Monitor { name: raw.name.value.clone(), entity, input, business })
+        Some(Monitor { name: raw.name.value.clone(), entity, input, definition })
     }
 
-    fn business(&mut self, file: &str, raw: &raw::Monitor, ladder: Option<Ladder>) -> Option<Business> {
+    fn definition(&mut self, file: &str, raw: &raw::Monitor, ladder: Option<Ladder>, levels: &Levels) -> Option<Definition> {
         if raw.scenario.is_none()
             && let Some(fault) = &raw.fault
         {
             self.faults.push(fault.fault(file, "a fault needs a `scenario`: what the user cannot do, in a sentence"));
         }
-        Some(Business {
+        Some(Definition {
             scenario: raw.scenario.clone()?,
             unit: raw.business.clone().unwrap_or_default(),
             owner: raw.owner.clone().unwrap_or_default(),
-            ladder,
+            business: ladder,
+            generic: levels.floor().cloned().collect(),
         })
     }
 
@@ -225,14 +226,7 @@ impl Checker {
         }
     }
 
-    fn watch(
-        &mut self,
-        source: Source<'_>,
-        raw: &raw::Monitor,
-        text: &At<String>,
-        business: Option<&Business>,
-        levels: &Levels,
-    ) -> Option<Watch> {
+    fn watch(&mut self, source: Source<'_>, raw: &raw::Monitor, text: &At<String>) -> Option<Watch> {
         let file = source.file;
         let every = raw.every.as_ref().map_or(EVERY, |e| e.value.0);
         if let Some(at) = raw.every.as_ref().filter(|e| e.value.0 < Duration::from_secs(1)) {
@@ -242,15 +236,7 @@ impl Checker {
         let query = Query::plan(&text.value).map_err(|refusal| {
             self.faults.push(Fault { place: source.inside(text, refusal.offset), message: refusal.message });
         });
-        let own = business.and_then(|b| b.ladder.as_ref());
-        let floor = levels.floor().filter(|_| business.is_some());
-        let mut conditions: Vec<Condition> = vec![];
-        for condition in own.into_iter().chain(floor).flat_map(|l| &l.rungs).map(|r| &r.condition) {
-            if !conditions.contains(condition) {
-                conditions.push(condition.clone());
-            }
-        }
-        Some(Watch { key: Watch::key(&raw.name.value, &text.value), query: query.ok()?, every, judge, conditions })
+        Some(Watch { key: Watch::key(&raw.name.value, &text.value), query: query.ok()?, every, judge })
     }
 
     fn judge(&mut self, file: &str, raw: &raw::Monitor) -> JudgeRules {

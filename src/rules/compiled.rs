@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::model::{Condition, Labels, Level, labels::Fnv};
+use crate::model::{Definition, Labels, Ladder, labels::Fnv};
 use crate::query::{Query, Selector};
 
 use super::{Template, Topology};
@@ -22,7 +20,7 @@ pub struct Rules {
 }
 
 /// A rule: what to measure, how to judge it, and what fault it means.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Monitor {
     /// Unique.
     pub name: String,
@@ -30,12 +28,12 @@ pub struct Monitor {
     pub entity: Template,
     /// What it reads.
     pub input: Input,
-    /// What it means to the business; none for a technical monitor, whose breaches are evidence only.
-    pub business: Option<Business>,
+    /// What fault it means; none for a technical monitor, whose breaches are evidence only.
+    pub definition: Option<Definition>,
 }
 
 /// What a monitor reads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// A query over samples, judged by us.
     Watch(Box<Watch>),
@@ -54,8 +52,6 @@ pub struct Watch {
     pub every: Duration,
     /// How an evaluation is judged.
     pub judge: JudgeRules,
-    /// The conditions of all ladders that can grade its breaches, each once.
-    pub conditions: Vec<Condition>,
 }
 
 /// How an evaluation is judged; it is bad where any judge says so.
@@ -86,35 +82,6 @@ pub struct BaselineRule {
     pub up: bool,
     /// A value below the band is bad.
     pub down: bool,
-}
-
-/// What a monitor means to the business.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Business {
-    /// What the user cannot do, in a sentence.
-    pub scenario: String,
-    /// Whose business.
-    pub unit: String,
-    /// Who owns it.
-    pub owner: String,
-    /// When it is which level; without it only generic definitions grade it.
-    pub ladder: Option<Ladder>,
-}
-
-/// When a breach is which level.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Ladder {
-    /// Most severe first.
-    pub rungs: Vec<Rung>,
-}
-
-/// One level and the condition that meets it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Rung {
-    /// The level met.
-    pub level: Level,
-    /// By this.
-    pub condition: Condition,
 }
 
 /// Sequences and generic fault definitions.

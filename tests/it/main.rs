@@ -7,5 +7,6 @@ mod golden;
 mod kafka;
 mod program;
 mod random;
+mod reload;
 mod simulation;
 mod tidy;

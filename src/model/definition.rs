@@ -1,0 +1,58 @@
+//! A fault definition: what a breach or alert means, and when it is which level.
+//!
+//! It travels with the signals, so that what is open keeps the definition it began under, whatever is reloaded or
+//! restarted meanwhile.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Condition, Level};
+
+/// What makes a fault of a breach or alert.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Definition {
+    /// What the user cannot do, in a sentence; empty where only a generic definition speaks.
+    pub scenario: String,
+    /// Whose business; empty where nobody said.
+    pub unit: String,
+    /// Who owns it; empty where nobody said.
+    pub owner: String,
+    /// The scenario's own ladder.
+    pub business: Option<Ladder>,
+    /// The generic ladders, which are floor and fallback.
+    pub generic: Vec<Ladder>,
+}
+
+/// When a breach is which level.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ladder {
+    /// Most severe first.
+    pub rungs: Vec<Rung>,
+}
+
+/// One level and the condition that meets it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rung {
+    /// The level met.
+    pub level: Level,
+    /// By this.
+    pub condition: Condition,
+}
+
+impl Definition {
+    /// All its ladders, the business one first.
+    pub fn ladders(&self) -> impl Iterator<Item = &Ladder> {
+        self.business.iter().chain(&self.generic)
+    }
+
+    /// The conditions of all ladders, each once.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<&Condition> {
+        let mut conditions: Vec<&Condition> = vec![];
+        for rung in self.ladders().flat_map(|ladder| &ladder.rungs) {
+            if !conditions.contains(&&rung.condition) {
+                conditions.push(&rung.condition);
+            }
+        }
+        conditions
+    }
+}

@@ -1,0 +1,82 @@
+//! Reloads in the middle of a fault: nothing is told by them, nothing open is closed, repeated or graded anew.
+
+use std::sync::Arc;
+
+use richter::rules::{Files, Rules, check};
+use richter::stage::Outbox;
+
+use super::case::{Case, events, line, push};
+
+const MONITORS: &str = r#"
+monitors:
+  - name: orders
+    scenario: Customers cannot place orders
+    entity: "service={{ service }}"
+    query: sum by (service) (orders)
+    every: 1m
+    judge: { static: { below: 80 }, for: 2m }
+    fault: { sequence: P, ladder: [ { level: 1, value: "< 30", for: 2m }, { level: 3 } ] }
+"#;
+
+fn rules(monitors: &str) -> Arc<Rules> {
+    let files = Files { monitors: vec![("monitors.yaml".into(), monitors.into())], ..Files::default() };
+    let (rules, faults) = check(&files);
+    assert_eq!(faults, []);
+    Arc::new(rules)
+}
+
+/// What is told when other monitors are loaded after so many records.
+fn told(after: usize, reloaded: &str) -> Vec<String> {
+    let values = "== records 2026-11-22T15:00:00Z every 1m\nmetric orders{service=\"checkout\"} 100x5 50x5 20x6 100x6\n";
+    let case = Case::parse("reload", &format!("== monitors{MONITORS}{values}"));
+    let (mut pipeline, mut out) = (case.pipeline(), Outbox::default());
+    for (number, recorded) in case.records.iter().enumerate() {
+        if number == after {
+            let before = out.messages.len();
+            pipeline.reconfigure(&rules(reloaded));
+            assert_eq!(out.messages.len(), before, "a reload tells nothing");
+        }
+        out.extend(push(&mut pipeline, recorded));
+    }
+    events(&out.messages).iter().map(line).collect()
+}
+
+const PLAIN: [&str; 3] = [
+    "15:07:00 #1 declared P3 checkout: P3: business definition, breach; suspects checkout",
+    "15:12:00 #2 escalated P1 checkout: P3 → P1: business definition, value < 30 for 2m",
+    "15:16:00 #3 recovered P1 checkout: every business breach has ended",
+];
+
+#[test]
+fn the_same_rules_again_change_nothing() {
+    for after in 0..22 {
+        assert_eq!(told(after, MONITORS), PLAIN, "after {after} records");
+    }
+}
+
+#[test]
+fn what_is_open_keeps_the_ladder_it_began_under() {
+    let milder = MONITORS.replace("\"< 30\"", "\"< 1\"");
+    assert_eq!(told(10, &milder), PLAIN);
+}
+
+#[test]
+fn what_is_pending_begins_anew_under_the_new_ladder() {
+    let other = MONITORS.replace("level: 3 }", "level: 2 }").replace("for: 2m }, {", "for: 3m }, {");
+    let told = told(7, &other);
+    assert_eq!(told[0], "15:08:00 #1 declared P2 checkout: P2: business definition, breach; suspects checkout");
+    assert_eq!(told[1], "15:13:00 #2 escalated P1 checkout: P2 → P1: business definition, value < 30 for 3m");
+}
+
+#[test]
+fn an_open_breach_outlives_a_changed_query() {
+    let changed = MONITORS.replace("sum by (service)", "min by (service)");
+    let told = told(12, &changed);
+    assert_eq!((told.len(), told[0].as_str(), told[2].as_str()), (3, PLAIN[0], PLAIN[2]), "{told:#?}");
+}
+
+#[test]
+fn a_removed_monitor_leaves_its_incident_open() {
+    let told = told(12, "monitors: []");
+    assert_eq!(told, PLAIN[..1]);
+}
