@@ -12,7 +12,7 @@ build:
 test:
 	@scripts/setup test
 	$(MAKE) lint check-deploy
-	cargo test --locked
+	cargo test --locked --lib --test it
 
 lint:
 	cargo fmt --check
