@@ -1,4 +1,4 @@
-.PHONY: demo build test lint check-deploy clean
+.PHONY: demo build test lint deny check-deploy clean
 
 # A recorded fault, from the first sign to the recovery.
 demo: build
@@ -18,6 +18,10 @@ lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
+
+# Licences and sources of what we build on; needs cargo-deny.
+deny:
+	cargo deny check licenses bans sources
 
 # What can be checked without Docker: each tool where it is installed.
 check-deploy:

@@ -83,7 +83,11 @@ impl Declare {
             }
             let taken = match signal {
                 Signal::Breach(b) => self.state.situations.breach(b, origin, &self.rules, &self.settings),
-                Signal::Alert(a) => self.state.situations.alert(a, origin, progress, &self.rules, &self.settings),
+                // A part of a large record tells no progress; the alert was heard at its start at the earliest.
+                Signal::Alert(a) => {
+                    let heard_at = progress.max(a.starts_at);
+                    self.state.situations.alert(a, origin, heard_at, &self.rules, &self.settings)
+                }
                 Signal::Change(c) => {
                     out.count(Count::Signals(self.state.situations.change(c, &self.rules)));
                     continue;
