@@ -35,12 +35,6 @@ impl Selector {
         self.0.iter().all(|m| m.is_match(labels.get(&m.name)))
     }
 
-    /// The exact metric name it asks for, where it does.
-    #[must_use]
-    pub fn metric(&self) -> Option<&str> {
-        self.0.iter().find(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal).map(|m| m.value.as_str())
-    }
-
     /// Why it can match nothing: an exact value that another matcher on the same label forbids.
     #[must_use]
     pub fn contradiction(&self) -> Option<String> {

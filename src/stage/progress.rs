@@ -81,23 +81,11 @@ impl Progress {
         self.watermark
     }
 
-    /// What an origin told last.
-    #[must_use]
-    pub fn of(&self, origin: &Origin) -> Timestamp {
-        self.origins.get(origin).map_or(Timestamp::MIN, |heard| heard.progress)
-    }
-
     /// The watermark, or, where nothing was heard for `idle_after`, later by as long as nothing was heard.
     #[must_use]
     pub fn clock(&self, idle_after: Duration) -> Timestamp {
         let silent = self.tick.since(self.heard);
         if self.watermark == Timestamp::MIN || silent < idle_after { self.watermark } else { self.watermark + silent }
-    }
-
-    /// The last tick; `MIN` before the first.
-    #[must_use]
-    pub fn last_tick(&self) -> Timestamp {
-        self.tick
     }
 }
 

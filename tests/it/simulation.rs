@@ -11,7 +11,7 @@ use richter::stage::{Count, Message, Outbox, Outcome, Record, Stage, Topic};
 use richter::wire::recording::Recorded;
 use serde_json::Value;
 
-use super::case::{Case, events, push, record};
+use super::case::{Case, events, record};
 use super::random::Random;
 
 const HEAD: &str = r#"
@@ -145,7 +145,8 @@ fn invariants(events: &[Value]) -> Result<(), String> {
                 if sequence != before + 1 {
                     return Err(format!("{what}: follows {before}"));
                 }
-                if rank > *severe || (kind == "escalated") != (rank < *severe && kind == "escalated") {
+                let risen = rank < *severe;
+                if rank > *severe || (kind == "escalated" && !risen) || (risen && kind != "escalated" && kind != "reopened") {
                     return Err(format!("{what}: level {rank} after {severe}"));
                 }
                 if at < *told {
@@ -163,7 +164,7 @@ fn invariants(events: &[Value]) -> Result<(), String> {
 
 #[test]
 fn what_must_always_hold_holds_in_any_order_of_records() {
-    let mut declared = 0;
+    let mut told: BTreeMap<String, u64> = BTreeMap::new();
     for seed in seeds() {
         println!("seed {seed}");
         let case = generate(seed);
@@ -172,9 +173,12 @@ fn what_must_always_hold_holds_in_any_order_of_records() {
         let events = events(&out.messages);
         invariants(&events).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
         accounted(seed, &case, &out);
-        declared += events.len();
+        for event in &events {
+            *told.entry(event["data"]["event"]["type"].to_string()).or_default() += 1;
+        }
     }
-    assert!(declared > 0, "a simulation that declares nothing shows nothing");
+    println!("{told:?}");
+    assert!(std::env::var_os("RICHTER_SEED").is_some() || told.len() == 5, "every type of event must come up: {told:?}");
 }
 
 /// Every record of a source is counted as exactly one thing, and every dead letter names its record.
@@ -246,8 +250,6 @@ fn a_stage_restored_anywhere_goes_on_to_the_same_bytes() {
         let logs = logs(&case);
         for (partition, log) in logs.samples.iter().enumerate() {
             let fresh = || Detect::new(case.rules.clone(), case.settings.clone(), partition as u32);
-            let whole = interrupted(&mut Random(0), &[], fresh);
-            assert!(whole.0.is_empty());
             same(seed, log, fresh);
         }
         same(seed, &logs.signals, || Declare::new(case.rules.clone(), case.settings.clone()));
@@ -272,21 +274,6 @@ fn a_snapshot_that_is_none_is_refused_and_harms_nothing() {
     assert!(refusal(&mut stage, &[]).contains("empty"));
     assert!(refusal(&mut stage, &before[..before.len() / 2]).starts_with("the snapshot cannot be read"));
     assert_eq!(stage.snapshot(), before);
-}
-
-#[test]
-fn a_reload_tells_nothing_and_keeps_what_is_open() {
-    for seed in seeds() {
-        let case = generate(seed);
-        let (plain, mut pipeline, mut out) = (case.run(), case.pipeline(), Outbox::default());
-        for (number, recorded) in case.records.iter().enumerate() {
-            if number % 97 == 0 {
-                pipeline.reconfigure(&case.rules);
-            }
-            out.extend(push(&mut pipeline, recorded));
-        }
-        assert_eq!(plain.messages, out.messages, "seed {seed}: the same rules again change nothing");
-    }
 }
 
 #[test]

@@ -90,11 +90,10 @@ fn files_and_functions_stay_readable() {
             let code = line.trim_start();
             if open.is_none() && (code.starts_with("fn ") || code.contains(" fn ")) && code.ends_with('{') {
                 open = Some((number, indent, code.to_owned()));
-            } else if let Some((start, depth, name)) = open.take_if(|(_, depth, _)| code == "}" && indent == *depth) {
-                let _ = depth;
-                if number - start > 70 {
-                    found.push(format!("{file}:{}: {} lines: {name}", start + 1, number - start));
-                }
+            } else if let Some((start, _, name)) = open.take_if(|(_, depth, _)| code == "}" && indent == *depth)
+                && number - start > 70
+            {
+                found.push(format!("{file}:{}: {} lines: {name}", start + 1, number - start));
             }
         }
     }
