@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::rules::Fault;
-use crate::shell::files::{Config, load};
+use crate::shell::files::{Loaded, load};
 
 /// From metrics, alerts and changes on Kafka to graded incident declarations.
 #[derive(Debug, Parser)]
@@ -88,7 +88,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// A configuration without fault, or its faults on stderr.
-fn config(path: &Path) -> Result<Config, Failure> {
+fn config(path: &Path) -> Result<Loaded, Failure> {
     load(path)?.map_err(|faults| {
         eprint!("{}", in_lines(&faults));
         eprintln!("richter: the configuration has {}", counted(faults.len(), "fault"));

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Alert, Breach, Change, Definition, Entity, Ladder, Origin, Phase, Reading, Timestamp, labels::Fnv};
-use crate::rules::{Rules, Settings};
+use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
 pub use cause::{Suspect, rank};
@@ -82,7 +82,7 @@ impl Situations {
     }
 
     /// Takes in what detection says about a breach.
-    pub fn breach(&mut self, breach: &Breach, origin: &Origin, rules: &Rules, settings: &Settings) -> Taken {
+    pub fn breach(&mut self, breach: &Breach, origin: &Origin, rules: &Rules, tuning: &Tuning) -> Taken {
         let key = breach_key(breach);
         if let Some((situation, member)) = self.member(key) {
             if breach.at <= member.told_at {
@@ -117,12 +117,12 @@ impl Situations {
                 why: Joined::First,
             },
             rules,
-            settings,
+            tuning,
         )
     }
 
     /// Takes in an external alert that was told at that time.
-    pub fn alert(&mut self, alert: &Alert, origin: &Origin, at: Timestamp, rules: &Rules, settings: &Settings) -> Taken {
+    pub fn alert(&mut self, alert: &Alert, origin: &Origin, at: Timestamp, rules: &Rules, tuning: &Tuning) -> Taken {
         let key = Fnv::of(&[b"alert", &alert.fingerprint.to_be_bytes(), &alert.starts_at.0.to_be_bytes()]);
         if let Some((situation, member)) = self.member(key) {
             member.heard_at = member.heard_at.max(at);
@@ -142,7 +142,7 @@ impl Situations {
             return Taken::nothing(Outcome::NotWanted);
         }
         let member = alert_member(key, alert, origin, at, rules);
-        self.join(member, rules, settings)
+        self.join(member, rules, tuning)
     }
 
     /// Takes in a change.
@@ -167,8 +167,8 @@ impl Situations {
         Some((id, member))
     }
 
-    fn join(&mut self, mut member: Member, rules: &Rules, settings: &Settings) -> Taken {
-        let mut touched = self.touched(&member, rules, settings);
+    fn join(&mut self, mut member: Member, rules: &Rules, tuning: &Tuning) -> Taken {
+        let mut touched = self.touched(&member, rules, tuning);
         touched.sort_by_key(|(why, near, id)| (*why != Joined::SameEntity && *why != Joined::Relapse, *near, *id));
         if touched.is_empty() && !member.counts() && self.open.len() >= SITUATIONS_MAX {
             return Taken::nothing(Outcome::Limited);
@@ -184,7 +184,7 @@ impl Situations {
         let joined = Some(situation.members.len() - 1);
         self.member_of.insert(key, into);
         let others: Vec<SituationId> = touched.iter().skip(1).map(|(_, _, id)| *id).collect();
-        let (situation, merged) = self.merge(into, others, rules, settings);
+        let (situation, merged) = self.merge(into, others, rules, tuning);
         Taken {
             outcome: Outcome::Applied,
             situation: Some(situation),
@@ -205,18 +205,18 @@ impl Situations {
     }
 
     /// The situations a new member could join, with why and how near in time.
-    fn touched(&self, member: &Member, rules: &Rules, settings: &Settings) -> Vec<(Joined, Duration, SituationId)> {
+    fn touched(&self, member: &Member, rules: &Rules, tuning: &Tuning) -> Vec<(Joined, Duration, SituationId)> {
         let touches = |s: &Situation| {
-            if s.members.len() >= settings.size_max {
+            if s.members.len() >= tuning.size_max {
                 return None;
             }
-            if s.relapses(member, settings) {
+            if s.relapses(member, tuning) {
                 return Some((Joined::Relapse, Duration::ZERO, s.id));
             }
-            if s.recovered_at.is_some() || !s.young_enough(member.starts_at, settings) {
+            if s.recovered_at.is_some() || !s.young_enough(member.starts_at, tuning) {
                 return None;
             }
-            let (why, near) = nearest(s, member, rules, settings)?;
+            let (why, near) = nearest(s, member, rules, tuning)?;
             let belongs = why == Joined::SameEntity || one_root(s.entities().chain([&member.entity]), rules);
             belongs.then_some((why, near, s.id))
         };
@@ -229,12 +229,12 @@ impl Situations {
         mut into: SituationId,
         others: Vec<SituationId>,
         rules: &Rules,
-        settings: &Settings,
+        tuning: &Tuning,
     ) -> (SituationId, Vec<SituationId>) {
         let mut merged = vec![];
         for other in others {
             let (Some(a), Some(b)) = (self.open.get(&into), self.open.get(&other)) else { continue };
-            let fits = a.members.len() + b.members.len() <= settings.size_max;
+            let fits = a.members.len() + b.members.len() <= tuning.size_max;
             if (a.declared && b.declared) || b.recovered_at.is_some() || !fits || !one_root(a.entities().chain(b.entities()), rules) {
                 continue;
             }
@@ -251,32 +251,32 @@ impl Situations {
     }
 
     /// Lets go of what is over, and gives it back.
-    pub fn close(&mut self, clock: Timestamp, settings: &Settings) -> Vec<Situation> {
-        let over: Vec<SituationId> = self.open.values().filter(|s| is_over(s, clock, settings)).map(|s| s.id).collect();
+    pub fn close(&mut self, clock: Timestamp, tuning: &Tuning) -> Vec<Situation> {
+        let over: Vec<SituationId> = self.open.values().filter(|s| is_over(s, clock, tuning)).map(|s| s.id).collect();
         let gone: Vec<Situation> = over.iter().filter_map(|id| self.open.remove(id)).collect();
         for member in gone.iter().flat_map(|s| &s.members) {
             self.member_of.remove(&member.key);
         }
-        self.changes.forget(clock - (settings.change_window + settings.life_max));
+        self.changes.forget(clock - (tuning.change_window + tuning.life_max));
         gone
     }
 }
 
-fn is_over(situation: &Situation, clock: Timestamp, settings: &Settings) -> bool {
+fn is_over(situation: &Situation, clock: Timestamp, tuning: &Tuning) -> bool {
     if let Some(recovered) = situation.recovered_at {
-        return clock > recovered + settings.reopen_within;
+        return clock > recovered + tuning.reopen_within;
     }
     let quiet_since = situation.members.iter().map(|m| m.ends_at.unwrap_or(m.heard_at)).max();
     let quiet = |long: Duration| quiet_since.is_none_or(|since| clock > since + long);
-    !situation.declared && (quiet(FORGET_AFTER) || (quiet(settings.gap) && situation.members.iter().all(|m| m.ends_at.is_some())))
+    !situation.declared && (quiet(FORGET_AFTER) || (quiet(tuning.gap) && situation.members.iter().all(|m| m.ends_at.is_some())))
 }
 
 /// How a member touches a situation: through its own entity if it can, else through the neighbour nearest in time.
-fn nearest(situation: &Situation, member: &Member, rules: &Rules, settings: &Settings) -> Option<(Joined, Duration)> {
+fn nearest(situation: &Situation, member: &Member, rules: &Rules, tuning: &Tuning) -> Option<(Joined, Duration)> {
     let touching = situation.members.iter().filter_map(|m| {
         let near = m.starts_at.distance(member.starts_at);
         let same = m.entity == member.entity;
-        if near > settings.gap && !(same && m.ends_at.is_none()) {
+        if near > tuning.gap && !(same && m.ends_at.is_none()) {
             None
         } else if same {
             Some((Joined::SameEntity, near))

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::correlate::{Situation, SituationId, Situations, Taken};
 use crate::grade;
 use crate::model::{Origin, Signal, Timestamp};
-use crate::rules::{Rules, Settings};
+use crate::rules::Config;
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
 use crate::wire::internal::{SignalsRecord, decode};
 
@@ -27,8 +27,7 @@ use incident::{Graded, grades};
 /// The last stage, of one partition.
 #[derive(Debug)]
 pub struct Declare {
-    rules: Arc<Rules>,
-    settings: Arc<Settings>,
+    config: Arc<Config>,
     state: Domain,
 }
 
@@ -51,13 +50,8 @@ pub struct Open {
 impl Declare {
     /// The stage, with no state yet.
     #[must_use]
-    pub fn new(rules: Arc<Rules>, settings: Arc<Settings>) -> Self {
-        Self { rules, settings, state: Domain::default() }
-    }
-
-    /// Follows other rules from now on. Members keep the definitions they joined under; nothing is told.
-    pub fn reconfigure(&mut self, rules: Arc<Rules>) {
-        self.rules = rules;
+    pub fn new(config: Arc<Config>) -> Self {
+        Self { config, state: Domain::default() }
     }
 
     /// What is open.
@@ -82,14 +76,14 @@ impl Declare {
                 self.updates(Some(origin), breach.at, out);
             }
             let taken = match signal {
-                Signal::Breach(b) => self.state.situations.breach(b, origin, &self.rules, &self.settings),
+                Signal::Breach(b) => self.state.situations.breach(b, origin, &self.config.rules, &self.config.tuning),
                 // A part of a large record tells no progress; the alert was heard at its start at the earliest.
                 Signal::Alert(a) => {
                     let heard_at = progress.max(a.starts_at);
-                    self.state.situations.alert(a, origin, heard_at, &self.rules, &self.settings)
+                    self.state.situations.alert(a, origin, heard_at, &self.config.rules, &self.config.tuning)
                 }
                 Signal::Change(c) => {
-                    out.count(Count::Signals(self.state.situations.change(c, &self.rules)));
+                    out.count(Count::Signals(self.state.situations.change(c, &self.config.rules)));
                     continue;
                 }
             };
@@ -98,7 +92,7 @@ impl Declare {
                 self.took(&taken, signal, out);
             }
         }
-        self.state.progress.hear(origin, progress, self.settings.idle_after);
+        self.state.progress.hear(origin, progress, self.config.tuning.idle_after);
         self.updates(Some(origin), progress, out);
     }
 
@@ -125,7 +119,10 @@ impl Declare {
 
     fn cause(&self, situation: &Situation) -> serde_json::Value {
         let latest = situation.members.iter().map(|m| m.starts_at).max().unwrap_or(Timestamp::MIN);
-        trace::cause(situation.id, &story::suspects(situation, &self.state.situations.changes, &self.rules, &self.settings, latest))
+        trace::cause(
+            situation.id,
+            &story::suspects(situation, &self.state.situations.changes, &self.config.rules, &self.config.tuning, latest),
+        )
     }
 
     /// Grades a situation as of a time, and declares what follows from it.
@@ -167,7 +164,7 @@ impl Declare {
             situation.recovered_at = incident.recovered_at;
         }
         let Some(situation) = situations.get(id) else { return };
-        let story = story::Story::new(incident, situation, &situations.changes, &self.rules, &self.settings);
+        let story = story::Story::new(incident, situation, &situations.changes, &self.config.rules, &self.config.tuning);
         out.messages.push(story.message(event, &reason));
         out.count(Count::Declarations(event.as_str()));
         out.trace.push(trace::declaration(incident, event, &reason));
@@ -180,7 +177,7 @@ impl Declare {
     fn updates(&mut self, origin: Option<&Origin>, until: Timestamp, out: &mut Outbox) {
         let due: Vec<SituationId> = self.state.incidents.iter().filter(|(_, i)| i.follows(origin)).map(|(id, _)| *id).collect();
         for id in due {
-            while let Some(at) = self.state.incidents.get(&id).and_then(|i| i.update_due(self.settings.update_every, until)) {
+            while let Some(at) = self.state.incidents.get(&id).and_then(|i| i.update_due(self.config.tuning.update_every, until)) {
                 self.update(id, at, out);
             }
         }
@@ -190,7 +187,7 @@ impl Declare {
         let (Some(incident), Some(situation)) = (self.state.incidents.get_mut(&id), self.state.situations.get(id)) else { return };
         incident.looked_at = at;
         let changes = &self.state.situations.changes;
-        let suspects = story::suspects(situation, changes, &self.rules, &self.settings, at);
+        let suspects = story::suspects(situation, changes, &self.config.rules, &self.config.tuning, at);
         let picture = story::picture(situation, &suspects, at);
         if picture != incident.picture {
             let reason = picture.news(&incident.picture);
@@ -200,7 +197,7 @@ impl Declare {
 
     /// What time alone brings: alerts whose duration reaches the next rung, updates, and ends.
     fn clockwork(&mut self, out: &mut Outbox) {
-        let clock = self.state.progress.clock(self.settings.idle_after);
+        let clock = self.state.progress.clock(self.config.tuning.idle_after);
         if clock == Timestamp::MIN {
             return;
         }
@@ -211,7 +208,7 @@ impl Declare {
             self.judge(id, at, out);
         }
         self.updates(None, clock, out);
-        for situation in self.state.situations.close(clock, &self.settings) {
+        for situation in self.state.situations.close(clock, &self.config.tuning) {
             self.state.incidents.remove(&situation.id);
             out.trace.push(self.cause(&situation));
         }
@@ -233,18 +230,29 @@ impl Stage for Declare {
     fn apply(&mut self, record: &Record<'_>, out: &mut Outbox) {
         match decode(record.payload) {
             Ok(SignalsRecord::Signals { origin, progress, signals }) => self.signals(&origin, progress, &signals, out),
-            Ok(SignalsRecord::Tick(now)) => self.state.progress.tick(now, self.settings.idle_after),
+            Ok(SignalsRecord::Tick(now)) => self.state.progress.tick(now, self.config.tuning.idle_after),
+            // Members keep the definitions they joined under; nothing is told.
+            Ok(SignalsRecord::Follow(bundle)) => match Config::from_bundle(&bundle) {
+                Ok(config) => self.config = Arc::new(config),
+                Err(_) => out.count(Count::DeadLetters("internal_config")),
+            },
             Err(reject) => out.count(Count::DeadLetters(reject.reason)),
         }
         self.clockwork(out);
     }
 
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
     fn snapshot(&self) -> Vec<u8> {
-        snapshot::write(&self.state)
+        snapshot::write(&self.config, &self.state)
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), snapshot::Refused> {
-        self.state = snapshot::read(bytes)?;
+        let (config, state) = snapshot::read(bytes)?;
+        self.config = Arc::new(config);
+        self.state = state;
         Ok(())
     }
 }

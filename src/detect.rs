@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Breach, Origin, Signal, Timestamp};
-use crate::rules::{Input, Monitor, Rules, Settings, Watch};
+use crate::rules::{Config, Input, Monitor, Rules, Watch};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, Topic, snapshot};
 use crate::wire::internal::{Batch, SamplesRecord, decode, signals_messages, signals_partition};
 
@@ -30,11 +30,12 @@ const PROGRESS_STEP: Duration = Duration::from_secs(1);
 /// The detect stage of one partition.
 #[derive(Debug)]
 pub struct Detect {
-    rules: Arc<Rules>,
+    config: Arc<Config>,
     /// Places of the monitors in the rules, by their keys.
     by_key: BTreeMap<u64, usize>,
-    settings: Arc<Settings>,
     origin: Origin,
+    /// How many partitions the signals topic has.
+    signals: u32,
     state: State,
 }
 
@@ -49,26 +50,26 @@ struct State {
 }
 
 impl Detect {
-    /// The stage of a partition, with no state yet.
+    /// The stage of a partition, with no state yet. `signals` is the number of partitions of the signals topic.
     #[must_use]
-    pub fn new(rules: Arc<Rules>, settings: Arc<Settings>, partition: u32) -> Self {
-        let topic = format!("{}.{}", settings.prefix, Topic::Samples.suffix());
-        Self { by_key: rules.by_key(), rules, settings, origin: Origin { topic, partition }, state: State::default() }
+    pub fn new(config: Arc<Config>, partition: u32, signals: u32) -> Self {
+        let origin = Origin { topic: Topic::Samples.suffix().to_owned(), partition };
+        Self { by_key: config.rules.by_key(), config, origin, signals, state: State::default() }
     }
 
     /// Announces this partition: correlation waits for it until it tells its progress or is let go as idle.
     pub fn announce(&self, out: &mut Outbox) {
-        let partition = signals_partition(self.settings.partitions.signals);
+        let partition = signals_partition(self.signals);
         out.messages.extend(signals_messages(partition, &self.origin, Timestamp::MIN, vec![]));
     }
 
-    /// Follows other rules from now on. A monitor with the same name and query keeps its whole state, one whose
-    /// query changed keeps its open breaches; nothing is told.
-    pub fn reconfigure(&mut self, rules: Arc<Rules>) {
+    /// Follows another configuration from now on. A monitor with the same name and query keeps its whole state, one
+    /// whose query changed keeps its open breaches; nothing is told.
+    fn follow(&mut self, config: Config) {
         let mut old = std::mem::take(&mut self.state.monitors);
-        for (monitor, watch) in rules.watches() {
+        for (monitor, watch) in config.rules.watches() {
             if let Some(mut state) = old.remove(&watch.key) {
-                if let Some((_, was)) = watched(&self.rules, &self.by_key, watch.key).filter(|(before, _)| *before != monitor) {
+                if let Some((_, was)) = watched(&self.config.rules, &self.by_key, watch.key).filter(|(before, _)| *before != monitor) {
                     state.reconfigure(was.every == watch.every && was.judge.baseline == watch.judge.baseline);
                 }
                 self.state.monitors.insert(watch.key, state);
@@ -77,8 +78,8 @@ impl Detect {
                 self.state.monitors.extend(kept.map(|state| (watch.key, state)));
             }
         }
-        self.by_key = rules.by_key();
-        self.rules = rules;
+        self.by_key = config.rules.by_key();
+        self.config = Arc::new(config);
     }
 
     /// Groups under watch, for the metrics.
@@ -96,7 +97,7 @@ impl Detect {
     fn batch(&mut self, batch: &Batch, out: &mut Outbox) {
         for sample in &batch.samples {
             let series = usize::try_from(sample.series).ok().and_then(|i| batch.series.get(i));
-            let (Some(series), Some((monitor, watch))) = (series, watched(&self.rules, &self.by_key, sample.monitor)) else {
+            let (Some(series), Some((monitor, watch))) = (series, watched(&self.config.rules, &self.by_key, sample.monitor)) else {
                 out.count(Count::Samples(Outcome::NotWanted));
                 continue;
             };
@@ -106,9 +107,9 @@ impl Detect {
             }
             let state = self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(&monitor.name));
             let value = f64::from_bits(sample.value);
-            out.count(Count::Samples(state.push(watch, series, sample.at, value, self.settings.groups_max)));
+            out.count(Count::Samples(state.push(watch, series, sample.at, value, self.config.tuning.groups_max)));
         }
-        self.state.progress.hear(&batch.origin, batch.progress, self.settings.idle_after);
+        self.state.progress.hear(&batch.origin, batch.progress, self.config.tuning.idle_after);
     }
 
     /// Evaluates every step that time has passed, and tells what changed, in order of time.
@@ -117,12 +118,12 @@ impl Detect {
         if watermark == Timestamp::MIN {
             return;
         }
-        let ready = watermark - self.settings.lateness;
+        let ready = watermark - self.config.tuning.lateness;
         if self.state.evaluated.is_some_and(|until| ready <= until) {
             return;
         }
         let mut breaches = vec![];
-        for (monitor, watch) in self.rules.watches() {
+        for (monitor, watch) in self.config.rules.watches() {
             let Some(state) = self.state.monitors.get_mut(&watch.key) else { continue };
             let evaluations = state.evaluate(monitor, watch, ready, &mut breaches);
             out.add(Count::Evaluations, evaluations);
@@ -133,12 +134,12 @@ impl Detect {
 
     /// Where all inputs are silent no step comes; then the clock says how long data has been missing.
     fn silence(&mut self, out: &mut Outbox) {
-        let clock = self.state.progress.clock(self.settings.idle_after);
+        let clock = self.state.progress.clock(self.config.tuning.idle_after);
         if clock <= self.state.progress.watermark() {
             return;
         }
         let mut breaches = vec![];
-        for (monitor, watch) in self.rules.watches() {
+        for (monitor, watch) in self.config.rules.watches() {
             if let Some(state) = self.state.monitors.get_mut(&watch.key) {
                 state.silence(monitor, watch, clock, &mut breaches);
             }
@@ -155,7 +156,7 @@ impl Detect {
         self.state.passed_on = Some(progress);
         breaches.sort_by(|a, b| (a.at, &a.monitor, &a.group).cmp(&(b.at, &b.monitor, &b.group)));
         let signals = breaches.into_iter().map(|breach| Signal::Breach(Box::new(breach))).collect();
-        let partition = signals_partition(self.settings.partitions.signals);
+        let partition = signals_partition(self.signals);
         out.messages.extend(signals_messages(partition, &self.origin, progress, signals));
     }
 }
@@ -174,20 +175,31 @@ impl Stage for Detect {
         match decode(record.payload) {
             Ok(SamplesRecord::Batch(batch)) => self.batch(&batch, out),
             Ok(SamplesRecord::Tick(now)) => {
-                self.state.progress.tick(now, self.settings.idle_after);
+                self.state.progress.tick(now, self.config.tuning.idle_after);
                 self.silence(out);
             }
+            Ok(SamplesRecord::Follow(bundle)) => match Config::from_bundle(&bundle) {
+                Ok(config) => self.follow(config),
+                Err(_) => out.count(Count::DeadLetters("internal_config")),
+            },
             Err(reject) => out.count(Count::DeadLetters(reject.reason)),
         }
         self.advance(out);
     }
 
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
     fn snapshot(&self) -> Vec<u8> {
-        snapshot::write(&self.state)
+        snapshot::write(&self.config, &self.state)
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), snapshot::Refused> {
-        self.state = snapshot::read(bytes)?;
+        let (config, state) = snapshot::read(bytes)?;
+        self.by_key = config.rules.by_key();
+        self.config = Arc::new(config);
+        self.state = state;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Labels, Origin, Signal, Timestamp, labels::Fnv};
-use crate::rules::{Kind, Rules, Settings};
+use crate::rules::{Config, Kind, Settings};
 use crate::stage::{Count, Outbox, Outcome, Record};
 use crate::wire::internal::{signals_messages, signals_partition};
 use crate::wire::prometheus_json::Sample;
@@ -27,7 +27,7 @@ const MEMO_MAX: usize = 1 << 20;
 /// The route stage, for any number of input partitions.
 #[derive(Debug)]
 pub struct Route {
-    rules: Arc<Rules>,
+    config: Arc<Config>,
     settings: Arc<Settings>,
     memo: HashMap<u64, Arc<[Destination]>>,
     origins: BTreeMap<Origin, Sent>,
@@ -49,13 +49,13 @@ struct Sent {
 impl Route {
     /// A route that follows these rules.
     #[must_use]
-    pub fn new(rules: Arc<Rules>, settings: Arc<Settings>) -> Self {
-        Self { rules, settings, memo: HashMap::new(), origins: BTreeMap::new(), batches: Batches::default() }
+    pub fn new(config: Arc<Config>, settings: Arc<Settings>) -> Self {
+        Self { config, settings, memo: HashMap::new(), origins: BTreeMap::new(), batches: Batches::default() }
     }
 
-    /// Follows other rules from now on.
-    pub fn reconfigure(&mut self, rules: Arc<Rules>) {
-        self.rules = rules;
+    /// Follows another configuration from now on.
+    pub fn follow(&mut self, config: Arc<Config>) {
+        self.config = config;
         self.memo.clear();
     }
 
@@ -121,7 +121,7 @@ impl Route {
     }
 
     fn sample(&mut self, origin: &Origin, record: &Record<'_>, sample: Sample, out: &mut Outbox) -> Result<Outcome, Reject> {
-        if sample.at > record.timestamp + self.settings.ahead_max {
+        if sample.at > record.timestamp + self.config.tuning.ahead_max {
             let detail = format!("timestamp: {} is ahead of its record, appended at {}", sample.at, record.timestamp);
             return Err(Reject { reason: "timestamp_ahead", detail });
         }
@@ -143,7 +143,7 @@ impl Route {
             return known.clone();
         }
         let partitions = u64::from(self.settings.partitions.samples);
-        let wanted = self.rules.watches().filter(|(_, watch)| watch.query.selector.matches(series)).map(|(_, watch)| {
+        let wanted = self.config.rules.watches().filter(|(_, watch)| watch.query.selector.matches(series)).map(|(_, watch)| {
             let group = watch.query.group(series).fingerprint();
             let hash = Fnv::of(&[&watch.key.to_be_bytes(), &group.to_be_bytes()]);
             Destination { monitor: watch.key, partition: u32::try_from(hash % partitions).unwrap_or(0) }

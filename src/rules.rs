@@ -4,6 +4,7 @@
 
 pub mod check;
 mod compiled;
+mod config;
 mod decode;
 mod fault;
 mod raw;
@@ -14,7 +15,8 @@ mod yaml;
 
 pub use check::{Files, check};
 pub use compiled::{BaselineRule, Generic, Input, JudgeRules, Levels, Monitor, Rules, Sequence, Watch};
+pub use config::Config;
 pub use fault::{Fault, Place};
-pub use settings::{Format, Kind, Partitions, Patterns, Property, Settings, Source, settings};
+pub use settings::{Format, Kind, Partitions, Patterns, Property, Settings, Source, Tuning, settings};
 pub use template::Template;
 pub use topology::Topology;

@@ -11,6 +11,7 @@ pub use outbox::{Count, Message, Outbox, Outcome, Topic};
 pub use progress::Progress;
 
 use crate::model::Timestamp;
+use crate::rules::Config;
 
 /// One record of a log.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +28,13 @@ pub struct Record<'a> {
     pub payload: &'a [u8],
 }
 
-/// A stage that owns one partition of its input.
+/// A stage that owns one partition of its input. Its state is all it knows, what it follows included.
 pub trait Stage {
     /// Takes in the next record of the partition.
     fn apply(&mut self, record: &Record<'_>, out: &mut Outbox);
+
+    /// What it follows: since its last record that said so, or since its start.
+    fn config(&self) -> &Config;
 
     /// The whole state as bytes.
     fn snapshot(&self) -> Vec<u8>;

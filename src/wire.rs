@@ -9,6 +9,7 @@ pub mod dead_letter;
 pub mod internal;
 pub mod prometheus_json;
 pub mod recording;
+pub mod state;
 
 use crate::model::Timestamp;
 

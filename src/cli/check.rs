@@ -27,8 +27,8 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     }
     out.flush()?;
     match checked {
-        Ok(config) => {
-            let (monitors, sources) = (config.rules.monitors.len(), config.settings.sources.len());
+        Ok(loaded) => {
+            let (monitors, sources) = (loaded.config.rules.monitors.len(), loaded.settings.sources.len());
             eprintln!("fine: {}, {}", counted(monitors, "monitor"), counted(sources, "source"));
             Ok(())
         }

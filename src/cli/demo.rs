@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::model::Timestamp;
 use crate::rules::{Fault, Place};
-use crate::shell::files::{Config, checked};
+use crate::shell::files::{Loaded, checked};
 use crate::stage::Topic;
 use crate::wire::recording::{Recorded, line};
 
@@ -69,7 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
-fn config() -> anyhow::Result<Config> {
+fn config() -> anyhow::Result<Loaded> {
     let read = |patterns: &[(String, Place)], _: &mut Vec<Fault>| {
         let start = |pattern: &str| format!("config/{}", pattern.split('*').next().unwrap_or_default());
         let fits = |file: &str| patterns.iter().any(|(pattern, _)| file.starts_with(&start(pattern)));

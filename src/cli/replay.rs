@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use crate::engine::Pipeline;
 use crate::model::Origin;
-use crate::shell::files::Config;
+use crate::shell::files::Loaded;
 use crate::stage::{Outbox, Record, Topic};
 use crate::wire::recording::{Recorded, line};
 
@@ -58,13 +58,13 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 
 /// Runs records through the composed stages; `take` gets each record and what came of it.
 pub(super) fn replay(
-    config: &Config,
+    loaded: &Loaded,
     records: &[Recorded],
     mut take: impl FnMut(&Recorded, &Outbox) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let origins = records.iter().map(|r| Origin { topic: r.topic.clone(), partition: r.partition });
-    let sources = |o: &Origin| config.settings.sources.iter().any(|s| s.topic == o.topic);
-    let (mut pipeline, _) = Pipeline::new(&config.rules, &config.settings, origins.filter(sources));
+    let sources = |o: &Origin| loaded.settings.sources.iter().any(|s| s.topic == o.topic);
+    let (mut pipeline, _) = Pipeline::new(&loaded.config, &loaded.settings, origins.filter(sources));
     for recorded in records {
         let Some(payload) = &recorded.payload else { continue };
         let record = Record {

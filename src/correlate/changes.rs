@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Change, Entity, Timestamp};
-use crate::rules::{Settings, Topology};
+use crate::rules::{Topology, Tuning};
 use crate::stage::Outcome;
 
 use super::Situation;
@@ -47,10 +47,10 @@ impl Changes {
     /// some entity in it depends on, not after that situation's first sign, and not longer before it than the
     /// window. A change after the first sign is cleared.
     #[must_use]
-    pub fn near<'a>(&'a self, situation: &Situation, at: Timestamp, topology: &Topology, settings: &Settings) -> Vec<&'a Changed> {
+    pub fn near<'a>(&'a self, situation: &Situation, at: Timestamp, topology: &Topology, tuning: &Tuning) -> Vec<&'a Changed> {
         let members = || situation.members.iter().filter(|m| m.starts_at <= at);
         let Some(first) = members().map(|m| m.starts_at).min() else { return vec![] };
-        let close = |c: &&Changed| c.change.at <= first && first.since(c.change.at) <= settings.change_window;
+        let close = |c: &&Changed| c.change.at <= first && first.since(c.change.at) <= tuning.change_window;
         let touches = |c: &&Changed| {
             let explained = topology.dependants(&c.entity);
             members().any(|m| m.entity == c.entity || explained.contains_key(&m.entity))

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Definition, Entity, Judge, Labels, Origin, Reading, Timestamp};
-use crate::rules::Settings;
+use crate::rules::Tuning;
 
 /// A situation's number within its domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -160,15 +160,15 @@ impl Situation {
         self.members.iter().any(|m| m.counts() && m.ends_at.is_none())
     }
 
-    pub(super) fn young_enough(&self, at: Timestamp, settings: &Settings) -> bool {
-        self.started_at().is_none_or(|start| at.since(start) <= settings.life_max)
+    pub(super) fn young_enough(&self, at: Timestamp, tuning: &Tuning) -> bool {
+        self.started_at().is_none_or(|start| at.since(start) <= tuning.life_max)
     }
 
     /// Whether the member is the same trouble again, soon after the incident's recovery.
-    pub(super) fn relapses(&self, member: &Member, settings: &Settings) -> bool {
+    pub(super) fn relapses(&self, member: &Member, tuning: &Tuning) -> bool {
         let Some(recovered) = self.recovered_at else { return false };
         let same = |m: &Member| m.counts() && m.entity == member.entity && m.source.name() == member.source.name();
-        let soon = member.starts_at.since(recovered) <= settings.reopen_within;
+        let soon = member.starts_at.since(recovered) <= tuning.reopen_within;
         member.counts() && soon && self.members.iter().any(same)
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::correlate::{Changed, Changes, Member, Situation, Source, Suspect, rank};
 use crate::grade::Met;
 use crate::model::{Entity, Reading, Timestamp};
-use crate::rules::{Rules, Settings};
+use crate::rules::{Rules, Tuning};
 use crate::stage::Message;
 use crate::wire::cloudevent::{Attributes, message};
 
@@ -44,8 +44,8 @@ pub(super) fn picture(situation: &Situation, suspects: &[Suspect], at: Timestamp
 }
 
 /// The suspects of a situation as it was known at `at`.
-pub(super) fn suspects(situation: &Situation, changes: &Changes, rules: &Rules, settings: &Settings, at: Timestamp) -> Vec<Suspect> {
-    rank(situation, &changes.near(situation, at, &rules.topology, settings), &rules.topology, at)
+pub(super) fn suspects(situation: &Situation, changes: &Changes, rules: &Rules, tuning: &Tuning, at: Timestamp) -> Vec<Suspect> {
+    rank(situation, &changes.near(situation, at, &rules.topology, tuning), &rules.topology, at)
 }
 
 /// The story of an incident as of its last event.
@@ -158,8 +158,8 @@ struct HistoryView<'a> {
 }
 
 impl<'a> Story<'a> {
-    pub(super) fn new(incident: &'a Incident, situation: &'a Situation, changes: &'a Changes, rules: &Rules, settings: &Settings) -> Self {
-        let near = changes.near(situation, incident.at, &rules.topology, settings);
+    pub(super) fn new(incident: &'a Incident, situation: &'a Situation, changes: &'a Changes, rules: &Rules, tuning: &Tuning) -> Self {
+        let near = changes.near(situation, incident.at, &rules.topology, tuning);
         let suspects = rank(situation, &near, &rules.topology, incident.at);
         let leader = situation.members.iter().find(|m| m.key == incident.leader);
         Self { incident, situation, leader, suspects, changes: near }

@@ -11,9 +11,9 @@ use crate::declare::Declare;
 use crate::detect::Detect;
 use crate::model::{Origin, Timestamp};
 use crate::route::Route;
-use crate::rules::{Rules, Settings};
+use crate::rules::{Config, Settings};
 use crate::stage::{Message, Outbox, Record, Stage, Topic};
-use crate::wire::internal::{samples_tick, signals_tick};
+use crate::wire::internal::{samples_follow, samples_tick, signals_follow, signals_tick};
 
 /// How often the owners tell the time, by the records' time.
 const TICK_EVERY: Duration = Duration::from_secs(5);
@@ -44,12 +44,12 @@ struct Offsets {
 impl Pipeline {
     /// The stages with no state yet. The origins are all the input partitions there will be: time waits for each.
     #[must_use]
-    pub fn new(rules: &Arc<Rules>, settings: &Arc<Settings>, origins: impl IntoIterator<Item = Origin>) -> (Self, Outbox) {
+    pub fn new(config: &Arc<Config>, settings: &Arc<Settings>, origins: impl IntoIterator<Item = Origin>) -> (Self, Outbox) {
         let (samples, signals) = (settings.partitions.samples, settings.partitions.signals);
         let mut pipeline = Self {
-            route: Route::new(rules.clone(), settings.clone()),
-            detect: (0..samples).map(|p| Detect::new(rules.clone(), settings.clone(), p)).collect(),
-            declare: (0..signals).map(|_| Declare::new(rules.clone(), settings.clone())).collect(),
+            route: Route::new(config.clone(), settings.clone()),
+            detect: (0..samples).map(|p| Detect::new(config.clone(), p, signals)).collect(),
+            declare: (0..signals).map(|_| Declare::new(config.clone())).collect(),
             settings: settings.clone(),
             origins: BTreeSet::new(),
             ticked: Timestamp::MIN,
@@ -65,11 +65,13 @@ impl Pipeline {
         (pipeline, out)
     }
 
-    /// Follows other rules from now on.
-    pub fn reconfigure(&mut self, rules: &Arc<Rules>) {
-        self.route.reconfigure(rules.clone());
-        self.detect.iter_mut().for_each(|stage| stage.reconfigure(rules.clone()));
-        self.declare.iter_mut().for_each(|stage| stage.reconfigure(rules.clone()));
+    /// Follows another configuration from now on.
+    pub fn follow(&mut self, config: &Arc<Config>) -> Outbox {
+        self.route.follow(config.clone());
+        let samples = (0..self.settings.partitions.samples).map(|p| samples_follow(p, config));
+        let signals = (0..self.settings.partitions.signals).map(|p| signals_follow(p, config));
+        let messages = samples.chain(signals).collect();
+        self.settle(Outbox { messages, ..Outbox::default() }, self.ticked)
     }
 
     /// Appends a record of a source, and gives what comes out at the other end.
@@ -89,7 +91,7 @@ impl Pipeline {
     /// The owners append the ticks that are due by `now`. Through a pause they go on, a little less often.
     fn ticks(&mut self, now: Timestamp) -> Outbox {
         let mut out = Outbox::default();
-        let pace = self.settings.idle_after / 2;
+        let pace = self.settings.tuning.idle_after / 2;
         for _ in 0..TICKS_MAX {
             if self.ticked == Timestamp::MIN || now.since(self.ticked) <= pace || pace.is_zero() {
                 break;
@@ -132,7 +134,7 @@ impl Pipeline {
         let (stage, offset): (&mut dyn Stage, &mut i64) = match message.topic {
             Topic::Samples => (&mut self.detect[place], &mut self.offsets.samples[place]),
             Topic::Signals => (&mut self.declare[place], &mut self.offsets.signals[place]),
-            Topic::Incidents | Topic::DeadLetter => return Consumed::Not,
+            Topic::Incidents | Topic::DeadLetter | Topic::State => return Consumed::Not,
         };
         let record = Record { topic: message.topic.suffix(), partition, offset: *offset, timestamp: now, payload: &message.payload };
         *offset += 1;

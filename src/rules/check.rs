@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use crate::model::{Comparison, Condition, Definition, Entity, Ladder, Level, Measure, Rung, Test};
@@ -17,7 +18,7 @@ use super::{Template, Topology, raw};
 const EVERY: Duration = Duration::from_secs(60);
 
 /// The rule files' names and texts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Files {
     /// Monitors.
     pub monitors: Vec<(String, String)>,

@@ -22,12 +22,29 @@ pub struct Settings {
     pub partitions: Partitions,
     /// Replicas of topics that Richter creates.
     pub replication: i32,
+    /// This instance's name, the same after a restart; none: made from the host's name and the port served.
+    pub instance: Option<String>,
+    /// No output of a stage waits longer than this for its transaction.
+    pub commit_every: Duration,
+    /// No two snapshots of a partition are closer together than this.
+    pub snapshot_every_min: Duration,
+    /// A partition with a newer log than its snapshot gets a new one after this long.
+    pub snapshot_every_max: Duration,
+    /// A file with a token for SASL's OAUTHBEARER, a JWT; read again whenever one is needed.
+    pub oauth_token_file: Option<String>,
     /// librdkafka properties, applied last.
     pub properties: BTreeMap<String, Property>,
     /// The input topics.
     pub sources: Vec<Source>,
     /// Where `/metrics` and the rest are served.
     pub listen: SocketAddr,
+    /// Limits of time and size that the stages work with.
+    pub tuning: Tuning,
+}
+
+/// Limits of time and size that the stages work with; a reload takes them.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Tuning {
     /// How long after its time a sample may still come and count.
     pub lateness: Duration,
     /// An input silent for this long no longer holds time back.
@@ -48,6 +65,12 @@ pub struct Settings {
     pub update_every: Duration,
     /// Groups a monitor may have.
     pub groups_max: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Raw::default().tuning()
+    }
 }
 
 /// Partition counts of the internal topics.
@@ -198,6 +221,23 @@ struct Raw {
     limits: Limits,
 }
 
+impl Raw {
+    fn tuning(&self) -> Tuning {
+        Tuning {
+            lateness: self.time.lateness.0,
+            idle_after: self.time.idle_after.0,
+            ahead_max: self.time.ahead_max.0,
+            gap: self.situations.gap.0,
+            life_max: self.situations.life_max.0,
+            size_max: self.situations.size_max,
+            change_window: self.situations.change_window.0,
+            reopen_within: self.situations.reopen_within.0,
+            update_every: self.situations.update_every.0,
+            groups_max: self.limits.groups_per_monitor,
+        }
+    }
+}
+
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Kafka {
@@ -205,6 +245,10 @@ struct Kafka {
     prefix: At<String>,
     partitions: At<Partitions>,
     replication_factor: At<i32>,
+    instance: Option<At<String>>,
+    commit_every: At<Span>,
+    snapshot_every: At<SnapshotEvery>,
+    oauth_token_file: Option<String>,
     properties: BTreeMap<String, At<Property>>,
 }
 
@@ -215,8 +259,25 @@ impl Default for Kafka {
             prefix: written("richter".into()),
             partitions: written(Partitions::default()),
             replication_factor: written(1),
+            instance: None,
+            commit_every: written(Span(Duration::from_millis(100))),
+            snapshot_every: written(SnapshotEvery::default()),
+            oauth_token_file: None,
             properties: BTreeMap::new(),
         }
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct SnapshotEvery {
+    min: Span,
+    max: Span,
+}
+
+impl Default for SnapshotEvery {
+    fn default() -> Self {
+        Self { min: Span(Duration::from_secs(30)), max: Span(Duration::from_secs(600)) }
     }
 }
 
@@ -307,10 +368,18 @@ const SECRETS: [&str; 6] = [
     "sasl.oauthbearer.config",
 ];
 
+/// A replay reaches back to the snapshot before the newest: within the day that the internal topics keep at the least.
+const SNAPSHOT_EVERY_MAX: Duration = Duration::from_secs(12 * 3600);
+
 /// Properties that the promise of the daemon rests on, with the reason they are not for passing through.
-const RESERVED: [(&str, &str); 7] = [
+const RESERVED: [(&str, &str); 12] = [
     ("message.timeout.ms", "records are never given up"),
-    ("partition.assignment.strategy", "partitions are taken over and given up as a whole"),
+    ("delivery.timeout.ms", "records are never given up"),
+    ("partition.assignment.strategy", "partitions move one by one, cooperatively"),
+    ("group.protocol", "partitions move by the classic protocol"),
+    ("group.instance.id", "set kafka.instance"),
+    ("transactional.id", "set kafka.instance"),
+    ("isolation.level", "what was taken back must not be read"),
     ("enable.auto.commit", "offsets are committed after delivery"),
     ("enable.auto.offset.store", "offsets are committed after delivery"),
     ("enable.idempotence", "the producer is idempotent"),
@@ -340,24 +409,21 @@ pub fn settings(file: &str, text: &str, environment: &BTreeMap<String, String>) 
         faults.push(raw.http.listen.fault(file, message));
         return (None, patterns, faults);
     };
+    let tuning = raw.tuning();
     let settings = Settings {
         brokers: raw.kafka.brokers.into_iter().map(|b| b.value).collect(),
         prefix: raw.kafka.prefix.value,
         partitions: raw.kafka.partitions.value,
         replication: raw.kafka.replication_factor.value,
+        instance: raw.kafka.instance.map(|name| name.value),
+        commit_every: raw.kafka.commit_every.value.0,
+        snapshot_every_min: raw.kafka.snapshot_every.value.min.0,
+        snapshot_every_max: raw.kafka.snapshot_every.value.max.0,
+        oauth_token_file: raw.kafka.oauth_token_file,
         properties: raw.kafka.properties.into_iter().map(|(k, v)| (k, v.value)).collect(),
         sources,
         listen,
-        lateness: raw.time.lateness.0,
-        idle_after: raw.time.idle_after.0,
-        ahead_max: raw.time.ahead_max.0,
-        gap: raw.situations.gap.0,
-        life_max: raw.situations.life_max.0,
-        size_max: raw.situations.size_max,
-        change_window: raw.situations.change_window.0,
-        reopen_within: raw.situations.reopen_within.0,
-        update_every: raw.situations.update_every.0,
-        groups_max: raw.limits.groups_per_monitor,
+        tuning,
     };
     (Some(settings), patterns, faults)
 }
@@ -402,6 +468,17 @@ fn check_kafka(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
     let counts = kafka.partitions.value;
     if !(1..=1024).contains(&counts.samples) || !(1..=1024).contains(&counts.signals) {
         faults.push(kafka.partitions.fault(file, "partition counts are from 1 to 1024"));
+    }
+    if let Some(instance) = kafka.instance.as_ref().filter(|i| i.value.is_empty() || i.value.len() > 200 || !i.value.chars().all(legal)) {
+        faults.push(instance.fault(file, format!("{:?} cannot name an instance; use letters, digits, . _ -", instance.value)));
+    }
+    let milliseconds = |ms: u64| Duration::from_millis(ms);
+    if !(milliseconds(1)..=milliseconds(5000)).contains(&kafka.commit_every.value.0) {
+        faults.push(kafka.commit_every.fault(file, "the time between commits is from 1ms to 5s"));
+    }
+    let SnapshotEvery { min, max } = &kafka.snapshot_every.value;
+    if min.0 > max.0 || max.0 > SNAPSHOT_EVERY_MAX || max.0.is_zero() {
+        faults.push(kafka.snapshot_every.fault(file, "the time between snapshots is at most 12h, and `min` is not above `max`"));
     }
     if !(1..=15).contains(&kafka.replication_factor.value) {
         faults.push(kafka.replication_factor.fault(file, "a replication factor is from 1 to 15"));
@@ -455,7 +532,7 @@ mod tests {
         let settings = settings.expect("checked");
         assert_eq!(settings.properties.keys().collect::<Vec<_>>(), ["security.protocol"]);
         assert_eq!((settings.brokers, settings.prefix), (vec!["a:1".to_owned(), "b:2".into()], "x".into()));
-        assert_eq!(settings.lateness, Duration::from_secs(7));
+        assert_eq!(settings.tuning.lateness, Duration::from_secs(7));
     }
 
     #[test]

@@ -13,12 +13,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
-use super::files::{Config, load};
+use super::files::{Loaded, load};
 use super::http::{ReloadRequest, Served, router};
-use super::kafka::{Control, NotReady, Stages, Task, Worker, client_config, prepare};
+use super::kafka::{Control, NotReady, Router, Worker, client_config, prepare};
 use super::metrics::Metrics;
+use crate::declare::Declare;
+use crate::detect::Detect;
 use crate::route::Route;
-use crate::rules::Input;
+use crate::rules::{Config, Input, Settings};
 
 /// Between two tries to reach the brokers at the start.
 const RETRY: Duration = Duration::from_secs(1);
@@ -27,14 +29,14 @@ const RETRY: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// What stopped it.
-pub fn run(path: &Path, config: Config) -> anyhow::Result<()> {
+pub fn run(path: &Path, loaded: Loaded) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(Daemon::new(path, config)?.run())
+    runtime.block_on(Daemon::new(path, loaded)?.run())
 }
 
 struct Daemon {
     path: PathBuf,
-    config: Config,
+    loaded: Loaded,
     metrics: Arc<Metrics>,
     stop: Arc<AtomicBool>,
     controls: Vec<Sender<Control>>,
@@ -50,14 +52,15 @@ type Ready = (&'static str, Arc<AtomicBool>);
 type Ended = (&'static str, anyhow::Result<()>);
 
 impl Daemon {
-    fn new(path: &Path, config: Config) -> anyhow::Result<Self> {
+    fn new(path: &Path, loaded: Loaded) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
         metrics.reloaded(true);
-        Ok(Self { path: path.to_owned(), config, metrics, stop: Arc::new(AtomicBool::new(false)), controls: vec![] })
+        metrics.runs(&loaded.config);
+        Ok(Self { path: path.to_owned(), loaded, metrics, stop: Arc::new(AtomicBool::new(false)), controls: vec![] })
     }
 
     async fn run(mut self) -> anyhow::Result<()> {
-        let listen = self.config.settings.listen;
+        let listen = self.loaded.settings.listen;
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let ready: Vec<Ready> = STAGES.map(|name| (name, Arc::default())).into();
         let (reloads, mut wished) = mpsc::channel(8);
@@ -78,7 +81,7 @@ impl Daemon {
     /// Waits for the brokers and makes the topics; false: told to stop meanwhile.
     async fn prepared(&mut self, signals: &mut Signals, wished: &mut mpsc::Receiver<ReloadRequest>) -> anyhow::Result<bool> {
         loop {
-            let (base, settings) = (client_config(&self.config.settings)?, self.config.settings.clone());
+            let (base, settings) = (client_config(&self.loaded.settings)?, self.loaded.settings.clone());
             let mut attempt = tokio::task::spawn_blocking(move || prepare(&base, &settings));
             let result = loop {
                 tokio::select! {
@@ -110,7 +113,7 @@ impl Daemon {
         self.start(ready, &ended)?;
         drop(ended);
         tell_systemd(&[NotifyState::Ready]);
-        info!(brokers = ?self.config.settings.brokers, monitors = self.config.rules.monitors.len(), "running");
+        info!(brokers = ?self.loaded.settings.brokers, monitors = self.loaded.config.rules.monitors.len(), "running");
         let mut heartbeat = tokio::time::interval(sd_notify::watchdog_enabled().map_or(Duration::from_secs(3600), |limit| limit / 2));
         let mut outcome = Ok(());
         loop {
@@ -139,26 +142,34 @@ impl Daemon {
     }
 
     fn start(&mut self, ready: &[Ready], ended: &mpsc::Sender<Ended>) -> anyhow::Result<()> {
-        let Config { settings, rules } = &self.config;
-        let base = client_config(settings)?;
-        let tasks = [
-            Task::Declare(Stages::new(rules.clone(), settings.clone())),
-            Task::Detect(Stages::new(rules.clone(), settings.clone())),
-            Task::Route(Box::new(Route::new(rules.clone(), settings.clone()))),
-        ];
-        for (task, (name, ready)) in tasks.into_iter().zip(ready) {
-            let name = *name;
+        let Loaded { settings, config } = self.loaded.clone();
+        let base = client_config(&settings)?;
+        info!(instance = base.instance, fingerprint = format!("{:016x}", config.fingerprint()), "joining");
+        for (name, ready) in ready {
             let (control, controls) = std::sync::mpsc::channel();
             self.controls.push(control);
-            let (settings, metrics, stop) = (settings.clone(), self.metrics.clone(), self.stop.clone());
-            let worker = Worker::new(task, &base, settings, metrics, controls, stop, ready.clone())?;
-            let ended = ended.clone();
-            let thread = std::thread::Builder::new().name(name.into());
-            thread.spawn(move || {
+            let (config, settings, metrics) = (config.clone(), settings.clone(), self.metrics.clone());
+            let (stop, ready) = (self.stop.clone(), ready.clone());
+            let work: Box<dyn FnOnce() -> anyhow::Result<()> + Send> = match *name {
+                "declare" => {
+                    let worker = Worker::<Declare>::new(config, &base, settings, metrics, controls, stop, ready)?;
+                    Box::new(|| worker.run())
+                }
+                "detect" => {
+                    let worker = Worker::<Detect>::new(config, &base, settings, metrics, controls, stop, ready)?;
+                    Box::new(|| worker.run())
+                }
+                _ => {
+                    let route = Route::new(config, settings.clone());
+                    let router = Router::new(route, &base, settings, metrics, controls, stop, ready)?;
+                    Box::new(|| router.run())
+                }
+            };
+            let (name, ended) = (*name, ended.clone());
+            std::thread::Builder::new().name(name.into()).spawn(move || {
                 // A panic must end the daemon, not leave it alive without a stage.
-                let run = std::panic::AssertUnwindSafe(|| worker.run());
-                let result = std::panic::catch_unwind(run).unwrap_or_else(|_| Err(anyhow!("the {name} worker panicked")));
-                ended.blocking_send((name, result)).ok()
+                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+                ended.blocking_send((name, result.unwrap_or_else(|_| Err(anyhow!("the {name} worker panicked"))))).ok()
             })?;
         }
         Ok(())
@@ -167,12 +178,12 @@ impl Daemon {
     /// Takes a new configuration if it is without fault; the old one stays otherwise.
     fn reload(&mut self) -> Result<String, String> {
         let loaded = match load(&self.path) {
-            Ok(Ok(config)) => Ok(config),
+            Ok(Ok(loaded)) => Ok(loaded),
             Ok(Err(faults)) => Err(faults.iter().map(|fault| format!("{fault}\n")).collect()),
             Err(why) => Err(format!("{why:#}\n")),
         };
-        let config = match loaded {
-            Ok(config) => config,
+        let new = match loaded {
+            Ok(new) => new,
             Err(why) => {
                 self.metrics.reloaded(false);
                 for fault in why.lines() {
@@ -181,23 +192,25 @@ impl Daemon {
                 return Err(why);
             }
         };
-        self.note_removed(&config);
-        self.config.rules = config.rules;
+        self.note_removed(&new.config);
+        self.loaded.config = new.config;
+        self.metrics.runs(&self.loaded.config);
         for control in &self.controls {
             // A worker that has ended is noticed by its ending.
-            control.send(Control::Reload(self.config.rules.clone())).ok();
+            control.send(Control::Follow(self.loaded.config.clone())).ok();
         }
         self.metrics.reloaded(true);
-        info!(monitors = self.config.rules.monitors.len(), "reloaded");
-        if config.settings == self.config.settings {
+        info!(monitors = self.loaded.config.rules.monitors.len(), "reloaded");
+        let tuned = Settings { tuning: new.settings.tuning.clone(), ..(*self.loaded.settings).clone() };
+        if *new.settings == tuned {
             return Ok("reloaded\n".into());
         }
-        warn!("richter.yaml has changed: its settings are taken at the next start, the rules are taken now");
-        Ok("reloaded; richter.yaml has changed too and is taken at the next start\n".into())
+        warn!("`kafka`, `sources` or `http` of richter.yaml have changed: they are taken at the next start, the rest is taken now");
+        Ok("reloaded; changes to kafka, sources or http are taken at the next start\n".into())
     }
 
     fn note_removed(&self, new: &Config) {
-        for monitor in &self.config.rules.monitors {
+        for monitor in &self.loaded.config.rules.monitors {
             let Some(after) = new.rules.monitor(&monitor.name) else {
                 warn!(monitor = monitor.name, "removed; an incident it has open stays open, for nothing tells that it is over");
                 continue;

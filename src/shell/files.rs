@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use crate::rules::{Fault, Files, Place, Rules, Settings, check, settings};
+use crate::rules::{Config, Fault, Files, Place, Settings, Tuning, settings};
 
-/// A configuration without fault.
+/// Everything without fault.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct Loaded {
     /// The daemon's own settings.
     pub settings: Arc<Settings>,
-    /// The rules.
-    pub rules: Arc<Rules>,
+    /// What the stages follow.
+    pub config: Arc<Config>,
 }
 
 /// Gives the files, as (name, text), that patterns stand for; what cannot be read is a fault.
@@ -24,7 +24,7 @@ pub type Reader<'r> = dyn Fn(&[(String, Place)], &mut Vec<Fault>) -> Vec<(String
 ///
 /// # Errors
 /// The settings file cannot be read at all.
-pub fn load(path: &Path) -> anyhow::Result<Result<Config, Vec<Fault>>> {
+pub fn load(path: &Path) -> anyhow::Result<Result<Loaded, Vec<Fault>>> {
     let file = settings_file(path);
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let environment = std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?))).collect();
@@ -37,18 +37,19 @@ pub fn load(path: &Path) -> anyhow::Result<Result<Config, Vec<Fault>>> {
 ///
 /// # Errors
 /// Every fault of every file.
-pub fn checked(file: &str, text: &str, environment: &BTreeMap<String, String>, read: &Reader<'_>) -> Result<Config, Vec<Fault>> {
+pub fn checked(file: &str, text: &str, environment: &BTreeMap<String, String>, read: &Reader<'_>) -> Result<Loaded, Vec<Fault>> {
     let (settings, patterns, mut faults) = settings(file, text, environment);
     let files = Files {
         monitors: read(&patterns.rules, &mut faults),
         levels: read(&patterns.levels, &mut faults),
         topology: read(&patterns.topology, &mut faults),
     };
-    let (rules, found) = check(&files);
+    let tuning = settings.as_ref().map_or_else(Tuning::default, |s| s.tuning.clone());
+    let (config, found) = Config::new(&files, tuning);
     faults.extend(found);
     faults.sort();
     match settings {
-        Some(settings) if faults.is_empty() => Ok(Config { settings: Arc::new(settings), rules: Arc::new(rules) }),
+        Some(settings) if faults.is_empty() => Ok(Loaded { settings: Arc::new(settings), config: Arc::new(config) }),
         Some(_) | None => Err(faults),
     }
 }

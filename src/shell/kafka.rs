@@ -1,18 +1,35 @@
 //! The stages on Kafka: one consumer group and one thread a stage.
 
 mod client;
-mod task;
+mod intake;
+mod oauth;
+mod partition;
+mod recovery;
+mod router;
+mod stages;
 mod topics;
+mod transaction;
 mod worker;
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::model::Timestamp;
+use crate::rules::Config;
 
 pub(super) use client::client_config;
-pub(super) use task::{Stages, Task};
+pub(super) use router::Router;
 pub(super) use topics::{NotReady, prepare};
-pub(super) use worker::{Control, Worker};
+pub(super) use worker::Worker;
+
+use stages::Partitioned;
+
+/// What the daemon tells a worker.
+#[derive(Clone, Debug)]
+pub(super) enum Control {
+    /// Follow this configuration from now on.
+    Follow(Arc<Config>),
+}
 
 /// The one clock of the program; the stages see it only as ticks.
 pub(super) fn now() -> Timestamp {

@@ -7,6 +7,7 @@ use prometheus::{
     TextEncoder, process_collector::ProcessCollector,
 };
 
+use crate::rules::Config;
 use crate::stage::{Count, Outbox};
 
 /// All metrics.
@@ -30,6 +31,14 @@ pub(super) struct Metrics {
     pub(super) produced: IntCounterVec,
     pub(super) kafka_errors: IntCounterVec,
     pub(super) rebalances: IntCounterVec,
+    pub(super) transactions: IntCounterVec,
+    pub(super) snapshots: IntCounterVec,
+    snapshot_bytes: IntGaugeVec,
+    snapshot_seconds: HistogramVec,
+    recovery_seconds: GaugeVec,
+    recovery_records: IntGaugeVec,
+    config_info: IntGaugeVec,
+    config_followed: IntGaugeVec,
     reload_successful: IntGauge,
     reload_success_seconds: IntGauge,
 }
@@ -66,6 +75,26 @@ impl Metrics {
             produced: make.counters("richter_produced_records_total", "Records delivered, by topic.", &["topic"])?,
             kafka_errors: make.counters("richter_kafka_errors_total", "Errors that Kafka clients told of.", &["stage"])?,
             rebalances: make.counters("richter_rebalances_total", "Partitions assigned or revoked.", &["stage", "what"])?,
+            transactions: make.counters("richter_transactions_total", "Transactions, by what became of them.", &["stage", "outcome"])?,
+            snapshots: make.counters("richter_snapshots_total", "Snapshots written.", &["stage"])?,
+            snapshot_bytes: make.gauges("richter_snapshot_bytes", "Size of the newest snapshot.", &["stage", "partition"])?,
+            snapshot_seconds: make.histograms("richter_snapshot_duration_seconds", "From a state to its bytes.", &["stage"])?,
+            recovery_seconds: make.floats(
+                "richter_recovery_duration_seconds",
+                "How long the log's replay took when a partition was taken over.",
+                &["stage", "partition"],
+            )?,
+            recovery_records: make.gauges("richter_recovery_records", "How many records were replayed then.", &["stage", "partition"])?,
+            config_info: make.gauges(
+                "richter_config_info",
+                "Always 1; instances with different fingerprints run different configurations.",
+                &["fingerprint"],
+            )?,
+            config_followed: make.gauges(
+                "richter_config_followed",
+                "Whether a partition follows this instance's configuration.",
+                &["stage", "partition"],
+            )?,
             reload_successful: make.gauge("richter_config_last_reload_successful", "Whether the last reload was taken.")?,
             reload_success_seconds: make.gauge("richter_config_last_reload_success_timestamp_seconds", "When one was taken last.")?,
             registry: make.0,
@@ -93,15 +122,46 @@ impl Metrics {
         self.watermark_lag.with_label_values(&labels).set(super::kafka::now().as_seconds() - at.as_seconds());
     }
 
+    /// A snapshot was taken, and is on its way.
+    pub(super) fn snapshot_begun(&self, stage: &str, partition: u32, bytes: usize, took: Duration) {
+        self.snapshot_bytes.with_label_values(&[stage, &partition.to_string()]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.snapshot_seconds.with_label_values(&[stage]).observe(took.as_secs_f64());
+    }
+
+    /// A partition taken over has caught up.
+    pub(super) fn recovered(&self, stage: &str, partition: u32, records: u64, took: Duration) {
+        let labels = [stage, &partition.to_string()];
+        self.recovery_seconds.with_label_values(&labels).set(took.as_secs_f64());
+        self.recovery_records.with_label_values(&labels).set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    /// Which configuration this instance runs.
+    pub(super) fn runs(&self, config: &Config) {
+        self.config_info.reset();
+        self.config_info.with_label_values(&[&format!("{:016x}", config.fingerprint())]).set(1);
+    }
+
+    pub(super) fn follows(&self, stage: &str, partition: u32, ours: bool) {
+        self.config_followed.with_label_values(&[stage, &partition.to_string()]).set(i64::from(ours));
+    }
+
     /// A partition that is no longer ours tells nothing.
-    pub(super) fn forget(&self, stage: &str, partition: u32) {
+    pub(super) fn forget(&self, stage: &str, topic: &str, partition: u32) {
         let partition = partition.to_string();
         let labels = [stage, partition.as_str()];
         // Removing what was never set is no error worth telling.
         self.watermark.remove_label_values(&labels).ok();
         self.watermark_lag.remove_label_values(&labels).ok();
-        self.groups.remove_label_values(&[&partition]).ok();
-        self.situations.remove_label_values(&[&partition]).ok();
+        self.snapshot_bytes.remove_label_values(&labels).ok();
+        self.recovery_seconds.remove_label_values(&labels).ok();
+        self.recovery_records.remove_label_values(&labels).ok();
+        self.config_followed.remove_label_values(&labels).ok();
+        self.consumer_lag.remove_label_values(&[topic, &partition]).ok();
+        if stage == "detect" {
+            self.groups.remove_label_values(&[&partition]).ok();
+        } else if stage == "declare" {
+            self.situations.remove_label_values(&[&partition]).ok();
+        }
     }
 
     pub(super) fn took(&self, stage: &str, duration: Duration) {

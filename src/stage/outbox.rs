@@ -13,11 +13,13 @@ pub enum Topic {
     Incidents,
     /// What could not be decoded, and why.
     DeadLetter,
+    /// Snapshots of the stages' states.
+    State,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Samples, Self::Signals, Self::Incidents, Self::DeadLetter];
+    pub const ALL: [Self; 5] = [Self::Samples, Self::Signals, Self::Incidents, Self::DeadLetter, Self::State];
 
     /// The part of its name after the prefix.
     #[must_use]
@@ -27,6 +29,7 @@ impl Topic {
             Self::Signals => "signals",
             Self::Incidents => "incidents",
             Self::DeadLetter => "dead-letter",
+            Self::State => "state",
         }
     }
 }
@@ -42,7 +45,7 @@ pub struct Message {
     pub key: String,
     /// The record's headers.
     pub headers: Vec<(&'static str, String)>,
-    /// The record's payload.
+    /// The record's payload; an empty one is a null record, which in a compacted topic removes its key.
     pub payload: Vec<u8>,
 }
 

@@ -1,7 +1,9 @@
-//! A stage's state as bytes: a version, then the state in postcard's compact form.
+//! A stage's state as bytes: a version, then what the stage follows and its state in postcard's compact form.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
+
+use crate::rules::Config;
 
 /// The version of all states' layout. A snapshot of another version is refused, never guessed at.
 const VERSION: u8 = 1;
@@ -17,19 +19,29 @@ pub enum Refused {
     Unreadable(String),
 }
 
-/// The state as bytes.
-#[must_use]
-pub fn write(state: &impl Serialize) -> Vec<u8> {
-    postcard::to_extend(state, vec![VERSION]).expect("states are plain data of known length")
+#[derive(Serialize, Deserialize)]
+struct Followed<B, S> {
+    bundle: B,
+    state: S,
 }
 
-/// The state from bytes.
+/// The state as bytes.
+#[must_use]
+pub fn write(config: &Config, state: &impl Serialize) -> Vec<u8> {
+    postcard::to_extend(&Followed { bundle: config.bundle(), state }, vec![VERSION]).expect("states are plain data of known length")
+}
+
+/// What was followed, and the state, from bytes.
 ///
 /// # Errors
 /// See [`Refused`].
-pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
+pub fn read<S: DeserializeOwned>(bytes: &[u8]) -> Result<(Config, S), Refused> {
     match bytes.split_first() {
-        Some((&VERSION, state)) => postcard::from_bytes(state).map_err(|e| Refused::Unreadable(e.to_string())),
+        Some((&VERSION, state)) => {
+            let Followed { bundle, state } =
+                postcard::from_bytes::<Followed<Vec<u8>, S>>(state).map_err(|e| Refused::Unreadable(e.to_string()))?;
+            Ok((Config::from_bundle(&bundle).map_err(Refused::Unreadable)?, state))
+        }
         Some((version, _)) => Err(Refused::Version(*version)),
         None => Err(Refused::Unreadable("it is empty".into())),
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::model::{Labels, Origin, Signal, Timestamp, labels::Fnv};
+use crate::rules::Config;
 use crate::stage::{Message, Topic};
 
 use super::Reject;
@@ -21,6 +22,8 @@ pub enum SamplesRecord {
     Batch(Batch),
     /// The wall clock.
     Tick(Timestamp),
+    /// The bundle of the configuration to follow from here on.
+    Follow(Vec<u8>),
 }
 
 /// Samples from one origin; each series' labels are written once.
@@ -84,6 +87,8 @@ pub enum SignalsRecord {
     },
     /// The wall clock.
     Tick(Timestamp),
+    /// The bundle of the configuration to follow from here on.
+    Follow(Vec<u8>),
 }
 
 /// The record's bytes.
@@ -146,6 +151,18 @@ pub fn samples_tick(partition: u32, now: Timestamp) -> Message {
 #[must_use]
 pub fn signals_tick(partition: u32, now: Timestamp) -> Message {
     message(Topic::Signals, partition, DOMAIN, encode(&SignalsRecord::Tick(now)))
+}
+
+/// What to follow from there on, as a message for a partition of the samples topic.
+#[must_use]
+pub fn samples_follow(partition: u32, config: &Config) -> Message {
+    message(Topic::Samples, partition, "", encode(&SamplesRecord::Follow(config.bundle().to_vec())))
+}
+
+/// What to follow from there on, as a message for a partition of the signals topic.
+#[must_use]
+pub fn signals_follow(partition: u32, config: &Config) -> Message {
+    message(Topic::Signals, partition, DOMAIN, encode(&SignalsRecord::Follow(config.bundle().to_vec())))
 }
 
 fn message(topic: Topic, partition: u32, key: &str, payload: Vec<u8>) -> Message {

@@ -19,14 +19,14 @@ use std::sync::Arc;
 
 use richter::engine::Pipeline;
 use richter::model::{Origin, Timestamp, duration};
-use richter::rules::{Files, Rules, Settings, check, settings};
+use richter::rules::{Config, Files, Settings, settings};
 use richter::stage::{Message, Outbox, Record, Topic};
 use richter::wire::recording::Recorded;
 use serde_json::{Value, json};
 
 pub(crate) struct Case {
     pub(crate) settings: Arc<Settings>,
-    pub(crate) rules: Arc<Rules>,
+    pub(crate) config: Arc<Config>,
     pub(crate) records: Vec<Recorded>,
     pub(crate) sections: Vec<(String, String)>,
 }
@@ -47,14 +47,15 @@ impl Case {
         let (settings, _, faults) = settings(name, &format!("{SETTINGS}{own}"), &BTreeMap::new());
         assert_eq!(faults, [], "{name}");
         let files = Files { monitors: file("monitors"), levels: file("levels"), topology: file("topology") };
-        let (rules, faults) = check(&files);
+        let settings = settings.expect(name);
+        let (config, faults) = Config::new(&files, settings.tuning.clone());
         assert_eq!(faults, [], "{name}");
         let (head, body) = of("records").unwrap_or_else(|| panic!("{name}: no records"));
         let words: Vec<&str> = head.split(' ').collect();
         let start = Timestamp::parse(words[1]).expect(head);
         let every = duration::parse(words[3]).expect(head);
         let records = records(start, every.as_millis() as i64, body);
-        Self { settings: Arc::new(settings.expect(name)), rules: Arc::new(rules), records, sections }
+        Self { settings: Arc::new(settings), config: Arc::new(config), records, sections }
     }
 
     /// The text of a file of the configuration, as it was written.
@@ -64,7 +65,7 @@ impl Case {
 
     pub(crate) fn pipeline(&self) -> Pipeline {
         let origins = ["alerts", "changes", "metrics"].map(|topic| Origin { topic: topic.into(), partition: 0 });
-        Pipeline::new(&self.rules, &self.settings, origins).0
+        Pipeline::new(&self.config, &self.settings, origins).0
     }
 
     /// All that comes out.

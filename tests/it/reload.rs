@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use richter::rules::{Files, Rules, check};
+use richter::rules::{Config, Files, Tuning};
 use richter::stage::Outbox;
 
 use super::case::{Case, events, line, push};
@@ -18,11 +18,11 @@ monitors:
     fault: { sequence: P, ladder: [ { level: 1, value: "< 30", for: 2m }, { level: 3 } ] }
 "#;
 
-fn rules(monitors: &str) -> Arc<Rules> {
+fn config(monitors: &str) -> Arc<Config> {
     let files = Files { monitors: vec![("monitors.yaml".into(), monitors.into())], ..Files::default() };
-    let (rules, faults) = check(&files);
+    let (config, faults) = Config::new(&files, Tuning::default());
     assert_eq!(faults, []);
-    Arc::new(rules)
+    Arc::new(config)
 }
 
 /// What is told when other monitors are loaded after so many records.
@@ -32,9 +32,7 @@ fn told(after: usize, reloaded: &str) -> Vec<String> {
     let (mut pipeline, mut out) = (case.pipeline(), Outbox::default());
     for (number, recorded) in case.records.iter().enumerate() {
         if number == after {
-            let before = out.messages.len();
-            pipeline.reconfigure(&rules(reloaded));
-            assert_eq!(out.messages.len(), before, "a reload tells nothing");
+            assert_eq!(pipeline.follow(&config(reloaded)).messages, [], "a reload tells nothing");
         }
         out.extend(push(&mut pipeline, recorded));
     }

@@ -199,8 +199,8 @@ struct Logs {
 
 fn logs(case: &Case) -> Logs {
     let partitions = case.settings.partitions.samples;
-    let mut route = Route::new(case.rules.clone(), case.settings.clone());
-    let mut detect: Vec<Detect> = (0..partitions).map(|p| Detect::new(case.rules.clone(), case.settings.clone(), p)).collect();
+    let mut route = Route::new(case.config.clone(), case.settings.clone());
+    let mut detect: Vec<Detect> = (0..partitions).map(|p| Detect::new(case.config.clone(), p, case.settings.partitions.signals)).collect();
     let mut logs = Logs { samples: vec![vec![]; partitions as usize], signals: vec![] };
     for recorded in &case.records {
         let mut out = Outbox::default();
@@ -216,7 +216,7 @@ fn logs(case: &Case) -> Logs {
                     logs.signals.extend(next.messages.into_iter().map(|m| m.payload));
                 }
                 Topic::Signals => logs.signals.push(message.payload),
-                Topic::Incidents | Topic::DeadLetter => {}
+                Topic::Incidents | Topic::DeadLetter | Topic::State => {}
             }
         }
     }
@@ -249,10 +249,10 @@ fn a_stage_restored_anywhere_goes_on_to_the_same_bytes() {
         let case = generate(seed);
         let logs = logs(&case);
         for (partition, log) in logs.samples.iter().enumerate() {
-            let fresh = || Detect::new(case.rules.clone(), case.settings.clone(), partition as u32);
+            let fresh = || Detect::new(case.config.clone(), partition as u32, case.settings.partitions.signals);
             same(seed, log, fresh);
         }
-        same(seed, &logs.signals, || Declare::new(case.rules.clone(), case.settings.clone()));
+        same(seed, &logs.signals, || Declare::new(case.config.clone()));
     }
 }
 
@@ -267,7 +267,7 @@ fn same<S: Stage>(seed: u64, log: &[Vec<u8>], fresh: impl Fn() -> S) {
 #[test]
 fn a_snapshot_that_is_none_is_refused_and_harms_nothing() {
     let case = generate(1);
-    let mut stage = Declare::new(case.rules.clone(), case.settings.clone());
+    let mut stage = Declare::new(case.config.clone());
     let before = stage.snapshot();
     let refusal = |stage: &mut Declare, bytes: &[u8]| stage.restore(bytes).expect_err("refused").to_string();
     assert_eq!(refusal(&mut stage, &[9, 1, 2]), "the snapshot has version 9, this program reads version 1");
@@ -280,7 +280,7 @@ fn a_snapshot_that_is_none_is_refused_and_harms_nothing() {
 fn origins_are_waited_for_until_they_speak() {
     let case = generate(3);
     let mut out = Outbox::default();
-    let mut route = Route::new(case.rules.clone(), case.settings.clone());
+    let mut route = Route::new(case.config.clone(), case.settings.clone());
     route.assign(Origin { topic: "metrics".into(), partition: 7 }, &mut out);
     assert_eq!(out.messages.len(), case.settings.partitions.samples as usize, "every partition behind hears of it");
 }

@@ -1,22 +1,26 @@
 //! librdkafka's configuration and callbacks. A callback only sends a message to the worker's loop.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::Context;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
-use rdkafka::producer::ProducerContext;
+use rdkafka::producer::{ProducerContext, ThreadedProducer};
 use rdkafka::statistics::Statistics;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::util::Timeout;
 use tracing::{error, warn};
 
 use crate::rules::{Property, Settings};
+
+use super::oauth::TokenFile;
 
 /// What all clients share: the brokers, and the properties from the settings, secrets read from where they are named.
 pub(in crate::shell) fn client_config(settings: &Settings) -> anyhow::Result<Base> {
@@ -31,13 +35,25 @@ pub(in crate::shell) fn client_config(settings: &Settings) -> anyhow::Result<Bas
     for (name, value) in &settings.properties {
         properties.push((name.clone(), read(value).with_context(|| format!("kafka property {name}"))?));
     }
-    Ok(Base { common, properties })
+    let instance = settings.instance.clone().unwrap_or_else(|| default_instance(settings));
+    Ok(Base { common, properties, instance, token: settings.oauth_token_file.clone().map(TokenFile::new) })
+}
+
+/// The host's name and the port served: different for two instances on one host, the same after a restart.
+fn default_instance(settings: &Settings) -> String {
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    let host: String = host.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(180).collect();
+    format!("{host}-{}", settings.listen.port())
 }
 
 /// The common configuration, and the settings' properties, which are applied after every default.
+#[derive(Clone)]
 pub(in crate::shell) struct Base {
     common: ClientConfig,
     properties: Vec<(String, String)>,
+    /// This instance's name.
+    pub(in crate::shell) instance: String,
+    pub(super) token: Option<TokenFile>,
 }
 
 impl Base {
@@ -63,29 +79,54 @@ fn read(property: &Property) -> anyhow::Result<String> {
     }
 }
 
-/// The consumer of a stage.
-pub(super) fn consumer(base: &Base, group: &str, listener: Listener) -> anyhow::Result<BaseConsumer<Listener>> {
+/// What never changes for a consumer, whatever its purpose.
+const CONSUMER_FIXED: [(&str, &str); 3] =
+    [("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"), ("isolation.level", "read_committed")];
+
+/// A consumer that is a member of a stage's group. It keeps its place through a restart: partitions do not move then.
+pub(super) fn member(base: &Base, group: &str, listener: Listener) -> anyhow::Result<BaseConsumer<Listener>> {
     let defaults = [
         ("auto.offset.reset", "earliest"),
         ("statistics.interval.ms", "5000"),
         // What waits in memory of records fetched ahead, per consumer.
         ("queued.max.messages.kbytes", "32768"),
+        // A restart takes less; a crash is noticed after it.
+        ("session.timeout.ms", "15000"),
     ];
-    let fixed = [("group.id", group), ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false")];
+    let own = [("group.id", group), ("group.instance.id", &base.instance), ("partition.assignment.strategy", "cooperative-sticky")];
+    let fixed = [own.as_slice(), &CONSUMER_FIXED, &[("enable.partition.eof", "true")]].concat();
     base.with(&defaults, &fixed).create_with_context(listener).context("cannot make a Kafka consumer")
 }
 
-/// The producer of a stage: idempotent, and it never gives up by itself.
-pub(super) fn producer(base: &Base, reports: Sender<Event>) -> anyhow::Result<rdkafka::producer::BaseProducer<Reports>> {
-    let defaults = [
-        ("linger.ms", "5"),
-        ("compression.type", "zstd"),
-        ("queue.buffering.max.kbytes", "65536"),
-        // Keyed as the Java client would, so that others find an incident's partition.
-        ("partitioner", "murmur2_random"),
-    ];
+/// A consumer that reads what it is told to, and asks how far a group has committed, without being a member of it.
+pub(super) fn reader(base: &Base, group: &str) -> anyhow::Result<BaseConsumer<Quiet>> {
+    let fixed = [[("group.id", group), ("enable.partition.eof", "true")].as_slice(), &CONSUMER_FIXED].concat();
+    let context = Quiet(base.token.clone());
+    base.with(&[("auto.offset.reset", "earliest")], &fixed).create_with_context(context).context("cannot make a Kafka consumer")
+}
+
+/// What producers have in common.
+const PRODUCER: [(&str, &str); 4] = [
+    ("linger.ms", "5"),
+    ("compression.type", "zstd"),
+    ("queue.buffering.max.kbytes", "65536"),
+    // Keyed as the Java client would, so that others find an incident's partition.
+    ("partitioner", "murmur2_random"),
+];
+
+/// Route's producer: idempotent, and it never gives up by itself.
+pub(super) fn producer(base: &Base, events: Sender<Event>) -> anyhow::Result<ThreadedProducer<Reports>> {
     let fixed = [("enable.idempotence", "true"), ("message.timeout.ms", "0")];
-    base.with(&defaults, &fixed).create_with_context(Reports(reports)).context("cannot make a Kafka producer")
+    let reports = Reports { events, token: base.token.clone() };
+    base.with(&PRODUCER, &fixed).create_with_context(reports).context("cannot make a Kafka producer")
+}
+
+/// A stage's producer: all it sends is in transactions.
+pub(super) fn transactional(base: &Base, id: &str, events: Sender<Event>) -> anyhow::Result<ThreadedProducer<Reports>> {
+    // Transactions are short; one that a dead instance left open holds its readers back for this long.
+    let defaults = [PRODUCER.as_slice(), &[("transaction.timeout.ms", "10000")]].concat();
+    let reports = Reports { events, token: base.token.clone() };
+    base.with(&defaults, &[("transactional.id", id)]).create_with_context(reports).context("cannot make a Kafka producer")
 }
 
 /// What callbacks tell the loop.
@@ -93,22 +134,25 @@ pub(super) fn producer(base: &Base, reports: Sender<Event>) -> anyhow::Result<rd
 pub(super) enum Event {
     /// These partitions are ours from now on.
     Assigned(Vec<(String, i32)>),
-    /// These are not any more.
+    /// These are to be given up.
     Revoked(Vec<(String, i32)>),
-    /// Records not yet consumed, by topic and partition.
-    Lag(Vec<(String, i32, i64)>),
+    /// These are not ours any more, and may be somebody else's already.
+    Lost(Vec<(String, i32)>),
+    /// Where the logs end, by topic and partition.
+    Ends(Vec<(String, i32, i64)>),
     /// A record was not delivered and will not be.
     Undelivered { topic: String, why: KafkaError },
     /// A client told of an error; it goes on by itself.
     Error(String),
 }
 
-/// The consumer's callbacks.
+/// A member's callbacks.
 pub(super) struct Listener {
     /// To the worker's loop.
     pub(super) events: Sender<Event>,
-    /// Whether state is rebuilt from the log: then it is read from its start, not from the committed offset.
-    pub(super) from_start: bool,
+    /// Set when the loop has ended: nobody is left to give partitions up.
+    pub(super) closing: Arc<AtomicBool>,
+    pub(super) token: Option<TokenFile>,
 }
 
 impl Listener {
@@ -119,38 +163,40 @@ impl Listener {
 }
 
 impl ClientContext for Listener {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn stats(&self, statistics: Statistics) {
         let topics = statistics.topics.into_values().flat_map(|topic| {
             let name = topic.topic;
-            topic.partitions.into_values().map(move |p| (name.clone(), p.partition, p.consumer_lag))
+            topic.partitions.into_values().map(move |p| (name.clone(), p.partition, p.ls_offset))
         });
-        self.tell(Event::Lag(topics.filter(|(_, partition, lag)| *partition >= 0 && *lag >= 0).collect()));
+        self.tell(Event::Ends(topics.filter(|(_, partition, end)| *partition >= 0 && *end >= 0).collect()));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.tell(Event::Error(format!("{error}: {reason}")));
     }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        TokenFile::token(self.token.as_ref())
+    }
 }
 
 impl ConsumerContext for Listener {
+    /// The loop takes over and gives up in its own time; the protocol waits for it.
     fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         let list = partitions.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
-        let result = match err {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                self.tell(Event::Assigned(list));
-                if self.from_start {
-                    partitions.set_all_offsets(Offset::Beginning).and_then(|()| consumer.assign(partitions))
-                } else {
-                    consumer.assign(partitions)
-                }
-            }
-            _ => {
-                self.tell(Event::Revoked(list));
-                consumer.unassign()
-            }
-        };
-        if let Err(why) = result {
-            error!(error = %why, "partitions could not be taken over");
+        let assigned = err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.closing.load(Ordering::Relaxed) {
+            let nothing = TopicPartitionList::new();
+            let result = if assigned { consumer.incremental_assign(&nothing) } else { consumer.incremental_unassign(partitions) };
+            result.unwrap_or_else(|why| warn!(error = %why, "partitions could not be given up"));
+        } else if assigned {
+            self.tell(Event::Assigned(list));
+        } else if consumer.assignment_lost() {
+            self.tell(Event::Lost(list));
+        } else {
+            self.tell(Event::Revoked(list));
         }
     }
 
@@ -159,12 +205,36 @@ impl ConsumerContext for Listener {
     }
 }
 
-/// The producer's callbacks.
-pub(super) struct Reports(Sender<Event>);
+/// A reader's callbacks: it tells of errors in its results.
+pub(super) struct Quiet(pub(super) Option<TokenFile>);
+
+impl ClientContext for Quiet {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn error(&self, _: KafkaError, _: &str) {}
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        TokenFile::token(self.0.as_ref())
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+/// A producer's callbacks.
+pub(super) struct Reports {
+    events: Sender<Event>,
+    token: Option<TokenFile>,
+}
 
 impl ClientContext for Reports {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.send(Event::Error(format!("{error}: {reason}"))).ok();
+        self.events.send(Event::Error(format!("{error}: {reason}"))).ok();
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        TokenFile::token(self.token.as_ref())
     }
 }
 
@@ -176,8 +246,7 @@ impl ProducerContext for Reports {
             // It would be refused again after every restart.
             error!(topic = message.topic(), bytes = message.payload_len(), "a record is too large for the broker and is lost");
         } else if let Err((why, message)) = result {
-            warn!(topic = message.topic(), error = %why, "a record was not delivered");
-            self.0.send(Event::Undelivered { topic: message.topic().to_owned(), why: why.clone() }).ok();
+            self.events.send(Event::Undelivered { topic: message.topic().to_owned(), why: why.clone() }).ok();
         }
     }
 }

@@ -1,0 +1,249 @@
+//! A worker's membership in its group: what is polled, and which partitions come and go.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Message as _, OwnedMessage};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
+use tracing::warn;
+
+use crate::shell::metrics::Metrics;
+
+use super::client::{Base, Event, Listener, member};
+
+/// A round takes in this many records and bytes at the most.
+const ROUND_RECORDS_MAX: usize = 2000;
+const ROUND_BYTES_MAX: usize = 16 << 20;
+
+const REQUEST: Duration = Duration::from_secs(5);
+
+/// One line of an outage in this time is enough; the counter has them all.
+const GRUMBLE_EVERY: Duration = Duration::from_secs(10);
+
+/// A partition of a topic.
+pub(super) type Place = (String, i32);
+
+/// The consumer, and what it told.
+pub(super) struct Intake {
+    stage: &'static str,
+    consumer: BaseConsumer<Listener>,
+    events: Receiver<Event>,
+    tell: Sender<Event>,
+    closing: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
+    /// Told by callbacks, not acted on yet.
+    told: VecDeque<Event>,
+    /// Records that came while something was waited for.
+    waiting: Vec<OwnedMessage>,
+    /// Partitions whose end was reached since this was asked last.
+    ends: BTreeSet<i32>,
+    paused: bool,
+    complained: Option<Instant>,
+}
+
+impl Intake {
+    /// Joins the stage's group.
+    pub(super) fn new(stage: &'static str, base: &Base, prefix: &str, topics: &[String], metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+        let (tell, events) = channel();
+        let closing = Arc::new(AtomicBool::new(false));
+        let listener = Listener { events: tell.clone(), closing: closing.clone(), token: base.token.clone() };
+        let consumer = member(base, &format!("{prefix}.{stage}"), listener)?;
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&names).with_context(|| format!("cannot subscribe to {names:?}"))?;
+        let (told, waiting, ends) = (VecDeque::new(), vec![], BTreeSet::new());
+        Ok(Self { stage, consumer, events, tell, closing, metrics, told, waiting, ends, paused: false, complained: None })
+    }
+
+    /// Where callbacks of other clients of this worker may tell the loop.
+    pub(super) fn teller(&self) -> Sender<Event> {
+        self.tell.clone()
+    }
+
+    /// The records of a round: what comes within `gathers` of the first one, for which `patience` is had.
+    pub(super) fn collect(&mut self, patience: Duration, gathers: Duration) -> anyhow::Result<Vec<OwnedMessage>> {
+        if std::mem::take(&mut self.paused) {
+            self.consumer.resume(&self.consumer.assignment()?)?;
+        }
+        let mut records = std::mem::take(&mut self.waiting);
+        let mut until = Instant::now() + if records.is_empty() { patience } else { Duration::ZERO };
+        let mut size = bytes(&records);
+        while records.len() < ROUND_RECORDS_MAX && size < ROUND_BYTES_MAX {
+            let before = records.len();
+            let more = self.poll(until.saturating_duration_since(Instant::now()), &mut records)?;
+            size += records.last().map_or(0, |record| bytes(std::slice::from_ref(record)));
+            if before == 0 && !records.is_empty() {
+                until = Instant::now() + gathers;
+            }
+            if !more {
+                break;
+            }
+        }
+        Ok(records)
+    }
+
+    /// Polls, so that the group keeps us; what comes waits. When as much waits as a round takes, no more is fetched.
+    pub(super) fn keep_place(&mut self, patience: Duration) -> anyhow::Result<()> {
+        if !self.paused && (self.waiting.len() >= ROUND_RECORDS_MAX || bytes(&self.waiting) >= ROUND_BYTES_MAX) {
+            self.consumer.pause(&self.consumer.assignment()?)?;
+            self.paused = true;
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let polled = self.poll(patience, &mut waiting);
+        self.waiting.append(&mut waiting);
+        polled.map(drop)
+    }
+
+    /// Polls once; false where nothing came. Partitions may come and go inside: what was read of one that went is let
+    /// go of, for whoever has it next, and be it ourselves, reads it again.
+    fn poll(&mut self, patience: Duration, records: &mut Vec<OwnedMessage>) -> anyhow::Result<bool> {
+        let polled = self.consumer.poll(patience).map(|result| result.map(|record| record.detach()));
+        for event in self.events.try_iter() {
+            if let Event::Revoked(gone) | Event::Lost(gone) = &event {
+                records.retain(|record| !gone.contains(&place(record)));
+            }
+            self.told.push_back(event);
+        }
+        match polled {
+            Some(Ok(record)) => records.push(record),
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(self.ends.insert(partition)),
+            Some(Err(why)) => self.complain(&why)?,
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// An error of the consumer: the client goes on by itself, unless it is fatal.
+    fn complain(&mut self, why: &KafkaError) -> anyhow::Result<()> {
+        if let Some((code, reason)) = self.consumer.client().fatal_error() {
+            if code == RDKafkaErrorCode::FencedInstanceId {
+                bail!("another instance of the same name has joined ({reason}); give each its own kafka.instance");
+            }
+            bail!("the {} consumer cannot go on: {code}: {reason}", self.stage);
+        }
+        self.grumble(&why.to_string());
+        Ok(())
+    }
+
+    /// Counts an error of a client, and logs it unless one was logged just now.
+    pub(super) fn grumble(&mut self, what: &str) {
+        self.metrics.kafka_errors.with_label_values(&[self.stage]).inc();
+        if self.complained.is_none_or(|at| at.elapsed() > GRUMBLE_EVERY) {
+            self.complained = Some(Instant::now());
+            warn!(stage = self.stage, error = what, "kafka");
+        }
+    }
+
+    /// What was told since the last time, in order.
+    pub(super) fn told(&mut self) -> Vec<Event> {
+        self.told.extend(self.events.try_iter());
+        self.told.drain(..).collect()
+    }
+
+    /// A record that was not delivered, if there is one.
+    pub(super) fn undelivered(&mut self) -> Option<String> {
+        self.told.extend(self.events.try_iter());
+        self.told.iter().find_map(|event| match event {
+            Event::Undelivered { topic, why } => Some(format!("a record for {topic} was not delivered: {why}")),
+            Event::Assigned(_) | Event::Revoked(_) | Event::Lost(_) | Event::Ends(_) | Event::Error(_) => None,
+        })
+    }
+
+    /// Whether partitions were lost that this has not been told of yet.
+    pub(super) fn has_lost(&self) -> bool {
+        self.told.iter().any(|event| matches!(event, Event::Lost(_)))
+    }
+
+    /// Partitions whose end was reached since the last time.
+    pub(super) fn ends(&mut self) -> BTreeSet<i32> {
+        std::mem::take(&mut self.ends)
+    }
+
+    /// Reads partitions from these offsets on; from where the group has committed where there is none.
+    pub(super) fn take(&self, from: &[(Place, Option<i64>)]) -> anyhow::Result<()> {
+        let mut list = TopicPartitionList::new();
+        for ((topic, partition), offset) in from {
+            list.add_partition_offset(topic, *partition, offset.map_or(Offset::Invalid, Offset::Offset))?;
+        }
+        self.consumer.incremental_assign(&list).context("partitions cannot be taken over")
+    }
+
+    /// Lets partitions go; what was read of them is dropped.
+    pub(super) fn give_up(&mut self, places: &[Place]) -> anyhow::Result<()> {
+        let mut list = TopicPartitionList::new();
+        let assigned = self.consumer.assignment()?;
+        for (topic, partition) in places {
+            // One that was still being prepared is not read yet.
+            if assigned.find_partition(topic, *partition).is_some() {
+                list.add_partition(topic, *partition);
+            }
+        }
+        self.consumer.incremental_unassign(&list).context("partitions cannot be given up")?;
+        self.waiting.retain(|record| !places.contains(&place(record)));
+        Ok(())
+    }
+
+    /// The group's present generation, to be fenced by.
+    pub(super) fn group(&self) -> anyhow::Result<ConsumerGroupMetadata> {
+        self.consumer.group_metadata().context("the consumer has no group")
+    }
+
+    /// How far the group has committed, as far as no transaction may still change it.
+    pub(super) fn committed(&self, topic: &str, partitions: impl Iterator<Item = u32>) -> anyhow::Result<Vec<(u32, Option<i64>)>> {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition(topic, i32::try_from(partition)?);
+        }
+        let committed = self.consumer.committed_offsets(list, REQUEST)?;
+        let offset =
+            |e: TopicPartitionListElem<'_>| Ok((number(e.partition()), e.error().map(|()| e.offset().to_raw().filter(|o| *o >= 0))?));
+        committed.elements().into_iter().map(offset).collect()
+    }
+
+    /// Commits without a transaction.
+    pub(super) fn commit(&self, offsets: &BTreeMap<Place, i64>) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for ((topic, partition), offset) in offsets {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
+        }
+        self.consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)
+    }
+
+    /// Leaves: from here on the callbacks themselves give partitions up.
+    pub(super) fn close(self) {
+        self.closing.store(true, Ordering::Relaxed);
+        // What was told and not acted on is waited for by the protocol.
+        for event in self.told.iter().chain(&self.events.try_iter().collect::<Vec<_>>()) {
+            match event {
+                Event::Assigned(_) => {
+                    self.consumer.incremental_assign(&TopicPartitionList::new()).ok();
+                }
+                Event::Revoked(_) | Event::Lost(_) => {
+                    let assigned = self.consumer.assignment();
+                    assigned.and_then(|assigned| self.consumer.incremental_unassign(&assigned)).ok();
+                }
+                Event::Ends(_) | Event::Undelivered { .. } | Event::Error(_) => {}
+            }
+        }
+        drop(self.consumer);
+    }
+}
+
+/// Where a record came from.
+pub(super) fn place(record: &OwnedMessage) -> Place {
+    (record.topic().to_owned(), record.partition())
+}
+
+fn bytes(records: &[OwnedMessage]) -> usize {
+    records.iter().map(|record| record.payload().map_or(0, <[u8]>::len)).sum()
+}
+
+/// Partitions are never negative once they are assigned.
+pub(super) fn number(partition: i32) -> u32 {
+    u32::try_from(partition).unwrap_or(0)
+}

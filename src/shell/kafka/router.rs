@@ -1,0 +1,276 @@
+//! Route's worker: reads the sources, delivers what comes of their records, and only then commits their offsets. After
+//! a crash it may repeat itself; who reads it knows a repetition.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Message as _, OwnedMessage};
+use rdkafka::producer::{Producer as _, ThreadedProducer};
+use tracing::{error, info, warn};
+
+use crate::model::{Origin, Timestamp};
+use crate::route::Route;
+use crate::rules::Settings;
+use crate::shell::metrics::Metrics;
+use crate::stage::{Message, Outbox, Record};
+
+use super::client::{Base, Event, Reports, producer};
+use super::intake::{Intake, Place, number, place};
+use super::transaction::record;
+use super::{Control, now};
+
+const NAME: &str = "route";
+
+/// How long a round without records is.
+const IDLE_ROUND: Duration = Duration::from_millis(100);
+
+/// After a round's first record others are waited for: enough for one fetch to bring what is in the other inputs.
+const GATHERS: Duration = Duration::from_millis(10);
+
+/// One breath of waiting for deliveries.
+const BREATH: Duration = Duration::from_millis(1);
+
+/// After this long of waiting for deliveries the consumer is polled, so that the group keeps us.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long a worker that is told to stop waits for what it has sent.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// Route's loop and its clients.
+pub(in crate::shell) struct Router {
+    route: Route,
+    settings: Arc<Settings>,
+    metrics: Arc<Metrics>,
+    intake: Intake,
+    producer: ThreadedProducer<Reports>,
+    controls: Receiver<Control>,
+    stop: Arc<AtomicBool>,
+    ready: Arc<AtomicBool>,
+    /// The next record of each partition owned; none before the first.
+    owned: BTreeMap<Place, Option<i64>>,
+    /// The next offset of each partition, all of whose outputs are delivered.
+    uncommitted: BTreeMap<Place, i64>,
+    committed: Instant,
+    joined: bool,
+}
+
+impl Router {
+    /// Joins route's consumer group. `ready` is set once it has its partitions.
+    pub(in crate::shell) fn new(
+        route: Route,
+        base: &Base,
+        settings: Arc<Settings>,
+        metrics: Arc<Metrics>,
+        controls: Receiver<Control>,
+        stop: Arc<AtomicBool>,
+        ready: Arc<AtomicBool>,
+    ) -> anyhow::Result<Self> {
+        let topics: Vec<String> = settings.sources.iter().map(|source| source.topic.clone()).collect();
+        let intake = Intake::new(NAME, base, &settings.prefix, &topics, metrics.clone())?;
+        let producer = producer(base, intake.teller())?;
+        let (owned, uncommitted) = (BTreeMap::new(), BTreeMap::new());
+        let committed = Instant::now();
+        Ok(Self { route, settings, metrics, intake, producer, controls, stop, ready, owned, uncommitted, committed, joined: false })
+    }
+
+    /// Runs until it is told to stop; then what was sent is delivered and committed.
+    pub(in crate::shell) fn run(mut self) -> anyhow::Result<()> {
+        while !self.stop.load(Ordering::Relaxed) {
+            let records = in_order_of_time(self.intake.collect(IDLE_ROUND, GATHERS)?);
+            let began = Instant::now();
+            let mut out = Outbox::default();
+            self.events(&mut out)?;
+            for Control::Follow(config) in self.controls.try_iter() {
+                self.route.follow(config);
+            }
+            let mut offsets = BTreeMap::new();
+            for record in &records {
+                self.apply(record, &mut offsets, &mut out);
+            }
+            self.route.flush(&mut out);
+            if !self.deliver(&out.messages)? {
+                break;
+            }
+            self.metrics.count(&out);
+            self.uncommitted.extend(offsets);
+            if self.committed.elapsed() >= self.settings.commit_every {
+                self.commit();
+            }
+            if !records.is_empty() {
+                self.metrics.took(NAME, began.elapsed());
+            }
+            self.ready.store(self.joined, Ordering::Relaxed);
+        }
+        self.ready.store(false, Ordering::Relaxed);
+        self.commit();
+        self.intake.close();
+        info!(stage = NAME, "stopped");
+        Ok(())
+    }
+
+    fn events(&mut self, out: &mut Outbox) -> anyhow::Result<()> {
+        for event in self.intake.told() {
+            match event {
+                Event::Assigned(places) => {
+                    self.joined = true;
+                    let from: Vec<(Place, Option<i64>)> = places.iter().map(|place| (place.clone(), None)).collect();
+                    self.intake.take(&from)?;
+                    places.into_iter().for_each(|place| self.assigned(place, out));
+                }
+                Event::Revoked(places) => {
+                    self.commit();
+                    self.give_up(&places, "revoked")?;
+                }
+                Event::Lost(places) => self.give_up(&places, "lost")?,
+                Event::Ends(ends) => {
+                    for (topic, partition, end) in ends {
+                        if let Some(Some(next)) = self.owned.get(&(topic.clone(), partition)) {
+                            let lag = (end - next).max(0);
+                            self.metrics.consumer_lag.with_label_values(&[topic.as_str(), &partition.to_string()]).set(lag);
+                        }
+                    }
+                }
+                Event::Undelivered { topic, why } => bail!("a record for {topic} was not delivered: {why}"),
+                Event::Error(what) => self.intake.grumble(&what),
+            }
+        }
+        Ok(())
+    }
+
+    fn assigned(&mut self, place: Place, out: &mut Outbox) {
+        info!(stage = NAME, topic = place.0, partition = place.1, "took a partition over");
+        self.metrics.rebalances.with_label_values(&[NAME, "assigned"]).inc();
+        self.route.assign(Origin { topic: place.0.clone(), partition: number(place.1) }, out);
+        self.owned.insert(place, None);
+    }
+
+    fn give_up(&mut self, places: &[Place], what: &str) -> anyhow::Result<()> {
+        for place in places {
+            info!(stage = NAME, topic = place.0, partition = place.1, "a partition was {what}");
+            self.metrics.rebalances.with_label_values(&[NAME, what]).inc();
+            self.owned.remove(place);
+            self.uncommitted.remove(place);
+            self.route.revoke(&Origin { topic: place.0.clone(), partition: number(place.1) });
+            self.metrics.forget(NAME, &place.0, number(place.1));
+        }
+        self.intake.give_up(places)
+    }
+
+    fn apply(&mut self, record: &OwnedMessage, offsets: &mut BTreeMap<Place, i64>, out: &mut Outbox) {
+        let place = place(record);
+        // What is not ours any more is read by whoever has it now.
+        let Some(next) = self.owned.get_mut(&place) else { return };
+        *next = Some(record.offset() + 1);
+        // A producer whose clock is fast must not make the future believable.
+        let timestamp = record.timestamp().to_millis().map_or_else(now, |at| Timestamp(at).min(now()));
+        let seen = Record {
+            topic: record.topic(),
+            partition: number(record.partition()),
+            offset: record.offset(),
+            timestamp,
+            payload: record.payload().unwrap_or_default(),
+        };
+        self.route.apply(&seen, out);
+        offsets.insert(place, record.offset() + 1);
+    }
+
+    /// Sends messages and waits until all are delivered. False: told to stop before they were.
+    fn deliver(&mut self, messages: &[Message]) -> anyhow::Result<bool> {
+        let mut wait = Waiting { began: Instant::now(), stopping: None };
+        for message in messages {
+            let topic = format!("{}.{}", self.settings.prefix, message.topic.suffix());
+            while let Err((why, _)) = self.producer.send(record(&topic, message)) {
+                match why {
+                    KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
+                        if !self.wait(&mut wait)? {
+                            return Ok(false);
+                        }
+                    }
+                    KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                        // It would be refused again after every restart.
+                        error!(
+                            topic,
+                            bytes = message.payload.len(),
+                            "a record is too large for Kafka and is lost; raise message.max.bytes"
+                        );
+                        self.metrics.kafka_errors.with_label_values(&[NAME]).inc();
+                        break;
+                    }
+                    why => bail!("a record for {topic} cannot be sent: {why}"),
+                }
+            }
+            self.metrics.produced.with_label_values(&[message.topic.suffix()]).inc();
+        }
+        if !messages.is_empty() {
+            // What is left after this breath is waited for below.
+            self.producer.flush(PATIENCE).ok();
+        }
+        while self.producer.in_flight_count() > 0 {
+            if !self.wait(&mut wait)? {
+                return Ok(false);
+            }
+        }
+        match self.intake.undelivered() {
+            Some(why) => bail!(why),
+            None => Ok(true),
+        }
+    }
+
+    /// One breath of waiting for deliveries. A long wait must not cost us our place in the group.
+    fn wait(&mut self, wait: &mut Waiting) -> anyhow::Result<bool> {
+        std::thread::sleep(BREATH);
+        if let Some((code, reason)) = self.producer.client().fatal_error() {
+            bail!("the {NAME} producer cannot go on: {code}: {reason}");
+        }
+        if self.stop.load(Ordering::Relaxed) {
+            let since = *wait.stopping.get_or_insert_with(Instant::now);
+            if since.elapsed() > DRAIN_MAX {
+                warn!(stage = NAME, "stopping with records undelivered; they are made again after a restart");
+                return Ok(false);
+            }
+        }
+        if wait.began.elapsed() > PATIENCE {
+            self.intake.keep_place(Duration::ZERO)?;
+        }
+        Ok(true)
+    }
+
+    fn commit(&mut self) {
+        self.committed = Instant::now();
+        if self.uncommitted.is_empty() {
+            return;
+        }
+        match self.intake.commit(&self.uncommitted) {
+            Ok(()) => self.uncommitted.clear(),
+            // Tried again with the next round; a partition that was taken away is dropped by its revocation.
+            Err(why) => self.intake.grumble(&format!("commit: {why}")),
+        }
+    }
+}
+
+/// How a wait for deliveries stands.
+struct Waiting {
+    began: Instant,
+    stopping: Option<Instant>,
+}
+
+/// Records of several partitions in order of time, so that after a pause an alert does not fall behind the metrics it
+/// came before; those of one partition stay in the order of their offsets.
+fn in_order_of_time(records: Vec<OwnedMessage>) -> Vec<OwnedMessage> {
+    let mut latest: BTreeMap<Place, Option<i64>> = BTreeMap::new();
+    let mut timed: Vec<(Option<i64>, OwnedMessage)> = records
+        .into_iter()
+        .map(|record| {
+            let so_far = latest.entry(place(&record)).or_default();
+            *so_far = record.timestamp().to_millis().max(*so_far);
+            (*so_far, record)
+        })
+        .collect();
+    timed.sort_by_key(|(at, _)| *at);
+    timed.into_iter().map(|(_, record)| record).collect()
+}

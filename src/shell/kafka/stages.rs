@@ -1,0 +1,109 @@
+//! What a worker needs to know of a stage beyond its contract.
+
+use std::sync::Arc;
+
+use crate::declare::Declare;
+use crate::detect::Detect;
+use crate::model::Timestamp;
+use crate::rules::{Config, Settings};
+use crate::shell::metrics::Metrics;
+use crate::stage::{Message, Outbox, Stage, Topic};
+use crate::wire::internal::{samples_follow, samples_tick, signals_follow, signals_tick};
+
+/// A stage with one state for each partition of its log.
+pub(in crate::shell) trait Partitioned: Stage + Sized + Send + 'static {
+    /// In metrics, logs, the consumer group and the state topic.
+    const NAME: &'static str;
+
+    /// Its log.
+    const LOG: Topic;
+
+    /// How many partitions the log has.
+    fn partitions(settings: &Settings) -> u32;
+
+    /// With no state yet.
+    fn new(config: &Arc<Config>, settings: &Settings, partition: u32) -> Self;
+
+    /// Tells the stage behind that there is something to wait for.
+    fn announce(&self, out: &mut Outbox);
+
+    /// The wall clock, as a record of the log.
+    fn tick(partition: u32, now: Timestamp) -> Message;
+
+    /// What to follow, as a record of the log.
+    fn follow(partition: u32, config: &Config) -> Message;
+
+    /// Shows how it stands.
+    fn show<'s>(stages: impl Iterator<Item = (u32, &'s Self)>, metrics: &Metrics);
+}
+
+impl Partitioned for Detect {
+    const NAME: &'static str = "detect";
+    const LOG: Topic = Topic::Samples;
+
+    fn partitions(settings: &Settings) -> u32 {
+        settings.partitions.samples
+    }
+
+    fn new(config: &Arc<Config>, settings: &Settings, partition: u32) -> Self {
+        Self::new(config.clone(), partition, settings.partitions.signals)
+    }
+
+    fn announce(&self, out: &mut Outbox) {
+        self.announce(out);
+    }
+
+    fn tick(partition: u32, now: Timestamp) -> Message {
+        samples_tick(partition, now)
+    }
+
+    fn follow(partition: u32, config: &Config) -> Message {
+        samples_follow(partition, config)
+    }
+
+    fn show<'s>(stages: impl Iterator<Item = (u32, &'s Self)>, metrics: &Metrics) {
+        for (partition, stage) in stages {
+            metrics.groups.with_label_values(&[&partition.to_string()]).set(gauge(stage.groups()));
+            stage.watermark().into_iter().for_each(|at| metrics.watermark(Self::NAME, partition, at));
+        }
+    }
+}
+
+impl Partitioned for Declare {
+    const NAME: &'static str = "declare";
+    const LOG: Topic = Topic::Signals;
+
+    fn partitions(settings: &Settings) -> u32 {
+        settings.partitions.signals
+    }
+
+    fn new(config: &Arc<Config>, _: &Settings, _: u32) -> Self {
+        Self::new(config.clone())
+    }
+
+    fn announce(&self, _: &mut Outbox) {}
+
+    fn tick(partition: u32, now: Timestamp) -> Message {
+        signals_tick(partition, now)
+    }
+
+    fn follow(partition: u32, config: &Config) -> Message {
+        signals_follow(partition, config)
+    }
+
+    fn show<'s>(stages: impl Iterator<Item = (u32, &'s Self)>, metrics: &Metrics) {
+        metrics.incidents.reset();
+        for (partition, stage) in stages {
+            let open = stage.open();
+            metrics.situations.with_label_values(&[&partition.to_string()]).set(gauge(open.situations));
+            for (level, count) in open.incidents {
+                metrics.incidents.with_label_values(&[&level]).add(gauge(count));
+            }
+            stage.watermark().into_iter().for_each(|at| metrics.watermark(Self::NAME, partition, at));
+        }
+    }
+}
+
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

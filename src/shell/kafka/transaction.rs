@@ -1,0 +1,205 @@
+//! Transactions: outputs and consumed offsets are said together or not at all.
+//!
+//! One is begun, filled and committed in one go, so it is open for milliseconds. Offsets go with the group's metadata:
+//! whoever is not a member of the group's present generation any more is fenced. A time-out leaves the state unknown,
+//! so the same call is made again; after a fatal error the producer is made anew, which settles what the old one left.
+
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use anyhow::bail;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use tracing::error;
+
+use crate::stage::Message;
+
+use super::client::{Base, Event, Reports, transactional};
+
+/// One try of a blocking call; between tries the consumer is polled, so that the group keeps us.
+const CALL: Duration = Duration::from_millis(500);
+
+/// What is to be said.
+pub(super) struct Speech<'s> {
+    pub(super) messages: Vec<&'s Message>,
+    pub(super) offsets: TopicPartitionList,
+    pub(super) group: ConsumerGroupMetadata,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// It is committed.
+    Yes,
+    /// It is not, and never will be.
+    No(String),
+    /// Nobody answered in time: the committed offsets will tell.
+    Unknown(String),
+}
+
+/// What to do while a broker lets us wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Go on trying.
+    Longer,
+    /// Leave it: we are told to stop, or it is not ours to say any more.
+    NoLonger,
+}
+
+/// A stage's transactional producer, made when it is needed.
+pub(super) struct Speaker {
+    base: Base,
+    id: String,
+    prefix: String,
+    events: Sender<Event>,
+    producer: Option<ThreadedProducer<Reports>>,
+}
+
+/// How a call ended that is not done.
+enum Failed {
+    Abortable(String),
+    Fatal(String),
+    LeftAlone,
+}
+
+impl Speaker {
+    /// Nothing is sent before the first transaction.
+    pub(super) fn new(base: &Base, prefix: &str, stage: &str, events: Sender<Event>) -> Self {
+        let id = format!("{prefix}.{stage}.{}", base.instance);
+        Self { base: base.clone(), id, prefix: prefix.to_owned(), events, producer: None }
+    }
+
+    /// Says it in one transaction.
+    ///
+    /// # Errors
+    /// What no repetition mends.
+    pub(super) fn say(&mut self, speech: &Speech<'_>, wait: &mut dyn FnMut() -> Wait) -> anyhow::Result<Said> {
+        let Some(producer) = self.ready(wait)? else { return Ok(Said::No("the producer is not ready".into())) };
+        match self.fill(&producer, speech, wait)? {
+            Ok(()) => {}
+            Err(Failed::Abortable(why)) => return Ok(self.take_back(&producer, why, wait)),
+            Err(Failed::Fatal(why)) => return Ok(self.begin_anew(why)),
+            Err(Failed::LeftAlone) => return Ok(self.take_back(&producer, "it was not finished in time".into(), wait)),
+        }
+        match insist(wait, || producer.commit_transaction(CALL)) {
+            Ok(()) => Ok(Said::Yes),
+            Err(Failed::Abortable(why)) => Ok(self.take_back(&producer, why, wait)),
+            Err(Failed::Fatal(why)) => {
+                self.producer = None;
+                Ok(Said::Unknown(why))
+            }
+            Err(Failed::LeftAlone) => {
+                self.producer = None;
+                Ok(Said::Unknown("the commit was not answered in time".into()))
+            }
+        }
+    }
+
+    /// The producer; what another one with its name left open is settled. None where that cannot be done yet.
+    pub(super) fn ready(&mut self, wait: &mut dyn FnMut() -> Wait) -> anyhow::Result<Option<ThreadedProducer<Reports>>> {
+        if let Some(producer) = &self.producer {
+            return Ok(Some(producer.clone()));
+        }
+        let producer = transactional(&self.base, &self.id, self.events.clone())?;
+        match insist(wait, || producer.init_transactions(CALL)) {
+            Ok(()) => {
+                self.producer = Some(producer.clone());
+                Ok(Some(producer))
+            }
+            Err(Failed::Abortable(why) | Failed::Fatal(why)) => bail!("transactions as {} cannot be begun: {why}", self.id),
+            Err(Failed::LeftAlone) => Ok(None),
+        }
+    }
+
+    fn fill(
+        &self,
+        producer: &ThreadedProducer<Reports>,
+        speech: &Speech<'_>,
+        wait: &mut dyn FnMut() -> Wait,
+    ) -> anyhow::Result<Result<(), Failed>> {
+        if let Err(failed) = insist(wait, || producer.begin_transaction()) {
+            return Ok(Err(failed));
+        }
+        for message in &speech.messages {
+            let topic = format!("{}.{}", self.prefix, message.topic.suffix());
+            while let Err((why, _)) = producer.send(record(&topic, message)) {
+                match why {
+                    KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
+                        std::thread::sleep(QUEUE_FULL);
+                        if wait() == Wait::NoLonger {
+                            return Ok(Err(Failed::LeftAlone));
+                        }
+                    }
+                    KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                        // It would be refused again after every restart.
+                        error!(
+                            topic,
+                            bytes = message.payload.len(),
+                            "a record is too large for Kafka and is lost; raise message.max.bytes"
+                        );
+                        break;
+                    }
+                    KafkaError::MessageProduction(code) if producer.client().fatal_error().is_some() => {
+                        return Ok(Err(Failed::Fatal(code.to_string())));
+                    }
+                    KafkaError::MessageProduction(code) => return Ok(Err(Failed::Abortable(code.to_string()))),
+                    other => bail!("a record for {topic} cannot be sent: {other}"),
+                }
+            }
+        }
+        Ok(insist(wait, || producer.send_offsets_to_transaction(&speech.offsets, &speech.group, CALL)))
+    }
+
+    fn take_back(&mut self, producer: &ThreadedProducer<Reports>, why: String, wait: &mut dyn FnMut() -> Wait) -> Said {
+        match insist(wait, || producer.abort_transaction(CALL)) {
+            Ok(()) => Said::No(why),
+            // Whoever begins with our name next, be it ourselves, takes it back.
+            Err(Failed::Abortable(_) | Failed::Fatal(_) | Failed::LeftAlone) => self.begin_anew(why),
+        }
+    }
+
+    fn begin_anew(&mut self, why: String) -> Said {
+        self.producer = None;
+        Said::No(why)
+    }
+}
+
+/// How long a full queue is left to empty itself.
+const QUEUE_FULL: Duration = Duration::from_millis(5);
+
+/// Makes a call until it is answered: after a time-out only the same call tells how it went.
+fn insist(wait: &mut dyn FnMut() -> Wait, mut call: impl FnMut() -> KafkaResult<()>) -> Result<(), Failed> {
+    loop {
+        let why = match call() {
+            Ok(()) => return Ok(()),
+            Err(KafkaError::Transaction(why)) if why.is_fatal() => return Err(Failed::Fatal(why.to_string())),
+            Err(KafkaError::Transaction(why)) if why.txn_requires_abort() => return Err(Failed::Abortable(why.to_string())),
+            Err(KafkaError::Transaction(why)) if why.is_retriable() => why.to_string(),
+            Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => "records are not delivered yet".into(),
+            Err(why) => return Err(Failed::Fatal(why.to_string())),
+        };
+        if wait() == Wait::NoLonger {
+            tracing::debug!(why, "no longer waited for");
+            return Err(Failed::LeftAlone);
+        }
+    }
+}
+
+/// A message as librdkafka takes it.
+pub(super) fn record<'m>(topic: &'m str, message: &'m Message) -> BaseRecord<'m, str, [u8]> {
+    let mut headers = OwnedHeaders::new_with_capacity(message.headers.len());
+    for (key, value) in &message.headers {
+        headers = headers.insert(Header { key, value: Some(value) });
+    }
+    let mut record = BaseRecord::to(topic).key(message.key.as_str()).headers(headers);
+    if !message.payload.is_empty() {
+        record = record.payload(message.payload.as_slice());
+    }
+    match message.partition {
+        Some(partition) => record.partition(i32::try_from(partition).unwrap_or(i32::MAX)),
+        None => record,
+    }
+}
