@@ -251,8 +251,8 @@ impl Situations {
     }
 
     /// Lets go of what is over, and gives it back.
-    pub fn close(&mut self, clock: Timestamp, tuning: &Tuning) -> Vec<Situation> {
-        let over: Vec<SituationId> = self.open.values().filter(|s| is_over(s, clock, tuning)).map(|s| s.id).collect();
+    pub fn close(&mut self, clock: Timestamp, rules: &Rules, tuning: &Tuning) -> Vec<Situation> {
+        let over: Vec<SituationId> = self.open.values().filter(|s| is_over(s, clock, rules, tuning)).map(|s| s.id).collect();
         let gone: Vec<Situation> = over.iter().filter_map(|id| self.open.remove(id)).collect();
         for member in gone.iter().flat_map(|s| &s.members) {
             self.member_of.remove(&member.key);
@@ -262,9 +262,10 @@ impl Situations {
     }
 }
 
-fn is_over(situation: &Situation, clock: Timestamp, tuning: &Tuning) -> bool {
+fn is_over(situation: &Situation, clock: Timestamp, rules: &Rules, tuning: &Tuning) -> bool {
     if let Some(recovered) = situation.recovered_at {
-        return clock > recovered + tuning.reopen_within;
+        // What begins within the time to reopen may be told as much later as it is held back.
+        return clock > recovered + (tuning.reopen_within + rules.hold_max() + tuning.gap);
     }
     let quiet_since = situation.members.iter().map(|m| m.ends_at.unwrap_or(m.heard_at)).max();
     let quiet = |long: Duration| quiet_since.is_none_or(|since| clock > since + long);

@@ -208,7 +208,7 @@ impl Declare {
             self.judge(id, at, out);
         }
         self.updates(None, clock, out);
-        for situation in self.state.situations.close(clock, &self.config.tuning) {
+        for situation in self.state.situations.close(clock, &self.config.rules, &self.config.tuning) {
             self.state.incidents.remove(&situation.id);
             out.trace.push(self.cause(&situation));
         }

@@ -122,6 +122,12 @@ impl Rules {
         })
     }
 
+    /// The longest that a monitor holds a breach back.
+    #[must_use]
+    pub fn hold_max(&self) -> Duration {
+        self.watches().map(|(_, watch)| watch.judge.hold).max().unwrap_or_default()
+    }
+
     /// The monitors that evaluate a query, by their keys.
     #[must_use]
     pub fn by_key(&self) -> BTreeMap<u64, usize> {

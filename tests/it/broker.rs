@@ -73,17 +73,38 @@ impl Broker {
     /// Starts it and waits until it answers.
     pub(crate) fn start(&mut self) {
         let log = fs::File::create(self.folder.join("kafka.log")).expect("a log");
-        let script = "\"$@\" & broker=$!; cat > /dev/null; kill -9 $broker 2> /dev/null";
+        let script = "\"$@\" & echo $! > broker.pid; cat > /dev/null; kill -9 $! 2> /dev/null";
         let java = java(&self.folder);
         let mut wrapper = Command::new("sh");
         wrapper.args(["-c", script, "sh"]).arg(java.get_program()).args(java.get_args());
         wrapper.args(["-Xmx512m", "kafka.Kafka"]).arg(self.folder.join("server.properties"));
-        wrapper.stdin(Stdio::piped()).stdout(log.try_clone().expect("a log")).stderr(log);
+        wrapper.current_dir(&self.folder).stdin(Stdio::piped()).stdout(log.try_clone().expect("a log")).stderr(log);
         self.process = Some(wrapper.spawn().expect("sh starts"));
         let until = Instant::now() + Duration::from_secs(60);
         while !answers(&self.address) {
             assert!(Instant::now() < until, "the broker does not answer; see {}/kafka.log", self.folder.display());
         }
+    }
+
+    /// Stops it as its service manager would.
+    pub(crate) fn stop(&mut self) {
+        self.signal("-TERM");
+        let until = Instant::now() + Duration::from_secs(30);
+        while self.signals("-0") && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.kill();
+    }
+
+    /// Sends it a signal: `-STOP` makes it a broker, and a coordinator, that is there and does not answer.
+    pub(crate) fn signal(&self, signal: &str) {
+        assert!(self.signals(signal), "the broker takes signals");
+    }
+
+    fn signals(&self, signal: &str) -> bool {
+        let pid = fs::read_to_string(self.folder.join("broker.pid")).expect("a pid");
+        let status = Command::new("kill").args([signal, pid.trim()]).stderr(Stdio::null()).status();
+        status.expect("kill starts").success()
     }
 
     /// Kills it, as a power cut would.

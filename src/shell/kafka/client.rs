@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{ProducerContext, ThreadedProducer};
@@ -130,14 +130,15 @@ pub(super) fn transactional(base: &Base, id: &str, events: Sender<Event>) -> any
 }
 
 /// What callbacks tell the loop.
-#[derive(Debug)]
 pub(super) enum Event {
-    /// These partitions are ours from now on.
-    Assigned(Vec<(String, i32)>),
+    /// These partitions are ours from now on, in the group's generation that this proves us to be a member of.
+    Assigned(Vec<(String, i32)>, Option<ConsumerGroupMetadata>),
     /// These are to be given up.
     Revoked(Vec<(String, i32)>),
     /// These are not ours any more, and may be somebody else's already.
     Lost(Vec<(String, i32)>),
+    /// None is ours any more; we have joined anew.
+    Expelled,
     /// Where the logs end, by topic and partition.
     Ends(Vec<(String, i32, i64)>),
     /// A record was not delivered and will not be.
@@ -174,7 +175,10 @@ impl ClientContext for Listener {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.tell(Event::Error(format!("{error}: {reason}")));
+        // The end of a partition is told as an error too.
+        if error != KafkaError::Global(RDKafkaErrorCode::PartitionEOF) {
+            self.tell(Event::Error(format!("{error}: {reason}")));
+        }
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
@@ -192,7 +196,7 @@ impl ConsumerContext for Listener {
             let result = if assigned { consumer.incremental_assign(&nothing) } else { consumer.incremental_unassign(partitions) };
             result.unwrap_or_else(|why| warn!(error = %why, "partitions could not be given up"));
         } else if assigned {
-            self.tell(Event::Assigned(list));
+            self.tell(Event::Assigned(list, consumer.group_metadata()));
         } else if consumer.assignment_lost() {
             self.tell(Event::Lost(list));
         } else {

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Message as _, OwnedMessage};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
@@ -26,12 +26,19 @@ const REQUEST: Duration = Duration::from_secs(5);
 /// One line of an outage in this time is enough; the counter has them all.
 const GRUMBLE_EVERY: Duration = Duration::from_secs(10);
 
+/// Expelled more often than this in this time, we share our name with somebody.
+const EXPELLED_MAX: usize = 3;
+const EXPELLED_WITHIN: Duration = Duration::from_secs(60);
+
 /// A partition of a topic.
 pub(super) type Place = (String, i32);
 
 /// The consumer, and what it told.
 pub(super) struct Intake {
     stage: &'static str,
+    base: Base,
+    prefix: String,
+    topics: Vec<String>,
     consumer: BaseConsumer<Listener>,
     events: Receiver<Event>,
     tell: Sender<Event>,
@@ -45,6 +52,8 @@ pub(super) struct Intake {
     ends: BTreeSet<i32>,
     paused: bool,
     complained: Option<Instant>,
+    /// When we were expelled, of late.
+    expelled: Vec<Instant>,
 }
 
 impl Intake {
@@ -53,11 +62,47 @@ impl Intake {
         let (tell, events) = channel();
         let closing = Arc::new(AtomicBool::new(false));
         let listener = Listener { events: tell.clone(), closing: closing.clone(), token: base.token.clone() };
-        let consumer = member(base, &format!("{prefix}.{stage}"), listener)?;
-        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&names).with_context(|| format!("cannot subscribe to {names:?}"))?;
-        let (told, waiting, ends) = (VecDeque::new(), vec![], BTreeSet::new());
-        Ok(Self { stage, consumer, events, tell, closing, metrics, told, waiting, ends, paused: false, complained: None })
+        let consumer = joined(base, &format!("{prefix}.{stage}"), topics, listener)?;
+        Ok(Self {
+            stage,
+            base: base.clone(),
+            prefix: prefix.to_owned(),
+            topics: topics.to_vec(),
+            consumer,
+            events,
+            tell,
+            closing,
+            metrics,
+            told: VecDeque::new(),
+            waiting: vec![],
+            ends: BTreeSet::new(),
+            paused: false,
+            complained: None,
+            expelled: vec![],
+        })
+    }
+
+    /// Joins anew: the group took us for somebody else who uses our name. That may have been ourselves, when answers
+    /// were lost or came late; if it goes on, it is another instance.
+    fn rejoin(&mut self, reason: &str) -> anyhow::Result<()> {
+        self.expelled.retain(|at| at.elapsed() < EXPELLED_WITHIN);
+        self.expelled.push(Instant::now());
+        if self.expelled.len() > EXPELLED_MAX {
+            bail!("another instance has the name {}; give each its own kafka.instance ({reason})", self.base.instance);
+        }
+        warn!(stage = self.stage, reason, "expelled from the group; joining anew");
+        self.closing.store(true, Ordering::Relaxed);
+        self.closing = Arc::new(AtomicBool::new(false));
+        let listener = Listener { events: self.tell.clone(), closing: self.closing.clone(), token: self.base.token.clone() };
+        self.consumer = joined(&self.base, &format!("{}.{}", self.prefix, self.stage), &self.topics, listener)?;
+        // What the old membership told does not hold any more.
+        let told: Vec<Event> = self.told.drain(..).chain(self.events.try_iter()).collect();
+        let moved = |event: &Event| matches!(event, Event::Assigned(..) | Event::Revoked(_) | Event::Lost(_));
+        self.told = told.into_iter().filter(|event| !moved(event)).collect();
+        self.told.push_back(Event::Expelled);
+        self.waiting.clear();
+        self.paused = false;
+        Ok(())
     }
 
     /// Where callbacks of other clients of this worker may tell the loop.
@@ -109,6 +154,13 @@ impl Intake {
             }
             self.told.push_back(event);
         }
+        if let Some(Err(_)) = &polled
+            && let Some((RDKafkaErrorCode::FencedInstanceId, reason)) = self.consumer.client().fatal_error()
+        {
+            records.clear();
+            self.rejoin(&reason)?;
+            return Ok(false);
+        }
         match polled {
             Some(Ok(record)) => records.push(record),
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(self.ends.insert(partition)),
@@ -121,9 +173,6 @@ impl Intake {
     /// An error of the consumer: the client goes on by itself, unless it is fatal.
     fn complain(&mut self, why: &KafkaError) -> anyhow::Result<()> {
         if let Some((code, reason)) = self.consumer.client().fatal_error() {
-            if code == RDKafkaErrorCode::FencedInstanceId {
-                bail!("another instance of the same name has joined ({reason}); give each its own kafka.instance");
-            }
             bail!("the {} consumer cannot go on: {code}: {reason}", self.stage);
         }
         self.grumble(&why.to_string());
@@ -150,13 +199,13 @@ impl Intake {
         self.told.extend(self.events.try_iter());
         self.told.iter().find_map(|event| match event {
             Event::Undelivered { topic, why } => Some(format!("a record for {topic} was not delivered: {why}")),
-            Event::Assigned(_) | Event::Revoked(_) | Event::Lost(_) | Event::Ends(_) | Event::Error(_) => None,
+            Event::Assigned(..) | Event::Revoked(_) | Event::Lost(_) | Event::Expelled | Event::Ends(_) | Event::Error(_) => None,
         })
     }
 
     /// Whether partitions were lost that this has not been told of yet.
     pub(super) fn has_lost(&self) -> bool {
-        self.told.iter().any(|event| matches!(event, Event::Lost(_)))
+        self.told.iter().any(|event| matches!(event, Event::Lost(_) | Event::Expelled))
     }
 
     /// Partitions whose end was reached since the last time.
@@ -188,11 +237,6 @@ impl Intake {
         Ok(())
     }
 
-    /// The group's present generation, to be fenced by.
-    pub(super) fn group(&self) -> anyhow::Result<ConsumerGroupMetadata> {
-        self.consumer.group_metadata().context("the consumer has no group")
-    }
-
     /// How far the group has committed, as far as no transaction may still change it.
     pub(super) fn committed(&self, topic: &str, partitions: impl Iterator<Item = u32>) -> anyhow::Result<Vec<(u32, Option<i64>)>> {
         let mut list = TopicPartitionList::new();
@@ -220,18 +264,25 @@ impl Intake {
         // What was told and not acted on is waited for by the protocol.
         for event in self.told.iter().chain(&self.events.try_iter().collect::<Vec<_>>()) {
             match event {
-                Event::Assigned(_) => {
+                Event::Assigned(..) => {
                     self.consumer.incremental_assign(&TopicPartitionList::new()).ok();
                 }
                 Event::Revoked(_) | Event::Lost(_) => {
                     let assigned = self.consumer.assignment();
                     assigned.and_then(|assigned| self.consumer.incremental_unassign(&assigned)).ok();
                 }
-                Event::Ends(_) | Event::Undelivered { .. } | Event::Error(_) => {}
+                Event::Expelled | Event::Ends(_) | Event::Undelivered { .. } | Event::Error(_) => {}
             }
         }
         drop(self.consumer);
     }
+}
+
+fn joined(base: &Base, group: &str, topics: &[String], listener: Listener) -> anyhow::Result<BaseConsumer<Listener>> {
+    let consumer = member(base, group, listener)?;
+    let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+    consumer.subscribe(&names).with_context(|| format!("cannot subscribe to {names:?}"))?;
+    Ok(consumer)
 }
 
 /// Where a record came from.

@@ -201,14 +201,13 @@ impl<S: Partitioned> Partition<S> {
         (std::mem::take(&mut self.out), finished)
     }
 
-    /// What became of a commit that nobody answered for, as the committed offset tells.
+    /// What the group's committed offset tells of what is pending.
     pub(super) fn told(&self, committed: Option<i64>) -> Told {
-        match (self.next, committed) {
-            (None, _) => Told::Not,
-            (Some(next), Some(offset)) if offset == next && offset != self.committed => Told::Said,
-            (Some(_), Some(offset)) if offset == self.committed => Told::Not,
-            (Some(_), None) => Told::Not,
-            (Some(_), Some(_)) => Told::BySomebodyElse,
+        match committed {
+            None => Told::Not,
+            Some(offset) if offset == self.committed => Told::Not,
+            Some(offset) if Some(offset) == self.next => Told::Said,
+            Some(_) => Told::BySomebodyElse,
         }
     }
 
@@ -218,13 +217,13 @@ impl<S: Partitioned> Partition<S> {
     }
 }
 
-/// What a committed offset tells of a commit that nobody answered for.
+/// What a committed offset tells of what is pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     /// It was said.
     Said,
     /// It was not.
     Not,
-    /// The partition is another instance's already.
+    /// Another instance has said it, or more.
     BySomebodyElse,
 }

@@ -67,8 +67,9 @@ impl<S: Partitioned> Recovery<S> {
         let (base, settings, stop) = (base.clone(), settings.clone(), stop.clone());
         let thread = std::thread::Builder::new().name(format!("{}-recovery", S::NAME));
         let thread = thread.spawn(move || {
+            let mut reader = Reader { base: &base, settings: &settings, stop: &stop, consumer: None };
             for wish in wished {
-                let Some(result) = (Reader { base: &base, settings: &settings, stop: &stop }).recover(&wish) else { return };
+                let Some(result) = reader.recover(&wish) else { return };
                 if tell.send(result).is_err() {
                     return;
                 }
@@ -107,6 +108,8 @@ struct Reader<'r> {
     base: &'r Base,
     settings: &'r Settings,
     stop: &'r AtomicBool,
+    /// Kept, for it knows the coordinator.
+    consumer: Option<BaseConsumer<Quiet>>,
 }
 
 /// What the broker tells of a partition.
@@ -119,7 +122,7 @@ struct Position {
 
 impl Reader<'_> {
     /// None where we were told to stop before.
-    fn recover<S: Partitioned>(&self, wish: &Wish) -> Option<anyhow::Result<Recovered<S>>> {
+    fn recover<S: Partitioned>(&mut self, wish: &Wish) -> Option<anyhow::Result<Recovered<S>>> {
         loop {
             if self.stop.load(Ordering::Relaxed) {
                 return None;
@@ -127,6 +130,7 @@ impl Reader<'_> {
             match self.attempt(wish) {
                 Ok(recovered) => return Some(recovered),
                 Err(why) => {
+                    self.consumer = None;
                     warn!(stage = S::NAME, partition = wish.partition, error = format!("{why:#}"), "recovery is tried again");
                     std::thread::sleep(RETRY);
                 }
@@ -135,10 +139,19 @@ impl Reader<'_> {
     }
 
     /// The outer error is one that passes, the inner one is not.
-    fn attempt<S: Partitioned>(&self, wish: &Wish) -> anyhow::Result<anyhow::Result<Recovered<S>>> {
-        let consumer = reader(self.base, &format!("{}.{}", self.settings.prefix, S::NAME))?;
+    fn attempt<S: Partitioned>(&mut self, wish: &Wish) -> anyhow::Result<anyhow::Result<Recovered<S>>> {
+        let consumer = match self.consumer.take() {
+            Some(consumer) => consumer,
+            None => reader(self.base, &format!("{}.{}", self.settings.prefix, S::NAME))?,
+        };
+        let recovered = self.read(&consumer, wish);
+        self.consumer = Some(consumer);
+        recovered
+    }
+
+    fn read<S: Partitioned>(&self, consumer: &BaseConsumer<Quiet>, wish: &Wish) -> anyhow::Result<anyhow::Result<Recovered<S>>> {
         let log = format!("{}.{}", self.settings.prefix, S::LOG.suffix());
-        let at = position(&consumer, &log, wish.partition)?;
+        let at = position(consumer, &log, wish.partition)?;
         let partitions = S::partitions(self.settings);
         if let Some(bookmark) = at.bookmark.as_ref().filter(|b| b.partitions != partitions) {
             return Ok(Err(spread_differently(&log, bookmark.partitions, partitions, self.settings)));
@@ -156,7 +169,7 @@ impl Reader<'_> {
             bytes: 0,
         };
         if at.committed.is_some() {
-            self.restore(&consumer, &at, &mut recovered)?;
+            self.restore(consumer, &at, &mut recovered)?;
         }
         Ok(Ok(recovered))
     }

@@ -57,6 +57,8 @@ pub(in crate::shell) struct Router {
     uncommitted: BTreeMap<Place, i64>,
     committed: Instant,
     joined: bool,
+    /// The group does not know us any more: until it does, a commit would be taken for an impostor's.
+    estranged: bool,
 }
 
 impl Router {
@@ -75,7 +77,21 @@ impl Router {
         let producer = producer(base, intake.teller())?;
         let (owned, uncommitted) = (BTreeMap::new(), BTreeMap::new());
         let committed = Instant::now();
-        Ok(Self { route, settings, metrics, intake, producer, controls, stop, ready, owned, uncommitted, committed, joined: false })
+        Ok(Self {
+            route,
+            settings,
+            metrics,
+            intake,
+            producer,
+            controls,
+            stop,
+            ready,
+            owned,
+            uncommitted,
+            committed,
+            joined: false,
+            estranged: false,
+        })
     }
 
     /// Runs until it is told to stop; then what was sent is delivered and committed.
@@ -116,8 +132,8 @@ impl Router {
     fn events(&mut self, out: &mut Outbox) -> anyhow::Result<()> {
         for event in self.intake.told() {
             match event {
-                Event::Assigned(places) => {
-                    self.joined = true;
+                Event::Assigned(places, _) => {
+                    (self.joined, self.estranged) = (true, false);
                     let from: Vec<(Place, Option<i64>)> = places.iter().map(|place| (place.clone(), None)).collect();
                     self.intake.take(&from)?;
                     places.into_iter().for_each(|place| self.assigned(place, out));
@@ -127,6 +143,7 @@ impl Router {
                     self.give_up(&places, "revoked")?;
                 }
                 Event::Lost(places) => self.give_up(&places, "lost")?,
+                Event::Expelled => self.give_up(&self.owned.keys().cloned().collect::<Vec<_>>(), "lost")?,
                 Event::Ends(ends) => {
                     for (topic, partition, end) in ends {
                         if let Some(Some(next)) = self.owned.get(&(topic.clone(), partition)) {
@@ -242,13 +259,17 @@ impl Router {
 
     fn commit(&mut self) {
         self.committed = Instant::now();
-        if self.uncommitted.is_empty() {
+        if self.uncommitted.is_empty() || self.estranged {
             return;
         }
         match self.intake.commit(&self.uncommitted) {
             Ok(()) => self.uncommitted.clear(),
             // Tried again with the next round; a partition that was taken away is dropped by its revocation.
-            Err(why) => self.intake.grumble(&format!("commit: {why}")),
+            Err(why) => {
+                let unknown = [RDKafkaErrorCode::UnknownMemberId, RDKafkaErrorCode::IllegalGeneration];
+                self.estranged = why.rdkafka_error_code().is_some_and(|code| unknown.contains(&code));
+                self.intake.grumble(&format!("commit: {why}"));
+            }
         }
     }
 }

@@ -26,7 +26,7 @@ const CALL: Duration = Duration::from_millis(500);
 pub(super) struct Speech<'s> {
     pub(super) messages: Vec<&'s Message>,
     pub(super) offsets: TopicPartitionList,
-    pub(super) group: ConsumerGroupMetadata,
+    pub(super) group: &'s ConsumerGroupMetadata,
 }
 
 /// What became of it.
@@ -150,7 +150,7 @@ impl Speaker {
                 }
             }
         }
-        Ok(insist(wait, || producer.send_offsets_to_transaction(&speech.offsets, &speech.group, CALL)))
+        Ok(insist(wait, || producer.send_offsets_to_transaction(&speech.offsets, speech.group, CALL)))
     }
 
     fn take_back(&mut self, producer: &ThreadedProducer<Reports>, why: String, wait: &mut dyn FnMut() -> Wait) -> Said {

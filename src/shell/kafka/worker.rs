@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::message::{Message as _, OwnedMessage};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{error, info, warn};
@@ -52,9 +53,12 @@ pub(in crate::shell) struct Worker<S> {
     owned: BTreeMap<u32, Partition<S>>,
     /// Ours, but not recovered yet; with the ticket of the wish.
     recovering: BTreeMap<u32, u64>,
-    joined: bool,
-    /// The last commit was not answered: what became of it is to be asked first.
-    unknown: bool,
+    /// The group's generation that we were last told our partitions in. Commits are fenced by it, and by no newer one
+    /// that we might have joined under another identity without having been told.
+    group: Option<ConsumerGroupMetadata>,
+    /// How far the group has committed is to be asked before the next commit: the last one was not answered, or there
+    /// is a new generation, before which the partitions we kept may have been somebody else's.
+    unsure: bool,
     /// The last commit failed: nothing more is taken in before it is said.
     failed: bool,
     committed: Instant,
@@ -86,8 +90,8 @@ impl<S: Partitioned> Worker<S> {
             ready,
             owned: BTreeMap::new(),
             recovering: BTreeMap::new(),
-            joined: false,
-            unknown: false,
+            group: None,
+            unsure: false,
             failed: false,
             committed: Instant::now(),
             commit_took: Duration::ZERO,
@@ -141,17 +145,22 @@ impl<S: Partitioned> Worker<S> {
     fn events(&mut self) -> anyhow::Result<()> {
         for event in self.intake.told() {
             match event {
-                Event::Assigned(places) => {
-                    self.joined = true;
+                Event::Assigned(places, group) => {
+                    self.group = group;
+                    self.unsure = true;
                     // The protocol waits for an answer; what is assigned is read once it is recovered.
                     self.intake.take(&[])?;
                     places.iter().for_each(|place| self.assigned(place));
                 }
-                Event::Revoked(places) => {
-                    self.commit()?;
-                    self.give_up(&places, "revoked")?;
-                }
+                // What is pending of them is not said: there is a new generation already. Whoever comes next says it.
+                Event::Revoked(places) => self.give_up(&places, "revoked")?,
                 Event::Lost(places) => self.give_up(&places, "lost")?,
+                Event::Expelled => {
+                    let log = Partition::<S>::log(&self.settings.prefix);
+                    let ours = self.owned.keys().chain(self.recovering.keys());
+                    let places: Vec<Place> = ours.filter_map(|p| Some((log.clone(), i32::try_from(*p).ok()?))).collect();
+                    self.give_up(&places, "lost")?;
+                }
                 Event::Ends(ends) => {
                     for (topic, partition, end) in ends {
                         if let Some(owned) = self.owned.get(&number(partition)) {
@@ -277,7 +286,7 @@ impl<S: Partitioned> Worker<S> {
 
     /// Says all that is pending, in one transaction. What fails stays, and is tried again.
     fn commit(&mut self) -> anyhow::Result<()> {
-        if self.unknown && !self.settle()? {
+        if self.unsure && !self.settle()? {
             return Ok(());
         }
         if !self.is_pending() {
@@ -285,7 +294,7 @@ impl<S: Partitioned> Worker<S> {
             return Ok(());
         }
         let began = Instant::now();
-        let said = self.say()?;
+        let Some(said) = self.say()? else { return Ok(()) };
         self.committed = Instant::now();
         match said {
             Said::Yes => {
@@ -301,7 +310,7 @@ impl<S: Partitioned> Worker<S> {
                 self.intake.grumble(&format!("a transaction was taken back and is said again: {why}"));
             }
             Said::Unknown(why) => {
-                (self.failed, self.unknown) = (true, true);
+                (self.failed, self.unsure) = (true, true);
                 self.metrics.transactions.with_label_values(&[S::NAME, "unknown"]).inc();
                 self.intake.grumble(&format!("a transaction was not answered; what became of it is asked: {why}"));
             }
@@ -309,8 +318,8 @@ impl<S: Partitioned> Worker<S> {
         Ok(())
     }
 
-    fn say(&mut self) -> anyhow::Result<Said> {
-        let group = self.intake.group()?;
+    fn say(&mut self) -> anyhow::Result<Option<Said>> {
+        let Some(group) = &self.group else { return Ok(None) };
         let mut offsets = TopicPartitionList::new();
         let (mut messages, mut portions) = (vec![], vec![]);
         let log = Partition::<S>::log(&self.settings.prefix);
@@ -330,7 +339,7 @@ impl<S: Partitioned> Worker<S> {
             let stopping = stop.load(Ordering::Relaxed) && began.elapsed() > DRAIN_MAX;
             if stopping || intake.has_lost() { Wait::NoLonger } else { kept(intake) }
         };
-        self.speaker.say(&Speech { messages, offsets, group }, &mut wait)
+        self.speaker.say(&Speech { messages, offsets, group }, &mut wait).map(Some)
     }
 
     fn said(&mut self, partition: u32) {
@@ -347,7 +356,7 @@ impl<S: Partitioned> Worker<S> {
         log_declarations(&out);
     }
 
-    /// Asks what became of a commit that was not answered. False where that is not told yet.
+    /// Asks how far the group has committed. False where that is not told yet.
     fn settle(&mut self) -> anyhow::Result<bool> {
         // Only a new producer settles what the old one left; then the committed offsets do not change any more.
         let (intake, stop) = (&mut self.intake, &self.stop);
@@ -363,23 +372,31 @@ impl<S: Partitioned> Worker<S> {
                 return Ok(false);
             }
         };
-        self.unknown = false;
+        self.unsure = false;
         for (partition, offset) in committed {
             match self.owned.get(&partition).map(|owned| owned.told(offset)) {
                 Some(Told::Said) => self.said(partition),
-                Some(Told::BySomebodyElse) => {
-                    warn!(stage = S::NAME, partition, "another instance has the partition already");
-                    self.owned.remove(&partition);
-                }
+                Some(Told::BySomebodyElse) => self.recover_again(partition)?,
                 Some(Told::Not) | None => {}
             }
         }
         Ok(true)
     }
 
+    /// Another instance went on with a partition that was ours, and is again: what we have of it is of the past.
+    fn recover_again(&mut self, partition: u32) -> anyhow::Result<()> {
+        warn!(stage = S::NAME, partition, "another instance had the partition in the meantime; it is recovered again");
+        self.owned.remove(&partition);
+        let log = Partition::<S>::log(&self.settings.prefix);
+        self.intake.give_up(&[(log, i32::try_from(partition)?)])?;
+        let ticket = self.recovery.wish(partition, &self.config);
+        self.recovering.insert(partition, ticket);
+        Ok(())
+    }
+
     fn show(&mut self) {
         S::show(self.owned.iter().map(|(partition, owned)| (*partition, &owned.stage)), &self.metrics);
-        let mut ready = self.joined && self.recovering.is_empty();
+        let mut ready = self.group.is_some() && self.recovering.is_empty();
         for (partition, owned) in &mut self.owned {
             let caught_up = owned.caught_up();
             if caught_up && let Some((replayed, took)) = owned.recovered() {
