@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use super::broker::scratch;
 use super::case::sections;
-use super::program::{richter, scratch};
+use super::program::richter;
 
 /// Writes a case's files into a folder of its own.
 fn laid_out(name: &str, sections: &[(String, String)]) -> std::path::PathBuf {

@@ -12,8 +12,6 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::program::scratch;
-
 const VERSION: &str = "4.4.0";
 
 const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -51,21 +49,29 @@ pub(crate) fn shared() -> &'static str {
 impl Broker {
     /// A formatted broker with ports of its own, not started.
     pub(crate) fn prepared(name: &str) -> Self {
+        Self::with(name, &[], "", &[])
+    }
+
+    /// One with more listeners (protocol, address) and properties, formatted with more arguments.
+    pub(crate) fn with(name: &str, listeners: &[(&str, &str)], more: &str, format: &[&str]) -> Self {
         let (port, controller) = (free_port(), free_port());
         let folder = scratch(&format!("kafka-{name}-{port}"));
         let address = format!("127.0.0.1:{port}");
+        let listening: String = listeners.iter().map(|(protocol, address)| format!(",{protocol}://{address}")).collect();
+        let protocols: String = listeners.iter().map(|(protocol, _)| format!(",{protocol}:{protocol}")).collect();
         let properties = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
-             listeners=PLAINTEXT://{address},CONTROLLER://127.0.0.1:{controller}\nadvertised.listeners=PLAINTEXT://{address}\n\
-             controller.listener.names=CONTROLLER\nlistener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n\
+             listeners=PLAINTEXT://{address},CONTROLLER://127.0.0.1:{controller}{listening}\n\
+             advertised.listeners=PLAINTEXT://{address}{listening}\n\
+             controller.listener.names=CONTROLLER\nlistener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT{protocols}\n\
              log.dirs={}/data\noffsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
              transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\nshare.coordinator.state.topic.replication.factor=1\n\
-             group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\nlog.retention.ms=-1\n",
+             group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\nlog.retention.ms=-1\n{more}",
             folder.display()
         );
         fs::write(folder.join("server.properties"), properties).expect("written");
-        let format = ["kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"];
-        let output = java(&folder).args(format).arg(folder.join("server.properties")).output().expect("java starts");
+        let tool = ["kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"];
+        let output = java(&folder).args(tool).arg(folder.join("server.properties")).args(format).output().expect("java starts");
         assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         Self { address, folder, process: None }
     }
@@ -101,9 +107,14 @@ impl Broker {
         assert!(self.signals(signal), "the broker takes signals");
     }
 
-    fn signals(&self, signal: &str) -> bool {
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
         let pid = fs::read_to_string(self.folder.join("broker.pid")).expect("a pid");
-        let status = Command::new("kill").args([signal, pid.trim()]).stderr(Stdio::null()).status();
+        pid.trim().parse().expect("a number")
+    }
+
+    fn signals(&self, signal: &str) -> bool {
+        let status = Command::new("kill").args([signal, &self.pid().to_string()]).stderr(Stdio::null()).status();
         status.expect("kill starts").success()
     }
 
@@ -127,7 +138,15 @@ fn answers(address: &str) -> bool {
     client.is_ok_and(|client| client.fetch_metadata(None, Duration::from_millis(500)).is_ok_and(|m| !m.brokers().is_empty()))
 }
 
-fn free_port() -> u16 {
+/// A fresh folder of that name.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::remove_dir_all(&folder).ok();
+    std::fs::create_dir_all(&folder).expect("made");
+    folder
+}
+
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port()
 }
 

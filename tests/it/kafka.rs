@@ -10,7 +10,7 @@ use super::broker::{self, Broker};
 use super::case::{Case, events, line};
 use super::world::World;
 
-fn case(name: &str) -> Case {
+pub(crate) fn case(name: &str) -> Case {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cases/{name}.txt"));
     Case::parse(name, &fs::read_to_string(path).expect("a case"))
 }
@@ -164,6 +164,9 @@ fn a_topic_with_other_partitions_is_refused_with_the_remedy() {
     fs::write(world.folder.join("richter.yaml"), settings.replace("samples: 2", "samples: 3")).expect("written");
     let mut daemon = world.start();
     assert_eq!(daemon.0.wait().expect("it ends").code(), Some(2));
-    let expected = format!("topic {}.samples has 2 partitions, the settings say 3: set kafka.partitions.samples to 2", world.name);
+    let expected = format!(
+        "topic {}.samples has 2 partitions, the settings say 3: if it was made with 2, set kafka.partitions.samples to 2",
+        world.name
+    );
     assert!(world.log().contains(&expected), "{}", world.log());
 }

@@ -9,6 +9,8 @@ mod oracle;
 mod program;
 mod random;
 mod reload;
+mod security;
 mod simulation;
+mod state;
 mod tidy;
 mod world;

@@ -1,10 +1,11 @@
 //! The program from the outside: what it prints, and how it ends.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+
+use super::broker::scratch;
 
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -16,14 +17,6 @@ pub(crate) fn richter(arguments: &[&str]) -> Ended {
     let output = Command::new(env!("CARGO_BIN_EXE_richter")).args(arguments).stdin(Stdio::null()).output().expect("it starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
-}
-
-/// A fresh folder of that name.
-pub(crate) fn scratch(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::remove_dir_all(&folder).ok();
-    std::fs::create_dir_all(&folder).expect("made");
-    folder
 }
 
 fn shipped(path: &str) -> String {

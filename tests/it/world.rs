@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,8 +17,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use richter::wire::recording::Recorded;
 use serde_json::Value;
 
+use super::broker::{free_port, scratch};
 use super::case::Case;
-use super::program::scratch;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -58,9 +58,10 @@ impl World {
             fs::write(self.folder.join(file), case.section(section)).expect("written");
         }
         let Self { address, name, port, .. } = self;
+        let session = if kafka.contains("properties:") { "" } else { SESSION };
         let settings = format!(
             "kafka:\n  brokers: [ \"{address}\" ]\n  prefix: {name}\n  partitions: {{ samples: 2 }}\n{kafka}\
-             {SESSION}sources:\n  - {{ topic: {name}.metrics, kind: metrics }}\n  - {{ topic: {name}.alerts, kind: alerts }}\n  - {{ topic: {name}.changes, kind: changes }}\n\
+             {session}sources:\n  - {{ topic: {name}.metrics, kind: metrics }}\n  - {{ topic: {name}.alerts, kind: alerts }}\n  - {{ topic: {name}.changes, kind: changes }}\n\
              rule_files: [ monitors.yaml ]\nlevel_files: [ levels.yaml ]\ntopology_files: [ topology.yaml ]\n\
              http: {{ listen: \"127.0.0.1:{port}\" }}\n{}",
             case.section("settings")
@@ -199,8 +200,4 @@ impl Drop for Daemon {
         self.0.kill().ok();
         self.0.wait().ok();
     }
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port()
 }

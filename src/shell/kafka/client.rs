@@ -105,6 +105,12 @@ pub(super) fn reader(base: &Base, group: &str) -> anyhow::Result<BaseConsumer<Qu
     base.with(&[("auto.offset.reset", "earliest")], &fixed).create_with_context(context).context("cannot make a Kafka consumer")
 }
 
+/// Serves a reader's callbacks before it is asked something: only there a token is renewed.
+pub(super) fn serve(reader: &BaseConsumer<Quiet>, base: &Base) {
+    let patience = if base.token.is_some() { Duration::from_millis(100) } else { Duration::ZERO };
+    reader.poll(patience);
+}
+
 /// What producers have in common.
 const PRODUCER: [(&str, &str); 4] = [
     ("linger.ms", "5"),
@@ -209,13 +215,17 @@ impl ConsumerContext for Listener {
     }
 }
 
-/// A reader's callbacks: it tells of errors in its results.
+/// A reader's callbacks. Its results tell that something failed; what and why is told here.
 pub(super) struct Quiet(pub(super) Option<TokenFile>);
 
 impl ClientContext for Quiet {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
-    fn error(&self, _: KafkaError, _: &str) {}
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error != KafkaError::Global(RDKafkaErrorCode::PartitionEOF) {
+            warn!(%error, reason, "kafka");
+        }
+    }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         TokenFile::token(self.0.as_ref())

@@ -257,24 +257,20 @@ impl Intake {
         }
         self.consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)
     }
+}
 
-    /// Leaves: from here on the callbacks themselves give partitions up.
-    pub(super) fn close(self) {
+impl Drop for Intake {
+    /// Leaves: from here on the callbacks themselves give partitions up, for no loop does. What was told and not acted
+    /// on is waited for by the protocol.
+    fn drop(&mut self) {
         self.closing.store(true, Ordering::Relaxed);
-        // What was told and not acted on is waited for by the protocol.
-        for event in self.told.iter().chain(&self.events.try_iter().collect::<Vec<_>>()) {
+        for event in self.told() {
             match event {
-                Event::Assigned(..) => {
-                    self.consumer.incremental_assign(&TopicPartitionList::new()).ok();
-                }
-                Event::Revoked(_) | Event::Lost(_) => {
-                    let assigned = self.consumer.assignment();
-                    assigned.and_then(|assigned| self.consumer.incremental_unassign(&assigned)).ok();
-                }
+                Event::Assigned(..) => drop(self.take(&[])),
+                Event::Revoked(places) | Event::Lost(places) => drop(self.give_up(&places)),
                 Event::Expelled | Event::Ends(_) | Event::Undelivered { .. } | Event::Error(_) => {}
             }
         }
-        drop(self.consumer);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::stage::Topic;
 use crate::wire::state::{Bookmark, Name, Owner, Shelf, Torn, state_partition};
 
 use super::Partitioned;
-use super::client::{Base, Quiet, reader};
+use super::client::{Base, Quiet, reader, serve};
 
 const REQUEST: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(200);
@@ -144,6 +144,7 @@ impl Reader<'_> {
             Some(consumer) => consumer,
             None => reader(self.base, &format!("{}.{}", self.settings.prefix, S::NAME))?,
         };
+        serve(&consumer, self.base);
         let recovered = self.read(&consumer, wish);
         self.consumer = Some(consumer);
         recovered

@@ -124,7 +124,6 @@ impl Router {
         }
         self.ready.store(false, Ordering::Relaxed);
         self.commit();
-        self.intake.close();
         info!(stage = NAME, "stopped");
         Ok(())
     }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
 
-use super::client::{Base, Quiet};
+use super::client::{Base, Quiet, reader, serve};
 use crate::rules::Settings;
 use crate::stage::Topic;
 
@@ -80,12 +81,15 @@ pub(in crate::shell) enum NotReady {
 
 /// Makes and verifies the topics. Blocks: it is called off the async runtime.
 pub(in crate::shell) fn prepare(base: &Base, settings: &Settings) -> Result<(), NotReady> {
-    let admin = base.with(&[], &[]).create_with_context(Quiet(base.token.clone()));
-    let admin: AdminClient<Quiet> = admin.context("cannot make a Kafka client").map_err(NotReady::Wrong)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot make a runtime").map_err(NotReady::Wrong)?;
-    let topics = Topics { admin: &admin, runtime: &runtime, settings };
-    let existing = topics.existing().map_err(NotReady::Unreachable)?;
+    // librdkafka's admin client gets no tokens from us: then topics are not made here, and not looked into.
+    let admin = match base.token {
+        Some(_) => None,
+        None => Some(base.with(&[], &[]).create_with_context(Quiet(None)).context("cannot make a Kafka client").map_err(NotReady::Wrong)?),
+    };
+    let topics = Topics { admin, runtime: &runtime, settings };
+    let existing = existing(base, settings)?;
     for source in settings.sources.iter().filter(|s| !existing.contains_key(&s.topic)) {
         warn!(topic = source.topic, "a source's topic does not exist; it is read as soon as it does");
     }
@@ -95,11 +99,24 @@ pub(in crate::shell) fn prepare(base: &Base, settings: &Settings) -> Result<(), 
     if !faults.is_empty() {
         return Err(NotReady::Wrong(anyhow!(faults.join("\n"))));
     }
-    missing.into_iter().try_for_each(|topic| topics.create(topic))
+    match &topics.admin {
+        Some(admin) => missing.into_iter().try_for_each(|topic| topics.create(admin, topic)),
+        None if missing.is_empty() => Ok(()),
+        None => Err(NotReady::Wrong(topics.to_be_made(&missing))),
+    }
+}
+
+/// All topics, with how many partitions they have.
+fn existing(base: &Base, settings: &Settings) -> Result<BTreeMap<String, u32>, NotReady> {
+    let reader = reader(base, &format!("{}.topics", settings.prefix)).map_err(NotReady::Wrong)?;
+    serve(&reader, base);
+    let metadata = reader.fetch_metadata(None, TIMEOUT).context("the brokers do not answer").map_err(NotReady::Unreachable)?;
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Ok(metadata.topics().iter().map(|t| (t.name().to_owned(), count(t.partitions().len()))).collect())
 }
 
 struct Topics<'t> {
-    admin: &'t AdminClient<Quiet>,
+    admin: Option<AdminClient<Quiet>>,
     runtime: &'t Runtime,
     settings: &'t Settings,
 }
@@ -113,12 +130,6 @@ impl Topics<'_> {
         self.settings.brokers.first().map_or("localhost:9092", String::as_str)
     }
 
-    fn existing(&self) -> anyhow::Result<BTreeMap<String, u32>> {
-        let metadata = self.admin.inner().fetch_metadata(None, TIMEOUT).context("the brokers do not answer")?;
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Ok(metadata.topics().iter().map(|t| (t.name().to_owned(), count(t.partitions().len()))).collect())
-    }
-
     fn wrong_counts(&self, there: &[Topic], existing: &BTreeMap<String, u32>) -> Vec<String> {
         let mut faults = vec![];
         for topic in there.iter().copied().filter(|topic| !matches!(topic, Topic::Incidents | Topic::DeadLetter)) {
@@ -126,12 +137,14 @@ impl Topics<'_> {
             let Some(count) = existing.get(&name).filter(|count| **count != wanted) else { continue };
             let (key, delete) = match topic {
                 Topic::Signals => ("signals", name.clone()),
-                _ => ("samples", format!("{}\\.(samples|state)", self.settings.prefix)),
+                Topic::Samples | Topic::State | Topic::Incidents | Topic::DeadLetter => {
+                    ("samples", format!("{}\\.(samples|state)", self.settings.prefix))
+                }
             };
             faults.push(format!(
-                "topic {name} has {count} partitions, the settings say {wanted}: set kafka.partitions.{key} to {count}, \
-                 or, to begin anew with {wanted}, stop all instances and run: \
-                 kafka-topics.sh --bootstrap-server {} --delete --topic '{delete}'",
+                "topic {name} has {count} partitions, the settings say {wanted}: if it was made with {count}, set \
+                 kafka.partitions.{key} to {count}; it must never grow. To begin anew with {wanted}, stop all instances and \
+                 run: kafka-topics.sh --bootstrap-server {} --delete --topic '{delete}'",
                 self.broker()
             ));
         }
@@ -141,11 +154,11 @@ impl Topics<'_> {
     fn wrong_configs(&self, there: &[Topic]) -> Result<Vec<String>, NotReady> {
         let names: Vec<String> = there.iter().map(|topic| self.name(*topic)).collect();
         let resources: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-        if resources.is_empty() {
+        let Some(admin) = self.admin.as_ref().filter(|_| !resources.is_empty()) else {
             return Ok(vec![]);
-        }
+        };
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
-        let described = self.runtime.block_on(self.admin.describe_configs(&resources, &options));
+        let described = self.runtime.block_on(admin.describe_configs(&resources, &options));
         let described = described.context("the brokers do not answer").map_err(NotReady::Unreachable)?;
         let mut faults = vec![];
         for ((topic, name), config) in there.iter().zip(&names).zip(described) {
@@ -172,12 +185,27 @@ impl Topics<'_> {
         unmet.map(text).collect()
     }
 
-    fn create(&self, topic: Topic) -> Result<(), NotReady> {
+    fn to_be_made(&self, missing: &[Topic]) -> anyhow::Error {
+        let command = |topic: &Topic| {
+            let config: String = made_with(*topic).iter().map(|(key, value)| format!(" --config {key}={value}")).collect();
+            format!(
+                "kafka-topics.sh --bootstrap-server {} --create --topic {} --partitions {} --replication-factor {}{config}",
+                self.broker(),
+                self.name(*topic),
+                partitions(*topic, self.settings),
+                self.settings.replication
+            )
+        };
+        let commands: Vec<String> = missing.iter().map(command).collect();
+        anyhow!("with a token for OAUTHBEARER topics cannot be made from here; run:\n{}", commands.join("\n"))
+    }
+
+    fn create(&self, admin: &AdminClient<Quiet>, topic: Topic) -> Result<(), NotReady> {
         let (name, partitions) = (self.name(topic), i32::try_from(partitions(topic, self.settings)).unwrap_or(i32::MAX));
         let plain = NewTopic::new(&name, partitions, TopicReplication::Fixed(self.settings.replication));
         let new = made_with(topic).iter().fold(plain, |new, (key, value)| new.set(key, value));
         let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
-        let results = self.runtime.block_on(self.admin.create_topics([&new], &options));
+        let results = self.runtime.block_on(admin.create_topics([&new], &options));
         let results = results.context("the brokers do not answer").map_err(NotReady::Unreachable)?;
         match results.into_iter().next() {
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | None => Ok(()),

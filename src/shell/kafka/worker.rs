@@ -126,7 +126,6 @@ impl<S: Partitioned> Worker<S> {
         }
         self.ready.store(false, Ordering::Relaxed);
         self.commit()?;
-        self.intake.close();
         info!(stage = S::NAME, "stopped");
         Ok(())
     }
