@@ -5,27 +5,35 @@ use promql_parser::parser::Expr;
 
 use crate::model::{Labels, labels::METRIC_NAME};
 
+/// The label that holds an alert's name.
+const ALERT_NAME: &str = "alertname";
+
 /// Matchers that must all hold; a missing label is the empty text; regular expressions are anchored at both ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector(Vec<Matcher>);
 
 impl Selector {
-    /// Reads a selector such as `{alertname="CheckoutDown"}`.
+    /// Reads a selector of alerts, such as `{alertname="CheckoutDown"}` or, for short, `CheckoutDown`.
     ///
     /// # Errors
     /// It is not a plain selector.
     pub fn parse(text: &str) -> Result<Self, String> {
         match promql_parser::parser::parse(text)? {
-            Expr::VectorSelector(s) if s.offset.is_none() && s.at.is_none() => Self::new(s.name.as_deref(), &s.matchers),
+            Expr::VectorSelector(s) if s.offset.is_none() && s.at.is_none() => Self::named(ALERT_NAME, s.name.as_deref(), &s.matchers),
             _ => Err(format!("{text:?} is not a selector; write one like {{alertname=\"CheckoutDown\"}}")),
         }
     }
 
+    /// Of series; the name is the metric's.
     pub(super) fn new(metric: Option<&str>, matchers: &Matchers) -> Result<Self, String> {
+        Self::named(METRIC_NAME, metric, matchers)
+    }
+
+    fn named(label: &str, name: Option<&str>, matchers: &Matchers) -> Result<Self, String> {
         if !matchers.or_matchers.is_empty() {
             return Err("`or` between matchers is not supported; use a regular expression".into());
         }
-        let name = metric.map(|name| Matcher::new(MatchOp::Equal, METRIC_NAME, name));
+        let name = name.map(|name| Matcher::new(MatchOp::Equal, label, name));
         Ok(Self(name.into_iter().chain(matchers.matchers.iter().cloned()).collect()))
     }
 
@@ -55,5 +63,10 @@ mod tests {
         let why = |text| Selector::parse(text).expect("parses").contradiction();
         assert_eq!(why(r#"up{job="a", job=~"b.*"}"#), Some(r#"job="a" and job=~"b.*" cannot both hold"#.into()));
         assert_eq!(why(r#"up{job="a", job!="b"}"#), None);
+    }
+
+    #[test]
+    fn a_bare_name_is_an_alerts_name() {
+        assert_eq!(Selector::parse("Down"), Selector::parse(r#"{alertname="Down"}"#));
     }
 }
