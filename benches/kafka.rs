@@ -128,6 +128,8 @@ fn throughput() {
     let (wall, own, brokers) = (began.elapsed().as_secs_f64(), cpu(pid), cpu(broker.pid()) - broker_before);
     let records = RECORDS as f64;
     println!("  {:.0} bytes a record; evaluations {:.0}", bytes as f64 / records, total("richter_evaluations_total"));
+    let taken = |stage: &str| total(&format!("richter_stage_duration_seconds_sum{{stage=\"{stage}\""));
+    println!("  at work: route {:.1} s, detect {:.1} s, declare {:.1} s", taken("route"), taken("detect"), taken("declare"));
     println!("  richter: {wall:.1} s, {:.0} samples/s; {own:.1} CPU-s, {:.0} samples per CPU-second", records / wall, records / own);
     println!("  the broker meanwhile: {brokers:.1} CPU-s");
     println!("  beside it, a bare consumer that parses the JSON and drops it: {bare:.1} CPU-s; richter / bare = {:.1}", own / bare);
@@ -146,17 +148,19 @@ fn bare_consumer(world: &World, topic: &str) -> f64 {
     let before = cpu(std::process::id());
     consumer.assign(&list).expect("assigned");
     let (mut ends, mut parsed) = (0, 0_usize);
-    while ends < 2 {
-        match consumer.poll(Duration::from_secs(10)) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while ends < 2 && Instant::now() < until {
+        match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(record)) => {
                 let value: Value = serde_json::from_slice(record.payload().unwrap_or_default()).expect("JSON");
                 parsed += usize::from(value["value"].is_string());
             }
             Some(Err(KafkaError::PartitionEOF(_))) => ends += 1,
-            other => panic!("{:?}", other.map(|result| result.map(drop))),
+            Some(Err(why)) => panic!("{why}"),
+            None => {}
         }
     }
-    assert!(parsed > 0);
+    assert_eq!((ends, parsed > 0), (2, true), "it reads to the end");
     cpu(std::process::id()) - before
 }
 
@@ -170,15 +174,17 @@ fn latency() {
     println!("latency: alerts that are each declared at once, of {SHOPS} shops; milliseconds from the alert's append");
     let mut broker = Broker::prepared("bench-latency");
     broker.start();
-    let case = configuration(ALERTS, "situations: { size_max: 100000, reopen_within: 1s, update_every: 24h }");
+    let case = configuration(ALERTS, "time: { idle_after: 2s }\nsituations: { gap: 100ms, reopen_within: 1ms, update_every: 24h }");
     let saturation = {
         let world = latency_world("bench-saturation", &case, &broker, 100);
         let daemon = world.start();
         world.ready();
-        let rounds = 20;
-        let began = Instant::now();
-        let told = alerts(&world, rounds * SHOPS, f64::INFINITY);
-        let rate = told.len() as f64 / began.elapsed().as_secs_f64();
+        // The first ones warm the broker.
+        let burst = |rounds: usize| {
+            let began = Instant::now();
+            alerts(&world, rounds * SHOPS, f64::INFINITY).len() as f64 / began.elapsed().as_secs_f64()
+        };
+        let rate = [20, 100, 100].map(burst)[2];
         drop(daemon);
         rate
     };
@@ -225,12 +231,12 @@ fn alerts(world: &World, count: usize, per_second: f64) -> Vec<[i64; 2]> {
     let sender = std::thread::spawn(move || {
         let producer = producer(&address);
         let began = Instant::now();
-        let (base, mut starts) = (now_ms(), BTreeMap::new());
+        let mut starts = BTreeMap::new();
         for number in 0..count {
             let due = Duration::from_secs_f64(if per_second.is_finite() { number as f64 / per_second } else { 0.0 });
             producer.poll(due.saturating_sub(began.elapsed()));
             let shop = number % SHOPS;
-            let at = richter::model::Timestamp(base + (number / SHOPS) as i64 * 10);
+            let at = richter::model::Timestamp(now_ms());
             let up = starts.remove(&shop);
             let (status, starts_at, ends_at) = match up {
                 Some(start) => ("resolved", start, at.to_string()),
@@ -251,15 +257,13 @@ fn alerts(world: &World, count: usize, per_second: f64) -> Vec<[i64; 2]> {
     let until = Instant::now() + Duration::from_secs(180);
     while told.len() < count && Instant::now() < until {
         while let Some(Ok(record)) = first.poll(Duration::ZERO) {
-            let alert: Value = serde_json::from_slice(record.payload().unwrap_or_default()).expect("JSON");
-            let shop = alert["alerts"][0]["labels"]["shop"].as_str().expect("a shop").to_owned();
+            let shop = between(&record, "\"shop\":\"");
             appended.entry(shop).or_default().push_back(record.timestamp().to_millis().expect("a time"));
             sent += 1;
         }
         if let Some(Ok(record)) = incidents.poll(Duration::from_millis(1)) {
             let seen = now_ms();
-            let event: Value = serde_json::from_slice(record.payload().unwrap_or_default()).expect("JSON");
-            let shop = event["subject"].as_str().expect("a subject").trim_start_matches("shop=").to_owned();
+            let shop = between(&record, "\"subject\":\"shop=");
             pending.push((shop, record.timestamp().to_millis().expect("a time"), seen));
         }
         pending.retain(|(shop, at, seen)| match appended.get_mut(shop).and_then(std::collections::VecDeque::pop_front) {
@@ -273,6 +277,13 @@ fn alerts(world: &World, count: usize, per_second: f64) -> Vec<[i64; 2]> {
     sender.join().expect("all is sent");
     assert_eq!((sent, told.len()), (count, count), "each alert is declared");
     told
+}
+
+/// What stands after a mark, up to the next quotation mark: cheaper than all of the JSON, for it shares the cores.
+fn between(record: &impl Message, mark: &str) -> String {
+    let text = std::str::from_utf8(record.payload().unwrap_or_default()).expect("text");
+    let after = text.split_once(mark).expect(mark).1;
+    after.split('"').next().unwrap_or_default().to_owned()
 }
 
 fn reader(world: &World, topic: &str, from: Offset) -> BaseConsumer {
@@ -297,10 +308,10 @@ fn recovery() {
     for groups in [10_000, 100_000, 1_000_000] {
         let mut broker = Broker::prepared("bench-recovery");
         broker.start();
-        let monitors = "monitors:\n  - name: load\n    scenario: Overload\n    entity: \"id={{ id }}\"\n    query: sum by (id) (load)\n    every: 1m\n    judge: { static: { above: 1000 } }\n    fault: { sequence: P, ladder: [ { level: 3 } ] }\n";
+        let monitors = "monitors:\n  - name: load\n    scenario: Overload\n    entity: \"id={{ id }}\"\n    query: sum by (id) (load)\n    every: 1m\n    judge: { baseline: { season: none }, static: { above: 1000 } }\n    fault: { sequence: P, ladder: [ { level: 3 } ] }\n";
         let case = configuration(monitors, "limits: { groups_per_monitor: 2000000 }\ntime: { idle_after: 1h }");
         let world = World::new("bench-recovery", &case, &broker.address);
-        world.configure(&case, "  snapshot_every: { min: 5s, max: 1h }\n");
+        world.configure(&case, "  snapshot_every: { min: 5s, max: 20s }\n");
         world.make_sources(1);
         let daemon = world.start();
         world.ready();
@@ -319,7 +330,7 @@ fn recovery() {
         row("itself", killed.elapsed().as_secs_f64(), &world);
         // Another one, that gets the partitions when the session has timed out.
         let other = world.sibling("bench-recovery-other", &case);
-        other.configure(&case, "  snapshot_every: { min: 5s, max: 1h }\n");
+        other.configure(&case, "  snapshot_every: { min: 5s, max: 20s }\n");
         drop(daemon);
         let killed = Instant::now();
         overload(&world, 13, 11);
@@ -356,7 +367,8 @@ fn filled(world: &World, daemon: Daemon, groups: usize) -> Daemon {
         wait("the samples", &|| sum("richter_samples_total") >= sent as f64);
     }
     let before = sum("richter_snapshots_total{stage=\"detect\"");
-    wait("a snapshot", &|| sum("richter_snapshots_total{stage=\"detect\"") >= before + 2.0 || all_in_snapshot(world, groups));
+    // One of each partition may still be of fewer groups.
+    wait("a snapshot", &|| sum("richter_snapshots_total{stage=\"detect\"") >= before + 4.0);
     for id in 0..groups / 10 {
         let at = START_MS + 2 * 60_000;
         send(&producer, &topic, 0, at, &sample("load", id, at, 5));
@@ -364,12 +376,6 @@ fn filled(world: &World, daemon: Daemon, groups: usize) -> Daemon {
     producer.flush(Duration::from_secs(120)).expect("delivered");
     wait("the samples", &|| sum("richter_samples_total") >= (sent + groups / 10) as f64);
     daemon
-}
-
-/// A snapshot of so many groups is larger than any of fewer.
-fn all_in_snapshot(world: &World, groups: usize) -> bool {
-    let bytes: f64 = world.metrics("richter_snapshot_bytes").iter().filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum();
-    bytes > groups as f64 * 90.0
 }
 
 /// A sample that is a fault at that minute, and one later to make time pass.

@@ -19,6 +19,10 @@
 //!   the world; a test enforces it.
 //! * **Time is data** ([`stage::Progress`]): logic runs on event time; the wall clock enters as tick records that a
 //!   partition's owner appends to it. A feed that lags freezes recovery and escalation instead of faking them.
+//! * **What is followed is part of the state** ([`rules::Config`]): a reload is a record in the log that holds the
+//!   rules' texts, so a replay follows at each offset what was followed there at first.
+//! * **Kafka is the engine** ([`shell`]): outputs and offsets are one transaction, a state is a snapshot in a compacted
+//!   topic ([`wire::state`]) and the log since. `docs/promise.md` says what that promises.
 //! * **One engine, many uses** ([`engine`]): `demo`, `replay` and the tests put the very stages on a log in memory
 //!   that `run` puts on Kafka.
 //! * **What SREs write is checked whole** ([`rules`]): every fault of every file at once, with its place.

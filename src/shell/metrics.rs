@@ -122,9 +122,12 @@ impl Metrics {
         self.watermark_lag.with_label_values(&labels).set(super::kafka::now().as_seconds() - at.as_seconds());
     }
 
-    /// A snapshot was taken, and is on its way.
-    pub(super) fn snapshot_begun(&self, stage: &str, partition: u32, bytes: usize, took: Duration) {
+    /// The size of a partition's newest snapshot.
+    pub(super) fn snapshot_is(&self, stage: &str, partition: u32, bytes: usize) {
         self.snapshot_bytes.with_label_values(&[stage, &partition.to_string()]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn snapshot_took(&self, stage: &str, took: Duration) {
         self.snapshot_seconds.with_label_values(&[stage]).observe(took.as_secs_f64());
     }
 

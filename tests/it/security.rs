@@ -25,8 +25,8 @@ struct Secured {
 }
 
 impl Secured {
-    fn start() -> Self {
-        let folder = scratch("kafka-certificate");
+    fn start(name: &str) -> Self {
+        let folder = scratch(&format!("certificate-{name}"));
         let certificate = certificate(&folder);
         let (tls, sasl) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
         let plain = "org.apache.kafka.common.security.plain.PlainLoginModule required";
@@ -42,7 +42,7 @@ impl Secured {
         );
         let listeners = [("SSL", tls.as_str()), ("SASL_SSL", sasl.as_str())];
         let user = format!("SCRAM-SHA-512=[name=richter,password={PASSWORD}]");
-        let mut broker = Broker::with("secured", &listeners, &properties, &["--add-scram", &user]);
+        let mut broker = Broker::with(name, &listeners, &properties, &["--add-scram", &user]);
         broker.start();
         Self { broker, certificate, tls, sasl }
     }
@@ -105,7 +105,7 @@ fn properties(secured: &Secured, rest: &str) -> String {
 #[test]
 fn tls_and_sasl_work_and_no_secret_is_told() {
     let case = case("escalates_and_recovers");
-    let secured = Secured::start();
+    let secured = Secured::start("secured");
     let folder = scratch("secrets");
     let password = folder.join("password");
     fs::write(&password, format!("{PASSWORD}\n")).expect("written");
@@ -131,7 +131,7 @@ fn tls_and_sasl_work_and_no_secret_is_told() {
 #[test]
 fn a_wrong_password_is_an_error_that_does_not_tell_it() {
     let case = case("escalates_and_recovers");
-    let secured = Secured::start();
+    let secured = Secured::start("secured-wrongly");
     let wrong = scratch("wrong-secrets").join("password");
     fs::write(&wrong, "a-wrong-password").expect("written");
     let rest = format!(

@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::broker::{free_port, scratch};
 use super::case::Case;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(200);
 
 /// A crash is noticed after this, or a zombie becomes one.
 const SESSION: &str = "  properties: { session.timeout.ms: 6000, heartbeat.interval.ms: 1000 }\n";

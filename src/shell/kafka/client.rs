@@ -113,7 +113,8 @@ pub(super) fn serve(reader: &BaseConsumer<Quiet>, base: &Base) {
 
 /// What producers have in common.
 const PRODUCER: [(&str, &str); 4] = [
-    ("linger.ms", "5"),
+    // What belongs together is sent in one go, and waited for.
+    ("linger.ms", "1"),
     ("compression.type", "zstd"),
     ("queue.buffering.max.kbytes", "65536"),
     // Keyed as the Java client would, so that others find an incident's partition.
@@ -222,7 +223,9 @@ impl ClientContext for Quiet {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if error != KafkaError::Global(RDKafkaErrorCode::PartitionEOF) {
+        // That no broker is left is told for each of them, and again with the result.
+        let told = [RDKafkaErrorCode::PartitionEOF, RDKafkaErrorCode::AllBrokersDown].map(KafkaError::Global);
+        if !told.contains(&error) {
             warn!(%error, reason, "kafka");
         }
     }

@@ -21,7 +21,7 @@ use crate::stage::{Message, Outbox, Record};
 
 use super::client::{Base, Event, Reports, producer};
 use super::intake::{Intake, Place, number, place};
-use super::transaction::record;
+use super::transaction::{BREATH, record};
 use super::{Control, now};
 
 const NAME: &str = "route";
@@ -31,9 +31,6 @@ const IDLE_ROUND: Duration = Duration::from_millis(100);
 
 /// After a round's first record others are waited for: enough for one fetch to bring what is in the other inputs.
 const GATHERS: Duration = Duration::from_millis(10);
-
-/// One breath of waiting for deliveries.
-const BREATH: Duration = Duration::from_millis(1);
 
 /// After this long of waiting for deliveries the consumer is polled, so that the group keeps us.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -221,10 +218,6 @@ impl Router {
                 }
             }
             self.metrics.produced.with_label_values(&[message.topic.suffix()]).inc();
-        }
-        if !messages.is_empty() {
-            // What is left after this breath is waited for below.
-            self.producer.flush(PATIENCE).ok();
         }
         while self.producer.in_flight_count() > 0 {
             if !self.wait(&mut wait)? {

@@ -55,7 +55,8 @@ pub(super) struct Speaker {
     id: String,
     prefix: String,
     events: Sender<Event>,
-    producer: Option<ThreadedProducer<Reports>>,
+    /// And whether it has begun: only then what another one left is settled.
+    producer: Option<(ThreadedProducer<Reports>, bool)>,
 }
 
 /// How a call ended that is not done.
@@ -100,17 +101,28 @@ impl Speaker {
 
     /// The producer; what another one with its name left open is settled. None where that cannot be done yet.
     pub(super) fn ready(&mut self, wait: &mut dyn FnMut() -> Wait) -> anyhow::Result<Option<ThreadedProducer<Reports>>> {
-        if let Some(producer) = &self.producer {
-            return Ok(Some(producer.clone()));
+        let (producer, begun) = match self.producer.take() {
+            Some(existing) => existing,
+            None => (transactional(&self.base, &self.id, self.events.clone())?, false),
+        };
+        if begun {
+            self.producer = Some((producer.clone(), true));
+            return Ok(Some(producer));
         }
-        let producer = transactional(&self.base, &self.id, self.events.clone())?;
         match insist(wait, || producer.init_transactions(CALL)) {
             Ok(()) => {
-                self.producer = Some(producer.clone());
+                self.producer = Some((producer.clone(), true));
                 Ok(Some(producer))
             }
-            Err(Failed::Abortable(why) | Failed::Fatal(why)) => bail!("transactions as {} cannot be begun: {why}", self.id),
-            Err(Failed::LeftAlone) => Ok(None),
+            // The same call goes on where it was.
+            Err(Failed::LeftAlone) => {
+                self.producer = Some((producer, false));
+                Ok(None)
+            }
+            Err(Failed::Abortable(why) | Failed::Fatal(why)) => {
+                self.events.send(Event::Error(format!("transactions as {} cannot be begun: {why}", self.id))).ok();
+                Ok(None)
+            }
         }
     }
 
@@ -128,7 +140,7 @@ impl Speaker {
             while let Err((why, _)) = producer.send(record(&topic, message)) {
                 match why {
                     KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
-                        std::thread::sleep(QUEUE_FULL);
+                        std::thread::sleep(BREATH);
                         if wait() == Wait::NoLonger {
                             return Ok(Err(Failed::LeftAlone));
                         }
@@ -150,6 +162,9 @@ impl Speaker {
                 }
             }
         }
+        if let Err(failed) = delivered(producer, wait) {
+            return Ok(Err(failed));
+        }
         Ok(insist(wait, || producer.send_offsets_to_transaction(&speech.offsets, speech.group, CALL)))
     }
 
@@ -167,8 +182,26 @@ impl Speaker {
     }
 }
 
-/// How long a full queue is left to empty itself.
-const QUEUE_FULL: Duration = Duration::from_millis(5);
+/// One breath of waiting for deliveries. The crate's own flush waits in steps of a tenth of a second.
+pub(super) const BREATH: Duration = Duration::from_micros(500);
+
+/// So many breaths of waiting for deliveries, then the consumer is polled.
+const BREATHS: u32 = 100;
+
+/// Waits until all that was sent is answered for; what failed makes the calls that follow fail.
+fn delivered(producer: &ThreadedProducer<Reports>, wait: &mut dyn FnMut() -> Wait) -> Result<(), Failed> {
+    loop {
+        for _ in 0..BREATHS {
+            if producer.in_flight_count() == 0 {
+                return Ok(());
+            }
+            std::thread::sleep(BREATH);
+        }
+        if wait() == Wait::NoLonger {
+            return Err(Failed::LeftAlone);
+        }
+    }
+}
 
 /// Makes a call until it is answered: after a time-out only the same call tells how it went.
 fn insist(wait: &mut dyn FnMut() -> Wait, mut call: impl FnMut() -> KafkaResult<()>) -> Result<(), Failed> {

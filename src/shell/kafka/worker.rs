@@ -27,7 +27,7 @@ use super::{Control, Partitioned, now};
 /// How long a round without records is.
 const IDLE_ROUND: Duration = Duration::from_millis(100);
 
-/// How often owners append the time to their partitions.
+/// How often owners append the time to their partitions, at the least: silence is measured on it.
 const TICK_EVERY: Duration = Duration::from_secs(5);
 
 /// What is to be heard is committed early, as long as commits take no more than one part in so many of the time.
@@ -101,10 +101,9 @@ impl<S: Partitioned> Worker<S> {
 
     /// Runs until it is told to stop; then what was taken in is said and committed.
     pub(in crate::shell) fn run(mut self) -> anyhow::Result<()> {
-        // What an instance of our name left open would hold back everybody who reads it.
-        let (intake, stop) = (&mut self.intake, &self.stop);
-        self.speaker.ready(&mut || if stop.load(Ordering::Relaxed) { Wait::NoLonger } else { kept(intake) })?;
         while !self.stop.load(Ordering::Relaxed) {
+            // What a producer of our name left open, be it our own, holds everybody back who waits for its offsets.
+            self.speaker.ready(&mut || Wait::NoLonger)?;
             let records = self.collect()?;
             let began = Instant::now();
             self.events()?;
@@ -210,6 +209,7 @@ impl<S: Partitioned> Worker<S> {
             }
             self.recovering.remove(&partition);
             info!(stage = S::NAME, partition, from, committed, snapshot_bytes = bytes, "took a partition over");
+            self.metrics.snapshot_is(S::NAME, partition, bytes);
             self.owned.insert(partition, Partition::new(recovered));
             let place = (Partition::<S>::log(&self.settings.prefix), i32::try_from(partition)?);
             self.intake.take(&[(place, Some(from))])?;
@@ -227,7 +227,8 @@ impl<S: Partitioned> Worker<S> {
     }
 
     fn tick(&mut self) {
-        if self.ticked.is_none_or(|at| at.elapsed() >= TICK_EVERY) {
+        let every = TICK_EVERY.min(self.config.tuning.idle_after / 2);
+        if self.ticked.is_none_or(|at| at.elapsed() >= every) {
             self.ticked = Some(Instant::now());
             for (number, partition) in self.owned.iter_mut().filter(|(_, partition)| partition.live()) {
                 partition.append(S::tick(*number, now()));
@@ -261,7 +262,8 @@ impl<S: Partitioned> Worker<S> {
         for (partition, owned) in &mut self.owned {
             let began = Instant::now();
             if let Some(bytes) = owned.snapshot(&self.settings) {
-                self.metrics.snapshot_begun(S::NAME, *partition, bytes, began.elapsed());
+                self.metrics.snapshot_is(S::NAME, *partition, bytes);
+                self.metrics.snapshot_took(S::NAME, began.elapsed());
                 return;
             }
         }
