@@ -1,4 +1,4 @@
-.PHONY: demo build test lint deny check-deploy clean
+.PHONY: demo build test chaos bench-kafka lint deny check-deploy clean
 
 # A recorded fault, from the first sign to the recovery.
 demo: build
@@ -13,6 +13,17 @@ test:
 	@scripts/setup test
 	$(MAKE) lint check-deploy
 	cargo test --locked --lib --test it
+
+# The promise at length: 50 kills under load, then ten minutes of everything. RICHTER_SEED chooses what.
+chaos:
+	@scripts/setup test
+	RICHTER_KILLS=50 cargo test --locked --test it killed_again_and_again -- --nocapture
+	RICHTER_CHAOS=600 cargo test --locked --test it everything_at_random -- --nocapture
+
+# Throughput, latency and recovery on a real Kafka, in tables. WHAT=latency for one of them.
+bench-kafka:
+	@scripts/setup test
+	cargo bench --locked --bench kafka -- $(WHAT)
 
 lint:
 	cargo fmt --check
