@@ -232,6 +232,10 @@ impl Intake {
                 list.add_partition(topic, *partition);
             }
         }
+        // A pause would outlive the assignment, and the partition be ours again without being read.
+        if self.paused {
+            self.consumer.resume(&list).ok();
+        }
         self.consumer.incremental_unassign(&list).context("partitions cannot be given up")?;
         self.waiting.retain(|record| !places.contains(&place(record)));
         Ok(())
