@@ -1,7 +1,9 @@
 //! The command line: one file a command. Exit codes: 0 fine, 1 the answer is no, 2 could not run.
 
 mod check;
+mod decode;
 mod demo;
+mod eval;
 mod render;
 mod replay;
 mod run;
@@ -33,6 +35,10 @@ enum Command {
     Check(check::Arguments),
     /// Run recordings (`kcat -C -J` lines) through the stages; the declarations go to stdout
     Replay(replay::Arguments),
+    /// Show what would be read from records: samples, alerts, changes or dependencies; one JSON object each
+    Decode(decode::Arguments),
+    /// Evaluate a query over recorded samples; one JSON object a result
+    Eval(eval::Arguments),
 }
 
 /// How output is written.
@@ -70,6 +76,8 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Decode(arguments) => decode::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

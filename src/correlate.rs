@@ -4,6 +4,7 @@
 //! together. Where it touches several, they become one only if a single entity among them explains all: everything
 //! else depends on it. Bounded by gap, life and size, so that one hot dependency cannot glue the world together.
 
+mod calls;
 mod cause;
 mod changes;
 mod situation;
@@ -17,6 +18,7 @@ use crate::model::{Alert, Breach, Change, Definition, Entity, Ladder, Origin, Ph
 use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
+pub use calls::Calls;
 pub use cause::{Suspect, rank};
 pub use changes::{Changed, Changes};
 pub use situation::{Joined, Member, Situation, SituationId, Source};
@@ -41,6 +43,8 @@ pub struct Situations {
     member_of: BTreeMap<u64, SituationId>,
     /// The last episode of each fingerprint that has ended.
     ended: BTreeMap<u64, Timestamp>,
+    /// The episode of each fingerprint that has not, by its start.
+    firing: BTreeMap<u64, Timestamp>,
     /// Recent changes.
     pub changes: Changes,
 }
@@ -123,14 +127,16 @@ impl Situations {
 
     /// Takes in an external alert that was told at that time.
     pub fn alert(&mut self, alert: &Alert, origin: &Origin, at: Timestamp, rules: &Rules, tuning: &Tuning) -> Taken {
-        let key = Fnv::of(&[b"alert", &alert.fingerprint.to_be_bytes(), &alert.starts_at.0.to_be_bytes()]);
+        let open = self.firing.get(&alert.fingerprint).filter(|_| alert.by_key).copied();
+        let starts_at = open.unwrap_or(alert.starts_at);
+        let key = alert_key(alert.fingerprint, starts_at);
         if let Some((situation, member)) = self.member(key) {
             member.heard_at = member.heard_at.max(at);
             if member.ends_at.is_some() || alert.ends_at.is_none() {
                 return Taken::nothing(Outcome::Duplicate);
             }
             member.ends_at = alert.ends_at;
-            self.remember_ended(alert);
+            self.remember_ended(alert.fingerprint, alert.starts_at);
             return Taken { outcome: Outcome::Applied, situation: Some(situation), joined: None, merged: vec![] };
         }
         if self.ended.get(&alert.fingerprint).is_some_and(|ended| *ended >= alert.starts_at) {
@@ -138,11 +144,29 @@ impl Situations {
         }
         if alert.ends_at.is_some() {
             // Its firing may come after it, by another way.
-            self.remember_ended(alert);
+            self.remember_ended(alert.fingerprint, alert.starts_at);
             return Taken::nothing(Outcome::NotWanted);
         }
         let member = alert_member(key, alert, origin, at, rules);
-        self.join(member, rules, tuning)
+        let taken = self.join(member, rules, tuning);
+        if taken.joined.is_some() {
+            self.firing.insert(alert.fingerprint, alert.starts_at);
+        }
+        taken
+    }
+
+    /// Takes in that an alert has resolved, whichever episode of it was open.
+    pub fn resolved(&mut self, fingerprint: u64, at: Timestamp) -> Taken {
+        let Some(starts_at) = self.firing.get(&fingerprint).copied() else { return Taken::nothing(Outcome::NotWanted) };
+        let Some((situation, member)) = self.member(alert_key(fingerprint, starts_at)) else {
+            self.firing.remove(&fingerprint);
+            return Taken::nothing(Outcome::NotWanted);
+        };
+        let ends_at = at.max(starts_at);
+        member.heard_at = member.heard_at.max(ends_at);
+        member.ends_at = Some(ends_at);
+        self.remember_ended(fingerprint, starts_at);
+        Taken { outcome: Outcome::Applied, situation: Some(situation), joined: None, merged: vec![] }
     }
 
     /// Takes in a change.
@@ -151,8 +175,11 @@ impl Situations {
         self.changes.push(change, entity)
     }
 
-    fn remember_ended(&mut self, alert: &Alert) {
-        self.ended.insert(alert.fingerprint, alert.starts_at);
+    fn remember_ended(&mut self, fingerprint: u64, starts_at: Timestamp) {
+        if self.firing.get(&fingerprint) == Some(&starts_at) {
+            self.firing.remove(&fingerprint);
+        }
+        self.ended.insert(fingerprint, starts_at);
         if self.ended.len() > EPISODES_MAX {
             let mut starts: Vec<Timestamp> = self.ended.values().copied().collect();
             starts.sort_unstable();
@@ -256,6 +283,11 @@ impl Situations {
         let gone: Vec<Situation> = over.iter().filter_map(|id| self.open.remove(id)).collect();
         for member in gone.iter().flat_map(|s| &s.members) {
             self.member_of.remove(&member.key);
+            if let Source::Alert { fingerprint, .. } = &member.source
+                && self.firing.get(fingerprint) == Some(&member.starts_at)
+            {
+                self.firing.remove(fingerprint);
+            }
         }
         self.changes.forget(clock - (tuning.change_window + tuning.life_max));
         gone
@@ -300,6 +332,10 @@ fn one_root<'e>(entities: impl Iterator<Item = &'e Entity>, rules: &Rules) -> bo
 
 fn breach_key(breach: &Breach) -> u64 {
     Fnv::of(&[b"breach", breach.monitor.as_bytes(), &breach.group.fingerprint().to_be_bytes(), &breach.onset.0.to_be_bytes()])
+}
+
+fn alert_key(fingerprint: u64, starts_at: Timestamp) -> u64 {
+    Fnv::of(&[b"alert", &fingerprint.to_be_bytes(), &starts_at.0.to_be_bytes()])
 }
 
 fn alert_member(key: u64, alert: &Alert, origin: &Origin, at: Timestamp, rules: &Rules) -> Member {

@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Situation, SituationId, Situations, Taken};
+use crate::correlate::{Calls, Situation, SituationId, Situations, Taken};
 use crate::grade;
-use crate::model::{Origin, Signal, Timestamp};
-use crate::rules::Config;
+use crate::model::{Alert, Origin, Signal, Timestamp};
+use crate::rules::{Config, Rules};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
 use crate::wire::internal::{SignalsRecord, decode};
 
@@ -28,6 +28,8 @@ use incident::{Graded, grades};
 #[derive(Debug)]
 pub struct Declare {
     config: Arc<Config>,
+    /// Those of the configuration, with the dependencies that were learnt.
+    rules: Rules,
     state: Domain,
 }
 
@@ -35,6 +37,7 @@ pub struct Declare {
 struct Domain {
     progress: Progress,
     situations: Situations,
+    calls: Calls,
     incidents: BTreeMap<SituationId, Incident>,
 }
 
@@ -51,7 +54,7 @@ impl Declare {
     /// The stage, with no state yet.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Self {
-        Self { config, state: Domain::default() }
+        Self { rules: config.rules.clone(), config, state: Domain::default() }
     }
 
     /// What is open.
@@ -76,17 +79,23 @@ impl Declare {
                 self.updates(Some(origin), breach.at, out);
             }
             let taken = match signal {
-                Signal::Breach(b) => self.state.situations.breach(b, origin, &self.config.rules, &self.config.tuning),
+                Signal::Breach(b) => self.state.situations.breach(b, origin, &self.rules, &self.config.tuning),
                 // A part of a large record tells no progress; the alert was heard at its start at the earliest.
                 Signal::Alert(a) => {
                     let heard_at = progress.max(a.starts_at);
-                    self.state.situations.alert(a, origin, heard_at, &self.config.rules, &self.config.tuning)
+                    self.state.situations.alert(a, origin, heard_at, &self.rules, &self.config.tuning)
                 }
+                Signal::Resolved { fingerprint, at } => self.state.situations.resolved(*fingerprint, *at),
                 Signal::Change(c) => {
-                    out.count(Count::Signals(self.state.situations.change(c, &self.config.rules)));
+                    out.count(Count::Signals(self.state.situations.change(c, &self.rules)));
                     continue;
                 }
             };
+            if let Signal::Alert(Alert { recalled: true, .. }) = signal
+                && taken.joined.is_some()
+            {
+                out.count(Count::Gaps(origin.topic.clone()));
+            }
             out.count(Count::Signals(taken.outcome));
             if taken.outcome == Outcome::Applied {
                 self.took(&taken, signal, out);
@@ -112,6 +121,7 @@ impl Declare {
         let at = match signal {
             Signal::Breach(b) => b.at,
             Signal::Alert(a) => a.ends_at.unwrap_or(a.starts_at),
+            Signal::Resolved { at, .. } => *at,
             Signal::Change(c) => c.at,
         };
         self.judge(id, at, out);
@@ -119,10 +129,7 @@ impl Declare {
 
     fn cause(&self, situation: &Situation) -> serde_json::Value {
         let latest = situation.members.iter().map(|m| m.starts_at).max().unwrap_or(Timestamp::MIN);
-        trace::cause(
-            situation.id,
-            &story::suspects(situation, &self.state.situations.changes, &self.config.rules, &self.config.tuning, latest),
-        )
+        trace::cause(situation.id, &story::suspects(situation, &self.state.situations.changes, &self.rules, &self.config.tuning, latest))
     }
 
     /// Grades a situation as of a time, and declares what follows from it.
@@ -164,7 +171,7 @@ impl Declare {
             situation.recovered_at = incident.recovered_at;
         }
         let Some(situation) = situations.get(id) else { return };
-        let story = story::Story::new(incident, situation, &situations.changes, &self.config.rules, &self.config.tuning);
+        let story = story::Story::new(incident, situation, &situations.changes, &self.rules, &self.config.tuning);
         out.messages.push(story.message(event, &reason));
         out.count(Count::Declarations(event.as_str()));
         out.trace.push(trace::declaration(incident, event, &reason));
@@ -187,7 +194,7 @@ impl Declare {
         let (Some(incident), Some(situation)) = (self.state.incidents.get_mut(&id), self.state.situations.get(id)) else { return };
         incident.looked_at = at;
         let changes = &self.state.situations.changes;
-        let suspects = story::suspects(situation, changes, &self.config.rules, &self.config.tuning, at);
+        let suspects = story::suspects(situation, changes, &self.rules, &self.config.tuning, at);
         let picture = story::picture(situation, &suspects, at);
         if picture != incident.picture {
             let reason = picture.news(&incident.picture);
@@ -208,7 +215,7 @@ impl Declare {
             self.judge(id, at, out);
         }
         self.updates(None, clock, out);
-        for situation in self.state.situations.close(clock, &self.config.rules, &self.config.tuning) {
+        for situation in self.state.situations.close(clock, &self.rules, &self.config.tuning) {
             self.state.incidents.remove(&situation.id);
             out.trace.push(self.cause(&situation));
         }
@@ -230,10 +237,25 @@ impl Stage for Declare {
     fn apply(&mut self, record: &Record<'_>, out: &mut Outbox) {
         match decode(record.payload) {
             Ok(SignalsRecord::Signals { origin, progress, signals }) => self.signals(&origin, progress, &signals, out),
-            Ok(SignalsRecord::Tick(now)) => self.state.progress.tick(now, self.config.tuning.idle_after),
+            Ok(SignalsRecord::Tick(now)) => {
+                self.state.progress.tick(now, self.config.tuning.idle_after);
+                if self.state.calls.forget(self.config.tuning.forget_calls_after) {
+                    self.rules = self.state.calls.over(&self.config.rules);
+                }
+            }
+            Ok(SignalsRecord::Calls(calls)) => {
+                for call in &calls {
+                    if let Some((from, to)) = self.state.calls.see(call, &self.rules.topology) {
+                        self.rules.topology.add(from, to);
+                    }
+                }
+            }
             // Members keep the definitions they joined under; nothing is told.
             Ok(SignalsRecord::Follow(bundle)) => match Config::from_bundle(&bundle) {
-                Ok(config) => self.config = Arc::new(config),
+                Ok(config) => {
+                    self.config = Arc::new(config);
+                    self.rules = self.state.calls.over(&self.config.rules);
+                }
                 Err(_) => out.count(Count::DeadLetters("internal_config")),
             },
             Err(reject) => out.count(Count::DeadLetters(reject.reason)),
@@ -253,6 +275,7 @@ impl Stage for Declare {
         let (config, state) = snapshot::read(bytes)?;
         self.config = Arc::new(config);
         self.state = state;
+        self.rules = self.state.calls.over(&self.config.rules);
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ mod absence;
 mod baseline;
 mod group;
 mod hold;
+mod index;
 mod judge;
 mod monitor;
 
@@ -17,11 +18,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Origin, Signal, Timestamp};
-use crate::rules::{Config, Input, Monitor, Rules, Watch};
+use crate::model::{Breach, Labels, Origin, Signal, Timestamp};
+use crate::rules::{Config, Input, Monitor, Partitions, Rules, Watch};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, Topic, snapshot};
 use crate::wire::internal::{Batch, SamplesRecord, decode, signals_messages, signals_partition};
 
+use group::Subject;
 use monitor::MonitorState;
 
 /// Progress is passed on when it has grown by this much: finer than any monitor's step.
@@ -34,8 +36,7 @@ pub struct Detect {
     /// Places of the monitors in the rules, by their keys.
     by_key: BTreeMap<u64, usize>,
     origin: Origin,
-    /// How many partitions the signals topic has.
-    signals: u32,
+    partitions: Partitions,
     state: State,
 }
 
@@ -50,16 +51,16 @@ struct State {
 }
 
 impl Detect {
-    /// The stage of a partition, with no state yet. `signals` is the number of partitions of the signals topic.
+    /// The stage of a partition of the samples topic, with no state yet.
     #[must_use]
-    pub fn new(config: Arc<Config>, partition: u32, signals: u32) -> Self {
+    pub fn new(config: Arc<Config>, partition: u32, partitions: Partitions) -> Self {
         let origin = Origin { topic: Topic::Samples.suffix().to_owned(), partition };
-        Self { by_key: config.rules.by_key(), config, origin, signals, state: State::default() }
+        Self { by_key: config.rules.by_key(), config, origin, partitions, state: State::default() }
     }
 
     /// Announces this partition: correlation waits for it until it tells its progress or is let go as idle.
     pub fn announce(&self, out: &mut Outbox) {
-        let partition = signals_partition(self.signals);
+        let partition = signals_partition(self.partitions.signals);
         out.messages.extend(signals_messages(partition, &self.origin, Timestamp::MIN, vec![]));
     }
 
@@ -74,7 +75,7 @@ impl Detect {
                 }
                 self.state.monitors.insert(watch.key, state);
             } else if let Some(key) = old.iter().find(|(_, s)| s.name == monitor.name).map(|(key, _)| *key) {
-                let kept = old.remove(&key).map(MonitorState::only_open_breaches);
+                let kept = old.remove(&key).map(|state| state.only_open_breaches(&watch.query));
                 self.state.monitors.extend(kept.map(|state| (watch.key, state)));
             }
         }
@@ -106,8 +107,8 @@ impl Detect {
                 continue;
             }
             let state = self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(&monitor.name));
-            let value = f64::from_bits(sample.value);
-            out.count(Count::Samples(state.push(watch, series, sample.at, value, self.config.tuning.groups_max)));
+            let outcome = state.push(watch, series, sample.at, &sample.value, &self.config.tuning, out);
+            out.count(Count::Samples(outcome));
         }
         self.state.progress.hear(&batch.origin, batch.progress, self.config.tuning.idle_after);
     }
@@ -124,9 +125,12 @@ impl Detect {
         }
         let mut breaches = vec![];
         for (monitor, watch) in self.config.rules.watches() {
+            let own = watch.partition(&Labels::default(), self.partitions.samples) == self.origin.partition;
+            if own && watch.query.speaks_of_nothing() {
+                self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(&monitor.name));
+            }
             let Some(state) = self.state.monitors.get_mut(&watch.key) else { continue };
-            let evaluations = state.evaluate(monitor, watch, ready, &mut breaches);
-            out.add(Count::Evaluations, evaluations);
+            state.evaluate(Subject { monitor, watch }, ready, own, &self.config.tuning, &mut breaches, out);
         }
         self.state.evaluated = Some(ready);
         self.tell(breaches, out);
@@ -141,7 +145,7 @@ impl Detect {
         let mut breaches = vec![];
         for (monitor, watch) in self.config.rules.watches() {
             if let Some(state) = self.state.monitors.get_mut(&watch.key) {
-                state.silence(monitor, watch, clock, &mut breaches);
+                state.silence(Subject { monitor, watch }, clock, &mut breaches);
             }
         }
         self.tell(breaches, out);
@@ -156,7 +160,7 @@ impl Detect {
         self.state.passed_on = Some(progress);
         breaches.sort_by(|a, b| (a.at, &a.monitor, &a.group).cmp(&(b.at, &b.monitor, &b.group)));
         let signals = breaches.into_iter().map(|breach| Signal::Breach(Box::new(breach))).collect();
-        let partition = signals_partition(self.signals);
+        let partition = signals_partition(self.partitions.signals);
         out.messages.extend(signals_messages(partition, &self.origin, progress, signals));
     }
 }
@@ -200,6 +204,7 @@ impl Stage for Detect {
         self.by_key = config.rules.by_key();
         self.config = Arc::new(config);
         self.state = state;
+        self.state.monitors.values_mut().for_each(MonitorState::restored);
         Ok(())
     }
 }

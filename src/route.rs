@@ -1,56 +1,70 @@
 //! Route: records of the sources → samples for the monitors that want them, and signals.
 //!
-//! Stateless but for a memo of where a series goes and for how far each origin is: it may repeat itself after a
-//! crash. Samples are keyed so that all a group's query needs lands in one partition; alerts and changes go
-//! straight to the signals topic. What cannot be decoded goes to the dead-letter topic.
+//! Stateless but for a memo of where a series goes, for what the records of a source looked like last, and for how far
+//! each origin is: it may repeat itself after a crash. Samples are keyed so that all that one evaluation needs lands in
+//! one partition; alerts and changes go straight to the signals topic. What cannot be decoded goes to the dead-letter
+//! topic, and so does notice of a part of a record that cannot.
 
-mod batches;
+mod input;
+mod memo;
+mod taker;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Labels, Origin, Signal, Timestamp, labels::Fnv};
-use crate::rules::{Config, Kind, Settings};
+use crate::model::{Origin, Signal, Timestamp};
+use crate::rules::{Config, Format, Kind, Settings, Source};
 use crate::stage::{Count, Outbox, Outcome, Record};
-use crate::wire::internal::{signals_messages, signals_partition};
-use crate::wire::prometheus_json::Sample;
-use crate::wire::{Reject, alertmanager, cdevents, dead_letter, prometheus_json};
-use batches::Batches;
+use crate::wire::alerts::Decoder;
+use crate::wire::internal::{calls_message, signals_messages, signals_partition};
+use crate::wire::metrics::{self, Context, Scratch};
+use crate::wire::{Reject, dead_letter, shape};
+
+use input::Input;
+use memo::Memo;
+use taker::{Taken, Taker};
 
 /// An origin's progress is passed on when it has grown by this much: finer than any monitor's step.
 const PROGRESS_STEP: Duration = Duration::from_secs(1);
-
-/// Series whose destinations are remembered; beyond it the memo starts anew.
-const MEMO_MAX: usize = 1 << 20;
 
 /// The route stage, for any number of input partitions.
 #[derive(Debug)]
 pub struct Route {
     config: Arc<Config>,
     settings: Arc<Settings>,
-    memo: HashMap<u64, Arc<[Destination]>>,
-    origins: BTreeMap<Origin, Sent>,
-    batches: Batches,
+    memo: Memo,
+    sources: Vec<Sourced>,
+    scratch: Scratch,
+    /// Of batches.
+    numbers: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Destination {
-    monitor: u64,
-    partition: u32,
-}
-
+/// A source, and what its records looked like.
 #[derive(Debug)]
-struct Sent {
-    progress: Timestamp,
-    passed_on: Timestamp,
+struct Sourced {
+    decoder: Decoder,
+    /// The format of the last record, where it is recognised by its marks.
+    recognised: Format,
+    inputs: BTreeMap<u32, Input>,
+    /// By outcome, since the last flush.
+    records: BTreeMap<Outcome, u64>,
+    matched: u64,
+}
+
+impl Sourced {
+    fn new(source: &Source) -> Self {
+        let decoder = Decoder::new(source.kind, source.format, source.mapping.clone());
+        Self { decoder, recognised: source.format, inputs: BTreeMap::new(), records: BTreeMap::new(), matched: 0 }
+    }
 }
 
 impl Route {
     /// A route that follows these rules.
     #[must_use]
     pub fn new(config: Arc<Config>, settings: Arc<Settings>) -> Self {
-        Self { config, settings, memo: HashMap::new(), origins: BTreeMap::new(), batches: Batches::default() }
+        let sources = settings.sources.iter().map(Sourced::new).collect();
+        Self { config, settings, memo: Memo::default(), sources, scratch: Scratch::default(), numbers: 0 }
     }
 
     /// Follows another configuration from now on.
@@ -61,106 +75,129 @@ impl Route {
 
     /// Takes an input partition over: the stages behind wait for it until it tells its progress or is let go as idle.
     pub fn assign(&mut self, origin: Origin, out: &mut Outbox) {
-        match self.kind(&origin.topic) {
-            Some(Kind::Metrics) => {
-                (0..self.settings.partitions.samples).for_each(|partition| self.batches.touch(&origin, partition));
-                out.messages.extend(self.batches.drain(|_| Timestamp::MIN));
+        let Some(place) = self.place(&origin.topic) else { return };
+        let mut input = Input::new(origin.clone(), self.settings.partitions.samples);
+        match self.settings.sources[place].kind {
+            Kind::Metrics => {
+                input.touch();
+                input.flush(&mut out.messages);
             }
-            Some(Kind::Alerts | Kind::Changes) => {
+            Kind::Alerts | Kind::Changes => {
                 for partition in 0..self.settings.partitions.signals {
                     out.messages.extend(signals_messages(partition, &origin, Timestamp::MIN, vec![]));
                 }
             }
-            None => return,
         }
-        self.origins.insert(origin, Sent { progress: Timestamp::MIN, passed_on: Timestamp::MIN });
+        self.sources[place].inputs.insert(origin.partition, input);
     }
 
     /// Gives an input partition up.
     pub fn revoke(&mut self, origin: &Origin) {
-        self.origins.remove(origin);
+        if let Some(place) = self.place(&origin.topic) {
+            self.sources[place].inputs.remove(&origin.partition);
+        }
     }
 
     /// Takes in a record of a source. Samples wait in batches for [`Route::flush`].
     pub fn apply(&mut self, record: &Record<'_>, out: &mut Outbox) {
-        let Some(kind) = self.kind(record.topic) else { return };
-        let origin = Origin { topic: record.topic.to_owned(), partition: record.partition };
-        let outcome = match kind {
-            Kind::Metrics => prometheus_json::decode(record.payload).and_then(|sample| self.sample(&origin, record, sample, out)),
-            Kind::Alerts => alertmanager::decode(record.payload)
-                .map(|alerts| self.signals(&origin, record, alerts.into_iter().map(Signal::Alert).collect(), out)),
-            Kind::Changes => cdevents::decode(record.payload)
-                .map(|change| self.signals(&origin, record, change.map(Signal::Change).into_iter().collect(), out)),
+        let Some(place) = self.place(record.topic) else { return };
+        let outcome = match self.settings.sources[place].kind {
+            Kind::Metrics => self.metrics(place, record, out),
+            Kind::Alerts => self.sources[place].decoder.alerts(record.payload, record.timestamp).map(|s| self.signals(record, s, out)),
+            Kind::Changes => {
+                let decoded = self.sources[place].decoder.changes(record.payload, record.headers, record.timestamp);
+                decoded.map(|signals| self.signals(record, signals, out))
+            }
         };
         let outcome = outcome.unwrap_or_else(|reject| {
             out.messages.push(dead_letter::letter(record, &reject));
             out.count(Count::DeadLetters(reject.reason));
             Outcome::DeadLettered
         });
-        out.count(Count::Records(record.topic.to_owned(), outcome));
+        *self.sources[place].records.entry(outcome).or_default() += 1;
     }
 
     /// Sends the waiting batches, and passes on the progress of every origin that has grown enough.
     pub fn flush(&mut self, out: &mut Outbox) {
-        for (origin, sent) in &mut self.origins {
-            let grown = sent.passed_on == Timestamp::MIN && sent.progress > Timestamp::MIN;
-            if !grown && sent.progress.since(sent.passed_on) < PROGRESS_STEP {
-                continue;
+        for (source, sourced) in self.settings.sources.iter().zip(&mut self.sources) {
+            for input in sourced.inputs.values_mut() {
+                let begins = input.passed_on == Timestamp::MIN && input.progress > Timestamp::MIN;
+                if begins || input.progress.since(input.passed_on) >= PROGRESS_STEP {
+                    input.passed_on = input.progress;
+                    input.touch();
+                }
+                if source.kind == Kind::Metrics {
+                    input.flush(&mut out.messages);
+                }
             }
-            sent.passed_on = sent.progress;
-            for partition in 0..self.settings.partitions.samples {
-                self.batches.touch(origin, partition);
+            for (outcome, number) in std::mem::take(&mut sourced.records) {
+                out.add(Count::Records(source.topic.clone(), outcome), number);
+            }
+            if sourced.matched > 0 {
+                out.add(Count::Matched, std::mem::take(&mut sourced.matched));
             }
         }
-        let progress = |origin: &Origin| self.origins.get(origin).map_or(Timestamp::MIN, |sent| sent.progress);
-        out.messages.extend(self.batches.drain(progress));
     }
 
-    fn kind(&self, topic: &str) -> Option<Kind> {
-        self.settings.sources.iter().find(|s| s.topic == topic).map(|s| s.kind)
+    fn place(&self, topic: &str) -> Option<usize> {
+        self.settings.sources.iter().position(|source| source.topic == topic)
     }
 
-    fn sample(&mut self, origin: &Origin, record: &Record<'_>, sample: Sample, out: &mut Outbox) -> Result<Outcome, Reject> {
-        if sample.at > record.timestamp + self.config.tuning.ahead_max {
-            let detail = format!("timestamp: {} is ahead of its record, appended at {}", sample.at, record.timestamp);
-            return Err(Reject { reason: "timestamp_ahead", detail });
-        }
-        let sent = self.origins.entry(origin.clone()).or_insert(Sent { progress: Timestamp::MIN, passed_on: Timestamp::MIN });
-        // Not beyond the record's own time: one clock that is fast makes nobody else late.
-        sent.progress = sent.progress.max(sample.at.min(record.timestamp));
-        let destinations = self.destinations(&sample.series);
-        for to in destinations.iter() {
-            out.messages.extend(self.batches.add(origin, to.partition, to.monitor, &sample));
-            out.count(Count::Matched);
-        }
-        Ok(if destinations.is_empty() { Outcome::NotWanted } else { Outcome::Applied })
-    }
-
-    /// Where a series goes: for each monitor that selects it, the partition of its group.
-    fn destinations(&mut self, series: &Labels) -> Arc<[Destination]> {
-        let fingerprint = series.fingerprint();
-        if let Some(known) = self.memo.get(&fingerprint) {
-            return known.clone();
-        }
-        let partitions = u64::from(self.settings.partitions.samples);
-        let wanted = self.config.rules.watches().filter(|(_, watch)| watch.query.selector.matches(series)).map(|(_, watch)| {
-            let group = watch.query.group(series).fingerprint();
-            let hash = Fnv::of(&[&watch.key.to_be_bytes(), &group.to_be_bytes()]);
-            Destination { monitor: watch.key, partition: u32::try_from(hash % partitions).unwrap_or(0) }
+    fn metrics(&mut self, place: usize, record: &Record<'_>, out: &mut Outbox) -> Result<Outcome, Reject> {
+        let Self { config, settings, memo, sources, scratch, numbers } = self;
+        let (source, sourced) = (&settings.sources[place], &mut sources[place]);
+        let partitions = settings.partitions.samples;
+        let input = sourced.inputs.entry(record.partition).or_insert_with(|| {
+            let origin = Origin { topic: record.topic.to_owned(), partition: record.partition };
+            Input::new(origin, partitions)
         });
-        let wanted: Arc<[Destination]> = wanted.collect();
-        if self.memo.len() >= MEMO_MAX {
-            self.memo.clear();
+        let context =
+            Context { appended: record.timestamp, unit: source.unit, promote: &source.promote, version: metrics::version(record.headers) };
+        let mut taker = Taker { config, memo, input, numbers, partitions, appended: record.timestamp, out, taken: Taken::default() };
+        let mut decoded = metrics::decode(sourced.recognised, record.payload, &context, scratch, &mut taker);
+        if source.format == Format::Auto
+            && decoded.is_err()
+            && let Some(format) = shape(record.payload).filter(|format| *format != sourced.recognised)
+        {
+            sourced.recognised = format;
+            decoded = metrics::decode(format, record.payload, &context, scratch, &mut taker);
         }
-        self.memo.insert(fingerprint, wanted.clone());
-        wanted
+        let Taken { taken, matched, refused, skipped, calls } = taker.taken;
+        sourced.matched += matched;
+        if !calls.is_empty() {
+            out.messages.push(calls_message(signals_partition(settings.partitions.signals), calls));
+        }
+        for (reason, number) in skipped {
+            out.add(Count::Skipped(source.topic.clone(), reason), number);
+        }
+        decoded?;
+        Self::parts(record, taken, refused, out)?;
+        Ok(if matched > 0 { Outcome::Applied } else { Outcome::NotWanted })
+    }
+
+    /// Gives notice of the parts that were refused, one letter a reason; where nothing else was taken the whole record was.
+    fn parts(record: &Record<'_>, taken: u64, refused: BTreeMap<&'static str, (u64, Reject)>, out: &mut Outbox) -> Result<(), Reject> {
+        let whole = taken == 0;
+        for (reason, (number, mut reject)) in refused {
+            if number > 1 {
+                reject.detail = format!("{} (and {} more parts)", reject.detail, number - 1);
+            }
+            if whole {
+                return Err(reject);
+            }
+            out.add(Count::Refused(record.topic.to_owned(), reason), number);
+            out.count(Count::DeadLetters(reason));
+            out.messages.push(dead_letter::part_letter(record, &reject));
+        }
+        Ok(())
     }
 
     /// Alerts and changes tell of times long past, so their origin's progress is the record's own time.
-    fn signals(&self, origin: &Origin, record: &Record<'_>, signals: Vec<Signal>, out: &mut Outbox) -> Outcome {
+    fn signals(&self, record: &Record<'_>, signals: Vec<Signal>, out: &mut Outbox) -> Outcome {
         let outcome = if signals.is_empty() { Outcome::NotWanted } else { Outcome::Applied };
         let partition = signals_partition(self.settings.partitions.signals);
-        out.messages.extend(signals_messages(partition, origin, record.timestamp, signals));
+        let origin = Origin { topic: record.topic.to_owned(), partition: record.partition };
+        out.messages.extend(signals_messages(partition, &origin, record.timestamp, signals));
         outcome
     }
 }

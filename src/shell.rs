@@ -5,3 +5,5 @@ pub mod files;
 mod http;
 mod kafka;
 mod metrics;
+
+pub(crate) use kafka::now;

@@ -24,6 +24,8 @@ pub struct Record<'a> {
     pub offset: i64,
     /// When it was appended, by the log's clock.
     pub timestamp: Timestamp,
+    /// Names and values beside the payload.
+    pub headers: &'a [(&'a str, &'a [u8])],
     /// What it holds.
     pub payload: &'a [u8],
 }

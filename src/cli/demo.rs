@@ -84,7 +84,7 @@ fn records() -> anyhow::Result<Vec<Recorded>> {
     let mut records = series("orders_per_minute", "checkout", ORDERS, 0)?;
     records.extend(series("database_cpu_percent", "payments-db", DATABASE_CPU, DATABASE_SHIFT_MS)?);
     for text in STAGED.lines() {
-        records.push(line(text).map_err(|why| anyhow!("demo/staged.jsonl: {why}"))?);
+        records.push(line(text.as_bytes()).map_err(|why| anyhow!("demo/staged.jsonl: {why}"))?);
     }
     records.sort_by_key(|r| r.ts);
     Ok(records)
@@ -98,7 +98,7 @@ fn series(metric: &str, service: &str, csv: &str, shift_ms: i64) -> anyhow::Resu
         let at = Timestamp(at.0 + shift_ms);
         let labels = json!({"__name__": metric, "service": service});
         let payload = json!({"labels": labels, "name": metric, "timestamp": at.to_string(), "value": value.trim()});
-        Ok(Recorded { topic: METRICS.into(), partition: 0, offset: 0, ts: at, key: None, payload: Some(payload.to_string()) })
+        Ok(Recorded { topic: METRICS.into(), ts: at, payload: Some(payload.to_string().into_bytes()), ..Recorded::default() })
     };
     let samples: anyhow::Result<Vec<Recorded>> = csv.lines().skip(1).map(sample).collect();
     Ok(samples?.into_iter().filter(|r| r.ts < END).collect())

@@ -4,21 +4,27 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use crate::model::Signal;
+use crate::rules::{Format, Kind};
+use crate::wire::alerts::Decoder;
 use crate::wire::recording::Recorded;
-use crate::wire::{alertmanager, cdevents};
 
 /// An alert or a change as it comes in, in a line.
 pub(super) fn input(record: &Recorded) -> String {
-    let payload = record.payload.as_deref().unwrap_or_default().as_bytes();
+    let decoder = |kind| Decoder::new(kind, Format::Auto, None);
+    let alerts = decoder(Kind::Alerts).alerts(record.bytes(), record.ts);
+    let signals = alerts.or_else(|_| decoder(Kind::Changes).changes(record.bytes(), &[], record.ts)).unwrap_or_default();
     let mut text = String::new();
-    for alert in alertmanager::decode(payload).unwrap_or_default() {
-        let (kind, at) = alert.ends_at.map_or(("alert", alert.starts_at), |end| ("resolved", end));
-        let (service, name) = (alert.labels.get("service"), alert.labels.get("alertname"));
-        text += &format!("{}  {kind:<9} {service:<12} {name}: {}\n", clock(&at.to_string()), alert.summary);
-    }
-    if let Ok(Some(change)) = cdevents::decode(payload) {
-        let service = change.labels.get("service");
-        text += &format!("{}  {:<9} {service:<12} {} {}\n", clock(&change.at.to_string()), "change", change.kind, change.summary);
+    for signal in signals {
+        let (at, what, labels, words) = match signal {
+            Signal::Alert(a) => {
+                let (what, at) = a.ends_at.map_or(("alert", a.starts_at), |end| ("resolved", end));
+                (at, what, a.labels.clone(), format!("{}: {}", a.labels.get("alertname"), a.summary))
+            }
+            Signal::Change(c) => (c.at, "change", c.labels, format!("{} {}", c.kind, c.summary)),
+            Signal::Resolved { .. } | Signal::Breach(_) => continue,
+        };
+        text += &format!("{}  {what:<9} {:<12} {words}\n", clock(&at.to_string()), labels.get("service"));
     }
     text
 }

@@ -67,24 +67,27 @@ pub(super) fn replay(
     let (mut pipeline, _) = Pipeline::new(&loaded.config, &loaded.settings, origins.filter(sources));
     for recorded in records {
         let Some(payload) = &recorded.payload else { continue };
+        let headers: Vec<(&str, &[u8])> = recorded.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
         let record = Record {
             topic: &recorded.topic,
             partition: recorded.partition,
             offset: recorded.offset,
             timestamp: recorded.ts,
-            payload: payload.as_bytes(),
+            headers: &headers,
+            payload,
         };
         take(recorded, &pipeline.push(&record))?;
     }
     Ok(())
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<Recorded>> {
+/// The records of a file.
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Recorded>> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut records = vec![];
-    for (number, text) in BufReader::new(file).lines().enumerate() {
+    for (number, text) in BufReader::new(file).split(b'\n').enumerate() {
         let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-        if text.trim().is_empty() {
+        if text.trim_ascii().is_empty() {
             continue;
         }
         records.push(line(&text).map_err(|why| anyhow::anyhow!("{}:{}: {why}", path.display(), number + 1))?);

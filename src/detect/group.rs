@@ -1,12 +1,10 @@
-//! One group: the windows of its series, its judges' state, and its breach while one is open.
+//! One group: its judges' state, and its breach while one is open.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Entity, Labels, Phase, Timestamp};
-use crate::query::{Pushed, Window};
+use crate::model::{Breach, Entity, Labels, Phase, Reading, Timestamp};
 use crate::rules::{Monitor, Watch};
 
 use super::absence::missing;
@@ -14,27 +12,16 @@ use super::baseline::Baseline;
 use super::hold::{Hold, Moved};
 use super::judge::{Verdict, judge};
 
-/// Series in one group, and samples of one series, that are kept; what is more is counted as limited.
-const SERIES_MAX: usize = 10_000;
-const SAMPLES_MAX: usize = 10_000;
-
-/// Which monitor's which group is evaluated.
+/// Which monitor's group is evaluated.
+#[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
     pub(super) monitor: &'a Monitor,
     pub(super) watch: &'a Watch,
-    pub(super) group: &'a Labels,
-}
-
-impl Subject<'_> {
-    /// What the group is about; where it lacks a label that the monitor names it by, the monitor itself.
-    fn entity(&self) -> Entity {
-        self.monitor.entity.entity(self.group).unwrap_or_else(|| Entity::new("monitor", &self.monitor.name))
-    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Group {
-    series: BTreeMap<u64, Window>,
+    pub(super) labels: Labels,
     /// The newest sample's time.
     seen: Timestamp,
     baseline: Option<Baseline>,
@@ -42,24 +29,18 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(seen: Timestamp) -> Self {
-        Self { series: BTreeMap::new(), seen, baseline: None, hold: Hold::default() }
+    pub(super) fn new(labels: Labels, seen: Timestamp) -> Self {
+        Self { labels, seen, baseline: None, hold: Hold::default() }
     }
 
-    /// None where a limit is reached.
-    pub(super) fn push(&mut self, series: u64, at: Timestamp, value: f64) -> Option<Pushed> {
+    /// What the group is about; where it lacks a label that the monitor names it by, the monitor itself.
+    fn entity(&self, monitor: &Monitor) -> Entity {
+        monitor.entity.entity(&self.labels).unwrap_or_else(|| Entity::new("monitor", &monitor.name))
+    }
+
+    /// A sample of it was seen.
+    pub(super) fn see(&mut self, at: Timestamp) {
         self.seen = self.seen.max(at);
-        if !self.series.contains_key(&series) && self.series.len() >= SERIES_MAX {
-            return None;
-        }
-        let window = self.series.entry(series).or_default();
-        let pushed = window.push(at, value);
-        if window.len() <= SAMPLES_MAX {
-            return Some(pushed);
-        }
-        // The oldest gives way: the present matters more.
-        window.first().into_iter().for_each(|first| window.forget(first));
-        None
     }
 
     pub(super) fn seen(&self) -> Timestamp {
@@ -68,10 +49,6 @@ impl Group {
 
     pub(super) fn open(&self) -> bool {
         self.hold.open()
-    }
-
-    pub(super) fn first_sample(&self) -> Option<Timestamp> {
-        self.series.values().filter_map(Window::first).min()
     }
 
     /// When its absence has to be judged; never again while it is told already.
@@ -90,43 +67,45 @@ impl Group {
 
     /// Forgets all but the open breach; tells whether there is one.
     pub(super) fn keep_breach_only(&mut self) -> bool {
-        self.series.clear();
         self.baseline = None;
         self.hold.open()
     }
 
-    pub(super) fn evaluate(&mut self, subject: &Subject<'_>, step: Timestamp) -> Option<Breach> {
+    /// It has a value at this step.
+    pub(super) fn measured(&mut self, subject: Subject<'_>, step: Timestamp, sampled: Timestamp, value: f64) -> Option<Breach> {
+        self.see(sampled);
         let watch = subject.watch;
-        let found = watch.query.evaluate(self.series.values(), step);
-        let next_needs = (step + watch.every) - watch.query.reach();
-        self.series.retain(|_, window| {
-            window.forget(next_needs);
-            !window.is_empty()
-        });
-        let verdict = match found {
-            Some((sampled, value)) => judge(&watch.judge, &mut self.baseline, watch.every, step, sampled, value, self.hold.judge()),
-            None => missing(&watch.judge, self.seen, step),
-        };
+        let verdict = judge(&watch.judge, &mut self.baseline, watch.every, step, sampled, value, self.hold.judge());
+        self.moved(subject, step, verdict)
+    }
+
+    /// It has none, though what it is measured by is there: the query did not let it through.
+    pub(super) fn filtered(&mut self, subject: Subject<'_>, step: Timestamp) -> Option<Breach> {
+        let reading = Reading { value: f64::NAN, ..Reading::default() };
+        self.moved(subject, step, Verdict::Good { reading })
+    }
+
+    /// It has none.
+    pub(super) fn missing(&mut self, subject: Subject<'_>, step: Timestamp) -> Option<Breach> {
+        let verdict = missing(&subject.watch.judge, self.seen, step);
         self.moved(subject, step, verdict)
     }
 
     /// No step comes, for all inputs are silent: only absence can be judged.
-    pub(super) fn silence(&mut self, subject: &Subject<'_>, clock: Timestamp) -> Option<Breach> {
+    pub(super) fn silence(&mut self, subject: Subject<'_>, clock: Timestamp) -> Option<Breach> {
         if self.hold.open() {
             return None;
         }
-        let verdict = missing(&subject.watch.judge, self.seen, clock);
-        self.moved(subject, clock, verdict)
+        self.missing(subject, clock)
     }
 
-    fn moved(&mut self, subject: &Subject<'_>, step: Timestamp, verdict: Verdict) -> Option<Breach> {
-        let watch = subject.watch;
-        let definition = subject.monitor.definition.as_ref();
-        let Moved { phase, at, judge, reading } = self.hold.step(&watch.judge, definition, watch.every, step, verdict)?;
+    fn moved(&mut self, subject: Subject<'_>, step: Timestamp, verdict: Verdict) -> Option<Breach> {
+        let Subject { monitor, watch } = subject;
+        let Moved { phase, at, judge, reading } = self.hold.step(&watch.judge, monitor.definition.as_ref(), watch.every, step, verdict)?;
         let breach = Breach {
-            monitor: subject.monitor.name.clone(),
-            group: subject.group.clone(),
-            entity: subject.entity(),
+            monitor: monitor.name.clone(),
+            group: self.labels.clone(),
+            entity: self.entity(monitor),
             phase,
             onset: self.hold.onset()?,
             at,

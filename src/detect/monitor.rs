@@ -1,88 +1,249 @@
-//! One monitor's groups in this partition, and the step it is at.
+//! One monitor's cells and groups in this partition, and the step it is at.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Labels, Timestamp};
-use crate::query::Pushed;
-use crate::rules::{Monitor, Watch};
-use crate::stage::Outcome;
+use crate::model::{Breach, Labels, Timestamp, Value};
+use crate::query::{Cell, Memo, Output, Pushed, Query};
+use crate::rules::{Tuning, Watch};
+use crate::stage::{Count, Outbox, Outcome};
 
 use super::group::{Group, Subject};
+use super::index::Index;
 
 /// A group without data and without a breach is forgotten after this long; a profile of the day outlives a weekend.
 const FORGET_AFTER: Duration = Duration::from_secs(8 * 86_400);
+
+/// Samples of one series that are kept; of more, the oldest goes, and is counted.
+const SAMPLES_MAX: usize = 10_000;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct MonitorState {
     pub(super) name: String,
     /// The last step evaluated.
     done: Option<Timestamp>,
-    groups: BTreeMap<Labels, Group>,
+    /// A place that was given up is filled by the next one that comes.
+    cells: Vec<Option<Kept>>,
+    #[serde(skip)]
+    index: Index,
+    #[serde(skip)]
+    memo: Memo,
+}
+
+/// A cell, and the groups that its evaluations gave, in the order of their labels.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) key: Labels,
+    pub(super) cell: Cell,
+    pub(super) groups: Vec<Group>,
+    /// The newest sample's time.
+    seen: Timestamp,
 }
 
 impl MonitorState {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), done: None, groups: BTreeMap::new() }
+        Self { name: name.to_owned(), done: None, cells: vec![], index: Index::default(), memo: Memo::default() }
+    }
+
+    /// Finds its way about in what was restored.
+    pub(super) fn restored(&mut self) {
+        self.index = Index::of(&self.cells);
     }
 
     pub(super) fn groups(&self) -> usize {
-        self.groups.len()
+        self.index.groups
     }
 
     pub(super) fn reconfigure(&mut self, same_baseline: bool) {
-        self.groups.values_mut().for_each(|group| group.reconfigure(same_baseline));
+        let groups = self.cells.iter_mut().flatten().flat_map(|kept| &mut kept.groups);
+        groups.for_each(|group| group.reconfigure(same_baseline));
     }
 
-    /// What outlives a change of the query.
-    pub(super) fn only_open_breaches(mut self) -> Self {
-        self.groups.retain(|_, group| group.keep_breach_only());
-        self
+    /// What outlives a change of the query: breaches that are open, each in the cell it belongs to now.
+    pub(super) fn only_open_breaches(self, query: &Query) -> Self {
+        let mut state = Self::new(&self.name);
+        let groups = self.cells.into_iter().flatten().flat_map(|kept| kept.groups);
+        for group in groups.filter_map(|mut group| group.keep_breach_only().then_some(group)) {
+            let place = state.cell(&query.key(&group.labels), query);
+            if let Some(kept) = &mut state.cells[place] {
+                let at = kept.groups.partition_point(|other| other.labels < group.labels);
+                kept.groups.insert(at, group);
+            }
+        }
+        state.restored();
+        state
     }
 
-    pub(super) fn push(&mut self, watch: &Watch, series: &Labels, at: Timestamp, value: f64, groups_max: usize) -> Outcome {
-        let name = watch.query.group(series);
-        if !self.groups.contains_key(&name) && self.groups.len() >= groups_max {
+    /// The place of a cell, made where there is none.
+    fn cell(&mut self, key: &Labels, query: &Query) -> usize {
+        if let Some(place) = self.index.cell(key) {
+            return place;
+        }
+        let kept = Kept { key: key.clone(), cell: Cell::new(query), groups: vec![], seen: Timestamp::MIN };
+        let place = self.index.free(self.cells.len());
+        match self.cells.get_mut(place) {
+            Some(free) => *free = Some(kept),
+            None => self.cells.push(Some(kept)),
+        }
+        self.index.add_cell(key, place);
+        place
+    }
+
+    pub(super) fn push(
+        &mut self,
+        watch: &Watch,
+        series: &Labels,
+        at: Timestamp,
+        value: &Value,
+        tuning: &Tuning,
+        out: &mut Outbox,
+    ) -> Outcome {
+        if !self.index.knows(series.fingerprint())
+            && let Some(limit) = self.add(watch, series, tuning)
+        {
+            out.count(Count::Limited(self.name.clone(), limit));
             return Outcome::Limited;
         }
-        let group = self.groups.entry(name).or_insert_with(|| Group::new(at));
-        match group.push(series.fingerprint(), at, value) {
-            Some(Pushed::Applied) => Outcome::Applied,
-            Some(Pushed::Duplicate) => Outcome::Duplicate,
-            None => Outcome::Limited,
+        let mut outcome = None;
+        for (cell, place) in self.index.series(series.fingerprint()) {
+            let Some(kept) = self.cells.get_mut(*cell as usize).and_then(Option::as_mut) else { continue };
+            kept.seen = kept.seen.max(at);
+            let pushed = kept.cell.push(*place, at, value.clone(), SAMPLES_MAX);
+            if pushed.is_none() {
+                out.count(Count::Limited(self.name.clone(), "samples"));
+            }
+            outcome = Some(match pushed {
+                Some(Pushed::Applied) => Outcome::Applied,
+                Some(Pushed::Duplicate) => Outcome::Duplicate,
+                None => Outcome::Limited,
+            });
         }
+        outcome.unwrap_or(Outcome::NotWanted)
     }
 
-    /// Evaluates all steps up to `ready`; gives how many evaluations that were.
-    pub(super) fn evaluate(&mut self, monitor: &Monitor, watch: &Watch, ready: Timestamp, breaches: &mut Vec<Breach>) -> u64 {
-        let mut evaluations = 0;
-        while let Some(step) = self.next_step(watch).filter(|step| *step <= ready) {
-            for (name, group) in &mut self.groups {
-                let subject = Subject { monitor, watch, group: name };
-                breaches.extend(group.evaluate(&subject, step));
-                evaluations += 1;
+    /// Takes in a new series; or gives the limit that is reached.
+    fn add(&mut self, watch: &Watch, series: &Labels, tuning: &Tuning) -> Option<&'static str> {
+        if self.index.series >= tuning.series_max {
+            return Some("series");
+        }
+        let key = watch.query.key(series);
+        if self.index.cell(&key).is_none() && self.index.cells() >= tuning.groups_max {
+            return Some("groups");
+        }
+        let cell = self.cell(&key, &watch.query);
+        let kept = self.cells[cell].as_mut()?;
+        for leaf in watch.query.leaves_of(series) {
+            if !self.index.is_in(series.fingerprint(), leaf) {
+                let place = kept.cell.add(&watch.query, leaf, series);
+                self.index.add_series(series.fingerprint(), cell, place);
             }
-            self.groups.retain(|_, group| group.open() || step.since(group.seen()) < FORGET_AFTER);
+        }
+        self.index.is_whole(series.fingerprint());
+        None
+    }
+
+    /// Evaluates all steps up to `ready`. `own` where this partition is the one that speaks where nothing is measured.
+    pub(super) fn evaluate(
+        &mut self,
+        subject: Subject<'_>,
+        ready: Timestamp,
+        own: bool,
+        tuning: &Tuning,
+        breaches: &mut Vec<Breach>,
+        out: &mut Outbox,
+    ) {
+        let watch = subject.watch;
+        let always = own && watch.query.speaks_of_nothing();
+        if always {
+            self.cell(&Labels::default(), &watch.query);
+        }
+        while let Some(step) = self.next_step(watch, always, ready).filter(|step| *step <= ready) {
+            for place in 0..self.cells.len() {
+                self.step(subject, place, step, tuning, breaches, out);
+                self.forget(watch, place, step, always);
+            }
             self.done = Some(step);
         }
-        evaluations
     }
 
-    /// The next step, or, where no group has data for it, the first step at which something can happen.
-    fn next_step(&self, watch: &Watch) -> Option<Timestamp> {
-        let sampled = self.groups.values().filter_map(Group::first_sample).min();
-        let absent = watch.judge.absent.and_then(|after| self.groups.values().filter_map(|g| g.absent_from(after)).min());
-        let due = sampled.into_iter().chain(absent).min()?;
+    /// The next step, or, where no cell has data for it, the first step at which something can happen.
+    fn next_step(&self, watch: &Watch, always: bool, ready: Timestamp) -> Option<Timestamp> {
+        let kept = || self.cells.iter().flatten();
+        let sampled = kept().filter_map(|kept| kept.cell.first_sample()).min();
+        let absent = watch.judge.absent.and_then(|after| kept().flat_map(|k| &k.groups).filter_map(|g| g.absent_from(after)).min());
+        let now = always.then(|| self.done.unwrap_or(ready - watch.every));
+        let due = sampled.into_iter().chain(absent).chain(now).min()?;
         // The smallest step that is not earlier than what is due.
         let due = Timestamp(due.0 - 1).next_multiple(watch.every);
         Some(self.done.map_or(due, |done| due.max(done.next_multiple(watch.every))))
     }
 
-    pub(super) fn silence(&mut self, monitor: &Monitor, watch: &Watch, clock: Timestamp, breaches: &mut Vec<Breach>) {
-        for (name, group) in &mut self.groups {
-            breaches.extend(group.silence(&Subject { monitor, watch, group: name }, clock));
+    fn step(&mut self, subject: Subject<'_>, place: usize, step: Timestamp, tuning: &Tuning, breaches: &mut Vec<Breach>, out: &mut Outbox) {
+        let Some(kept) = &mut self.cells[place] else { return };
+        let query = &subject.watch.query;
+        let mut outputs = match kept.cell.evaluate(query, &mut self.memo, step) {
+            Ok(outputs) => outputs,
+            Err(_) => {
+                out.count(Count::Unmatched(subject.monitor.name.clone()));
+                return;
+            }
+        };
+        outputs.sort_by(|a, b| a.labels.cmp(&b.labels));
+        for output in &outputs {
+            let at = kept.groups.partition_point(|group| group.labels < output.labels);
+            if kept.groups.get(at).is_some_and(|group| group.labels == output.labels) {
+                continue;
+            }
+            if self.index.groups >= tuning.groups_max {
+                out.count(Count::Limited(subject.monitor.name.clone(), "groups"));
+                continue;
+            }
+            self.index.groups += 1;
+            kept.groups.insert(at, Group::new(output.labels.clone(), output.sampled));
+        }
+        out.add(Count::Evaluations, kept.groups.len() as u64);
+        let filtered = outputs.len() < kept.groups.len() && query.filters() && kept.cell.is_alive(query, step);
+        if let [group] = kept.groups.as_mut_slice() {
+            group.see(kept.seen);
+        }
+        let mut outputs = outputs.into_iter().peekable();
+        for group in &mut kept.groups {
+            // What stands before it was one too many.
+            while outputs.next_if(|output| output.labels < group.labels).is_some() {}
+            let moved = match outputs.next_if(|output| output.labels == group.labels) {
+                Some(Output { sampled, value: Value::Float(value), .. }) => group.measured(subject, step, sampled, value),
+                // A histogram is not judged.
+                Some(Output { value: Value::Histogram(_), .. }) => None,
+                None if filtered => group.filtered(subject, step),
+                None => group.missing(subject, step),
+            };
+            breaches.extend(moved);
+        }
+    }
+
+    /// Forgets what no later step needs, and whom nobody has heard of for long.
+    fn forget(&mut self, watch: &Watch, place: usize, step: Timestamp, always: bool) {
+        let Some(kept) = &mut self.cells[place] else { return };
+        for gone in kept.cell.forget(&watch.query, step) {
+            self.index.remove_series(&gone, place);
+        }
+        let before = kept.groups.len();
+        kept.groups.retain(|group| group.open() || step.since(group.seen()) < FORGET_AFTER);
+        self.index.groups -= before - kept.groups.len();
+        let stays = always && kept.key.is_empty();
+        if kept.groups.is_empty() && kept.cell.first_sample().is_none() && !stays {
+            self.index.remove_cell(&kept.key, place);
+            self.cells[place] = None;
+        }
+    }
+
+    pub(super) fn silence(&mut self, subject: Subject<'_>, clock: Timestamp, breaches: &mut Vec<Breach>) {
+        for kept in self.cells.iter_mut().flatten() {
+            if let [group] = kept.groups.as_mut_slice() {
+                group.see(kept.seen);
+            }
+            breaches.extend(kept.groups.iter_mut().filter_map(|group| group.silence(subject, clock)));
         }
     }
 }

@@ -48,7 +48,7 @@ impl Pipeline {
         let (samples, signals) = (settings.partitions.samples, settings.partitions.signals);
         let mut pipeline = Self {
             route: Route::new(config.clone(), settings.clone()),
-            detect: (0..samples).map(|p| Detect::new(config.clone(), p, signals)).collect(),
+            detect: (0..samples).map(|p| Detect::new(config.clone(), p, settings.partitions)).collect(),
             declare: (0..signals).map(|_| Declare::new(config.clone())).collect(),
             settings: settings.clone(),
             origins: BTreeSet::new(),
@@ -136,7 +136,8 @@ impl Pipeline {
             Topic::Signals => (&mut self.declare[place], &mut self.offsets.signals[place]),
             Topic::Incidents | Topic::DeadLetter | Topic::State => return Consumed::Not,
         };
-        let record = Record { topic: message.topic.suffix(), partition, offset: *offset, timestamp: now, payload: &message.payload };
+        let record =
+            Record { topic: message.topic.suffix(), partition, offset: *offset, timestamp: now, headers: &[], payload: &message.payload };
         *offset += 1;
         stage.apply(&record, out);
         Consumed::Internally

@@ -17,6 +17,10 @@ pub struct Alert {
     pub starts_at: Timestamp,
     /// When it resolved; none while it fires.
     pub ends_at: Option<Timestamp>,
+    /// Its source tells no start of an episode: while one with this fingerprint is open, it is that one.
+    pub by_key: bool,
+    /// It was told in passing, of one that should be known: where it is not, what told of it was lost.
+    pub recalled: bool,
 }
 
 /// A deploy, config push, feature flag, failover or migration.

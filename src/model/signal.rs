@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use super::{Alert, Breach, Change, Phase, labels::Fnv};
+use super::{Alert, Breach, Change, Phase, Timestamp, labels::Fnv};
 
 /// One input partition (of a source topic, or of an internal topic) whose progress a later stage follows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,8 +21,26 @@ pub enum Signal {
     Breach(Box<Breach>),
     /// An external alert fires or has resolved.
     Alert(Alert),
+    /// The alert with this fingerprint has resolved, whichever episode of it was open.
+    Resolved {
+        /// Of the alert.
+        fingerprint: u64,
+        /// When.
+        at: Timestamp,
+    },
     /// Something was changed.
     Change(Change),
+}
+
+/// A service was seen to call another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Who calls, and so depends on the other.
+    pub client: String,
+    /// Who is called.
+    pub server: String,
+    /// When it was seen.
+    pub at: Timestamp,
 }
 
 /// A signal's identity: the same statement told twice has the same id.
@@ -53,6 +71,7 @@ impl Signal {
                 &a.starts_at.0.to_be_bytes(),
                 &a.ends_at.map_or(0, |t| t.0).to_be_bytes(),
             ]),
+            Self::Resolved { fingerprint, at } => Fnv::of(&[b"resolved", &fingerprint.to_be_bytes(), &at.0.to_be_bytes()]),
             Self::Change(c) => Fnv::of(&[b"change", c.source.as_bytes(), c.id.as_bytes()]),
         })
     }

@@ -20,7 +20,8 @@ impl Timestamp {
     /// # Errors
     /// The text is not RFC 3339.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let parsed: Result<jiff::Timestamp, _> = text.parse();
+        // `+0000` is as common as it is wrong.
+        let parsed = text.parse::<jiff::Timestamp>().or_else(|_| jiff::Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text));
         parsed.map(|t| Self(t.as_millisecond())).map_err(|_| format!("{text:?} is not an RFC 3339 time"))
     }
 

@@ -1,285 +1,421 @@
-//! PromQL text → a plan: which series, what is read from each, and how a group is put together.
+//! PromQL text → a plan: which series are read, by which operators, and by which labels they can be kept apart.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use promql_parser::parser::{Expr, LabelModifier, VectorSelector, parse};
+use promql_parser::parser::{
+    AggregateExpr, BinaryExpr, Call, Expr, LabelModifier, MatrixSelector, Offset, SubqueryExpr, VectorMatchCardinality, VectorSelector,
+    parse,
+};
 
-use crate::model::{Labels, Timestamp, labels::METRIC_NAME};
+use crate::model::{Labels, labels::METRIC_NAME};
 
-use super::{LOOKBACK, Selector, Window};
+use super::function::Math;
+use super::node::{Aggregate, AggregateOp, Binary, Cardinality, HistogramFunction, Node, Operator, RangeNode, Relabel, Site, Source};
+use super::place::Places;
+use super::range::RangeFunction;
+use super::running::Running;
+use super::scope::Scope;
+use super::{Leaf, Query, Refusal, Selector};
 
-/// What is read from each series at a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Function {
-    /// The last sample within the look-back.
-    Instant,
-    /// The increase per second over the range.
-    Rate(Duration),
-    /// The increase over the range.
-    Increase(Duration),
-}
+/// Steps that a subquery's range may have: as many as Prometheus gives points of a range.
+const STEPS_MAX: u128 = 11_000;
 
-/// How the series of a group become one value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aggregate {
-    /// The sum.
-    Sum,
-    /// The arithmetic mean.
-    Avg,
-    /// The smallest.
-    Min,
-    /// The largest.
-    Max,
-    /// How many series have a value.
-    Count,
-}
+/// A range that is this many steps long, or longer, keeps a state from step to step instead of being read anew.
+const LONG: u32 = 16;
 
-/// Which labels make a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Grouping {
-    /// Every series is its own group.
-    Series,
-    /// Those with the same values of these labels.
-    By(BTreeSet<String>),
-    /// Those with the same values of all labels but these and the metric's name.
-    Without(BTreeSet<String>),
-}
+/// Nested constructs of an expression.
+const DEPTH_MAX: usize = 60;
 
-/// A planned query.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Query {
-    /// Which series it reads.
-    pub selector: Selector,
-    /// What it reads from each.
-    pub function: Function,
-    /// How it puts a group together; `None` with [`Grouping::Series`].
-    pub aggregate: Option<Aggregate>,
-    /// What a group is.
-    pub grouping: Grouping,
-}
-
-/// Why an expression is not taken, and where in its text (a byte offset).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The construct's byte offset in the expression.
-    pub offset: usize,
-    /// The reason, and what is allowed.
-    pub message: String,
-}
-
-const SUPPORTED: &str = "supported: a selector, rate() or increase() over one, and sum, avg, min, max or count by/without around them";
-
-impl Query {
-    /// Plans an expression.
-    ///
-    /// # Errors
-    /// It is not PromQL, or uses what is not supported; the refusal says where.
-    pub fn plan(text: &str) -> Result<Self, Refusal> {
-        let expr = parse(text).map_err(|why| Refusal { offset: 0, message: format!("not PromQL: {why}") })?;
-        Planner { text }.outer(&expr)
-    }
-
-    /// The group a series belongs to: the labels of the output series it contributes to.
-    #[must_use]
-    pub fn group(&self, series: &Labels) -> Labels {
-        match &self.grouping {
-            Grouping::Series if self.function == Function::Instant => series.clone(),
-            Grouping::Series => series.filtered(|name| name != METRIC_NAME),
-            Grouping::By(names) => series.filtered(|name| names.contains(name)),
-            Grouping::Without(names) => series.filtered(|name| name != METRIC_NAME && !names.contains(name)),
-        }
-    }
-
-    /// Whether an output series can have the label.
-    #[must_use]
-    pub fn can_have(&self, label: &str) -> bool {
-        match &self.grouping {
-            Grouping::Series => true,
-            Grouping::By(names) => names.contains(label),
-            Grouping::Without(names) => !names.contains(label),
-        }
-    }
-
-    /// How long a sample can matter.
-    #[must_use]
-    pub fn reach(&self) -> Duration {
-        match self.function {
-            Function::Instant => LOOKBACK,
-            Function::Rate(range) | Function::Increase(range) => range,
-        }
-    }
-
-    /// The value of a group at a step, with the time of the newest sample in it; none where no series has a value.
-    pub fn evaluate<'w>(&self, windows: impl Iterator<Item = &'w Window>, at: Timestamp) -> Option<(Timestamp, f64)> {
-        let mut total = Total::default();
-        for (sampled, value) in windows.filter_map(|w| self.read(w, at)) {
-            total.add(sampled, value);
-        }
-        let newest = total.newest?;
-        let value = match self.aggregate {
-            None | Some(Aggregate::Sum) => total.sum + total.lost,
-            Some(Aggregate::Avg) => (total.sum + total.lost) / total.count,
-            Some(Aggregate::Min) => total.min,
-            Some(Aggregate::Max) => total.max,
-            Some(Aggregate::Count) => total.count,
-        };
-        Some((newest, value))
-    }
-
-    fn read(&self, window: &Window, at: Timestamp) -> Option<(Timestamp, f64)> {
-        match self.function {
-            Function::Instant => window.instant(at),
-            Function::Increase(range) => window.increase(at, range),
-            Function::Rate(range) => window.increase(at, range).map(|(t, v)| (t, v / range.as_secs_f64())),
-        }
-    }
-}
-
-/// All aggregates at once; the sum is Kahan-Neumaier compensated, as Prometheus' is.
-struct Total {
-    newest: Option<Timestamp>,
-    sum: f64,
-    lost: f64,
-    min: f64,
-    max: f64,
-    count: f64,
-}
-
-impl Default for Total {
-    fn default() -> Self {
-        Self { newest: None, sum: 0.0, lost: 0.0, min: f64::NAN, max: f64::NAN, count: 0.0 }
-    }
-}
-
-impl Total {
-    fn add(&mut self, sampled: Timestamp, value: f64) {
-        self.newest = self.newest.max(Some(sampled));
-        let sum = self.sum + value;
-        if sum.is_finite() {
-            self.lost += if self.sum.abs() >= value.abs() { (self.sum - sum) + value } else { (value - sum) + self.sum };
-        }
-        self.sum = sum;
-        self.min = self.min.min(value);
-        self.max = self.max.max(value);
-        self.count += 1.0;
-    }
+/// Plans an expression that is evaluated every so often.
+pub(super) fn plan(text: &str, every: Duration, lookback: Duration) -> Result<Query, Refusal> {
+    let expr = parse(text).map_err(|why| Refusal { offset: 0, message: format!("not PromQL: {why}") })?;
+    let planner = Planner { places: Places::of(text), leaves: vec![], subs: 0, sites: 0, every, slack: Duration::ZERO, lookback, depth: 0 };
+    planner.whole(text, &expr)
 }
 
 struct Planner<'t> {
-    text: &'t str,
+    places: Places<'t>,
+    leaves: Vec<Leaf>,
+    subs: usize,
+    sites: Site,
+    /// The step of what is being planned: the monitor's, or the subquery's around it.
+    every: Duration,
+    /// How much further back than its own reach it is evaluated.
+    slack: Duration,
+    lookback: Duration,
+    depth: usize,
 }
 
 impl Planner<'_> {
-    fn outer(&self, expr: &Expr) -> Result<Query, Refusal> {
-        let Expr::Aggregate(aggregate) = unwrap(expr) else { return self.inner(expr) };
-        let name = aggregate.op.to_string();
-        let op = match name.as_str() {
-            "sum" => Aggregate::Sum,
-            "avg" => Aggregate::Avg,
-            "min" => Aggregate::Min,
-            "max" => Aggregate::Max,
-            "count" => Aggregate::Count,
+    fn whole(mut self, text: &str, expr: &Expr) -> Result<Query, Refusal> {
+        let mut root = self.node(expr)?;
+        if self.leaves.is_empty() {
+            return Err(Refusal { offset: 0, message: "a constant measures nothing".into() });
+        }
+        if root.is_scalar() {
+            root = Node::Vector(Box::new(root));
+        }
+        let mut keeps = vec![Scope::none(); self.leaves.len()];
+        needs(&root, Scope::all(), &mut keeps);
+        for (leaf, keep) in self.leaves.iter_mut().zip(keeps) {
+            // Where the name is not told, series may differ by it alone: then that has to be noticed.
+            leaf.keep = if leaf.selector.metric().is_some() { keep } else { Scope::all() };
+        }
+        Ok(Query {
+            text: text.to_owned(),
+            every: self.every,
+            lookback: self.lookback,
+            ambiguous: self.leaves.iter().any(|leaf| leaf.selector.metric().is_none()),
+            key: root.key(),
+            root,
+            leaves: self.leaves,
+            subs: self.subs,
+        })
+    }
+
+    fn node(&mut self, expr: &Expr) -> Result<Node, Refusal> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(Refusal { offset: 0, message: format!("more than {DEPTH_MAX} constructs inside one another") });
+        }
+        let node = match expr {
+            Expr::Paren(paren) => self.node(&paren.expr),
+            Expr::NumberLiteral(number) => Ok(Node::Number(number.val)),
+            Expr::StringLiteral(_) => Err(self.refuse("\"", "a text is no value")),
+            Expr::Unary(unary) => {
+                self.places.pass("-");
+                let operand = Box::new(self.node(&unary.expr)?);
+                Ok(Node::Negate(operand, self.site()))
+            }
+            Expr::VectorSelector(selector) => {
+                let (leaf, offset) = self.selector(selector)?;
+                self.reach(leaf, offset + self.lookback);
+                Ok(Node::Select { leaf, offset })
+            }
+            Expr::MatrixSelector(_) | Expr::Subquery(_) => {
+                Err(self.refuse("[", "a bare range gives no value; put a function such as rate() or max_over_time() around it"))
+            }
+            Expr::Aggregate(aggregate) => self.aggregate(aggregate),
+            Expr::Binary(binary) => self.binary(binary),
+            Expr::Call(call) => self.call(call),
+            Expr::Extension(_) => Err(self.refuse("", "not supported")),
+        };
+        self.depth -= 1;
+        node
+    }
+
+    /// Passes the construct, and says what is wrong with it.
+    fn refuse(&mut self, construct: &str, message: impl Into<String>) -> Refusal {
+        Refusal { offset: self.places.pass(construct), message: message.into() }
+    }
+
+    /// A new one; the next number is its own too, for operators that make two kinds of labels.
+    fn site(&mut self) -> Site {
+        self.sites += 2;
+        self.sites
+    }
+
+    /// A leaf is read as far back as the furthest of its readers does.
+    fn reach(&mut self, leaf: usize, reach: Duration) {
+        let reach = reach + self.slack;
+        self.leaves[leaf].reach = self.leaves[leaf].reach.max(reach);
+    }
+
+    fn selector(&mut self, raw: &VectorSelector) -> Result<(usize, Duration), Refusal> {
+        let start = self.places.pass(raw.name.as_deref().unwrap_or("{"));
+        let selector = Selector::new(raw.name.as_deref(), &raw.matchers).map_err(|message| self.refuse("or", message))?;
+        if let Some(why) = selector.contradiction() {
+            let offset = if raw.name.is_some() { self.places.pass("{") } else { start };
+            return Err(Refusal { offset, message: format!("matches nothing: {why}") });
+        }
+        if raw.at.is_some() {
+            return Err(self.refuse("@", "`@` is not supported: a monitor reads the present"));
+        }
+        let offset = self.offset(raw.offset.as_ref())?;
+        let leaf = self.leaves.iter().position(|leaf| leaf.selector == selector).unwrap_or_else(|| {
+            self.leaves.push(Leaf { selector, reach: Duration::ZERO, keep: Scope::none(), running: vec![] });
+            self.leaves.len() - 1
+        });
+        Ok((leaf, offset))
+    }
+
+    fn offset(&mut self, offset: Option<&Offset>) -> Result<Duration, Refusal> {
+        match offset {
+            None => Ok(Duration::ZERO),
+            Some(Offset::Pos(offset)) => {
+                self.places.pass("offset");
+                Ok(*offset)
+            }
+            Some(Offset::Neg(_)) => Err(self.refuse("offset", "a negative `offset` reads the future")),
+        }
+    }
+
+    fn aggregate(&mut self, raw: &AggregateExpr) -> Result<Node, Refusal> {
+        let name = raw.op.to_string();
+        let mut op = match name.as_str() {
+            "sum" => AggregateOp::Sum,
+            "avg" => AggregateOp::Avg,
+            "min" => AggregateOp::Min,
+            "max" => AggregateOp::Max,
+            "count" => AggregateOp::Count,
+            "group" => AggregateOp::Group,
+            "stddev" => AggregateOp::Stddev,
+            "stdvar" => AggregateOp::Stdvar,
+            "quantile" => AggregateOp::Quantile,
+            "topk" => AggregateOp::TopK,
+            "bottomk" => AggregateOp::BottomK,
+            "count_values" => AggregateOp::CountValues(String::new()),
             _ => return Err(self.refuse(&name, format!("the aggregation `{name}` is not supported"))),
         };
-        let set = |labels: &promql_parser::label::Labels| labels.labels.iter().cloned().collect();
-        let grouping = match &aggregate.modifier {
-            None => Grouping::By(BTreeSet::new()),
-            Some(LabelModifier::Include(labels)) => Grouping::By(set(labels)),
-            Some(LabelModifier::Exclude(labels)) => Grouping::Without(set(labels)),
+        self.places.pass(&name);
+        let parameter = match (&mut op, raw.param.as_deref().map(unwrap)) {
+            (AggregateOp::CountValues(label), Some(Expr::StringLiteral(text))) => {
+                label.clone_from(&text.val);
+                None
+            }
+            (_, Some(parameter)) => Some(self.number(parameter)?),
+            (_, None) => None,
         };
-        Ok(Query { aggregate: Some(op), grouping, ..self.inner(&aggregate.expr)? })
+        let by = match &raw.modifier {
+            None => Scope::none(),
+            Some(LabelModifier::Include(labels)) => Scope::only(&labels.labels),
+            Some(LabelModifier::Exclude(labels)) => Scope::except(&labels.labels),
+        };
+        let operand = self.vector(&raw.expr)?;
+        Ok(Node::Aggregate(Box::new(Aggregate { op, parameter, by, operand, site: self.site() })))
     }
 
-    fn inner(&self, expr: &Expr) -> Result<Query, Refusal> {
-        match unwrap(expr) {
-            Expr::VectorSelector(selector) => self.query(selector, Function::Instant),
-            Expr::Call(call) => {
-                let name = call.func.name;
-                let (Some(argument), true) = (call.args.first(), matches!(name, "rate" | "increase")) else {
-                    return Err(self.refuse(name, format!("the function `{name}` is not supported")));
-                };
-                match unwrap(&argument) {
-                    Expr::MatrixSelector(m) if name == "rate" => self.query(&m.vs, Function::Rate(m.range)),
-                    Expr::MatrixSelector(m) => self.query(&m.vs, Function::Increase(m.range)),
-                    _ => Err(self.refuse(name, format!("`{name}` over anything but a selector with a range is not supported"))),
-                }
+    fn vector(&mut self, expr: &Expr) -> Result<Node, Refusal> {
+        let node = self.node(expr)?;
+        if node.is_scalar() { Err(self.refuse("", "a vector is expected here, not a number; write vector(..)")) } else { Ok(node) }
+    }
+
+    fn number(&mut self, expr: &Expr) -> Result<Node, Refusal> {
+        let node = self.node(expr)?;
+        if node.is_scalar() { Ok(node) } else { Err(self.refuse("", "a number is expected here, not a vector; write scalar(..)")) }
+    }
+
+    fn binary(&mut self, raw: &BinaryExpr) -> Result<Node, Refusal> {
+        let left = self.node(&raw.lhs)?;
+        let sign = raw.op.to_string();
+        let Some(op) = Operator::named(&sign) else {
+            return Err(self.refuse(&sign, format!("the operator `{sign}` is not supported")));
+        };
+        self.places.pass(&sign);
+        let modifier = raw.modifier.as_ref();
+        if modifier.is_some_and(|m| m.fill_values.lhs.is_some() || m.fill_values.rhs.is_some()) {
+            return Err(self.refuse("fill", "`fill` is not supported; write `or`"));
+        }
+        let (on, named) = match modifier.and_then(|m| m.matching.as_ref()) {
+            None => (Scope::unnamed(), false),
+            Some(LabelModifier::Include(labels)) => (Scope::only(&labels.labels), true),
+            Some(LabelModifier::Exclude(labels)) => (Scope::except(&labels.labels), false),
+        };
+        let cardinality = match modifier.map(|m| &m.card) {
+            Some(VectorMatchCardinality::ManyToOne(labels)) => Cardinality::ManyToOne(labels.labels.clone()),
+            Some(VectorMatchCardinality::OneToMany(labels)) => Cardinality::OneToMany(labels.labels.clone()),
+            Some(VectorMatchCardinality::OneToOne | VectorMatchCardinality::ManyToMany) | None => Cardinality::OneToOne,
+        };
+        let right = self.node(&raw.rhs)?;
+        let as_bool = modifier.is_some_and(|m| m.return_bool);
+        if left.is_scalar() && right.is_scalar() && op.is_comparison() && !as_bool {
+            return Err(self.refuse("", format!("`{sign}` between two numbers needs `bool`")));
+        }
+        Ok(Node::Binary(Box::new(Binary { op, as_bool, left, right, on, named, cardinality, site: self.site() })))
+    }
+
+    fn call(&mut self, call: &Call) -> Result<Node, Refusal> {
+        let name = call.func.name;
+        let offset = self.places.pass(name);
+        let arguments: Vec<&Expr> = call.args.args.iter().map(|argument| unwrap(argument)).collect();
+        if let Some(function) = RangeFunction::named(name) {
+            return self.range_call(function, &arguments, offset);
+        }
+        if let Some(function) = Math::named(name) {
+            let operand = arguments.first().map(|a| self.vector(a)).transpose()?.map(Box::new);
+            let parameters = self.numbers(arguments.get(1..).unwrap_or_default())?;
+            return Ok(Node::Map { function, operand, parameters, site: self.site() });
+        }
+        if let Some(function) = HistogramFunction::named(name) {
+            let Some((operand, parameters)) = arguments.split_last() else { return Err(missing(offset)) };
+            let parameters = self.numbers(parameters)?;
+            let operand = Box::new(self.vector(operand)?);
+            return Ok(Node::Histogram { function, parameters, operand, site: self.site() });
+        }
+        match (name, arguments.as_slice()) {
+            ("time", []) => Ok(Node::Time),
+            ("pi", []) => Ok(Node::Number(std::f64::consts::PI)),
+            ("scalar", [operand]) => Ok(Node::Scalar(Box::new(self.vector(operand)?))),
+            ("vector", [operand]) => Ok(Node::Vector(Box::new(self.number(operand)?))),
+            ("timestamp", [operand]) => {
+                let operand = Box::new(self.vector(operand)?);
+                Ok(Node::Timestamp { operand, site: self.site() })
             }
-            Expr::Aggregate(a) => {
-                let name = a.op.to_string();
-                Err(self.refuse_last(&name, format!("the aggregation `{name}` inside another is not supported")))
+            ("absent", [operand]) => {
+                let operand = self.vector(operand)?;
+                let labels = self.absent_labels(matches!(operand, Node::Select { .. }).then_some(&operand));
+                Ok(Node::Absent { operand: Box::new(operand), labels })
             }
-            Expr::Binary(b) => {
-                let op = b.op.to_string();
-                Err(self.refuse(&op, format!("the operator `{op}` is not supported")))
+            ("absent_over_time", [operand]) => {
+                let operand = self.range_call(RangeFunction::Present, &[operand], offset)?;
+                let labels = self.absent_labels(Some(&operand));
+                Ok(Node::Absent { operand: Box::new(operand), labels })
             }
-            Expr::Unary(_) => Err(self.refuse("-", "the unary `-` is not supported".into())),
-            Expr::Subquery(_) => Err(self.refuse("[", "subqueries are not supported".into())),
-            Expr::MatrixSelector(_) => Err(self.refuse("[", "a bare range gives no value; put rate() or increase() around it".into())),
-            Expr::NumberLiteral(_) | Expr::StringLiteral(_) => Err(self.refuse("", "a constant measures nothing".into())),
-            Expr::Paren(_) | Expr::Extension(_) => Err(self.refuse("", "not supported".into())),
+            ("label_replace", [operand, rest @ ..]) => self.label_replace(operand, rest, offset),
+            ("label_join", [operand, rest @ ..]) => self.label_join(operand, rest, offset),
+            ("sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc", _) => {
+                Err(Refusal { offset, message: format!("`{name}` is not supported: an order means nothing to a monitor") })
+            }
+            _ => Err(Refusal { offset, message: format!("the function `{name}` is not supported") }),
         }
     }
 
-    fn query(&self, selector: &VectorSelector, function: Function) -> Result<Query, Refusal> {
-        if selector.offset.is_some() {
-            return Err(self.refuse("offset", "`offset` is not supported".into()));
-        }
-        if selector.at.is_some() {
-            return Err(self.refuse("@", "`@` is not supported: a monitor reads the present".into()));
-        }
-        let selector = Selector::new(selector.name.as_deref(), &selector.matchers).map_err(|why| self.refuse(" or ", why))?;
-        if let Some(why) = selector.contradiction() {
-            return Err(Refusal { offset: self.text.find('{').unwrap_or(0), message: format!("matches nothing: {why}") });
-        }
-        Ok(Query { selector, function, aggregate: None, grouping: Grouping::Series })
+    fn numbers(&mut self, arguments: &[&Expr]) -> Result<Vec<Node>, Refusal> {
+        arguments.iter().map(|argument| self.number(argument)).collect()
     }
 
-    /// The parser keeps no positions, so the construct is looked for in the text.
-    fn refuse(&self, construct: &str, message: String) -> Refusal {
-        Refusal { offset: self.text.find(construct).unwrap_or(0), message: format!("{message}; {SUPPORTED}") }
+    /// The range may be any of the arguments; the others are numbers.
+    fn range_call(&mut self, function: RangeFunction, arguments: &[&Expr], offset: usize) -> Result<Node, Refusal> {
+        let (mut ranged, mut parameters) = (None, vec![]);
+        for argument in arguments {
+            match argument {
+                Expr::MatrixSelector(selector) => ranged = Some(self.range(function, selector)?),
+                Expr::Subquery(subquery) => ranged = Some(self.subquery(function, subquery)?),
+                other => parameters.push(self.number(other)?),
+            }
+        }
+        let Some(node) = ranged else { return Err(missing(offset)) };
+        if function == RangeFunction::DoubleExponentialSmoothing
+            && parameters.iter().any(|p| matches!(p, Node::Number(n) if *n <= 0.0 || *n >= 1.0))
+        {
+            return Err(Refusal { offset, message: "both factors are between 0 and 1".into() });
+        }
+        Ok(Node::Range(Box::new(RangeNode { parameters, ..node })))
     }
 
-    fn refuse_last(&self, construct: &str, message: String) -> Refusal {
-        Refusal { offset: self.text.rfind(construct).unwrap_or(0), message: format!("{message}; {SUPPORTED}") }
+    fn range(&mut self, function: RangeFunction, raw: &MatrixSelector) -> Result<RangeNode, Refusal> {
+        let (leaf, offset) = self.selector(&raw.vs)?;
+        let range = raw.range;
+        let running = self.long(range).then(|| Running::of(function)).flatten();
+        // What leaves a range is looked at once more.
+        let reach = offset + range + if running.is_some() { self.every } else { Duration::ZERO };
+        self.reach(leaf, reach);
+        let running = running.map(|running| {
+            self.leaves[leaf].running.push(running);
+            self.leaves[leaf].running.len() - 1
+        });
+        Ok(RangeNode { function, source: Source::Leaf(leaf), range, offset, parameters: vec![], running, site: self.site() })
     }
+
+    fn long(&self, range: Duration) -> bool {
+        range >= self.every * LONG
+    }
+
+    fn subquery(&mut self, function: RangeFunction, raw: &SubqueryExpr) -> Result<RangeNode, Refusal> {
+        let step = raw.step.unwrap_or(self.every);
+        let steps = raw.range.as_millis() / step.as_millis().max(1);
+        if step.is_zero() || steps > STEPS_MAX {
+            return Err(self.refuse("[", format!("a subquery of {steps} steps; at most {STEPS_MAX}")));
+        }
+        let offset = match &raw.offset {
+            Some(Offset::Pos(offset)) => *offset,
+            Some(Offset::Neg(_)) | None => Duration::ZERO,
+        };
+        let running = (raw.range >= self.every * LONG && Running::of(function).is_some()).then_some(0);
+        let (every, slack) = (self.every, self.slack);
+        // At an evaluation, the steps since the one before are made up for.
+        (self.every, self.slack) = (step, slack + every + offset);
+        let inner = self.vector(&raw.expr)?;
+        (self.every, self.slack) = (every, slack);
+        if raw.at.is_some() {
+            return Err(self.refuse("@", "`@` is not supported: a monitor reads the present"));
+        }
+        self.offset(raw.offset.as_ref())?;
+        let place = self.subs;
+        self.subs += 1;
+        let source = Source::Sub { place, inner, step };
+        Ok(RangeNode { function, source, range: raw.range, offset, parameters: vec![], running, site: self.site() })
+    }
+
+    /// The labels that a selector demands by `=`, once.
+    fn absent_labels(&self, node: Option<&Node>) -> Labels {
+        let leaf = match node {
+            Some(Node::Select { leaf, .. }) => *leaf,
+            Some(Node::Range(range)) => match range.source {
+                Source::Leaf(leaf) => leaf,
+                Source::Sub { .. } => return Labels::default(),
+            },
+            _ => return Labels::default(),
+        };
+        self.leaves[leaf].selector.demanded()
+    }
+
+    fn label_replace(&mut self, operand: &Expr, rest: &[&Expr], offset: usize) -> Result<Node, Refusal> {
+        let operand = Box::new(self.vector(operand)?);
+        let [to, with, from, pattern] = texts(rest, offset)?.try_into().map_err(|_| missing(offset))?;
+        let pattern = regex::Regex::new(&format!("^(?s:{pattern})$"))
+            .map_err(|_| Refusal { offset, message: format!("{pattern:?} is not a regular expression") })?;
+        Ok(Node::Relabel { operand, relabel: Relabel::Replace { to, with, from, pattern }, site: self.site() })
+    }
+
+    fn label_join(&mut self, operand: &Expr, rest: &[&Expr], offset: usize) -> Result<Node, Refusal> {
+        let operand = Box::new(self.vector(operand)?);
+        let mut texts = texts(rest, offset)?.into_iter();
+        let (Some(to), Some(separator)) = (texts.next(), texts.next()) else { return Err(missing(offset)) };
+        Ok(Node::Relabel { operand, relabel: Relabel::Join { to, separator, from: texts.collect() }, site: self.site() })
+    }
+}
+
+fn missing(offset: usize) -> Refusal {
+    Refusal { offset, message: "an argument is missing".into() }
+}
+
+fn texts(arguments: &[&Expr], offset: usize) -> Result<Vec<String>, Refusal> {
+    let text = |argument: &&Expr| match argument {
+        Expr::StringLiteral(text) => Ok(text.val.clone()),
+        _ => Err(Refusal { offset, message: "a text is expected here".into() }),
+    };
+    arguments.iter().map(text).collect()
 }
 
 fn unwrap(expr: &Expr) -> &Expr {
     match expr {
-        Expr::Paren(p) => unwrap(&p.expr),
+        Expr::Paren(paren) => unwrap(&paren.expr),
         other => other,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refusal(text: &str) -> (usize, String) {
-        let r = Query::plan(text).expect_err(text);
-        (r.offset, r.message.split(';').next().unwrap_or_default().to_owned())
+/// Which labels of each leaf's series somebody needs. Only what aggregates a leaf's own values needs fewer than all.
+fn needs(node: &Node, needed: Scope, keeps: &mut [Scope]) {
+    let unnamed = |needed: Scope| needed.and(&Scope::unnamed());
+    let mut keep = |leaf: usize, needed: Scope| keeps[leaf] = std::mem::replace(&mut keeps[leaf], Scope::none()).or(&needed);
+    match node {
+        Node::Select { leaf, .. } => keep(*leaf, needed),
+        Node::Range(range) => {
+            let of_range = if range.function.keeps_name() { needed } else { unnamed(needed) };
+            match &range.source {
+                Source::Leaf(leaf) => keep(*leaf, of_range),
+                Source::Sub { inner, .. } => needs(inner, Scope::all(), keeps),
+            }
+            range.parameters.iter().for_each(|parameter| needs(parameter, Scope::all(), keeps));
+        }
+        Node::Map { operand: Some(operand), parameters, .. } => {
+            needs(operand, unnamed(needed), keeps);
+            parameters.iter().for_each(|parameter| needs(parameter, Scope::all(), keeps));
+        }
+        Node::Aggregate(aggregate) => {
+            let of_operand = match aggregate.op {
+                AggregateOp::TopK | AggregateOp::BottomK => Scope::all(),
+                _ => aggregate.by.clone(),
+            };
+            needs(&aggregate.operand, of_operand, keeps);
+            aggregate.parameter.iter().for_each(|parameter| needs(parameter, Scope::all(), keeps));
+        }
+        other => other.operands().into_iter().for_each(|operand| needs(operand, Scope::all(), keeps)),
     }
+}
 
-    #[test]
-    fn what_is_not_supported_is_refused_where_it_stands() {
-        assert_eq!(refusal("sum(topk(3, up))"), (4, "the aggregation `topk` inside another is not supported".into()));
-        assert_eq!(refusal("sum(a) / sum(b)"), (7, "the operator `/` is not supported".into()));
-        assert_eq!(refusal("sum by (x) (irate(a[5m]))"), (12, "the function `irate` is not supported".into()));
-        assert_eq!(refusal("rate(a[5m] offset 1h)"), (11, "`offset` is not supported".into()));
-        assert_eq!(refusal("a{x=\"1\",x=\"2\"}"), (1, "matches nothing: x=\"1\" and x=\"2\" cannot both hold".into()));
-        assert!(refusal("sum((").1.starts_with("not PromQL"));
-    }
-
-    #[test]
-    fn groups_carry_the_labels_prometheus_would_give() {
-        let series: Labels =
-            [("__name__", "a"), ("job", "x"), ("pod", "1")].map(|(n, v)| (n.to_owned(), v.to_owned())).into_iter().collect();
-        let group = |text: &str| Query::plan(text).expect(text).group(&series).to_string();
-        assert_eq!(group("a"), r#"{__name__="a", job="x", pod="1"}"#);
-        assert_eq!(group("rate(a[5m])"), r#"{job="x", pod="1"}"#);
-        assert_eq!(group("sum by (job) (a)"), r#"{job="x"}"#);
-        assert_eq!(group("sum without (job) (a)"), r#"{pod="1"}"#);
-        assert_eq!(group("sum(a)"), "{}");
-    }
+/// The metric's name among labels.
+pub(super) fn is_name(label: &str) -> bool {
+    label == METRIC_NAME
 }

@@ -43,6 +43,18 @@ impl Selector {
         self.0.iter().all(|m| m.is_match(labels.get(&m.name)))
     }
 
+    /// The metric's name, where it is demanded.
+    pub(super) fn metric(&self) -> Option<&str> {
+        self.0.iter().find(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal).map(|m| m.value.as_str())
+    }
+
+    /// The labels with the one value that is demanded of each, but for the metric's name.
+    pub(super) fn demanded(&self) -> Labels {
+        let once = |m: &&Matcher| m.op == MatchOp::Equal && self.0.iter().filter(|other| other.name == m.name).count() == 1;
+        let demanded = self.0.iter().filter(once).filter(|m| m.name != METRIC_NAME);
+        Labels::of(demanded.map(|m| (m.name.as_str(), m.value.as_str())))
+    }
+
     /// Why it can match nothing: an exact value that another matcher on the same label forbids.
     #[must_use]
     pub fn contradiction(&self) -> Option<String> {

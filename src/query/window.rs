@@ -1,24 +1,12 @@
-//! The samples of one series that an evaluation may still need, and what PromQL reads from them.
+//! The samples of one series that an evaluation may still need.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Timestamp;
-
-/// How far an instant selector looks back for the last sample: Prometheus' default.
-pub const LOOKBACK: Duration = Duration::from_secs(300);
-
-/// The bits of Prometheus' staleness marker. Compared as bits: arithmetic may quiet a NaN.
-/// Source: `model/value/value.go` of Prometheus.
-pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
-
-/// Whether a value says "this series has ended".
-#[must_use]
-pub fn is_stale(value: f64) -> bool {
-    value.to_bits() == STALE.to_bits()
-}
+use crate::model::{Histogram, Timestamp, Value, value::is_stale};
 
 /// What became of a pushed sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,131 +17,156 @@ pub enum Pushed {
     Duplicate,
 }
 
-/// Samples in order of their timestamps. Values are kept as bits, so that a snapshot loses no NaN.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A number at a time.
+pub(super) type Point = (Timestamp, f64);
+
+/// A native histogram at a time.
+pub(super) type HistogramPoint = (Timestamp, Arc<Histogram>);
+
+/// Samples in order of their timestamps: numbers, the staleness marker among them, and native histograms.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Window {
-    points: VecDeque<(Timestamp, u64)>,
+    floats: VecDeque<Point>,
+    histograms: VecDeque<HistogramPoint>,
 }
 
 impl Window {
     /// Adds a sample at its place.
-    pub fn push(&mut self, at: Timestamp, value: f64) -> Pushed {
-        let place = self.points.partition_point(|(t, _)| *t < at);
-        if self.points.get(place).is_some_and(|(t, _)| *t == at) {
+    pub fn push(&mut self, at: Timestamp, value: Value) -> Pushed {
+        let (float, histogram) = (place(&self.floats, at), place(&self.histograms, at));
+        if float.is_none() || histogram.is_none() {
             return Pushed::Duplicate;
         }
-        self.points.insert(place, (at, value.to_bits()));
+        match value {
+            Value::Float(value) => self.floats.insert(float.unwrap_or_default(), (at, value)),
+            Value::Histogram(value) => self.histograms.insert(histogram.unwrap_or_default(), (at, value)),
+        }
         Pushed::Applied
     }
 
     /// Forgets what is not later than `until`.
     pub fn forget(&mut self, until: Timestamp) {
-        let keep_from = self.points.partition_point(|(t, _)| *t <= until);
-        self.points.drain(..keep_from);
+        forget(&mut self.floats, until);
+        forget(&mut self.histograms, until);
     }
 
     /// True where no sample is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.points.is_empty()
+        self.floats.is_empty() && self.histograms.is_empty()
     }
 
     /// How many samples it holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.points.len()
+        self.floats.len() + self.histograms.len()
     }
 
     /// The oldest sample's time.
     #[must_use]
     pub fn first(&self) -> Option<Timestamp> {
-        self.points.front().map(|(t, _)| *t)
-    }
-
-    /// The samples later than `after` and not later than `until`: Prometheus' left-open range, stale markers left out.
-    fn range(&self, after: Timestamp, until: Timestamp) -> impl DoubleEndedIterator<Item = (Timestamp, f64)> + Clone {
-        let from = self.points.partition_point(|(t, _)| *t <= after);
-        let to = self.points.partition_point(|(t, _)| *t <= until).max(from);
-        self.points.range(from..to).map(|(t, bits)| (*t, f64::from_bits(*bits))).filter(|(_, v)| !is_stale(*v))
+        let first = self.floats.front().map(|p| p.0).into_iter().chain(self.histograms.front().map(|p| p.0));
+        first.min()
     }
 
     /// The newest sample an instant selector sees at `at`, unless the series has ended.
     #[must_use]
-    pub fn instant(&self, at: Timestamp) -> Option<(Timestamp, f64)> {
-        let newest = self.points.partition_point(|(t, _)| *t <= at).checked_sub(1)?;
-        let (t, value) = (self.points[newest].0, f64::from_bits(self.points[newest].1));
-        (t > at - LOOKBACK && !is_stale(value)).then_some((t, value))
+    pub fn instant(&self, at: Timestamp, lookback: Duration) -> Option<(Timestamp, Value)> {
+        let float = newest(&self.floats, at);
+        let histogram = newest(&self.histograms, at);
+        let (when, value) = match (float, histogram) {
+            (Some((t, _)), Some((u, histogram))) if u > t => (*u, Value::Histogram(histogram.clone())),
+            (Some((t, value)), _) => (*t, Value::Float(*value)),
+            (None, Some((u, histogram))) => (*u, Value::Histogram(histogram.clone())),
+            (None, None) => return None,
+        };
+        (when > at - lookback && !value.float().is_some_and(is_stale)).then_some((when, value))
     }
 
-    /// A counter's increase over the range that ends at `at`, extrapolated to the range's ends as Prometheus does,
-    /// with the newest sample's time. Source: `extrapolatedRate` in `promql/functions.go` of Prometheus.
-    #[must_use]
-    pub fn increase(&self, at: Timestamp, range: Duration) -> Option<(Timestamp, f64)> {
-        let start = at - range;
-        let points = self.range(start, at);
-        let (first_at, first) = points.clone().next()?;
-        let (last_at, last) = points.clone().next_back()?;
-        let count = points.clone().count();
-        if count < 2 {
-            return None;
-        }
-        let resets: f64 = points.clone().zip(points.skip(1)).filter(|(a, b)| b.1 < a.1).map(|(a, _)| a.1).sum();
-        let increase = last - first + resets;
-
-        let sampled = last_at.since(first_at).as_secs_f64();
-        let mean_gap = sampled / (count - 1) as f64;
-        let near = mean_gap * 1.1;
-        let reach = |gap: f64| if gap >= near { mean_gap / 2.0 } else { gap };
-        let mut to_start = reach(first_at.since(start).as_secs_f64());
-        if increase > 0.0 && first >= 0.0 {
-            to_start = to_start.min(sampled * (first / increase));
-        }
-        let to_end = reach(at.since(last_at).as_secs_f64());
-        Some((last_at, increase * ((sampled + to_start + to_end) / sampled)))
+    /// The numbers later than `after` and not later than `until`, staleness markers left out: Prometheus' left-open range.
+    pub fn floats(&self, after: Timestamp, until: Timestamp) -> impl DoubleEndedIterator<Item = Point> + Clone {
+        between(&self.floats, after, until).copied().filter(|(_, value)| !is_stale(*value))
     }
+
+    /// The native histograms in that range.
+    pub fn histograms(&self, after: Timestamp, until: Timestamp) -> impl DoubleEndedIterator<Item = &HistogramPoint> + Clone {
+        between(&self.histograms, after, until)
+    }
+}
+
+/// Where a sample of that time belongs; none where there is one.
+fn place<T>(points: &VecDeque<(Timestamp, T)>, at: Timestamp) -> Option<usize> {
+    // Most come in order.
+    match points.back() {
+        Some((last, _)) if *last >= at => {}
+        _ => return Some(points.len()),
+    }
+    let place = points.partition_point(|(t, _)| *t < at);
+    points.get(place).is_none_or(|(t, _)| *t != at).then_some(place)
+}
+
+fn forget<T>(points: &mut VecDeque<(Timestamp, T)>, until: Timestamp) {
+    while points.front().is_some_and(|(t, _)| *t <= until) {
+        points.pop_front();
+    }
+}
+
+fn newest<T>(points: &VecDeque<(Timestamp, T)>, at: Timestamp) -> Option<&(Timestamp, T)> {
+    match points.back() {
+        Some(last) if last.0 <= at => Some(last),
+        _ => points.get(points.partition_point(|(t, _)| *t <= at).checked_sub(1)?),
+    }
+}
+
+fn between<T>(
+    points: &VecDeque<(Timestamp, T)>,
+    after: Timestamp,
+    until: Timestamp,
+) -> std::collections::vec_deque::Iter<'_, (Timestamp, T)> {
+    let from = points.partition_point(|(t, _)| *t <= after);
+    let to = points.partition_point(|(t, _)| *t <= until).max(from);
+    points.range(from..to)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::STALE;
+
+    const LOOKBACK: Duration = Duration::from_secs(300);
 
     fn window(points: &[(i64, f64)]) -> Window {
         let mut window = Window::default();
         for (second, value) in points {
-            window.push(Timestamp(second * 1000), *value);
+            window.push(Timestamp(second * 1000), Value::Float(*value));
         }
         window
+    }
+
+    fn instant(window: &Window, ms: i64) -> Option<(i64, Option<f64>)> {
+        window.instant(Timestamp(ms), LOOKBACK).map(|(at, value)| (at.0, value.float()))
     }
 
     #[test]
     fn instant_looks_back_five_minutes_and_no_further() {
         let w = window(&[(0, 7.0)]);
-        assert_eq!(w.instant(Timestamp(299_999)), Some((Timestamp(0), 7.0)));
-        assert_eq!(w.instant(Timestamp(300_000)), None);
+        assert_eq!(instant(&w, 299_999), Some((0, Some(7.0))));
+        assert_eq!(instant(&w, 300_000), None);
     }
 
     #[test]
     fn a_stale_marker_ends_the_series() {
         let w = window(&[(0, 7.0), (10, STALE)]);
-        assert_eq!(w.instant(Timestamp(9_000)), Some((Timestamp(0), 7.0)));
-        assert_eq!(w.instant(Timestamp(10_000)), None);
-    }
-
-    /// Values from `promtool test rules` (Prometheus 2.42) on the same samples.
-    #[test]
-    fn increase_extrapolates_and_bridges_resets_as_prometheus_does() {
-        let range = Duration::from_secs(300);
-        let rising = window(&[(0, 0.0), (60, 10.0), (120, 20.0), (180, 30.0), (240, 40.0), (300, 50.0)]);
-        assert_eq!(rising.increase(Timestamp(300_000), range).map(|p| p.1), Some(50.0));
-        let reset = window(&[(60, 100.0), (120, 130.0), (180, 10.0), (240, 20.0)]);
-        assert_eq!(reset.increase(Timestamp(300_000), range).map(|p| p.1), Some(83.333_333_333_333_34));
+        assert_eq!(instant(&w, 9_000), Some((0, Some(7.0))));
+        assert_eq!(instant(&w, 10_000), None);
     }
 
     #[test]
     fn late_samples_take_their_place_and_repeats_are_told_apart() {
         let mut w = window(&[(10, 1.0), (30, 3.0)]);
-        assert_eq!(w.push(Timestamp(20_000), 2.0), Pushed::Applied);
-        assert_eq!(w.push(Timestamp(20_000), 9.0), Pushed::Duplicate);
-        assert_eq!(w.instant(Timestamp(29_000)), Some((Timestamp(20_000), 2.0)));
+        assert_eq!(w.push(Timestamp(20_000), Value::Float(2.0)), Pushed::Applied);
+        assert_eq!(w.push(Timestamp(20_000), Value::Float(9.0)), Pushed::Duplicate);
+        assert_eq!(w.push(Timestamp(20_000), Value::Histogram(Arc::default())), Pushed::Duplicate);
+        assert_eq!(instant(&w, 29_000), Some((20_000, Some(2.0))));
     }
 }

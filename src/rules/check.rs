@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use crate::model::{Comparison, Condition, Definition, Entity, Ladder, Level, Measure, Rung, Test};
-use crate::query::{Query, Selector};
+use crate::model::{Comparison, Condition, Definition, Entity, Labels, Ladder, Level, Measure, Rung, Test};
+use crate::query::{LOOKBACK, Query, Selector};
 
 use super::compiled::{BaselineRule, Generic, Input, JudgeRules, Levels, Monitor, Rules, Sequence, Watch};
 use super::decode::decode;
 use super::fault::{At, Fault, Place};
-use super::{Template, Topology, raw};
+use super::{Template, Topology, catalog, raw};
 
 /// How often a query is evaluated where its monitor does not say.
 const EVERY: Duration = Duration::from_secs(60);
@@ -100,7 +100,13 @@ impl Checker {
         let mut mapping = vec![];
         let mut entities: BTreeMap<Entity, Place> = BTreeMap::new();
         let mut edges = vec![];
+        let mut catalogs = vec![];
         for (file, text) in files {
+            if let Some((catalog, faults)) = catalog::foreign(file, text) {
+                self.faults.extend(faults);
+                catalogs.push(catalog);
+                continue;
+            }
             let raw: raw::TopologyFile = self.decode(file, text);
             mapping.extend(raw.entity_from.iter().filter_map(|t| self.good(file, t, Template::parse(&t.value))));
             for entity in &raw.entities {
@@ -123,7 +129,19 @@ impl Checker {
         if mapping.is_empty() {
             mapping.extend(Template::parse("service={{ service }}"));
         }
-        (Topology::new(known_edges, mapping), entities.into_keys().collect())
+        let mut topology = Topology::new(known_edges, mapping);
+        let mut entities: BTreeSet<Entity> = entities.into_keys().collect();
+        let service = |topology: &Topology, name: &str| topology.entity(&Labels::of([("service", name)]));
+        for catalog in &catalogs {
+            entities.extend(catalog.services.iter().filter_map(|name| service(&topology, name)));
+            for (from, to) in &catalog.edges {
+                if let (Some(from), Some(to)) = (service(&topology, from), service(&topology, to)) {
+                    entities.extend([from.clone(), to.clone()]);
+                    topology.add(from, to);
+                }
+            }
+        }
+        (topology, entities)
     }
 
     fn levels(&mut self, files: &[(String, String)]) -> Levels {
@@ -209,6 +227,9 @@ impl Checker {
         if let Some(every) = &raw.every {
             self.faults.push(every.fault(file, "`every` with `alerts`; alerts come when they come"));
         }
+        if let Some(lookback) = &raw.lookback {
+            self.faults.push(lookback.fault(file, "`lookback` with `alerts`; it is for queries"));
+        }
         self.good(file, alerts, selector(&alerts.value))
     }
 
@@ -234,7 +255,11 @@ impl Checker {
             self.faults.push(at.fault(file, "evaluated more often than every second; write 1s or more"));
         }
         let judge = self.judge(file, raw);
-        let query = Query::plan(&text.value).map_err(|refusal| {
+        let lookback = raw.lookback.as_ref().map_or(LOOKBACK, |l| l.value.0);
+        if let Some(at) = raw.lookback.as_ref().filter(|l| l.value.0.is_zero()) {
+            self.faults.push(at.fault(file, "looks back 0s and sees nothing; give it longer than the time between two samples"));
+        }
+        let query = Query::plan(&text.value, every, lookback).map_err(|refusal| {
             self.faults.push(Fault { place: source.inside(text, refusal.offset), message: refusal.message });
         });
         Some(Watch { key: Watch::key(&raw.name.value, &text.value), query: query.ok()?, every, judge })

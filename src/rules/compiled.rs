@@ -172,4 +172,11 @@ impl Watch {
     pub fn key(name: &str, query: &str) -> u64 {
         Fnv::of(&[name.as_bytes(), query.trim().as_bytes()])
     }
+
+    /// The partition of so many to which a cell of the query goes.
+    #[must_use]
+    pub fn partition(&self, cell: &Labels, partitions: u32) -> u32 {
+        let hash = Fnv::of(&[&self.key.to_be_bytes(), &cell.fingerprint().to_be_bytes()]);
+        u32::try_from(hash % u64::from(partitions.max(1))).unwrap_or(0)
+    }
 }

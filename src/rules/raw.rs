@@ -27,6 +27,7 @@ pub(super) struct Monitor {
     pub(super) query: Option<At<String>>,
     pub(super) alerts: Option<At<String>>,
     pub(super) every: Option<At<Span>>,
+    pub(super) lookback: Option<At<Span>>,
     pub(super) judge: Option<At<Judge>>,
     pub(super) fault: Option<At<Definition>>,
 }

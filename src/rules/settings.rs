@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::decode::decode;
 use super::fault::{At, Fault, Place};
+use super::format::Format;
+use super::mapping::{Mapping, Unit};
 use super::raw::Span;
 
 /// The checked settings.
@@ -51,6 +53,8 @@ pub struct Tuning {
     pub idle_after: Duration,
     /// How far ahead of its record a sample's time may be.
     pub ahead_max: Duration,
+    /// A call between services that was not seen for this long is forgotten.
+    pub forget_calls_after: Duration,
     /// A signal joins a situation only if it is this close to it in time.
     pub gap: Duration,
     /// No situation takes in more after this long.
@@ -65,6 +69,8 @@ pub struct Tuning {
     pub update_every: Duration,
     /// Groups a monitor may have.
     pub groups_max: usize,
+    /// Series a monitor may read.
+    pub series_max: usize,
 }
 
 impl Default for Tuning {
@@ -90,7 +96,7 @@ impl Default for Partitions {
 }
 
 /// An input topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Source {
     /// The topic's name.
     pub topic: String,
@@ -98,6 +104,12 @@ pub struct Source {
     pub kind: Kind,
     /// How they are written.
     pub format: Format,
+    /// Where things are, if the format is a mapped one.
+    pub mapping: Option<Mapping>,
+    /// What a bare number of time counts, where it is not what the format says.
+    pub unit: Option<Unit>,
+    /// OTLP resource attributes that become labels of every sample.
+    pub promote: Vec<String>,
 }
 
 /// What the records of a source are.
@@ -110,21 +122,6 @@ pub enum Kind {
     Alerts,
     /// Changes.
     Changes,
-}
-
-/// How the records of a source are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// Recognised by its marks; of one kind there is one format today.
-    #[default]
-    Auto,
-    /// Metrics as prometheus-kafka-adapter writes them.
-    PrometheusKafkaAdapter,
-    /// Alerts as Alertmanager's webhook sends them, version 4.
-    AlertmanagerWebhook,
-    /// Changes as CDEvents in a CloudEvent.
-    Cdevents,
 }
 
 /// A librdkafka property's value; a secret is named, not written.
@@ -227,6 +224,7 @@ impl Raw {
             lateness: self.time.lateness.0,
             idle_after: self.time.idle_after.0,
             ahead_max: self.time.ahead_max.0,
+            forget_calls_after: self.time.forget_calls_after.0,
             gap: self.situations.gap.0,
             life_max: self.situations.life_max.0,
             size_max: self.situations.size_max,
@@ -234,6 +232,7 @@ impl Raw {
             reopen_within: self.situations.reopen_within.0,
             update_every: self.situations.update_every.0,
             groups_max: self.limits.groups_per_monitor,
+            series_max: self.limits.series_per_monitor,
         }
     }
 }
@@ -286,8 +285,18 @@ impl Default for SnapshotEvery {
 struct RawSource {
     topic: At<String>,
     kind: Kind,
+    #[serde(default = "auto")]
+    format: At<String>,
     #[serde(default)]
-    format: At<Format>,
+    mapping: Option<At<Mapping>>,
+    #[serde(default)]
+    timestamp_unit: Option<At<Unit>>,
+    #[serde(default)]
+    promote_resource_attributes: Vec<String>,
+}
+
+fn auto() -> At<String> {
+    written("auto".into())
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -308,12 +317,13 @@ struct Time {
     lateness: Span,
     idle_after: Span,
     ahead_max: Span,
+    forget_calls_after: Span,
 }
 
 impl Default for Time {
     fn default() -> Self {
         let seconds = |s| Span(Duration::from_secs(s));
-        Self { lateness: seconds(5), idle_after: seconds(60), ahead_max: seconds(600) }
+        Self { lateness: seconds(5), idle_after: seconds(60), ahead_max: seconds(600), forget_calls_after: seconds(86_400) }
     }
 }
 
@@ -346,11 +356,12 @@ impl Default for Situations {
 #[serde(deny_unknown_fields, default)]
 struct Limits {
     groups_per_monitor: usize,
+    series_per_monitor: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { groups_per_monitor: 10_000 }
+        Self { groups_per_monitor: 10_000, series_per_monitor: 100_000 }
     }
 }
 
@@ -496,26 +507,50 @@ fn check_kafka(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
 fn check_sources(file: &str, sources: &[RawSource], faults: &mut Vec<Fault>) -> Vec<Source> {
     let mut checked: Vec<Source> = vec![];
     for source in sources {
-        let fits = match source.format.value {
-            Format::Auto => true,
-            Format::PrometheusKafkaAdapter => source.kind == Kind::Metrics,
-            Format::AlertmanagerWebhook => source.kind == Kind::Alerts,
-            Format::Cdevents => source.kind == Kind::Changes,
-        };
-        if !fits {
-            let allowed = match source.kind {
-                Kind::Metrics => "auto, prometheus_kafka_adapter",
-                Kind::Alerts => "auto, alertmanager_webhook",
-                Kind::Changes => "auto, cdevents",
-            };
-            faults.push(source.format.fault(file, format!("this format does not carry that kind; allowed: {allowed}")));
+        let named = Format::named(source.kind, &source.format.value);
+        if named.is_none() {
+            let (format, allowed) = (&source.format.value, Format::names(source.kind).join(", "));
+            faults.push(source.format.fault(file, format!("{format:?} is no format of that kind; allowed: {allowed}")));
+        }
+        let (format, preset) = named.unwrap_or_default();
+        match (&source.mapping, format) {
+            (Some(at), Format::Mapped) if preset.is_none() => check_mapping(file, at, source.kind, faults),
+            (Some(at), _) => faults.push(at.fault(file, "a mapping without `format: mapped`; this format needs none")),
+            (None, Format::Mapped) if preset.is_none() => faults.push(source.format.fault(file, "`mapped` needs a `mapping`")),
+            (None, _) => {}
+        }
+        if let Some(at) = source.timestamp_unit.as_ref().filter(|_| source.kind != Kind::Metrics) {
+            faults.push(at.fault(file, "`timestamp_unit` is for metrics; in a mapping it is called `unit`"));
         }
         if checked.iter().any(|s| s.topic == source.topic.value) {
             faults.push(source.topic.fault(file, format!("topic {:?} is a source already", source.topic.value)));
         }
-        checked.push(Source { topic: source.topic.value.clone(), kind: source.kind, format: source.format.value });
+        checked.push(Source {
+            topic: source.topic.value.clone(),
+            kind: source.kind,
+            format,
+            mapping: preset.or_else(|| source.mapping.as_ref().map(|at| at.value.clone())),
+            unit: source.timestamp_unit.as_ref().map(|at| at.value),
+            promote: source.promote_resource_attributes.clone(),
+        });
     }
     checked
+}
+
+fn check_mapping(file: &str, at: &At<Mapping>, kind: Kind, faults: &mut Vec<Fault>) {
+    let mapping = &at.value;
+    for path in mapping.paths().filter(|path| !path.starts_with('/')) {
+        faults.push(at.fault(file, format!("{path:?} is no path; write a JSON pointer such as /detail/state/value")));
+    }
+    if mapping.key.is_empty() {
+        faults.push(at.fault(file, "a `key` is needed: what names the alert, or the change"));
+    }
+    if kind == Kind::Alerts && mapping.name.is_empty() {
+        faults.push(at.fault(file, "a `name` is needed: it becomes the label `alertname`"));
+    }
+    if kind == Kind::Changes && (mapping.status.is_some() || !mapping.starts_at.is_empty() || !mapping.ends_at.is_empty()) {
+        faults.push(at.fault(file, "a change has a time, `at`, and neither status nor end"));
+    }
 }
 
 #[cfg(test)]

@@ -22,11 +22,19 @@ impl Topology {
     #[must_use]
     pub fn new(edges: impl IntoIterator<Item = (Entity, Entity)>, mapping: Vec<Template>) -> Self {
         let mut topology = Self { mapping, ..Self::default() };
-        for (from, to) in edges {
-            topology.callers.entry(to.clone()).or_default().insert(from.clone());
-            topology.depends_on.entry(from).or_default().insert(to);
-        }
+        edges.into_iter().for_each(|(from, to)| topology.add(from, to));
         topology
+    }
+
+    /// Adds an edge: who depends, on whom.
+    pub fn add(&mut self, from: Entity, to: Entity) {
+        self.callers.entry(to.clone()).or_default().insert(from.clone());
+        self.depends_on.entry(from).or_default().insert(to);
+    }
+
+    /// All edges: who depends, on whom.
+    pub fn edges(&self) -> impl Iterator<Item = (&Entity, &Entity)> {
+        self.depends_on.iter().flat_map(|(from, on)| on.iter().map(move |to| (from, to)))
     }
 
     /// The entity that labels name: by the first mapping whose labels are all there.

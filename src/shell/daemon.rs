@@ -216,7 +216,7 @@ impl Daemon {
                 continue;
             };
             if let (Input::Watch(old), Input::Watch(new)) = (&monitor.input, &after.input)
-                && old.query.grouping != new.query.grouping
+                && old.query.key_scope() != new.query.key_scope()
             {
                 warn!(monitor = monitor.name, "its groups have changed; a breach open in a group that is no more stays open");
             }

@@ -32,7 +32,7 @@ pub(super) enum Control {
 }
 
 /// The one clock of the program; the stages see it only as ticks.
-pub(super) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }

@@ -18,6 +18,7 @@ pub(super) struct Metrics {
     dead_letters: IntCounterVec,
     samples: IntCounterVec,
     matched: IntCounter,
+    losses: Losses,
     evaluations: IntCounter,
     signals: IntCounterVec,
     declarations: IntCounterVec,
@@ -31,6 +32,7 @@ pub(super) struct Metrics {
     pub(super) produced: IntCounterVec,
     pub(super) kafka_errors: IntCounterVec,
     pub(super) rebalances: IntCounterVec,
+    pub(super) blocked: IntCounterVec,
     pub(super) transactions: IntCounterVec,
     pub(super) snapshots: IntCounterVec,
     snapshot_bytes: IntGaugeVec,
@@ -41,6 +43,36 @@ pub(super) struct Metrics {
     config_followed: IntGaugeVec,
     reload_successful: IntGauge,
     reload_success_seconds: IntGauge,
+}
+
+/// What was not taken in, and why.
+#[derive(Debug)]
+struct Losses {
+    refused: IntCounterVec,
+    skipped: IntCounterVec,
+    gaps: IntCounterVec,
+    limited: IntCounterVec,
+    unmatched: IntCounterVec,
+}
+
+impl Losses {
+    fn new(make: &Maker) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            refused: make.counters(
+                "richter_refused_parts_total",
+                "Parts of records that could not be read, while the rest was.",
+                &["topic", "reason"],
+            )?,
+            skipped: make.counters("richter_skipped_values_total", "Values that no number can be made of.", &["topic", "reason"])?,
+            gaps: make.counters("richter_alert_gaps_total", "Alerts heard of in passing, whose own event never came.", &["topic"])?,
+            limited: make.counters("richter_limited_total", "Samples and results that a limit refused.", &["monitor", "limit"])?,
+            unmatched: make.counters(
+                "richter_evaluations_unmatched_total",
+                "Evaluations without a result: the query's vectors do not match.",
+                &["monitor"],
+            )?,
+        })
+    }
 }
 
 impl Metrics {
@@ -54,6 +86,7 @@ impl Metrics {
             dead_letters: make.counters("richter_dead_letters_total", "Records that could not be decoded, by reason.", &["reason"])?,
             samples: make.counters("richter_samples_total", "Samples in detection, by what became of them.", &["outcome"])?,
             matched: make.counter("richter_samples_matched_total", "Samples that a monitor wants; one for each monitor.")?,
+            losses: Losses::new(&make)?,
             evaluations: make.counter("richter_evaluations_total", "Evaluations of a group at a step.")?,
             signals: make.counters("richter_signals_total", "Signals in correlation, by what became of them.", &["outcome"])?,
             declarations: make.counters("richter_declarations_total", "Declarations, by type.", &["type"])?,
@@ -75,6 +108,11 @@ impl Metrics {
             produced: make.counters("richter_produced_records_total", "Records delivered, by topic.", &["topic"])?,
             kafka_errors: make.counters("richter_kafka_errors_total", "Errors that Kafka clients told of.", &["stage"])?,
             rebalances: make.counters("richter_rebalances_total", "Partitions assigned or revoked.", &["stage", "what"])?,
+            blocked: make.counters(
+                "richter_partition_blocked_total",
+                "Times that a log went on but could not be read: a transaction was left open.",
+                &["stage"],
+            )?,
             transactions: make.counters("richter_transactions_total", "Transactions, by what became of them.", &["stage", "outcome"])?,
             snapshots: make.counters("richter_snapshots_total", "Snapshots written.", &["stage"])?,
             snapshot_bytes: make.gauges("richter_snapshot_bytes", "Size of the newest snapshot.", &["stage", "partition"])?,
@@ -109,6 +147,11 @@ impl Metrics {
                 Count::Samples(outcome) => self.samples.with_label_values(&[outcome.as_str()]).inc_by(*number),
                 Count::Signals(outcome) => self.signals.with_label_values(&[outcome.as_str()]).inc_by(*number),
                 Count::DeadLetters(reason) => self.dead_letters.with_label_values(&[*reason]).inc_by(*number),
+                Count::Refused(topic, reason) => self.losses.refused.with_label_values(&[topic.as_str(), *reason]).inc_by(*number),
+                Count::Skipped(topic, reason) => self.losses.skipped.with_label_values(&[topic.as_str(), *reason]).inc_by(*number),
+                Count::Gaps(topic) => self.losses.gaps.with_label_values(&[topic.as_str()]).inc_by(*number),
+                Count::Limited(monitor, limit) => self.losses.limited.with_label_values(&[monitor.as_str(), *limit]).inc_by(*number),
+                Count::Unmatched(monitor) => self.losses.unmatched.with_label_values(&[monitor.as_str()]).inc_by(*number),
                 Count::Matched => self.matched.inc_by(*number),
                 Count::Evaluations => self.evaluations.inc_by(*number),
                 Count::Declarations(kind) => self.declarations.with_label_values(&[*kind]).inc_by(*number),

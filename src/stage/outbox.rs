@@ -92,8 +92,18 @@ pub enum Count {
     Signals(Outcome),
     /// Records that went to the dead-letter topic, by reason.
     DeadLetters(&'static str),
+    /// Parts of records that were not read, by the source's topic and the reason.
+    Refused(String, &'static str),
+    /// Values that are none by nature, by the source's topic and the reason.
+    Skipped(String, &'static str),
+    /// Alerts of which nothing was told when it should have been, by the source's topic.
+    Gaps(String),
     /// Samples that a monitor wants.
     Matched,
+    /// What a limit of a monitor refused, by the monitor and the limit.
+    Limited(String, &'static str),
+    /// Evaluations of a monitor whose vectors did not match as its query demands.
+    Unmatched(String),
     /// Evaluations of a group at a step.
     Evaluations,
     /// Declarations by type.

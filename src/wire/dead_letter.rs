@@ -17,13 +17,25 @@ struct Letter<'a> {
     timestamp: String,
     reason: &'a str,
     detail: &'a str,
+    /// The rest of the record was read.
+    part: bool,
     payload_bytes: usize,
     payload: String,
 }
 
-/// The message for the dead-letter topic.
+/// The message for the dead-letter topic, about a record of which nothing was read.
 #[must_use]
 pub fn letter(record: &Record<'_>, reject: &Reject) -> Message {
+    message(record, reject, false)
+}
+
+/// The message about a part of a record of which the rest was read.
+#[must_use]
+pub fn part_letter(record: &Record<'_>, reject: &Reject) -> Message {
+    message(record, reject, true)
+}
+
+fn message(record: &Record<'_>, reject: &Reject, part: bool) -> Message {
     let kept = &record.payload[..record.payload.len().min(PAYLOAD_BYTES_MAX)];
     let letter = Letter {
         topic: record.topic,
@@ -32,6 +44,7 @@ pub fn letter(record: &Record<'_>, reject: &Reject) -> Message {
         timestamp: record.timestamp.to_string(),
         reason: reject.reason,
         detail: &reject.detail,
+        part,
         payload_bytes: record.payload.len(),
         payload: String::from_utf8_lossy(kept).into_owned(),
     };

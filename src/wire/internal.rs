@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::model::{Labels, Origin, Signal, Timestamp, labels::Fnv};
+use crate::model::{Call, Labels, Origin, Signal, Timestamp, Value, labels::Fnv};
 use crate::rules::Config;
 use crate::stage::{Message, Topic};
 
 use super::Reject;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The one domain there is today: everything may belong to one incident.
 const DOMAIN: &str = "default";
@@ -39,25 +39,19 @@ pub struct Batch {
     pub samples: Vec<BatchSample>,
 }
 
-impl Batch {
-    /// Two batches with half the samples each; the first tells no progress.
-    fn halves(self) -> (Self, Self) {
-        let (first, second) = self.samples.split_at(self.samples.len() / 2);
-        let part = |samples: &[BatchSample], progress| {
-            let mut part = Self { origin: self.origin.clone(), progress, series: vec![], samples: vec![] };
-            let mut places: BTreeMap<u32, u32> = BTreeMap::new();
-            for sample in samples {
-                let next = u32::try_from(part.series.len()).unwrap_or(u32::MAX);
-                let place = *places.entry(sample.series).or_insert(next);
-                if place == next {
-                    part.series.extend(usize::try_from(sample.series).ok().and_then(|i| self.series.get(i)).cloned());
-                }
-                part.samples.push(BatchSample { series: place, ..sample.clone() });
-            }
-            part
-        };
-        (part(first, Timestamp::MIN), part(second, self.progress))
-    }
+/// The same, of what somebody else holds.
+#[derive(Clone, Copy, Serialize)]
+struct BatchRef<'b> {
+    origin: &'b Origin,
+    progress: Timestamp,
+    series: &'b [Labels],
+    samples: &'b [BatchSample],
+}
+
+/// The same record as [`SamplesRecord::Batch`].
+#[derive(Serialize)]
+enum BatchRecord<'b> {
+    Batch(BatchRef<'b>),
 }
 
 /// A sample for one monitor.
@@ -69,8 +63,8 @@ pub struct BatchSample {
     pub series: u32,
     /// When.
     pub at: Timestamp,
-    /// The value's bits, so that no NaN is lost.
-    pub value: u64,
+    /// The value, or the staleness marker.
+    pub value: Value,
 }
 
 /// A record of the signals topic.
@@ -89,6 +83,8 @@ pub enum SignalsRecord {
     Tick(Timestamp),
     /// The bundle of the configuration to follow from here on.
     Follow(Vec<u8>),
+    /// Who was seen to call whom; of no origin's progress does this tell.
+    Calls(Vec<Call>),
 }
 
 /// The record's bytes.
@@ -118,15 +114,41 @@ pub fn signals_partition(partitions: u32) -> u32 {
 /// A record larger than this is split: clients and brokers refuse more than a megabyte by default.
 const RECORD_BYTES_AIM: usize = 512 << 10;
 
-/// A batch as messages for a partition of the samples topic; only the last of several tells the progress.
+/// Samples of one origin, and the series they refer to, as messages for a partition of the samples topic; only the last
+/// of several tells the progress.
 #[must_use]
-pub fn samples_messages(partition: u32, batch: Batch) -> Vec<Message> {
-    let payload = encode(&SamplesRecord::Batch(batch.clone()));
-    if payload.len() <= RECORD_BYTES_AIM || batch.samples.len() < 2 {
+pub fn samples_messages(partition: u32, origin: &Origin, progress: Timestamp, series: &[Labels], samples: &[BatchSample]) -> Vec<Message> {
+    let payload = encode(&BatchRecord::Batch(BatchRef { origin, progress, series, samples }));
+    if payload.len() <= RECORD_BYTES_AIM || samples.len() < 2 {
         return vec![message(Topic::Samples, partition, "", payload)];
     }
-    let (first, second) = batch.halves();
-    samples_messages(partition, first).into_iter().chain(samples_messages(partition, second)).collect()
+    let (first, second) = samples.split_at(samples.len() / 2);
+    let part = |samples: &[BatchSample], progress| {
+        let (series, samples) = renumbered(series, samples);
+        samples_messages(partition, origin, progress, &series, &samples)
+    };
+    part(first, Timestamp::MIN).into_iter().chain(part(second, progress)).collect()
+}
+
+/// Only the series that these samples refer to.
+fn renumbered(series: &[Labels], samples: &[BatchSample]) -> (Vec<Labels>, Vec<BatchSample>) {
+    let (mut kept, mut places): (Vec<Labels>, BTreeMap<u32, u32>) = (vec![], BTreeMap::new());
+    let sample = |sample: &BatchSample| {
+        let next = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+        let place = *places.entry(sample.series).or_insert(next);
+        if place == next {
+            kept.extend(usize::try_from(sample.series).ok().and_then(|i| series.get(i)).cloned());
+        }
+        BatchSample { series: place, ..sample.clone() }
+    };
+    let samples = samples.iter().map(sample).collect();
+    (kept, samples)
+}
+
+/// Calls that were seen, as a message for a partition of the signals topic.
+#[must_use]
+pub fn calls_message(partition: u32, calls: Vec<Call>) -> Message {
+    message(Topic::Signals, partition, DOMAIN, encode(&SignalsRecord::Calls(calls)))
 }
 
 /// One origin's signals as messages for a partition of the signals topic; only the last of several tells the progress.
@@ -177,18 +199,17 @@ mod tests {
     fn a_large_batch_is_split_and_loses_nothing() {
         let origin = Origin { topic: "metrics".into(), partition: 0 };
         let label = |i: u32| [("pod".to_owned(), format!("{i}-{}", "x".repeat(900)))].into_iter().collect();
-        let sample = |i: u32| BatchSample { monitor: 1, series: i, at: Timestamp(i64::from(i)), value: u64::from(i) };
+        let sample = |i: u32| BatchSample { monitor: 1, series: i, at: Timestamp(i64::from(i)), value: Value::Float(f64::from(i)) };
         let (series, samples): (Vec<Labels>, Vec<BatchSample>) = (0..2000).map(|i| (label(i), sample(i))).unzip();
-        let batch = Batch { origin, progress: Timestamp(7), series: series.clone(), samples };
-        let messages = samples_messages(0, batch);
+        let messages = samples_messages(0, &origin, Timestamp(7), &series, &samples);
         assert!(messages.len() > 2 && messages.iter().all(|m| m.payload.len() <= RECORD_BYTES_AIM));
         let mut seen = vec![];
         for (number, message) in messages.iter().enumerate() {
             let Ok(SamplesRecord::Batch(part)) = decode(&message.payload) else { panic!("a batch") };
             assert_eq!(part.progress == Timestamp(7), number == messages.len() - 1);
-            seen.extend(part.samples.iter().map(|s| (s.value, part.series[s.series as usize].clone())));
+            seen.extend(part.samples.iter().map(|s| (s.value.clone(), part.series[s.series as usize].clone())));
         }
-        let expected: Vec<(u64, Labels)> = series.into_iter().enumerate().map(|(i, labels)| (i as u64, labels)).collect();
+        let expected: Vec<(Value, Labels)> = series.into_iter().enumerate().map(|(i, labels)| (Value::Float(i as f64), labels)).collect();
         assert_eq!(seen, expected);
     }
 }

@@ -89,7 +89,8 @@ pub(crate) fn record(recorded: &Recorded) -> Record<'_> {
         partition: recorded.partition,
         offset: recorded.offset,
         timestamp: recorded.ts,
-        payload: recorded.payload.as_deref().unwrap_or_default().as_bytes(),
+        headers: &[],
+        payload: recorded.bytes(),
     }
 }
 
@@ -220,5 +221,5 @@ fn clock(start: Timestamp, text: &str) -> Timestamp {
 }
 
 fn recorded(topic: &str, ts: Timestamp, payload: String) -> Recorded {
-    Recorded { topic: topic.into(), partition: 0, offset: 0, ts, key: None, payload: Some(payload) }
+    Recorded { topic: topic.into(), ts, payload: Some(payload.into_bytes()), ..Recorded::default() }
 }

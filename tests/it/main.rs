@@ -3,6 +3,7 @@
 mod broken;
 mod broker;
 mod case;
+mod formats;
 mod golden;
 mod kafka;
 mod oracle;

@@ -78,13 +78,18 @@ fn load(seed: u64, steps: u64) -> Case {
     let mut case = Case::parse("oracle", &format!("{HEAD}== records 2026-11-20T00:00:00Z every 1m\n{body}"));
     let mut next = BTreeMap::new();
     for record in &mut case.records {
-        let service = record.payload.as_deref().and_then(|payload| payload.split("\"service\":\"s").nth(1)?.bytes().next());
+        let service = service_of(record.bytes());
         record.partition = if record.topic == "metrics" { u32::from(service.unwrap_or(0) % 2) } else { 0 };
         let offset: &mut i64 = next.entry((record.topic.clone(), record.partition)).or_default();
         record.offset = *offset;
         *offset += 1;
     }
     case
+}
+
+/// The digit that tells one service from the other.
+fn service_of(payload: &[u8]) -> Option<u8> {
+    std::str::from_utf8(payload).ok()?.split("\"service\":\"s").nth(1)?.bytes().next()
 }
 
 /// Two instances under load.
@@ -136,8 +141,8 @@ impl Cluster {
                 let due = over.mul_f64(number as f64 / count as f64);
                 producer.poll(due.saturating_sub(began.elapsed()));
                 let topic = format!("{name}.{}", record.topic);
-                let payload = record.payload.as_deref().unwrap_or_default();
-                let message: BaseRecord<'_, (), str> =
+                let payload = record.bytes();
+                let message: BaseRecord<'_, (), [u8]> =
                     BaseRecord::to(&topic).payload(payload).timestamp(record.ts.0).partition(record.partition as i32);
                 producer.send(message).map_err(|(why, _)| why).expect("queued");
             }
@@ -312,7 +317,7 @@ impl Cluster {
         let config = &self.case.config;
         let signals = self.read("signals", 0);
         for partition in 0..2 {
-            let (mut stage, mut out) = (Detect::new(config.clone(), partition, 1), Outbox::default());
+            let (mut stage, mut out) = (Detect::new(config.clone(), partition, self.case.settings.partitions), Outbox::default());
             let mut samples = 0;
             for record in self.read("samples", partition as i32) {
                 if let Ok(SamplesRecord::Batch(batch)) = decode(record.payload().unwrap_or_default()) {
@@ -335,7 +340,7 @@ impl Cluster {
 
 fn apply(stage: &mut impl Stage, record: &OwnedMessage, out: &mut Outbox) {
     let payload = record.payload().unwrap_or_default();
-    stage.apply(&Record { topic: "", partition: 0, offset: record.offset(), timestamp: Timestamp(0), payload }, out);
+    stage.apply(&Record { topic: "", partition: 0, offset: record.offset(), timestamp: Timestamp(0), headers: &[], payload }, out);
 }
 
 /// What a partition of the samples topic led to; an announcement is its owner's.

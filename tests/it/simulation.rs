@@ -200,7 +200,7 @@ struct Logs {
 fn logs(case: &Case) -> Logs {
     let partitions = case.settings.partitions.samples;
     let mut route = Route::new(case.config.clone(), case.settings.clone());
-    let mut detect: Vec<Detect> = (0..partitions).map(|p| Detect::new(case.config.clone(), p, case.settings.partitions.signals)).collect();
+    let mut detect: Vec<Detect> = (0..partitions).map(|p| Detect::new(case.config.clone(), p, case.settings.partitions)).collect();
     let mut logs = Logs { samples: vec![vec![]; partitions as usize], signals: vec![] };
     for recorded in &case.records {
         let mut out = Outbox::default();
@@ -224,7 +224,7 @@ fn logs(case: &Case) -> Logs {
 }
 
 fn apply(stage: &mut impl Stage, payload: &[u8], out: &mut Outbox) {
-    stage.apply(&Record { topic: "log", partition: 0, offset: 0, timestamp: Timestamp(0), payload }, out);
+    stage.apply(&Record { topic: "log", partition: 0, offset: 0, timestamp: Timestamp(0), headers: &[], payload }, out);
 }
 
 /// Runs a log through a stage that is stopped, snapshot and restored at random points.
@@ -249,7 +249,7 @@ fn a_stage_restored_anywhere_goes_on_to_the_same_bytes() {
         let case = generate(seed);
         let logs = logs(&case);
         for (partition, log) in logs.samples.iter().enumerate() {
-            let fresh = || Detect::new(case.config.clone(), partition as u32, case.settings.partitions.signals);
+            let fresh = || Detect::new(case.config.clone(), partition as u32, case.settings.partitions);
             same(seed, log, fresh);
         }
         same(seed, &logs.signals, || Declare::new(case.config.clone()));

@@ -23,6 +23,12 @@ const ROUND_BYTES_MAX: usize = 16 << 20;
 
 const REQUEST: Duration = Duration::from_secs(5);
 
+/// A partition of ours that gives nothing for this long is asked after: an owner's own ticks come more often.
+const SILENT_MAX: Duration = Duration::from_secs(15);
+
+/// How long is waited for an answer to that.
+const ASK: Duration = Duration::from_millis(500);
+
 /// One line of an outage in this time is enough; the counter has them all.
 const GRUMBLE_EVERY: Duration = Duration::from_secs(10);
 
@@ -51,6 +57,8 @@ pub(super) struct Intake {
     /// Partitions whose end was reached since this was asked last.
     ends: BTreeSet<i32>,
     paused: bool,
+    /// When each partition of ours last gave a record, or was found to have none to give.
+    heard: BTreeMap<Place, Instant>,
     complained: Option<Instant>,
     /// When we were expelled, of late.
     expelled: Vec<Instant>,
@@ -77,6 +85,7 @@ impl Intake {
             waiting: vec![],
             ends: BTreeSet::new(),
             paused: false,
+            heard: BTreeMap::new(),
             complained: None,
             expelled: vec![],
         })
@@ -101,6 +110,7 @@ impl Intake {
         self.told = told.into_iter().filter(|event| !moved(event)).collect();
         self.told.push_back(Event::Expelled);
         self.waiting.clear();
+        self.heard.clear();
         self.paused = false;
         Ok(())
     }
@@ -162,7 +172,10 @@ impl Intake {
             return Ok(false);
         }
         match polled {
-            Some(Ok(record)) => records.push(record),
+            Some(Ok(record)) => {
+                self.heard.insert(place(&record), Instant::now());
+                records.push(record);
+            }
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(self.ends.insert(partition)),
             Some(Err(why)) => self.complain(&why)?,
             None => return Ok(false),
@@ -222,6 +235,17 @@ impl Intake {
         self.consumer.incremental_assign(&list).context("partitions cannot be taken over")
     }
 
+    /// Where a partition of ours gives nothing though there is something: its place, the next offset and the log's end.
+    /// `positions` are the next offsets. One that is silent is asked after at a time.
+    pub(super) fn silent(&mut self, positions: impl Iterator<Item = (Place, i64)>) -> Option<(Place, i64, i64)> {
+        let silent = |heard: &Instant| heard.elapsed() > SILENT_MAX;
+        let found = positions.into_iter().find(|(place, _)| silent(self.heard.entry(place.clone()).or_insert_with(Instant::now)));
+        let (place, position) = found?;
+        self.heard.insert(place.clone(), Instant::now());
+        let (_, end) = self.consumer.fetch_watermarks(&place.0, place.1, ASK).ok()?;
+        (position < end).then_some((place, position, end))
+    }
+
     /// Lets partitions go; what was read of them is dropped.
     pub(super) fn give_up(&mut self, places: &[Place]) -> anyhow::Result<()> {
         let mut list = TopicPartitionList::new();
@@ -237,6 +261,7 @@ impl Intake {
             self.consumer.resume(&list).ok();
         }
         self.consumer.incremental_unassign(&list).context("partitions cannot be given up")?;
+        self.heard.retain(|place, _| !places.contains(place));
         self.waiting.retain(|record| !places.contains(&place(record)));
         Ok(())
     }

@@ -240,6 +240,7 @@ fn position(consumer: &BaseConsumer<Quiet>, log: &str, partition: u32) -> anyhow
     let number = i32::try_from(partition)?;
     let mut list = TopicPartitionList::new();
     list.add_partition(log, number);
+    // Pending transactions are waited out by the broker; one that is left open makes this time out.
     let committed = consumer.committed_offsets(list, REQUEST).context("the committed offset is not told")?;
     let committed = committed.find_partition(log, number).context("the committed offset is not told")?;
     committed.error().context("the committed offset is not told")?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Message as _, OwnedMessage};
+use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
 use rdkafka::producer::{Producer as _, ThreadedProducer};
 use tracing::{error, info, warn};
 
@@ -181,11 +181,17 @@ impl Router {
         *next = Some(record.offset() + 1);
         // A producer whose clock is fast must not make the future believable.
         let timestamp = record.timestamp().to_millis().map_or_else(now, |at| Timestamp(at).min(now()));
+        let headers: Vec<(&str, &[u8])> = record
+            .headers()
+            .into_iter()
+            .flat_map(|headers| headers.iter().map(|header| (header.key, header.value.unwrap_or_default())))
+            .collect();
         let seen = Record {
             topic: record.topic(),
             partition: number(record.partition()),
             offset: record.offset(),
             timestamp,
+            headers: &headers,
             payload: record.payload().unwrap_or_default(),
         };
         self.route.apply(&seen, out);

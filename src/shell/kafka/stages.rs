@@ -46,7 +46,7 @@ impl Partitioned for Detect {
     }
 
     fn new(config: &Arc<Config>, settings: &Settings, partition: u32) -> Self {
-        Self::new(config.clone(), partition, settings.partitions.signals)
+        Self::new(config.clone(), partition, settings.partitions)
     }
 
     fn announce(&self, out: &mut Outbox) {

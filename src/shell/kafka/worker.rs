@@ -114,6 +114,7 @@ impl<S: Partitioned> Worker<S> {
                 self.apply(record);
             }
             self.reach_ends();
+            self.heed();
             self.snapshots();
             if self.is_due() {
                 self.commit()?;
@@ -245,6 +246,7 @@ impl<S: Partitioned> Worker<S> {
             partition,
             offset: record.offset(),
             timestamp: record.timestamp().to_millis().map_or(Timestamp::MIN, Timestamp),
+            headers: &[],
             payload: record.payload().unwrap_or_default(),
         });
     }
@@ -254,6 +256,30 @@ impl<S: Partitioned> Worker<S> {
             if let Some(owned) = self.owned.get_mut(&number(partition)) {
                 owned.at_end();
             }
+        }
+    }
+
+    /// An owner's own ticks come every few seconds. Where they do not, though the log goes on, somebody's transaction
+    /// was left open: nothing after it may be read. Kafka ends it in time, but for faults of its own.
+    fn heed(&mut self) {
+        // While nothing can be said, nothing is taken in.
+        if self.failed {
+            return;
+        }
+        let log = Partition::<S>::log(&self.settings.prefix);
+        let place = |partition: u32| (log.clone(), i32::try_from(partition).unwrap_or(i32::MAX));
+        let owned = self.owned.iter().map(|(partition, owned)| (place(*partition), owned.position));
+        if let Some(((topic, partition), offset, end)) = self.intake.silent(owned) {
+            self.metrics.blocked.with_label_values(&[S::NAME]).inc();
+            let broker = self.settings.brokers.first().map_or("", String::as_str);
+            error!(
+                topic,
+                partition,
+                offset,
+                end,
+                "an open transaction holds up what follows; if this goes on: kafka-transactions.sh --bootstrap-server {broker} abort \
+                 --topic {topic} --partition {partition} --start-offset {offset}"
+            );
         }
     }
 

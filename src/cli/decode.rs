@@ -1,0 +1,172 @@
+//! `richter decode`: what the daemon would read from records, so that a source can be tried before it is configured.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use clap::ValueEnum;
+use serde_json::{Value as Json, json};
+
+use crate::model::{Signal, Timestamp, Value, value::is_stale};
+use crate::rules::{Files, Format, Kind, Unit, check};
+use crate::wire::alerts::Decoder;
+use crate::wire::metrics::{self, Context, Scratch, Sink};
+use crate::wire::recording::Recorded;
+use crate::wire::{Reject, SeriesBuf, shape};
+
+use super::{Failure, Outcome, eval::written, put, replay, stdout};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// What the records are
+    #[arg(long, value_enum)]
+    kind: What,
+    /// How they are written; `auto` knows the JSON shapes by their marks
+    #[arg(long, default_value = "auto")]
+    format: String,
+    /// The files hold recordings as `kcat -C -J` prints them, not one record's payload each
+    #[arg(long)]
+    recording: bool,
+    /// A header of the record, its value in hexadecimal; for payloads
+    #[arg(long, value_name = "NAME=HEX")]
+    header: Vec<String>,
+    /// What a bare number of time counts, where it is not what the format says: s, ms, us or ns
+    #[arg(long, value_parser = unit)]
+    timestamp_unit: Option<Unit>,
+    /// When a payload was appended: RFC 3339; now where it is missing
+    #[arg(long, value_parser = Timestamp::parse)]
+    appended: Option<Timestamp>,
+    /// Files
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    Metrics,
+    Alerts,
+    Changes,
+    /// A topology file: ours, a catalog, or another that is known
+    Topology,
+}
+
+fn value_of(value: &Value) -> Json {
+    if value.float().is_some_and(is_stale) { json!("stale") } else { written(value) }
+}
+
+fn unit(text: &str) -> Result<Unit, String> {
+    serde_json::from_value(json!(text)).map_err(|_| "one of s, ms, us, ns".into())
+}
+
+/// Samples as lines.
+struct Lines(Vec<Json>);
+
+impl Sink for Lines {
+    fn sample(&mut self, series: &SeriesBuf, at: Timestamp, value: Value) {
+        self.0.push(json!({"sample": series.labels(), "timestamp": at.to_string(), "value": value_of(&value)}));
+    }
+
+    fn refuse(&mut self, reject: Reject) {
+        self.0.push(json!({"refused": reject.reason, "detail": reject.detail}));
+    }
+
+    fn skip(&mut self, reason: &'static str) {
+        self.0.push(json!({"skipped": reason}));
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let mut lines = vec![];
+    for path in &arguments.files {
+        if arguments.kind == What::Topology {
+            lines.extend(topology(path)?);
+            continue;
+        }
+        let records = if arguments.recording { replay::read(path)? } else { vec![payload(arguments, path)?] };
+        for record in &records {
+            lines.extend(decode(arguments, record)?);
+        }
+    }
+    let mut out = stdout();
+    for line in &lines {
+        put(&mut out, line.to_string().as_bytes())?;
+    }
+    out.flush()?;
+    if lines.is_empty() || lines.iter().all(|line| line["refused"].is_string()) { Err(Failure::No) } else { Ok(()) }
+}
+
+fn payload(arguments: &Arguments, path: &Path) -> anyhow::Result<Recorded> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let header = |text: &String| {
+        let (name, hex) = text.split_once('=')?;
+        let byte = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+        Some((name.to_owned(), (0..hex.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>()?))
+    };
+    let headers = arguments.header.iter().map(|text| header(text).ok_or_else(|| anyhow!("--header {text}: write NAME=HEX")));
+    let headers = headers.collect::<Result<Vec<_>, _>>()?;
+    let ts = arguments.appended.unwrap_or_else(crate::shell::now);
+    Ok(Recorded { ts, headers, payload: Some(bytes), ..Recorded::default() })
+}
+
+fn decode(arguments: &Arguments, record: &Recorded) -> Result<Vec<Json>, Failure> {
+    let kind = match arguments.kind {
+        What::Metrics | What::Topology => Kind::Metrics,
+        What::Alerts => Kind::Alerts,
+        What::Changes => Kind::Changes,
+    };
+    let Some((format, mapping)) = Format::named(kind, &arguments.format) else {
+        return Err(Failure::CouldNot(anyhow!("--format {}: there are {}", arguments.format, Format::names(kind).join(", "))));
+    };
+    let headers: Vec<(&str, &[u8])> = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+    let decoder = Decoder::new(kind, format, mapping);
+    let signals = match kind {
+        Kind::Metrics => {
+            let format = if format == Format::Auto { shape(record.bytes()).unwrap_or(format) } else { format };
+            eprintln!("format: {}", format.name());
+            let context =
+                Context { appended: record.ts, unit: arguments.timestamp_unit, promote: &[], version: metrics::version(&headers) };
+            let (mut lines, mut scratch) = (Lines(vec![]), Scratch::default());
+            if let Err(reject) = metrics::decode(format, record.bytes(), &context, &mut scratch, &mut lines) {
+                lines.refuse(reject);
+            }
+            return Ok(lines.0);
+        }
+        Kind::Alerts => decoder.alerts(record.bytes(), record.ts),
+        Kind::Changes => decoder.changes(record.bytes(), &headers, record.ts),
+    };
+    Ok(match signals {
+        Ok(signals) => signals.iter().map(signal).collect(),
+        Err(reject) => vec![json!({"refused": reject.reason, "detail": reject.detail})],
+    })
+}
+
+fn signal(signal: &Signal) -> Json {
+    match signal {
+        Signal::Alert(alert) => json!({
+            "alert": alert.labels,
+            "fingerprint": format!("{:016x}", alert.fingerprint),
+            "summary": alert.summary,
+            "starts_at": alert.starts_at.to_string(),
+            "ends_at": alert.ends_at.map(|at| at.to_string()),
+            "recalled": alert.recalled,
+        }),
+        Signal::Resolved { fingerprint, at } => json!({"resolved": format!("{fingerprint:016x}"), "at": at.to_string()}),
+        Signal::Change(change) => json!({
+            "change": change.labels,
+            "id": change.id,
+            "source": change.source,
+            "kind": change.kind,
+            "summary": change.summary,
+            "at": change.at.to_string(),
+        }),
+        Signal::Breach(_) => Json::Null,
+    }
+}
+
+fn topology(path: &Path) -> Result<Vec<Json>, Failure> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let files = Files { topology: vec![(path.display().to_string(), text)], ..Files::default() };
+    let (rules, faults) = check(&files);
+    eprint!("{}", super::in_lines(&faults));
+    Ok(rules.topology.edges().map(|(from, to)| json!({"depends": from.to_string(), "on": to.to_string()})).collect())
+}

@@ -1,0 +1,63 @@
+//! Calls between services, as the traces' metrics tell of them: dependencies that nobody wrote down. They age out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Call, Entity, Labels, Timestamp};
+use crate::rules::{Rules, Topology};
+
+/// Pairs of services that are remembered; beyond it no new one is.
+const CALLS_MAX: usize = 100_000;
+
+/// Who was seen to call whom, and when last.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Calls {
+    seen: BTreeMap<(String, String), Timestamp>,
+    newest: Timestamp,
+}
+
+impl Calls {
+    /// Takes note of a call; gives the dependency where it was not known.
+    pub fn see(&mut self, call: &Call, topology: &Topology) -> Option<(Entity, Entity)> {
+        let pair = (call.client.clone(), call.server.clone());
+        self.newest = self.newest.max(call.at);
+        if let Some(last) = self.seen.get_mut(&pair) {
+            *last = call.at.max(*last);
+            return None;
+        }
+        if self.seen.len() >= CALLS_MAX {
+            return None;
+        }
+        let dependency = dependency(topology, &pair);
+        self.seen.insert(pair, call.at);
+        dependency
+    }
+
+    /// Forgets calls that were last seen this long before the newest; tells whether there were any. Where nobody tells of
+    /// calls, nothing is forgotten.
+    pub fn forget(&mut self, after: Duration) -> bool {
+        let (before, newest) = (self.seen.len(), self.newest);
+        self.seen.retain(|_, last| newest.since(*last) < after);
+        self.seen.len() < before
+    }
+
+    /// The rules with what was learnt added to their topology.
+    #[must_use]
+    pub fn over(&self, rules: &Rules) -> Rules {
+        let mut rules = rules.clone();
+        for pair in self.seen.keys() {
+            if let Some((from, to)) = dependency(&rules.topology, pair) {
+                rules.topology.add(from, to);
+            }
+        }
+        rules
+    }
+}
+
+/// A service is named as a label `service` of that value would name it.
+fn dependency(topology: &Topology, (client, server): &(String, String)) -> Option<(Entity, Entity)> {
+    let entity = |name: &str| topology.entity(&Labels::of([("service", name)]));
+    Some((entity(client)?, entity(server)?))
+}

@@ -1,0 +1,162 @@
+//! A cell: the series that one evaluation of a query needs together, with what is kept of them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Labels, Timestamp, Value};
+
+use super::eval::{Eval, Memo};
+use super::{Pushed, Query, Running, Window};
+
+/// All that is kept for the inputs with one set of values of the query's key labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Of each leaf, in the order they came.
+    pub(super) leaves: Vec<Vec<Series>>,
+    pub(super) subs: Vec<Sub>,
+}
+
+/// One series of a leaf, or of a subquery.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    pub(super) fingerprint: u64,
+    /// Those that somebody needs.
+    pub(super) labels: Labels,
+    pub(super) window: Window,
+    pub(super) running: Vec<Running>,
+}
+
+/// A subquery's results, as a leaf of the function around it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sub {
+    /// The last step evaluated.
+    pub(super) done: Option<Timestamp>,
+    pub(super) series: Vec<Series>,
+}
+
+/// Where a series is in its cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The number of the leaf.
+    pub leaf: u16,
+    /// The number in it.
+    pub number: u32,
+}
+
+/// A result of an evaluation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// The group.
+    pub labels: Labels,
+    /// The time of the newest sample in it.
+    pub sampled: Timestamp,
+    /// What it came to.
+    pub value: Value,
+}
+
+/// Why an evaluation has no result: vectors that do not match as the operators demand. As in Prometheus, all of the
+/// expression fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmatched(pub String);
+
+impl Cell {
+    /// With no series yet.
+    #[must_use]
+    pub fn new(query: &Query) -> Self {
+        Self { leaves: vec![vec![]; query.leaves.len()], subs: vec![Sub::default(); query.subs] }
+    }
+
+    /// Adds a series to a leaf that reads it, and gives its place.
+    pub fn add(&mut self, query: &Query, leaf: usize, labels: &Labels) -> Place {
+        let (plan, series) = (&query.leaves[leaf], &mut self.leaves[leaf]);
+        if series.is_empty() {
+            // Most cells have one.
+            series.reserve_exact(1);
+        }
+        series.push(Series {
+            fingerprint: labels.fingerprint(),
+            labels: plan.keep.of(labels),
+            window: Window::default(),
+            running: plan.running.clone(),
+        });
+        Place { leaf: u16::try_from(leaf).unwrap_or(u16::MAX), number: u32::try_from(series.len() - 1).unwrap_or(u32::MAX) }
+    }
+
+    /// Adds a sample; none where more than `samples_max` would be kept of the series, and the oldest has gone.
+    pub fn push(&mut self, place: Place, at: Timestamp, value: Value, samples_max: usize) -> Option<Pushed> {
+        let series = self.leaves.get_mut(usize::from(place.leaf))?.get_mut(place.number as usize)?;
+        let pushed = series.window.push(at, value);
+        if series.window.len() <= samples_max {
+            return Some(pushed);
+        }
+        // The present matters more.
+        series.window.first().into_iter().for_each(|first| series.window.forget(first));
+        None
+    }
+
+    /// Evaluates at a step, which is later than the one before.
+    ///
+    /// # Errors
+    /// See [`Unmatched`].
+    pub fn evaluate(&mut self, query: &Query, memo: &mut Memo, step: Timestamp) -> Result<Vec<Output>, Unmatched> {
+        let mut eval = Eval { query, cell: self, memo };
+        let results = eval.vector(&query.root, step)?;
+        if query.ambiguous {
+            super::eval::all_different(&results)?;
+        }
+        Ok(results)
+    }
+
+    /// Forgets what no later step needs; gives the series that went, and those that moved to their places.
+    pub fn forget(&mut self, query: &Query, step: Timestamp) -> Vec<Gone> {
+        let mut all = vec![];
+        for (leaf, (series, plan)) in self.leaves.iter_mut().zip(&query.leaves).enumerate() {
+            let until = (step + query.every) - plan.reach;
+            let mut number = 0;
+            while number < series.len() {
+                series[number].window.forget(until);
+                if !series[number].window.is_empty() {
+                    number += 1;
+                    continue;
+                }
+                let gone = series.swap_remove(number);
+                let place = Place { leaf: u16::try_from(leaf).unwrap_or(u16::MAX), number: u32::try_from(number).unwrap_or(u32::MAX) };
+                let moved = series.get(number).map(|moved| moved.fingerprint);
+                all.push(Gone { fingerprint: gone.fingerprint, place, moved });
+            }
+        }
+        all
+    }
+
+    /// The series of all leaves with their places.
+    pub fn series(&self) -> impl Iterator<Item = (u64, Place)> {
+        self.leaves.iter().enumerate().flat_map(|(leaf, series)| {
+            series.iter().enumerate().map(move |(number, series)| {
+                let place = Place { leaf: u16::try_from(leaf).unwrap_or(u16::MAX), number: u32::try_from(number).unwrap_or(u32::MAX) };
+                (series.fingerprint, place)
+            })
+        })
+    }
+
+    /// The oldest sample's time.
+    #[must_use]
+    pub fn first_sample(&self) -> Option<Timestamp> {
+        self.leaves.iter().flatten().filter_map(|series| series.window.first()).min()
+    }
+
+    /// Whether any series has a value at the step, looked at as an instant selector would.
+    #[must_use]
+    pub fn is_alive(&self, query: &Query, step: Timestamp) -> bool {
+        self.leaves.iter().flatten().any(|series| series.window.instant(step, query.lookback).is_some())
+    }
+}
+
+/// A series that went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Its fingerprint.
+    pub fingerprint: u64,
+    /// Where it was.
+    pub place: Place,
+    /// The fingerprint of the one that is there now.
+    pub moved: Option<u64>,
+}

@@ -1,0 +1,80 @@
+//! Where a construct stands in an expression's text. The parser keeps no positions; but an expression is walked in the
+//! order it is written in, so the next occurrence of a construct's first word is the one that is meant.
+
+/// The words and signs of an expression, strings and comments left out.
+pub(super) struct Places<'t> {
+    tokens: Vec<(usize, &'t str)>,
+    next: usize,
+}
+
+impl<'t> Places<'t> {
+    pub(super) fn of(text: &'t str) -> Self {
+        let (mut tokens, mut at) = (vec![], 0);
+        while let Some(first) = text[at..].chars().next() {
+            let rest = &text[at..];
+            let long = match first {
+                '"' | '\'' | '`' => string(rest, first),
+                '#' => rest.find('\n').unwrap_or(rest.len()),
+                c if c.is_whitespace() => c.len_utf8(),
+                c if c.is_ascii_digit() => number(rest),
+                c if word(c) => rest.find(|c| !word(c)).unwrap_or(rest.len()),
+                c => sign(rest).unwrap_or(c.len_utf8()),
+            };
+            if !first.is_whitespace() && !matches!(first, '"' | '\'' | '`' | '#') {
+                tokens.push((at, &rest[..long]));
+            }
+            at += long;
+        }
+        Self { tokens, next: 0 }
+    }
+
+    /// The byte offset of the next occurrence, which is passed; that of the last one passed where there is none.
+    pub(super) fn pass(&mut self, construct: &str) -> usize {
+        if let Some(further) = self.tokens[self.next..].iter().position(|(_, token)| token.eq_ignore_ascii_case(construct)) {
+            self.next += further + 1;
+        }
+        self.next.checked_sub(1).map_or(0, |passed| self.tokens[passed].0)
+    }
+}
+
+fn word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == ':'
+}
+
+fn string(rest: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in rest.char_indices().skip(1) {
+        if c == quote && !escaped {
+            return at + 1;
+        }
+        escaped = c == '\\' && !escaped && quote != '`';
+    }
+    rest.len()
+}
+
+/// A number or a duration, the sign of an exponent included.
+fn number(rest: &str) -> usize {
+    let mut before = ' ';
+    let ends = |(_, c): &(usize, char)| {
+        let goes_on = word(*c) || *c == '.' || (matches!(c, '+' | '-') && matches!(before, 'e' | 'E'));
+        before = *c;
+        !goes_on
+    };
+    rest.char_indices().find(ends).map_or(rest.len(), |(at, _)| at)
+}
+
+fn sign(rest: &str) -> Option<usize> {
+    ["==", "!=", ">=", "<=", "=~", "!~"].iter().find(|sign| rest.starts_with(**sign)).map(|sign| sign.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_comments_and_numbers_hide_what_is_in_them() {
+        let mut places = Places::of("a{b=\"c - d\"} # - \n * 1e-5 - rate(x[5m])");
+        assert_eq!((places.pass("a"), places.pass("-"), places.pass("rate")), (0, 26, 28));
+        assert_eq!(places.pass("topk"), 28, "what is not there is where we are");
+    }
+}

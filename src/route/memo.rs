@@ -1,0 +1,117 @@
+//! Where series go: what was found out about a series once is remembered by the hash of its labels as they lie in the
+//! record. 128 bits of hash: two series with one are not to be expected.
+//!
+//! There are two generations. When the young one is full it becomes the old one, and what is seen again moves back into
+//! the young; so what has gone is forgotten, and what goes on is not found out again all at once.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::model::{Labels, Timestamp};
+use crate::wire::SeriesBuf;
+
+/// Series remembered in a generation.
+const GENERATION_MAX: usize = 1 << 20;
+
+/// A series that nobody wants.
+const NOT_WANTED: u32 = u32::MAX;
+
+#[derive(Debug, Default)]
+pub(super) struct Memo {
+    young: Generation,
+    old: Generation,
+}
+
+#[derive(Debug, Default)]
+struct Generation {
+    places: HashMap<u128, u32, BuildHasherDefault<Hashed>>,
+    wanted: Vec<Known>,
+}
+
+/// What is known of a series that somebody wants.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) labels: Labels,
+    pub(super) destinations: SmallVec<[Destination; 2]>,
+    pub(super) call: Option<Seen>,
+}
+
+/// A monitor that reads a series, and the partition of its cell.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Destination {
+    pub(super) monitor: u64,
+    pub(super) partition: u32,
+    /// The batch that has the series' labels already, and where.
+    pub(super) batch: u64,
+    pub(super) place: u32,
+}
+
+/// A series that tells who calls whom.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) client: String,
+    pub(super) server: String,
+    /// The last value: as long as it stays, nobody called.
+    pub(super) value: f64,
+    /// When that was passed on.
+    pub(super) told_at: Timestamp,
+}
+
+impl Memo {
+    /// What is known of a series; found out where nothing is. None where nobody wants it.
+    pub(super) fn known(&mut self, series: &SeriesBuf, find_out: impl FnOnce() -> Option<Known>) -> Option<&mut Known> {
+        let hash = xxh3_128(series.bytes());
+        let place = match self.young.places.get(&hash) {
+            Some(place) => *place,
+            None => {
+                let known = match self.old.places.remove(&hash) {
+                    Some(NOT_WANTED) => None,
+                    Some(place) => self.old.wanted.get_mut(place as usize).map(std::mem::take),
+                    None => find_out(),
+                };
+                self.remember(hash, known)
+            }
+        };
+        self.young.wanted.get_mut(place as usize)
+    }
+
+    fn remember(&mut self, hash: u128, known: Option<Known>) -> u32 {
+        if self.young.places.len() >= GENERATION_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        let place = match known {
+            Some(known) => {
+                self.young.wanted.push(known);
+                u32::try_from(self.young.wanted.len() - 1).unwrap_or(NOT_WANTED)
+            }
+            None => NOT_WANTED,
+        };
+        self.young.places.insert(hash, place);
+        place
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// The keys are hashes already.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = hash as u64;
+    }
+}

@@ -1,0 +1,104 @@
+//! What becomes of the samples of a record: each goes to the monitors that want it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::{Call, Labels, Timestamp, Value, labels::METRIC_NAME};
+use crate::rules::Config;
+use crate::stage::Outbox;
+use crate::wire::metrics::Sink;
+use crate::wire::{Reject, SeriesBuf};
+
+use super::input::Input;
+use super::memo::{Destination, Known, Memo, Seen};
+
+/// The metric that says who calls whom, of Tempo's metrics generator and OpenTelemetry's service graph connector.
+const CALLS: &str = "traces_service_graph_request_total";
+
+/// Who is called by whom is told this often at the most.
+const CALL_EVERY: Duration = Duration::from_secs(60);
+
+/// What traces have for a caller that is none of ours.
+const PSEUDO_CLIENT: &str = "user";
+
+pub(super) struct Taker<'t> {
+    pub(super) config: &'t Config,
+    pub(super) memo: &'t mut Memo,
+    pub(super) input: &'t mut Input,
+    pub(super) numbers: &'t mut u64,
+    pub(super) partitions: u32,
+    pub(super) appended: Timestamp,
+    pub(super) out: &'t mut Outbox,
+    pub(super) taken: Taken,
+}
+
+/// What came of a record.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// Samples that were read.
+    pub(super) taken: u64,
+    /// Those that a monitor wants; one for each monitor.
+    pub(super) matched: u64,
+    /// By reason: how many parts, and the first.
+    pub(super) refused: BTreeMap<&'static str, (u64, Reject)>,
+    pub(super) skipped: BTreeMap<&'static str, u64>,
+    pub(super) calls: Vec<Call>,
+}
+
+impl Sink for Taker<'_> {
+    fn sample(&mut self, series: &SeriesBuf, at: Timestamp, value: Value) {
+        if at > self.appended + self.config.tuning.ahead_max {
+            let detail = format!("timestamp: {at} is ahead of its record, appended at {}", self.appended);
+            return self.refuse(Reject { reason: "timestamp_ahead", detail });
+        }
+        self.taken.taken += 1;
+        // Not beyond the record's own time: one clock that is fast makes nobody else late.
+        self.input.progress = self.input.progress.max(at.min(self.appended));
+        let (config, partitions) = (self.config, self.partitions);
+        let Some(known) = self.memo.known(series, || found_out(&series.labels(), config, partitions)) else { return };
+        for to in &mut known.destinations {
+            self.taken.matched += 1;
+            self.out.messages.extend(self.input.add(to, &known.labels, at, &value, self.numbers));
+        }
+        if let (Some(seen), Some(value)) = (&mut known.call, value.float()) {
+            self.taken.calls.extend(seen.call(at, value));
+        }
+    }
+
+    fn refuse(&mut self, reject: Reject) {
+        self.taken.refused.entry(reject.reason).or_insert((0, reject)).0 += 1;
+    }
+
+    fn skip(&mut self, reason: &'static str) {
+        *self.taken.skipped.entry(reason).or_default() += 1;
+    }
+}
+
+impl Seen {
+    /// Told where the counter moved, but not more often than it needs to be.
+    fn call(&mut self, at: Timestamp, value: f64) -> Option<Call> {
+        if value.to_bits() == self.value.to_bits() || at.since(self.told_at) < CALL_EVERY {
+            return None;
+        }
+        (self.value, self.told_at) = (value, at);
+        Some(Call { client: self.client.clone(), server: self.server.clone(), at })
+    }
+}
+
+/// Where a series goes: for each monitor that reads it, the partition of its cell.
+fn found_out(series: &Labels, config: &Config, partitions: u32) -> Option<Known> {
+    let wanted = config.rules.watches().filter(|(_, watch)| watch.query.reads(series));
+    let destinations = wanted.map(|(_, watch)| {
+        let partition = watch.partition(&watch.query.key(series), partitions);
+        Destination { monitor: watch.key, partition, batch: 0, place: 0 }
+    });
+    let destinations = destinations.collect();
+    let known = Known { labels: series.clone(), destinations, call: calls(series) };
+    (!known.destinations.is_empty() || known.call.is_some()).then_some(known)
+}
+
+fn calls(series: &Labels) -> Option<Seen> {
+    let (client, server) = (series.get("client"), series.get("server"));
+    let told = series.get(METRIC_NAME) == CALLS && !client.is_empty() && !server.is_empty() && client != PSEUDO_CLIENT && client != server;
+    told.then(|| Seen { client: client.to_owned(), server: server.to_owned(), value: f64::NAN, told_at: Timestamp::MIN })
+}

@@ -1,0 +1,95 @@
+//! Alerts as others tell them.
+
+pub mod alertmanager;
+pub mod recorder;
+pub mod recorder_proto;
+
+use serde_json::Value as Json;
+
+use crate::model::{Signal, Timestamp};
+use crate::rules::mapping::PRESETS;
+use crate::rules::{Format, Kind, Mapping};
+
+use super::mapped::{self, Use};
+use super::{Reject, within_limits};
+
+/// How a source's records are decoded.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    kind: Kind,
+    format: Format,
+    mapping: Option<Mapping>,
+    /// What `auto` tries, for its kind.
+    presets: Vec<Mapping>,
+}
+
+impl Decoder {
+    /// For records of that kind and format; a mapped one needs its mapping.
+    #[must_use]
+    pub fn new(kind: Kind, format: Format, mapping: Option<Mapping>) -> Self {
+        let presets = match format {
+            Format::Auto => {
+                PRESETS.iter().filter(|(of, ..)| *of == kind).filter_map(|(_, name, _)| Mapping::preset(kind, name).ok()).collect()
+            }
+            _ => vec![],
+        };
+        Self { kind, format, mapping, presets }
+    }
+
+    pub(super) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The signals of a record by a mapping: the source's own, or the preset that fits.
+    pub(super) fn mapped(&self, record: &Json, appended: Timestamp) -> Result<Vec<Signal>, Reject> {
+        let fitting = || self.presets.iter().find(|preset| mapped::fits(preset, record));
+        let Some(mapping) = self.mapping.as_ref().or_else(fitting) else {
+            return Err(Reject::new("unknown_shape", "JSON of no shape that is known; name the format, or write a mapping"));
+        };
+        mapped::signals(Use { mapping, kind: self.kind, appended }, record)
+    }
+
+    /// Decodes one record of alerts.
+    ///
+    /// # Errors
+    /// It is not of the format, or something in it cannot be read.
+    pub fn alerts(&self, payload: &[u8], appended: Timestamp) -> Result<Vec<Signal>, Reject> {
+        within_limits(payload)?;
+        if self.format == Format::AlertmanagerEventsProto {
+            return recorder_proto::decode(payload);
+        }
+        let mut signals = vec![];
+        for record in documents(payload)? {
+            signals.extend(match self.alert_format(&record) {
+                Format::AlertmanagerWebhook => alertmanager::webhook(record)?,
+                Format::AlertmanagerApi => alertmanager::api(record, appended)?,
+                Format::AlertmanagerEvents => recorder::decode(record)?,
+                _ => self.mapped(&record, appended)?,
+            });
+        }
+        Ok(signals)
+    }
+
+    /// The format named, or the one whose marks the record has.
+    fn alert_format(&self, record: &Json) -> Format {
+        if self.format != Format::Auto {
+            return self.format;
+        }
+        if record["alerts"].is_array() {
+            Format::AlertmanagerWebhook
+        } else if record["@timestamp"].is_string() && record["data"].is_object() && record["instance"].is_string() {
+            Format::AlertmanagerEvents
+        } else if record[0]["labels"].is_object() {
+            Format::AlertmanagerApi
+        } else {
+            Format::Mapped
+        }
+    }
+}
+
+/// The JSON values of a record, one after the other.
+pub(super) fn documents(payload: &[u8]) -> Result<Vec<Json>, Reject> {
+    let documents: Result<Vec<Json>, _> = serde_json::Deserializer::from_slice(payload).into_iter().collect();
+    let documents = documents.map_err(|e| Reject::json(&e))?;
+    if documents.is_empty() { Err(Reject::new("not_json", "an empty record")) } else { Ok(documents) }
+}

@@ -1,0 +1,84 @@
+//! Alerts as Alertmanager's webhook sends them, version 4, which is also Grafana's, and as Prometheus posts them to
+//! Alertmanager's API, version 2.
+//! Source: <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use crate::model::{Alert, Labels, Signal, Timestamp};
+use crate::wire::{Reject, time};
+
+#[derive(Deserialize)]
+struct Webhook {
+    alerts: Vec<Told>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    #[serde(default)]
+    status: String,
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    starts_at: String,
+    #[serde(default)]
+    ends_at: String,
+    #[serde(default)]
+    fingerprint: String,
+}
+
+/// Decodes one notification.
+///
+/// # Errors
+/// It is not of this shape, or one of its alerts has a status or time that cannot be read.
+pub fn webhook(record: Json) -> Result<Vec<Signal>, Reject> {
+    let webhook: Webhook = serde_json::from_value(record).map_err(|e| Reject::json(&e))?;
+    let alert = |told: Told| {
+        let ends_at = match told.status.as_str() {
+            "firing" => None,
+            "resolved" => Some(time("endsAt", &told.ends_at)?),
+            other => return Err(Reject::new("bad_status", format!("status: {other:?} is neither firing nor resolved"))),
+        };
+        let starts_at = time("startsAt", &told.starts_at)?;
+        Ok(Signal::Alert(known(told, starts_at, ends_at)))
+    };
+    webhook.alerts.into_iter().map(alert).collect()
+}
+
+/// Decodes a list of alerts that was appended then: one fires as long as its end, which is set ahead and moved on, lies
+/// in the future.
+///
+/// # Errors
+/// It is not of this shape, or a time cannot be read.
+pub fn api(record: Json, appended: Timestamp) -> Result<Vec<Signal>, Reject> {
+    let list: Vec<Told> = serde_json::from_value(record).map_err(|e| Reject::json(&e))?;
+    let alert = |told: Told| {
+        let at = |field: &str, text: &str| if text.is_empty() { Ok(None) } else { time(field, text).map(Some) };
+        let ends_at = at("endsAt", &told.ends_at)?.filter(|end| *end <= appended);
+        let starts_at = at("startsAt", &told.starts_at)?;
+        let by_key = starts_at.is_none();
+        let alert = known(told, starts_at.unwrap_or(appended), ends_at);
+        Ok(match ends_at {
+            Some(at) if by_key => Signal::Resolved { fingerprint: alert.fingerprint, at },
+            _ => Signal::Alert(Alert { by_key, ..alert }),
+        })
+    };
+    list.into_iter().map(alert).collect()
+}
+
+fn known(told: Told, starts_at: Timestamp, ends_at: Option<Timestamp>) -> Alert {
+    let labels: Labels = told.labels.into();
+    // The fingerprint names the labels; where it is missing it can be computed.
+    let fingerprint = u64::from_str_radix(&told.fingerprint, 16).unwrap_or_else(|_| labels.fingerprint());
+    Alert { fingerprint, labels, summary: summary(&told.annotations), starts_at, ends_at, by_key: false, recalled: false }
+}
+
+/// The annotation that says most.
+pub(super) fn summary(annotations: &BTreeMap<String, String>) -> String {
+    let names = ["summary", "description", "message"];
+    names.iter().find_map(|name| annotations.get(*name)).cloned().unwrap_or_default()
+}

@@ -1,0 +1,57 @@
+//! Metrics as prometheus-kafka-adapter writes them: one JSON object a sample, the value as text, whole seconds.
+//!
+//! The adapter writes Prometheus' staleness marker as `"NaN"`, so that is read as the series' end: a real NaN is
+//! rare, and a series that never ends would be worse.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use crate::model::{Value, labels::METRIC_NAME, value::STALE};
+use crate::wire::{Reject, time};
+
+use super::{Pairs, Scratch, Sink, Text, objects, parse};
+
+#[derive(Deserialize)]
+struct Raw<'a> {
+    #[serde(borrow)]
+    labels: Pairs<'a>,
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
+    timestamp: Cow<'a, str>,
+    #[serde(borrow)]
+    value: Text<'a>,
+}
+
+/// Decodes one record.
+///
+/// # Errors
+/// It is not of this shape.
+pub fn decode(payload: &[u8], scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
+    objects(payload, |raw: Raw<'_>| {
+        if let Err(reject) = sample(&raw, scratch, sink) {
+            sink.refuse(reject);
+        }
+    })
+}
+
+fn sample(raw: &Raw<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
+    let at = time("timestamp", &raw.timestamp)?;
+    let value = match raw.value.0.as_ref() {
+        "NaN" => STALE,
+        text => parse(text).ok_or_else(|| Reject::new("bad_value", format!("value: {text:?} is not a number")))?,
+    };
+    let series = &mut scratch.series;
+    series.clear();
+    if let Some(name) = &raw.name {
+        series.name(&[name.0.as_ref()])?;
+    } else if !raw.labels.0.iter().any(|(name, value)| name.0 == METRIC_NAME && !value.0.is_empty()) {
+        return Err(Reject::new("no_metric_name", "neither `name` nor the label `__name__`"));
+    }
+    for (name, value) in &raw.labels.0 {
+        series.label(&name.0, &value.0)?;
+    }
+    sink.sample(series, at, Value::Float(value));
+    Ok(())
+}
