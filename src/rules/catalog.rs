@@ -96,11 +96,13 @@ fn backstage(entities: &[Json]) -> Catalog {
         names.get(&name.to_lowercase()).cloned().unwrap_or_else(|| name.to_owned())
     };
     let mut catalog = Catalog { edges: vec![], services: names.values().cloned().collect() };
-    let (mut providers, mut consumers): (Vec<(String, String)>, Vec<(String, String)>) = (vec![], vec![]);
+    // An API, and who provides or consumes it.
+    let mut providers: Vec<(String, String)> = vec![];
+    let mut consumers: Vec<(String, String)> = vec![];
     for entity in entities {
         let own = service(&text(&entity["metadata"]["name"]));
         let spec = &entity["spec"];
-        let list = |field: &str| spec[field].as_array().into_iter().flatten().map(|r| text(r)).collect::<Vec<String>>();
+        let list = |field: &str| spec[field].as_array().into_iter().flatten().map(text).collect::<Vec<String>>();
         catalog.edges.extend(list("dependsOn").iter().map(|on| (own.clone(), service(on))));
         catalog.edges.extend(list("dependencyOf").iter().map(|of| (service(of), own.clone())));
         catalog.edges.extend(spec["subcomponentOf"].as_str().map(|whole| (service(whole), own.clone())));

@@ -461,16 +461,16 @@ fn a_broker_that_stops_dies_or_does_not_answer() {
     broker.start();
     let mut cluster = Cluster::start("broker", seed(), 60, Some(broker));
     cluster.pause(3.0);
+    cluster.broker().signal("-STOP");
+    sleep(Duration::from_secs(4));
+    cluster.broker().signal("-CONT");
+    cluster.pause(3.0);
     cluster.broker().stop();
     sleep(Duration::from_secs(20));
     cluster.broker().start();
     cluster.pause(3.0);
     cluster.broker().kill();
     cluster.broker().start();
-    cluster.pause(3.0);
-    cluster.broker().signal("-STOP");
-    sleep(Duration::from_secs(4));
-    cluster.broker().signal("-CONT");
     cluster.pause(3.0);
     cluster.judge();
 }

@@ -27,6 +27,9 @@ const RETRY: Duration = Duration::from_millis(200);
 /// A snapshot that is named but not there may be behind a transaction that somebody left open; those end in this time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Kafka ends transactions that were left open after a minute, so what lasts longer has another cause.
+const SUSPICIOUS: Duration = Duration::from_secs(90);
+
 /// A partition to recover.
 struct Wish {
     ticket: u64,
@@ -123,6 +126,7 @@ struct Position {
 impl Reader<'_> {
     /// None where we were told to stop before.
     fn recover<S: Partitioned>(&mut self, wish: &Wish) -> Option<anyhow::Result<Recovered<S>>> {
+        let began = Instant::now();
         loop {
             if self.stop.load(Ordering::Relaxed) {
                 return None;
@@ -132,10 +136,23 @@ impl Reader<'_> {
                 Err(why) => {
                     self.consumer = None;
                     warn!(stage = S::NAME, partition = wish.partition, error = format!("{why:#}"), "recovery is tried again");
+                    if began.elapsed() > SUSPICIOUS {
+                        self.hint(wish);
+                    }
                     std::thread::sleep(RETRY);
                 }
             }
         }
+    }
+
+    /// A committed offset is not told while the transaction it was committed in is open.
+    fn hint(&self, wish: &Wish) {
+        let broker = self.settings.brokers.first().map_or("", String::as_str);
+        error!(
+            partition = wish.partition,
+            "no recovery yet; kafka-transactions.sh --bootstrap-server {broker} find-hanging --broker-id ID shows whether an open \
+             transaction holds up __consumer_offsets, and `abort` ends it"
+        );
     }
 
     /// The outer error is one that passes, the inner one is not.
