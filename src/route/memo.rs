@@ -1,5 +1,4 @@
-//! Where series go: what was found out about a series once is remembered by the hash of its labels as they lie in the
-//! record. 128 bits of hash: two series with one are not to be expected.
+//! Where series go: what was found out about a series once is remembered by its key.
 //!
 //! There are two generations. When the young one is full it becomes the old one, and what is seen again moves back into
 //! the young; so what has gone is forgotten, and what goes on is not found out again all at once.
@@ -8,7 +7,6 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use smallvec::SmallVec;
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::model::{Labels, Timestamp};
 use crate::wire::SeriesBuf;
@@ -23,6 +21,8 @@ const NOT_WANTED: u32 = u32::MAX;
 pub(super) struct Memo {
     young: Generation,
     old: Generation,
+    /// The last that was looked up, and its place: a sample is looked up when its series is, and when it comes.
+    last: Option<(u128, u32)>,
 }
 
 #[derive(Debug, Default)]
@@ -63,22 +63,40 @@ pub(super) struct Seen {
 impl Memo {
     /// What is known of a series; found out where nothing is. None where nobody wants it.
     pub(super) fn known(&mut self, series: &SeriesBuf, find_out: impl FnOnce() -> Option<Known>) -> Option<&mut Known> {
-        let hash = xxh3_128(series.bytes());
-        let place = match self.young.places.get(&hash) {
-            Some(place) => *place,
-            None => {
-                let known = match self.old.places.remove(&hash) {
-                    Some(NOT_WANTED) => None,
-                    Some(place) => self.old.wanted.get_mut(place as usize).map(std::mem::take),
-                    None => find_out(),
-                };
-                self.remember(hash, known)
-            }
+        let key = series.key();
+        let place = match self.place(key) {
+            Some(place) => place,
+            None => self.remember(key, find_out()),
         };
         self.young.wanted.get_mut(place as usize)
     }
 
-    fn remember(&mut self, hash: u128, known: Option<Known>) -> u32 {
+    /// Whether anything is known of the series of that key, if only that nobody wants it.
+    pub(super) fn has(&mut self, key: u128) -> bool {
+        self.place(key).is_some()
+    }
+
+    fn place(&mut self, key: u128) -> Option<u32> {
+        if let Some((last, place)) = self.last
+            && last == key
+        {
+            return Some(place);
+        }
+        let place = match self.young.places.get(&key) {
+            Some(place) => *place,
+            None => {
+                let known = match self.old.places.remove(&key)? {
+                    NOT_WANTED => None,
+                    place => self.old.wanted.get_mut(place as usize).map(std::mem::take),
+                };
+                self.remember(key, known)
+            }
+        };
+        self.last = Some((key, place));
+        Some(place)
+    }
+
+    fn remember(&mut self, key: u128, known: Option<Known>) -> u32 {
         if self.young.places.len() >= GENERATION_MAX {
             self.old = std::mem::take(&mut self.young);
         }
@@ -89,7 +107,8 @@ impl Memo {
             }
             None => NOT_WANTED,
         };
-        self.young.places.insert(hash, place);
+        self.young.places.insert(key, place);
+        self.last = Some((key, place));
         place
     }
 

@@ -46,6 +46,10 @@ pub(super) struct Taken {
 }
 
 impl Sink for Taker<'_> {
+    fn knows(&mut self, series: &SeriesBuf) -> bool {
+        self.memo.has(series.key())
+    }
+
     fn sample(&mut self, series: &SeriesBuf, at: Timestamp, value: Value) {
         if at > self.appended + self.config.tuning.ahead_max {
             let detail = format!("timestamp: {at} is ahead of its record, appended at {}", self.appended);

@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::model::{Timestamp, Value};
@@ -30,6 +31,11 @@ use super::{Reject, SeriesBuf};
 
 /// Where samples go.
 pub trait Sink {
+    /// Whether it takes a sample of a series by how that lies in the record ([`SeriesBuf::lies_as`]), without all labels.
+    fn knows(&mut self, _: &SeriesBuf) -> bool {
+        false
+    }
+
     /// Takes a sample of the series whose labels are in the buffer.
     fn sample(&mut self, series: &SeriesBuf, at: Timestamp, value: Value);
 
@@ -74,6 +80,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         entries(d).map(Self)
     }
+}
+
+/// Labels that were left as they lie.
+pub(super) fn pairs(raw: &RawValue) -> Result<Pairs<'_>, Reject> {
+    serde_json::from_str(raw.get()).map_err(|e| Reject::json(&e))
 }
 
 /// The entries of an object, in the order they lie; null has none.

@@ -30,6 +30,11 @@ impl<'p> Fields<'p> {
         Self(message)
     }
 
+    /// What was not read yet.
+    pub(super) fn rest(&self) -> &'p [u8] {
+        self.0
+    }
+
     fn varint(&mut self) -> Result<u64, Reject> {
         let mut value = 0;
         for (place, byte) in self.0.iter().take(10).enumerate() {
@@ -69,6 +74,30 @@ impl<'p> Fields<'p> {
             _ => return Err(torn()),
         };
         Ok(Some((number, wire)))
+    }
+}
+
+/// The fields of one number, as they lie, where they lie next to each other.
+///
+/// # Errors
+/// The bytes are no message.
+pub(super) fn adjacent(message: &[u8], wanted: u32) -> Result<Option<&[u8]>, Reject> {
+    let mut fields = Fields::of(message);
+    let (mut start, mut end) = (0, 0);
+    loop {
+        let before = message.len() - fields.rest().len();
+        match fields.read()? {
+            None => return Ok(message.get(start..end)),
+            Some((number, _)) if number == wanted => {
+                if end == 0 {
+                    start = before;
+                } else if end != before {
+                    return Ok(None);
+                }
+                end = message.len() - fields.rest().len();
+            }
+            Some(_) => {}
+        }
     }
 }
 

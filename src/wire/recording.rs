@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::model::Timestamp;
 
@@ -55,9 +55,8 @@ enum Headers {
 /// # Errors
 /// What is wrong with it.
 pub fn line(bytes: &[u8]) -> Result<Recorded, String> {
-    // Each byte stands for one character, so that no byte is lost to UTF-8.
-    let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
-    let raw: Raw = serde_json::from_str(&text).map_err(|e| format!("not a record as `kcat -C -J` prints it: {e}"))?;
+    // So that no byte is lost to UTF-8.
+    let raw: Raw = serde_json::from_str(&characters(bytes)).map_err(|e| format!("not a record as `kcat -C -J` prints it: {e}"))?;
     let decoded = raw.payload_base64.map(|text| BASE64_STANDARD.decode(text).map_err(|e| format!("payload_base64: {e}")));
     let payload = decoded.transpose()?.or_else(|| raw.payload.map(|text| bytes_of(&text)));
     let word = |text: &str| String::from_utf8_lossy(&bytes_of(text)).into_owned();
@@ -92,46 +91,17 @@ fn bytes_of(text: &str) -> Vec<u8> {
     bytes
 }
 
-#[derive(Serialize)]
-struct Written<'r> {
-    topic: &'r str,
-    partition: u32,
-    offset: i64,
-    ts: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'r str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    headers: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<&'r str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload_base64: Option<String>,
-}
-
 impl Recorded {
     /// The payload's bytes; none for a tombstone.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.payload.as_deref().unwrap_or_default()
     }
+}
 
-    /// As a line, without its end. What is not UTF-8 is written in base64.
-    #[must_use]
-    pub fn to_line(&self) -> String {
-        let text = std::str::from_utf8(self.bytes()).ok();
-        let headers = self.headers.iter().flat_map(|(name, value)| [name.clone(), String::from_utf8_lossy(value).into_owned()]);
-        let written = Written {
-            topic: &self.topic,
-            partition: self.partition,
-            offset: self.offset,
-            ts: self.ts,
-            key: self.key.as_deref(),
-            headers: headers.collect(),
-            payload: text.filter(|_| self.payload.is_some()),
-            payload_base64: (text.is_none()).then(|| BASE64_STANDARD.encode(self.bytes())),
-        };
-        serde_json::to_string(&written).expect("a record is plain data")
-    }
+/// One character for each byte.
+fn characters(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
 #[cfg(test)]
@@ -145,8 +115,7 @@ mod tests {
         written.extend(br#"\n\u4e2d"}"#);
         let record = line(&written).expect("reads");
         let expected: Vec<u8> = [&[0xff, b'a', 0xc3, 0xa4, b'\n'], "中".as_bytes()].concat();
-        assert_eq!(record.payload, Some(expected.clone()));
+        assert_eq!(record.payload, Some(expected));
         assert_eq!(record.headers, [("Version".to_owned(), vec![0, 0, 0, 2])]);
-        assert_eq!(line(record.to_line().as_bytes()).map(|r| r.payload), Ok(Some(expected)));
     }
 }

@@ -1,6 +1,8 @@
 //! The labels of a series as a decoder finds them, in one buffer that is used again: name, `0xFF`, value, `0xFF`, and so
 //! on, in the order they come. No text in UTF-8 holds that byte.
 
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128, xxh3_128_with_seed};
+
 use crate::model::{Labels, labels::METRIC_NAME};
 
 use super::Reject;
@@ -23,6 +25,8 @@ pub struct SeriesBuf {
     labels: usize,
     /// Where the label that is being written begins.
     begun: usize,
+    /// See [`SeriesBuf::lies_as`].
+    key: Option<u128>,
 }
 
 /// A state of the buffer to come back to.
@@ -34,6 +38,21 @@ impl SeriesBuf {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.labels = 0;
+        self.key = None;
+    }
+
+    /// Says that all labels that are not here yet follow from these parts, the first of which names the format, and from
+    /// bytes of the record. Who knows the series by that need not have them read.
+    pub fn lies_as(&mut self, parts: &[&str], raw: &[u8]) {
+        let seed = parts.iter().fold(xxh3_64(&self.bytes), |seed, part| xxh3_64_with_seed(part.as_bytes(), seed));
+        self.key = Some(xxh3_128_with_seed(raw, seed));
+    }
+
+    /// What it may be known by: a hash of how it lies in the record, or of the labels. With 128 bits, two series of one
+    /// key are not to be expected.
+    #[must_use]
+    pub fn key(&self) -> u128 {
+        self.key.unwrap_or_else(|| xxh3_128(&self.bytes))
     }
 
     /// What is there now.
@@ -46,6 +65,7 @@ impl SeriesBuf {
     pub fn back(&mut self, mark: Mark) {
         self.bytes.truncate(mark.0);
         self.labels = mark.1;
+        self.key = None;
     }
 
     /// Adds a label; of several with one name the last counts, and an empty value is none.

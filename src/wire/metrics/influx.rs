@@ -1,7 +1,7 @@
 //! Influx line protocol: `measurement,tag=value field=1.5,other=2i 1795359600000000000`, a line a point.
 //! Source: <https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/>.
 
-use crate::model::{Timestamp, Value};
+use crate::model::Value;
 use crate::wire::{Reject, SeriesBuf, Unit, instant};
 
 use super::{Context, Scratch, Sink};
@@ -81,9 +81,31 @@ fn point(line: &str, context: &Context<'_>, scratch: &mut Scratch, sink: &mut dy
     if measurement == 0 || fields.is_empty() {
         return Err(bad(line, "a measurement and a field are needed"));
     }
+    let (written, tags) = (&head[..measurement], head.get(measurement + 1..).unwrap_or_default());
+    let mut fields = fields;
+    while !fields.is_empty() {
+        let (field, next) = split(fields, b',', true);
+        fields = next;
+        let (key, value) = split(field, b'=', true);
+        let Some(value) = field_value(value).map_err(|()| bad(line, "a field's value cannot be read"))? else {
+            sink.skip("text_value");
+            continue;
+        };
+        scratch.series.clear();
+        scratch.series.lies_as(&["influx", written, key], tags.as_bytes());
+        if !sink.knows(&scratch.series) {
+            labels(tags, scratch)?;
+            unescaped(&mut scratch.name, written);
+            unescaped(&mut scratch.text, key);
+            name(&mut scratch.series, &scratch.name, &scratch.text)?;
+        }
+        sink.sample(&scratch.series, at, Value::Float(value));
+    }
+    Ok(())
+}
+
+fn labels(mut tags: &str, scratch: &mut Scratch) -> Result<(), Reject> {
     let series = &mut scratch.series;
-    series.clear();
-    let mut tags = head.get(measurement + 1..).unwrap_or_default();
     while !tags.is_empty() {
         let (tag, next) = split(tags, b',', false);
         tags = next;
@@ -94,33 +116,7 @@ fn point(line: &str, context: &Context<'_>, scratch: &mut Scratch, sink: &mut dy
         series.part(&scratch.text);
         series.end()?;
     }
-    let mark = series.mark();
-    let mut measured = String::new();
-    let measurement = if head[..measurement].contains('\\') {
-        unescaped(&mut measured, &head[..measurement]);
-        measured.as_str()
-    } else {
-        &head[..measurement]
-    };
-    let mut fields = fields;
-    while !fields.is_empty() {
-        let (field, next) = split(fields, b',', true);
-        fields = next;
-        let (key, value) = split(field, b'=', true);
-        let Some(value) = field_value(value).map_err(|()| bad(line, "a field's value cannot be read"))? else {
-            sink.skip("text_value");
-            continue;
-        };
-        series.back(mark);
-        unescaped(&mut scratch.text, key);
-        name(series, measurement, &scratch.text)?;
-        emit(series, at, value, sink);
-    }
     Ok(())
-}
-
-fn emit(series: &SeriesBuf, at: Timestamp, value: f64, sink: &mut dyn Sink) {
-    sink.sample(series, at, Value::Float(value));
 }
 
 /// Up to a sign, and after it.

@@ -2,17 +2,18 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::model::Value;
-use crate::wire::{Reject, Unit, instant};
+use crate::wire::{Reject, SeriesBuf, Unit, instant};
 
 use super::{Number, Scratch, Sink, Text, list};
 
 #[derive(Deserialize)]
 struct Series<'a> {
     #[serde(borrow)]
-    labels: SmallVec<[Label<'a>; 16]>,
+    labels: &'a RawValue,
     samples: Option<SmallVec<[Sample; 8]>>,
     histograms: Option<SmallVec<[IgnoredAny; 1]>>,
 }
@@ -49,7 +50,10 @@ pub fn decode(payload: &[u8], scratch: &mut Scratch, sink: &mut dyn Sink) -> Res
     list(payload, |raw: Series<'_>| {
         let series = &mut scratch.series;
         series.clear();
-        if let Err(reject) = raw.labels.iter().try_for_each(|label| series.label(&label.name.0, &label.value.0)) {
+        series.lies_as(&["nightingale"], raw.labels.get().as_bytes());
+        if !sink.knows(series)
+            && let Err(reject) = labels(raw.labels, series)
+        {
             return sink.refuse(reject);
         }
         for sample in raw.samples.iter().flatten() {
@@ -63,4 +67,9 @@ pub fn decode(payload: &[u8], scratch: &mut Scratch, sink: &mut dyn Sink) -> Res
             sink.refuse(Reject::new("unknown_metric_type", "native histograms in this JSON are not read"));
         }
     })
+}
+
+fn labels(raw: &RawValue, series: &mut SeriesBuf) -> Result<(), Reject> {
+    let labels: SmallVec<[Label<'_>; 16]> = serde_json::from_str(raw.get()).map_err(|e| Reject::json(&e))?;
+    labels.iter().try_for_each(|label| series.label(&label.name.0, &label.value.0))
 }

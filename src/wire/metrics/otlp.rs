@@ -124,6 +124,13 @@ pub(super) struct Metric<'m> {
     pub(super) delta: bool,
 }
 
+impl Metric<'_> {
+    /// What a point's series has besides its attributes.
+    pub(super) fn parts<'s>(&'s self, format: &'s str) -> [&'s str; 5] {
+        [format, self.name, self.target.namespace, self.target.service, self.target.instance]
+    }
+}
+
 /// Writes points as samples; the point's attributes are in the buffer already.
 pub(super) struct Writer<'w> {
     pub(super) series: &'w mut SeriesBuf,
@@ -165,16 +172,20 @@ impl Writer<'_> {
         self.sample(&["target_info"], None, at, Value::Float(1.0))
     }
 
-    /// A number; none where there is no value.
-    pub(super) fn number(&mut self, metric: Metric<'_>, at: u64, flags: u64, value: Option<f64>) -> Result<Timestamp, Reject> {
+    /// A number; none where there is no value. Of a series that the sink knows already, no label need be there.
+    pub(super) fn number(&mut self, metric: Metric<'_>, at: u64, flags: u64, value: Option<f64>, known: bool) -> Result<Timestamp, Reject> {
         let at = when(at)?;
         let value = match value {
             _ if flags & NO_RECORDED_VALUE != 0 => STALE,
             Some(value) => value,
             None => return Err(Reject::new("missing_value", format!("{}: a point without a value", metric.name))),
         };
-        self.target(metric.target)?;
-        self.sample(&[metric.name], None, at, Value::Float(value))?;
+        if known {
+            self.sink.sample(self.series, at, Value::Float(value));
+        } else {
+            self.target(metric.target)?;
+            self.sample(&[metric.name], None, at, Value::Float(value))?;
+        }
         Ok(at)
     }
 

@@ -117,8 +117,8 @@ struct Data<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Point<'a> {
-    #[serde(borrow, default)]
-    attributes: SmallVec<[Attribute<'a>; 16]>,
+    #[serde(borrow)]
+    attributes: Option<&'a RawValue>,
     #[serde(borrow, default = "nothing")]
     time_unix_nano: Text<'a>,
     #[serde(default)]
@@ -283,14 +283,23 @@ fn metric(
 }
 
 fn point(raw: &Point<'_>, kind: Type, metric: Metric<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<Timestamp, Reject> {
-    raw.attributes.iter().try_for_each(|attribute| label(scratch, attribute))?;
+    let attributes = raw.attributes.map_or("", RawValue::get);
+    let mut known = false;
+    if kind == Type::Number {
+        scratch.series.lies_as(&metric.parts("otlp_json"), attributes.as_bytes());
+        known = sink.knows(&scratch.series);
+    }
+    if !known && !attributes.is_empty() {
+        let attributes: Option<SmallVec<[Attribute<'_>; 16]>> = serde_json::from_str(attributes).map_err(|e| Reject::json(&e))?;
+        attributes.iter().flatten().try_for_each(|attribute| label(scratch, attribute))?;
+    }
     let time = raw.time_unix_nano.0.as_ref();
     let at = time.parse().map_err(|_| Reject::new("bad_timestamp", format!("timeUnixNano: {time:?} is no whole number")))?;
     let value = |number: Option<Number>| number.map_or(0.0, Number::or_nan);
     match kind {
         Type::Number => {
             let number = raw.as_double.or(raw.as_int).map(Number::or_nan);
-            writer(scratch, sink).number(metric, at, raw.flags, number)
+            writer(scratch, sink).number(metric, at, raw.flags, number, known)
         }
         Type::Histogram => {
             let (mut counts, mut bounds) = (std::mem::take(&mut scratch.counts), std::mem::take(&mut scratch.bounds));

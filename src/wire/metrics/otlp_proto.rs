@@ -3,7 +3,7 @@
 
 use crate::model::Timestamp;
 use crate::wire::Reject;
-use crate::wire::protobuf::{Fields, Wire, fixed64s, varints};
+use crate::wire::protobuf::{Fields, Wire, adjacent, fixed64s, varints};
 
 use super::otlp::{Classic, Exponential, Kind, Metric, Target, Writer, translated};
 use super::{Context, Scratch, Sink};
@@ -241,16 +241,13 @@ fn points(
             10 => 1,
             _ => 7,
         };
-        let attributed = attributes(wire.bytes(), labels, |key, value| {
-            scratch.series.begin_spelt(key)?;
-            scratch.series.part(any_value(value, &mut scratch.text)?);
-            scratch.series.end()
-        });
+        let known = matches!(kind, 5 | 7) && knows(wire, metric, scratch, sink)?;
+        let attributed = if known { Ok(()) } else { labelled(wire.bytes(), labels, scratch) };
         let read = attributed.and_then(|()| match kind {
             9 => histogram(wire, metric, scratch, sink),
             10 => exponential(wire, metric, scratch, sink),
             11 => summary(wire, metric, scratch, sink),
-            _ => self::number(wire, metric, scratch, sink),
+            _ => self::number(wire, metric, known, scratch, sink),
         });
         match read {
             Ok(at) => *last = (*last).max(Some(at)),
@@ -260,7 +257,22 @@ fn points(
     Ok(())
 }
 
-fn number(point: Wire<'_>, metric: Metric<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<Timestamp, Reject> {
+/// Whether a number's series is known by its attributes as they lie.
+fn knows(point: Wire<'_>, metric: Metric<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<bool, Reject> {
+    let Some(attributes) = adjacent(point.bytes(), 7)? else { return Ok(false) };
+    scratch.series.lies_as(&metric.parts("otlp_proto"), attributes);
+    Ok(sink.knows(&scratch.series))
+}
+
+fn labelled(message: &[u8], attribute: u32, scratch: &mut Scratch) -> Result<(), Reject> {
+    attributes(message, attribute, |key, value| {
+        scratch.series.begin_spelt(key)?;
+        scratch.series.part(any_value(value, &mut scratch.text)?);
+        scratch.series.end()
+    })
+}
+
+fn number(point: Wire<'_>, metric: Metric<'_>, known: bool, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<Timestamp, Reject> {
     let (mut at, mut flags, mut value) = (0, 0, None);
     let mut fields = Fields::of(point.bytes());
     while let Some((number, wire)) = fields.read()? {
@@ -272,7 +284,7 @@ fn number(point: Wire<'_>, metric: Metric<'_>, scratch: &mut Scratch, sink: &mut
             _ => {}
         }
     }
-    writer(scratch, sink).number(metric, at, flags, value)
+    writer(scratch, sink).number(metric, at, flags, value, known)
 }
 
 fn histogram(point: Wire<'_>, metric: Metric<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<Timestamp, Reject> {

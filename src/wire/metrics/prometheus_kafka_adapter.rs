@@ -6,16 +6,17 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::model::{Value, labels::METRIC_NAME, value::STALE};
-use crate::wire::{Reject, time};
+use crate::wire::{Reject, SeriesBuf, time};
 
-use super::{Pairs, Scratch, Sink, Text, objects, parse};
+use super::{Scratch, Sink, Text, objects, pairs, parse};
 
 #[derive(Deserialize)]
 struct Raw<'a> {
     #[serde(borrow)]
-    labels: Pairs<'a>,
+    labels: &'a RawValue,
     #[serde(borrow)]
     name: Option<Text<'a>>,
     #[serde(borrow)]
@@ -44,14 +45,20 @@ fn sample(raw: &Raw<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(
     };
     let series = &mut scratch.series;
     series.clear();
-    if let Some(name) = &raw.name {
-        series.name(&[name.0.as_ref()])?;
-    } else if !raw.labels.0.iter().any(|(name, value)| name.0 == METRIC_NAME && !value.0.is_empty()) {
-        return Err(Reject::new("no_metric_name", "neither `name` nor the label `__name__`"));
-    }
-    for (name, value) in &raw.labels.0 {
-        series.label(&name.0, &value.0)?;
+    series.lies_as(&["prometheus_kafka_adapter", raw.name.as_ref().map_or("", |name| name.0.as_ref())], raw.labels.get().as_bytes());
+    if !sink.knows(series) {
+        labels(raw, series)?;
     }
     sink.sample(series, at, Value::Float(value));
     Ok(())
+}
+
+fn labels(raw: &Raw<'_>, series: &mut SeriesBuf) -> Result<(), Reject> {
+    let labels = pairs(raw.labels)?.0;
+    if let Some(name) = &raw.name {
+        series.name(&[name.0.as_ref()])?;
+    } else if !labels.iter().any(|(name, value)| name.0 == METRIC_NAME && !value.0.is_empty()) {
+        return Err(Reject::new("no_metric_name", "neither `name` nor the label `__name__`"));
+    }
+    labels.iter().try_for_each(|(name, value)| series.label(&name.0, &value.0))
 }

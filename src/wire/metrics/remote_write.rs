@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use crate::model::histogram::{BUCKETS_MAX, CUSTOM, Reset};
-use crate::model::{Histogram, Value, value::STALE, value::is_stale};
-use crate::wire::protobuf::{Fields, Wire, fixed64s, varints, zigzags};
-use crate::wire::{RECORD_BYTES_MAX, Reject, Unit, instant};
+use crate::model::{Histogram, Value, labels::METRIC_NAME, value::STALE, value::is_stale};
+use crate::wire::protobuf::{Fields, Wire, adjacent, fixed64s, varints, zigzags};
+use crate::wire::{RECORD_BYTES_MAX, Reject, SeriesBuf, Unit, instant};
 
 use super::{Context, Scratch, Sink};
 
@@ -97,10 +97,9 @@ fn request(message: &[u8], context: &Context<'_>, scratch: &mut Scratch, sink: &
     // References may come before the symbols they are to.
     while let Some((number, wire)) = fields.read()? {
         if number == 4 {
-            let symbol = wire.bytes();
-            let start = symbol.as_ptr().addr() - message.as_ptr().addr();
+            let end = message.len() - fields.rest().len();
             let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-            scratch.table.push((place(start), place(start + symbol.len())));
+            scratch.table.push((place(end - wire.bytes().len()), place(end)));
         }
     }
     let mut fields = Fields::of(message);
@@ -120,6 +119,12 @@ fn request(message: &[u8], context: &Context<'_>, scratch: &mut Scratch, sink: &
 
 fn series_v1(message: &[u8], scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
     scratch.series.clear();
+    if let Some(labels) = adjacent(message, 1)? {
+        scratch.series.lies_as(&["remote_write"], labels);
+        if sink.knows(&scratch.series) {
+            return samples(message, 2, 4, scratch, sink);
+        }
+    }
     let mut fields = Fields::of(message);
     while let Some((number, wire)) = fields.read()? {
         if number == 1 {
@@ -135,7 +140,15 @@ fn series_v1(message: &[u8], scratch: &mut Scratch, sink: &mut dyn Sink) -> Resu
             scratch.series.label(name, value)?;
         }
     }
+    named(&scratch.series)?;
     samples(message, 2, 4, scratch, sink)
+}
+
+fn named(series: &SeriesBuf) -> Result<(), Reject> {
+    if series.get(METRIC_NAME).is_empty() {
+        return Err(Reject::new("no_metric_name", "a series without the label `__name__`"));
+    }
+    Ok(())
 }
 
 fn series_v2(message: &[u8], whole: &[u8], context: &Context<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
@@ -170,14 +183,12 @@ fn series_v2(message: &[u8], whole: &[u8], context: &Context<'_>, scratch: &mut 
             wrong?;
         }
     }
+    named(&scratch.series)?;
     samples(message, 2, 3, scratch, sink)
 }
 
 /// Samples and histograms of a series, in the fields of these numbers.
 fn samples(message: &[u8], floats: u32, histograms: u32, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
-    if scratch.series.get(crate::model::labels::METRIC_NAME).is_empty() {
-        return Err(Reject::new("no_metric_name", "a series without the label `__name__`"));
-    }
     let mut fields = Fields::of(message);
     while let Some((number, wire)) = fields.read()? {
         let (value, at) = if number == floats {

@@ -2,12 +2,13 @@
 //! a number, or a boolean, becomes a series `name_field`, as in Telegraf's own Prometheus output.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::model::Value;
-use crate::wire::{Reject, Unit, instant};
+use crate::wire::{Reject, SeriesBuf, Unit, instant};
 
-use super::{Context, Number, Pairs, Scratch, Sink, Text, objects};
+use super::{Context, Number, Scratch, Sink, Text, objects, pairs};
 
 /// One metric, or a batch of them.
 #[derive(Deserialize)]
@@ -16,8 +17,8 @@ struct Raw<'a> {
     fields: Option<Fields<'a>>,
     #[serde(borrow)]
     name: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    tags: Pairs<'a>,
+    #[serde(borrow)]
+    tags: Option<&'a RawValue>,
     timestamp: Option<i64>,
     #[serde(borrow)]
     metrics: Option<Vec<Metric<'a>>>,
@@ -29,8 +30,8 @@ struct Metric<'a> {
     fields: Fields<'a>,
     #[serde(borrow)]
     name: Text<'a>,
-    #[serde(borrow, default)]
-    tags: Pairs<'a>,
+    #[serde(borrow)]
+    tags: Option<&'a RawValue>,
     timestamp: i64,
 }
 
@@ -68,21 +69,28 @@ fn take(metric: &Metric<'_>, unit: Unit, scratch: &mut Scratch, sink: &mut dyn S
 fn samples(metric: &Metric<'_>, unit: Unit, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
     let at = instant("timestamp", metric.timestamp, unit)?;
     let series = &mut scratch.series;
-    series.clear();
-    for (name, value) in &metric.tags.0 {
-        series.begin_spelt(&name.0)?;
-        series.part(&value.0);
-        series.end()?;
-    }
-    let tags = series.mark();
+    let (name, raw) = (metric.name.0.as_ref(), metric.tags.map_or("", RawValue::get));
     for (field, value) in &metric.fields.0 {
         let Number::Of(value) = value else {
             sink.skip("text_value");
             continue;
         };
-        series.back(tags);
-        super::influx::name(series, &metric.name.0, &field.0)?;
+        series.clear();
+        series.lies_as(&["telegraf_json", name, &field.0], raw.as_bytes());
+        if !sink.knows(series) {
+            labels(metric, series)?;
+            super::influx::name(series, name, &field.0)?;
+        }
         sink.sample(series, at, Value::Float(*value));
     }
     Ok(())
+}
+
+fn labels(metric: &Metric<'_>, series: &mut SeriesBuf) -> Result<(), Reject> {
+    let tags = metric.tags.map(pairs).transpose()?.unwrap_or_default();
+    tags.0.iter().try_for_each(|(name, value)| {
+        series.begin_spelt(&name.0)?;
+        series.part(&value.0);
+        series.end()
+    })
 }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::model::{Timestamp, Value};
@@ -21,7 +22,7 @@ struct Metric<'a> {
     #[serde(borrow)]
     namespace: Option<Text<'a>>,
     #[serde(borrow)]
-    tags: Option<Tags<'a>>,
+    tags: Option<&'a RawValue>,
     #[serde(borrow)]
     timestamp: Option<Cow<'a, str>>,
     /// Of no interest but for its presence: no other format has it with the rest.
@@ -119,8 +120,20 @@ pub fn decode(payload: &[u8], context: &Context<'_>, scratch: &mut Scratch, sink
 
 fn samples(metric: &Metric<'_>, context: &Context<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
     let at = metric.timestamp.as_ref().map_or(Ok(context.appended), |text| time("timestamp", text))?;
-    scratch.series.clear();
-    for (name, values) in metric.tags.iter().flat_map(|tags| &tags.0) {
+    let series = &mut scratch.series;
+    series.clear();
+    if let Some(Single { value: Number::Of(value) }) = metric.counter.as_ref().or(metric.gauge.as_ref()) {
+        series.lies_as(
+            &["vector_json", or_empty(metric.namespace.as_ref()), or_empty(metric.name.as_ref())],
+            metric.tags.map_or("", RawValue::get).as_bytes(),
+        );
+        if sink.knows(series) {
+            sink.sample(series, at, Value::Float(*value));
+            return Ok(());
+        }
+    }
+    let tags: Option<Tags<'_>> = metric.tags.map(|tags| serde_json::from_str(tags.get())).transpose().map_err(|e| Reject::json(&e))?;
+    for (name, values) in tags.iter().flat_map(|tags| &tags.0) {
         let value = match values {
             Values::One(value) => Some(value),
             Values::Several(values) => values.iter().flatten().last(),
@@ -156,6 +169,10 @@ fn samples(metric: &Metric<'_>, context: &Context<'_>, scratch: &mut Scratch, si
     read
 }
 
+fn or_empty<'t>(text: Option<&'t Text<'_>>) -> &'t str {
+    text.map_or("", |text| text.0.as_ref())
+}
+
 struct Writer<'w, 'm> {
     metric: &'w Metric<'m>,
     at: Timestamp,
@@ -171,7 +188,7 @@ impl Writer<'_, '_> {
             self.series.part_spelt(&namespace.0);
             self.series.part("_");
         }
-        self.series.part_spelt(self.metric.name.as_ref().map_or("", |name| name.0.as_ref()));
+        self.series.part_spelt(or_empty(self.metric.name.as_ref()));
         self.series.part(suffix);
         self.series.end()?;
         if let Some((label, value)) = more {
