@@ -2,6 +2,7 @@
 //!
 //! `make promql`, or `cargo bench --bench promql -- [EXPRESSIONS] [SEED]`. The reference is built by Go from the module
 //! in `benches/promql/`; `RICHTER_REFERENCE` names a binary built already. Ends with 1 where anything disagrees.
+//! `--write FILE` keeps the reference's shorter answers, for the test that needs no Go.
 
 #[path = "promql/compare.rs"]
 mod compare;
@@ -17,7 +18,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use compare::{Told, ours, verdict};
+use compare::{ours, told, verdict};
 use random::Random;
 use world::World;
 
@@ -37,12 +38,15 @@ fn main() -> ExitCode {
             expressions.push(expression);
         }
     }
-    let Some(told) = reference(&world, &expressions) else { return ExitCode::from(2) };
+    let Some(answers) = reference(&world, &expressions) else { return ExitCode::from(2) };
+    if let Some(file) = std::env::args().skip_while(|argument| argument != "--write").nth(1) {
+        keep(&file, seed, &expressions, &answers);
+    }
     let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut shown = 0;
     let (mut points, mut equal) = (0, 0);
-    for (expression, told) in expressions.iter().zip(&told) {
-        let verdict = verdict(&ours(&world, expression), told);
+    for (expression, answer) in expressions.iter().zip(&answers) {
+        let verdict = verdict(&ours(&world, expression), &told(answer));
         *verdicts.entry(verdict.kind).or_default() += 1;
         points += verdict.points;
         equal += verdict.equal;
@@ -60,8 +64,15 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(wrong > 0))
 }
 
+/// The seed, and a line for each expression whose answer is neither empty nor long.
+fn keep(file: &str, seed: u64, expressions: &[String], answers: &[String]) {
+    let short = expressions.iter().zip(answers).filter(|(_, answer)| (200..2500).contains(&answer.len())).take(130);
+    let lines = short.map(|(expression, answer)| format!("{expression}\n{answer}\n"));
+    std::fs::write(file, format!("{seed}\n") + &lines.collect::<String>()).expect("written");
+}
+
 /// What Prometheus says of each expression.
-fn reference(world: &World, expressions: &[String]) -> Option<Vec<Told>> {
+fn reference(world: &World, expressions: &[String]) -> Option<Vec<String>> {
     let binary = match std::env::var_os("RICHTER_REFERENCE") {
         Some(path) => PathBuf::from(path),
         None => built()?,
@@ -75,7 +86,7 @@ fn reference(world: &World, expressions: &[String]) -> Option<Vec<Told>> {
         questions.push('\n');
     }
     let writing = std::thread::spawn(move || input.write_all(questions.as_bytes()).expect("written"));
-    let told = output.lines().map(|line| compare::told(&line.expect("read"))).collect();
+    let told = output.lines().map(|line| line.expect("read")).collect();
     writing.join().expect("written");
     process.wait().expect("it ends");
     Some(told)

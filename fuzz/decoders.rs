@@ -90,7 +90,7 @@ fuzz_target!(init: { target(); }, |data: &[u8]| {
         Target::Source(config, settings) => records(config, settings, data),
         Target::File(files) => {
             if let Ok(text) = str::from_utf8(data) {
-                check(&files(text.to_owned()));
+                _ = check(&files(text.to_owned()));
             }
         }
         Target::Query => {

@@ -8,6 +8,7 @@ mod golden;
 mod kafka;
 mod oracle;
 mod program;
+mod promql;
 mod protobuf;
 mod random;
 mod reload;

@@ -96,3 +96,34 @@ fn what_cannot_run_says_so_and_ends_with_two() {
     assert!(bad.stderr.contains("r.jsonl:"), "{}", bad.stderr);
     assert_eq!(richter(&["no-such-command"]).code, Some(2));
 }
+
+#[test]
+fn a_query_is_evaluated_on_a_recording() {
+    let samples = shipped("tests/samples/metrics/victoriametrics_jsonline.jsonl");
+    let folder = scratch("eval");
+    let recording = folder.join("r.jsonl");
+    let lines = std::fs::read_to_string(samples).expect("a sample");
+    let records =
+        lines.lines().map(|line| serde_json::json!({"topic": "metrics", "ts": 1_795_359_600_000_i64, "payload": line}).to_string() + "\n");
+    std::fs::write(&recording, records.collect::<String>()).expect("written");
+    let file = recording.to_string_lossy();
+    let span = ["--start", "2026-11-22T15:00:00Z", "--end", "2026-11-22T15:01:00Z", "--step", "1m"];
+    let evaluated = richter(&[&["eval", "sum by (job) (increase(http_requests_total[1m]))", &file][..], &span].concat());
+    let expected = "{\"labels\":{\"job\":\"checkout\"},\"timestamp\":1795359600.0,\"value\":16.5}\n";
+    assert_eq!((evaluated.stdout.as_str(), evaluated.code), (expected, Some(0)), "{}", evaluated.stderr);
+    let refused = richter(&[&["eval", "sort(up)", &file][..], &span].concat());
+    assert_eq!((refused.stdout.as_str(), refused.code), ("", Some(1)), "{}", refused.stderr);
+    assert!(refused.stderr.contains("sort(up)\n^ `sort` is not supported"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_query_that_needs_one_place_is_told_of() {
+    let folder = scratch("one-place");
+    let monitor = "monitors: [ { name: all, entity: service=all, query: 'sum(up)', judge: { static: { below: 1 } } } ]\n";
+    std::fs::write(folder.join("m.yaml"), monitor).expect("written");
+    let settings = "sources: [ { topic: m, kind: metrics } ]\nrule_files: [ m.yaml ]\n";
+    std::fs::write(folder.join("richter.yaml"), settings).expect("written");
+    let checked = richter(&["check", "--config", &folder.to_string_lossy()]);
+    let expected = "fine: 1 monitor, 1 source\nnote: all: its query needs all series in one place";
+    assert!(checked.code == Some(0) && checked.stderr.starts_with(expected), "{}", checked.stderr);
+}

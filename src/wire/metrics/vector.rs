@@ -1,8 +1,6 @@
 //! Metrics as Vector's `json` and `native_json` codecs write them: one object a metric, its kind named by a key.
 //! What is `incremental` is what was added since the last one.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -24,7 +22,7 @@ struct Metric<'a> {
     #[serde(borrow)]
     tags: Option<&'a RawValue>,
     #[serde(borrow)]
-    timestamp: Option<Cow<'a, str>>,
+    timestamp: Option<Text<'a>>,
     /// Of no interest but for its presence: no other format has it with the rest.
     #[serde(borrow)]
     kind: Option<Text<'a>>,
@@ -119,7 +117,7 @@ pub fn decode(payload: &[u8], context: &Context<'_>, scratch: &mut Scratch, sink
 }
 
 fn samples(metric: &Metric<'_>, context: &Context<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
-    let at = metric.timestamp.as_ref().map_or(Ok(context.appended), |text| time("timestamp", text))?;
+    let at = metric.timestamp.as_ref().map_or(Ok(context.appended), |text| time("timestamp", &text.0))?;
     let series = &mut scratch.series;
     series.clear();
     if let Some(Single { value: Number::Of(value) }) = metric.counter.as_ref().or(metric.gauge.as_ref()) {
