@@ -1,4 +1,4 @@
-.PHONY: demo build test chaos bench-kafka lint deny check-deploy clean
+.PHONY: demo build test chaos fuzz promql bench-kafka bench-route lint deny check-deploy clean
 
 # A recorded fault, from the first sign to the recovery.
 demo: build
@@ -8,10 +8,11 @@ build:
 	@scripts/setup
 	cargo build --release --locked
 
-# Everything: format, lints, documentation, deploy files, unit, golden, simulation and Kafka tests.
+# Everything: format, lints, documentation, deploy files, fuzzing for seconds, unit, golden, simulation and Kafka tests.
 test:
 	@scripts/setup test
 	$(MAKE) lint check-deploy
+	fuzz/run 2
 	cargo test --locked --lib --test it
 
 # The promise at length: 50 kills under load, then ten minutes of everything. RICHTER_SEED chooses what.
@@ -19,6 +20,21 @@ chaos:
 	@scripts/setup test
 	RICHTER_KILLS=50 cargo test --locked --test it killed_again_and_again -- --nocapture
 	RICHTER_CHAOS=600 cargo test --locked --test it everything_at_random -- --nocapture
+
+# Every decoder against mutations of the samples, a minute each or SECONDS. TARGET=metrics/influx for one of them.
+fuzz:
+	@scripts/setup
+	fuzz/run $(or $(SECONDS),60) $(TARGET)
+
+# Queries against Prometheus' own engine: N random expressions on random series from SEED.
+promql:
+	@scripts/setup promql
+	cargo bench --locked --profile dev --bench promql -- $(or $(N),3000) $(or $(SEED),1)
+
+# Route from memory on one core. WHAT="influx 1000" for one format and one number of series.
+bench-route:
+	@scripts/setup
+	cargo bench --locked --bench route -- $(WHAT)
 
 # Throughput, latency and recovery on a real Kafka, in tables. WHAT=latency for one of them.
 bench-kafka:
