@@ -456,7 +456,7 @@ fn an_instance_that_joins_in_the_middle_takes_its_share() {
 }
 
 #[test]
-fn a_broker_that_stops_dies_or_does_not_answer() {
+fn a_broker_that_stops_or_does_not_answer() {
     let mut broker = Broker::prepared("oracle-broker");
     broker.start();
     let mut cluster = Cluster::start("broker", seed(), 60, Some(broker));
@@ -469,14 +469,14 @@ fn a_broker_that_stops_dies_or_does_not_answer() {
     sleep(Duration::from_secs(20));
     cluster.broker().start();
     cluster.pause(3.0);
-    cluster.broker().kill();
-    cluster.broker().start();
-    cluster.pause(3.0);
     cluster.judge();
 }
 
+/// The broker is killed only in `make chaos`: Kafka 4.4.0 sometimes leaves a transaction open by that, and then all waits
+/// for an operator (docs/promise.md).
 #[test]
 fn everything_at_random() {
+    let at_length = std::env::var_os("RICHTER_CHAOS").is_some();
     let seconds = from_environment("RICHTER_CHAOS", 30);
     let mut broker = Broker::prepared("oracle-mixed");
     broker.start();
@@ -499,7 +499,11 @@ fn everything_at_random() {
                 cluster.revive(which);
             }
             18 => {
-                cluster.broker().kill();
+                if at_length {
+                    cluster.broker().kill()
+                } else {
+                    cluster.broker().stop()
+                }
                 cluster.broker().start();
             }
             _ => {
