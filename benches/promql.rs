@@ -8,7 +8,8 @@
 mod compare;
 #[path = "promql/grammar.rs"]
 mod grammar;
-#[path = "promql/random.rs"]
+#[path = "../tests/it/random.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
 mod random;
 #[path = "promql/world.rs"]
 mod world;

@@ -2,6 +2,12 @@
 
 use super::random::Random;
 
+impl Random {
+    fn pick<'t, T: ?Sized>(&mut self, of: &[&'t T]) -> &'t T {
+        of[self.below(of.len() as u64) as usize]
+    }
+}
+
 /// A monitor's expression.
 pub(crate) fn expression(random: &mut Random) -> String {
     let depth = 1 + random.below(3) as u32;

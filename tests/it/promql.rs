@@ -3,15 +3,12 @@
 
 #[path = "../../benches/promql/compare.rs"]
 mod compare;
-#[path = "../../benches/promql/random.rs"]
-#[allow(dead_code, reason = "no expressions are made here")]
-mod random;
 #[path = "../../benches/promql/world.rs"]
 #[allow(dead_code, reason = "the reference is not asked here")]
 mod world;
 
+use super::random::{self, Random};
 use compare::{ours, told, verdict};
-use random::Random;
 use world::World;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Seeded randomness for tests: SplitMix64. Source: Steele, Lea and Flood, OOPSLA 2014.
+//! Seeded randomness for tests and benchmarks: SplitMix64. Source: Steele, Lea and Flood, OOPSLA 2014.
 
 pub(crate) struct Random(pub(crate) u64);
 
@@ -17,6 +17,11 @@ impl Random {
 
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
+    }
+
+    /// Between 0 and 1.
+    pub(crate) fn share(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
