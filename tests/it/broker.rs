@@ -54,20 +54,39 @@ impl Broker {
 
     /// One with more listeners (protocol, address) and properties, formatted with more arguments.
     pub(crate) fn with(name: &str, listeners: &[(&str, &str)], more: &str, format: &[&str]) -> Self {
-        let (port, controller) = (free_port(), free_port());
+        Self::node(name, (1, &[free_port()]), listeners, more, format)
+    }
+
+    /// Three that run, each with a replica of everything: the least that outlives one of them.
+    pub(crate) fn three(name: &str) -> Vec<Self> {
+        let controllers = [free_port(), free_port(), free_port()];
+        let more = "default.replication.factor=3\nmin.insync.replicas=2\ntransaction.state.log.num.partitions=8\n";
+        let node = |id| Self::node(&format!("{name}-{id}"), (id, &controllers), &[], more, &[]);
+        let mut brokers: Vec<Self> = (1..=3).map(node).collect();
+        brokers.iter_mut().for_each(Self::spawn);
+        brokers.iter().for_each(Self::wait);
+        brokers
+    }
+
+    /// One of the nodes whose controllers have these ports.
+    fn node(name: &str, (id, controllers): (usize, &[u16]), listeners: &[(&str, &str)], more: &str, format: &[&str]) -> Self {
+        let (port, controller, count) = (free_port(), controllers[id - 1], controllers.len());
+        let voters: Vec<String> = (1..).zip(controllers).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
+        let voters = voters.join(",");
         let folder = scratch(&format!("kafka-{name}-{port}"));
         let address = format!("127.0.0.1:{port}");
         let listening: String = listeners.iter().map(|(protocol, address)| format!(",{protocol}://{address}")).collect();
         let protocols: String = listeners.iter().map(|(protocol, _)| format!(",{protocol}:{protocol}")).collect();
         let properties = format!(
-            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
+            "process.roles=broker,controller\nnode.id={id}\ncontroller.quorum.voters={voters}\n\
              listeners=PLAINTEXT://{address},CONTROLLER://127.0.0.1:{controller}{listening}\n\
              advertised.listeners=PLAINTEXT://{address}{listening}\n\
              controller.listener.names=CONTROLLER\nlistener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT{protocols}\n\
-             log.dirs={}/data\noffsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
-             transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\nshare.coordinator.state.topic.replication.factor=1\n\
+             log.dirs={}/data\noffsets.topic.replication.factor={count}\noffsets.topic.num.partitions=4\n\
+             transaction.state.log.replication.factor={count}\ntransaction.state.log.min.isr={}\nshare.coordinator.state.topic.replication.factor=1\n\
              group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\nlog.retention.ms=-1\n{more}",
-            folder.display()
+            folder.display(),
+            count.min(2)
         );
         fs::write(folder.join("server.properties"), properties).expect("written");
         let tool = ["kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"];
@@ -78,6 +97,11 @@ impl Broker {
 
     /// Starts it and waits until it answers.
     pub(crate) fn start(&mut self) {
+        self.spawn();
+        self.wait();
+    }
+
+    fn spawn(&mut self) {
         let log = fs::File::create(self.folder.join("kafka.log")).expect("a log");
         let script = "\"$@\" & echo $! > broker.pid; cat > /dev/null; kill -9 $! 2> /dev/null";
         let java = java(&self.folder);
@@ -86,6 +110,9 @@ impl Broker {
         wrapper.args(["-Xmx512m", "kafka.Kafka"]).arg(self.folder.join("server.properties"));
         wrapper.current_dir(&self.folder).stdin(Stdio::piped()).stdout(log.try_clone().expect("a log")).stderr(log);
         self.process = Some(wrapper.spawn().expect("sh starts"));
+    }
+
+    fn wait(&self) {
         let until = Instant::now() + Duration::from_secs(60);
         while !answers(&self.address) {
             assert!(Instant::now() < until, "the broker does not answer; see {}/kafka.log", self.folder.display());

@@ -78,10 +78,11 @@ impl World {
         let admin: AdminClient<DefaultClientContext> =
             ClientConfig::new().set("bootstrap.servers", &self.address).create().expect("a client");
         let names = ["metrics", "alerts", "changes"].map(|name| self.topic(name));
+        let replicas = self.address.split(',').count() as i32;
         let topics: Vec<NewTopic<'_>> = names
             .iter()
             .zip([metrics, 1, 1])
-            .map(|(name, count)| NewTopic::new(name, count, TopicReplication::Fixed(1)).set("retention.ms", "-1"))
+            .map(|(name, count)| NewTopic::new(name, count, TopicReplication::Fixed(replicas)).set("retention.ms", "-1"))
             .collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let made = runtime.block_on(admin.create_topics(&topics, &AdminOptions::new().operation_timeout(Some(PATIENCE))));

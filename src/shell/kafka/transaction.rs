@@ -4,8 +4,9 @@
 //! whoever is not a member of the group's present generation any more is fenced. A time-out leaves the state unknown,
 //! so the same call is made again; after a fatal error the producer is made anew, which settles what the old one left.
 
-use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -22,11 +23,14 @@ use super::client::{Base, Event, Reports, transactional};
 /// One try of a blocking call; between tries the consumer is polled, so that the group keeps us.
 const CALL: Duration = Duration::from_millis(500);
 
+/// After so long, a call that answers within [`CALL`] never will.
+const LOST: Duration = Duration::from_secs(10);
+
 /// What is to be said.
 pub(super) struct Speech<'s> {
     pub(super) messages: Vec<&'s Message>,
     pub(super) offsets: TopicPartitionList,
-    pub(super) group: &'s ConsumerGroupMetadata,
+    pub(super) group: Arc<ConsumerGroupMetadata>,
 }
 
 /// What became of it.
@@ -165,7 +169,7 @@ impl Speaker {
         if let Err(failed) = delivered(producer, wait) {
             return Ok(Err(failed));
         }
-        Ok(insist(wait, || producer.send_offsets_to_transaction(&speech.offsets, speech.group, CALL)))
+        Ok(offsets(producer, speech, wait))
     }
 
     fn take_back(&mut self, producer: &ThreadedProducer<Reports>, why: String, wait: &mut dyn FnMut() -> Wait) -> Said {
@@ -203,22 +207,55 @@ fn delivered(producer: &ThreadedProducer<Reports>, wait: &mut dyn FnMut() -> Wai
     }
 }
 
-/// Makes a call until it is answered: after a time-out only the same call tells how it went.
-fn insist(wait: &mut dyn FnMut() -> Wait, mut call: impl FnMut() -> KafkaResult<()>) -> Result<(), Failed> {
+/// Sends the offsets. librdkafka may lose this call: where the group's coordinator was asked for in vain, it waits for a
+/// connection to come or go, without a time-out (2.12.1, `rdkafka_coord.c`). So each try is on a thread of its own, which
+/// is left behind when it does not come back; a new producer settles what it may have done.
+fn offsets(producer: &ThreadedProducer<Reports>, speech: &Speech<'_>, wait: &mut dyn FnMut() -> Wait) -> Result<(), Failed> {
     loop {
-        let why = match call() {
-            Ok(()) => return Ok(()),
-            Err(KafkaError::Transaction(why)) if why.is_fatal() => return Err(Failed::Fatal(why.to_string())),
-            Err(KafkaError::Transaction(why)) if why.txn_requires_abort() => return Err(Failed::Abortable(why.to_string())),
-            Err(KafkaError::Transaction(why)) if why.is_retriable() => why.to_string(),
-            Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => "records are not delivered yet".into(),
-            Err(why) => return Err(Failed::Fatal(why.to_string())),
+        let (tell, told) = channel();
+        let (producer, offsets, group) = (producer.clone(), speech.offsets.clone(), speech.group.clone());
+        std::thread::spawn(move || tell.send(producer.send_offsets_to_transaction(&offsets, &group, CALL)));
+        let began = Instant::now();
+        let answer = loop {
+            match told.recv_timeout(CALL) {
+                Ok(answer) => break answer,
+                Err(_) if began.elapsed() >= LOST => return Err(Failed::Fatal("the offsets were not answered for".into())),
+                Err(_) if wait() == Wait::NoLonger => return Err(Failed::LeftAlone),
+                Err(_) => {}
+            }
         };
+        if let Some(settled) = settled(answer) {
+            return settled;
+        }
         if wait() == Wait::NoLonger {
-            tracing::debug!(why, "no longer waited for");
             return Err(Failed::LeftAlone);
         }
     }
+}
+
+/// Makes a call until it is answered: after a time-out only the same call tells how it went.
+fn insist(wait: &mut dyn FnMut() -> Wait, mut call: impl FnMut() -> KafkaResult<()>) -> Result<(), Failed> {
+    loop {
+        if let Some(settled) = settled(call()) {
+            return settled;
+        }
+        if wait() == Wait::NoLonger {
+            return Err(Failed::LeftAlone);
+        }
+    }
+}
+
+/// How a call ended; none where it has to be made again.
+fn settled(answer: KafkaResult<()>) -> Option<Result<(), Failed>> {
+    let failed = match answer {
+        Ok(()) => return Some(Ok(())),
+        Err(KafkaError::Transaction(why)) if why.is_fatal() => Failed::Fatal(why.to_string()),
+        Err(KafkaError::Transaction(why)) if why.txn_requires_abort() => Failed::Abortable(why.to_string()),
+        Err(KafkaError::Transaction(why)) if why.is_retriable() => return None,
+        Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => return None,
+        Err(why) => Failed::Fatal(why.to_string()),
+    };
+    Some(Err(failed))
 }
 
 /// A message as librdkafka takes it.

@@ -55,7 +55,7 @@ pub(in crate::shell) struct Worker<S> {
     recovering: BTreeMap<u32, u64>,
     /// The group's generation that we were last told our partitions in. Commits are fenced by it, and by no newer one
     /// that we might have joined under another identity without having been told.
-    group: Option<ConsumerGroupMetadata>,
+    group: Option<Arc<ConsumerGroupMetadata>>,
     /// How far the group has committed is to be asked before the next commit: the last one was not answered, or there
     /// is a new generation, before which the partitions we kept may have been somebody else's.
     unsure: bool,
@@ -145,7 +145,7 @@ impl<S: Partitioned> Worker<S> {
         for event in self.intake.told() {
             match event {
                 Event::Assigned(places, group) => {
-                    self.group = group;
+                    self.group = group.map(Arc::new);
                     self.unsure = true;
                     // The protocol waits for an answer; what is assigned is read once it is recovered.
                     self.intake.take(&[])?;
@@ -346,7 +346,7 @@ impl<S: Partitioned> Worker<S> {
     }
 
     fn say(&mut self) -> anyhow::Result<Option<Said>> {
-        let Some(group) = &self.group else { return Ok(None) };
+        let Some(group) = self.group.clone() else { return Ok(None) };
         let mut offsets = TopicPartitionList::new();
         let (mut messages, mut portions) = (vec![], vec![]);
         let log = Partition::<S>::log(&self.settings.prefix);
