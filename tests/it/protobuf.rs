@@ -25,12 +25,25 @@ pub(crate) fn remote_write(request: &mut Vec<u8>, labels: &[(&str, &str)], milli
         field(&mut label, 2, value.as_bytes());
         field(&mut series, 1, &label);
     }
+    field(&mut series, 2, &sample(millis, value));
+    field(request, 1, &series);
+}
+
+/// One series of remote write 2, its labels by their symbols: a field of the request.
+pub(crate) fn remote_write_2(request: &mut Vec<u8>, symbols: &[u64], millis: i64, value: f64) {
+    let (mut series, mut packed) = (vec![], vec![]);
+    symbols.iter().for_each(|symbol| varint(&mut packed, *symbol));
+    field(&mut series, 1, &packed);
+    field(&mut series, 2, &sample(millis, value));
+    field(request, 5, &series);
+}
+
+fn sample(millis: i64, value: f64) -> Vec<u8> {
     let mut sample = vec![0x09];
     sample.extend(value.to_le_bytes());
     sample.push(0x10);
     varint(&mut sample, millis as u64);
-    field(&mut series, 2, &sample);
-    field(request, 1, &series);
+    sample
 }
 
 /// One data point of an OTLP gauge.
