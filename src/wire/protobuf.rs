@@ -77,17 +77,26 @@ impl<'p> Fields<'p> {
     }
 }
 
-/// The fields of one number, as they lie, where they lie next to each other.
+/// A message, parted into the fields of one number and what lies before and after them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parted<'p> {
+    /// The fields of that number, as they lie.
+    pub(super) those: &'p [u8],
+    /// The others.
+    pub(super) others: [&'p [u8]; 2],
+}
+
+/// Parts a message; none where the fields of that number do not lie next to each other.
 ///
 /// # Errors
 /// The bytes are no message.
-pub(super) fn adjacent(message: &[u8], wanted: u32) -> Result<Option<&[u8]>, Reject> {
+pub(super) fn parted(message: &[u8], wanted: u32) -> Result<Option<Parted<'_>>, Reject> {
     let mut fields = Fields::of(message);
     let (mut start, mut end) = (0, 0);
     loop {
         let before = message.len() - fields.rest().len();
         match fields.read()? {
-            None => return Ok(message.get(start..end)),
+            None => break,
             Some((number, _)) if number == wanted => {
                 if end == 0 {
                     start = before;
@@ -99,6 +108,9 @@ pub(super) fn adjacent(message: &[u8], wanted: u32) -> Result<Option<&[u8]>, Rej
             Some(_) => {}
         }
     }
+    let (before, rest) = message.split_at(start);
+    let (those, after) = rest.split_at(end - start);
+    Ok(Some(Parted { those, others: [before, after] }))
 }
 
 fn torn() -> Reject {

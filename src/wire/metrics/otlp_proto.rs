@@ -3,7 +3,7 @@
 
 use crate::model::Timestamp;
 use crate::wire::Reject;
-use crate::wire::protobuf::{Fields, Wire, adjacent, fixed64s, varints};
+use crate::wire::protobuf::{Fields, Wire, fixed64s, parted, varints};
 
 use super::otlp::{Classic, Exponential, Kind, Metric, Target, Writer, translated};
 use super::{Context, Scratch, Sink};
@@ -241,13 +241,13 @@ fn points(
             10 => 1,
             _ => 7,
         };
-        let known = matches!(kind, 5 | 7) && knows(wire, metric, scratch, sink)?;
+        let (known, parts) = if matches!(kind, 5 | 7) { knows(wire, metric, scratch, sink)? } else { (false, [&[][..]; 2]) };
         let attributed = if known { Ok(()) } else { labelled(wire.bytes(), labels, scratch) };
         let read = attributed.and_then(|()| match kind {
             9 => histogram(wire, metric, scratch, sink),
             10 => exponential(wire, metric, scratch, sink),
             11 => summary(wire, metric, scratch, sink),
-            _ => self::number(wire, metric, known, scratch, sink),
+            _ => self::number(parts, metric, known, scratch, sink),
         });
         match read {
             Ok(at) => *last = (*last).max(Some(at)),
@@ -257,11 +257,12 @@ fn points(
     Ok(())
 }
 
-/// Whether a number's series is known by its attributes as they lie.
-fn knows(point: Wire<'_>, metric: Metric<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<bool, Reject> {
-    let Some(attributes) = adjacent(point.bytes(), 7)? else { return Ok(false) };
-    scratch.series.lies_as(&metric.parts("otlp_proto"), attributes);
-    Ok(sink.knows(&scratch.series))
+/// Whether a number's series is known by its attributes as they lie, and the parts of the point where the rest is.
+fn knows<'p>(point: Wire<'p>, metric: Metric<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(bool, [&'p [u8]; 2]), Reject> {
+    let point = point.bytes();
+    let Some(parted) = parted(point, 7)? else { return Ok((false, [point, &[]])) };
+    scratch.series.lies_as(&metric.parts("otlp_proto"), parted.those);
+    Ok((sink.knows(&scratch.series), parted.others))
 }
 
 fn labelled(message: &[u8], attribute: u32, scratch: &mut Scratch) -> Result<(), Reject> {
@@ -272,16 +273,17 @@ fn labelled(message: &[u8], attribute: u32, scratch: &mut Scratch) -> Result<(),
     })
 }
 
-fn number(point: Wire<'_>, metric: Metric<'_>, known: bool, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<Timestamp, Reject> {
+fn number(parts: [&[u8]; 2], metric: Metric<'_>, known: bool, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<Timestamp, Reject> {
     let (mut at, mut flags, mut value) = (0, 0, None);
-    let mut fields = Fields::of(point.bytes());
-    while let Some((number, wire)) = fields.read()? {
-        match number {
-            3 => at = wire.number(),
-            4 => value = Some(wire.double()),
-            6 => value = Some(wire.signed() as f64),
-            8 => flags = wire.number(),
-            _ => {}
+    for mut fields in parts.map(Fields::of) {
+        while let Some((number, wire)) = fields.read()? {
+            match number {
+                3 => at = wire.number(),
+                4 => value = Some(wire.double()),
+                6 => value = Some(wire.signed() as f64),
+                8 => flags = wire.number(),
+                _ => {}
+            }
         }
     }
     writer(scratch, sink).number(metric, at, flags, value, known)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::model::histogram::{BUCKETS_MAX, CUSTOM, Reset};
 use crate::model::{Histogram, Value, labels::METRIC_NAME, value::STALE, value::is_stale};
-use crate::wire::protobuf::{Fields, Wire, adjacent, fixed64s, varints, zigzags};
+use crate::wire::protobuf::{Fields, Wire, fixed64s, parted, varints, zigzags};
 use crate::wire::{RECORD_BYTES_MAX, Reject, SeriesBuf, Unit, instant};
 
 use super::{Context, Scratch, Sink};
@@ -92,21 +92,18 @@ fn inflate(payload: &[u8], context: &Context<'_>, into: &mut Vec<u8>) -> Result<
 }
 
 fn request(message: &[u8], context: &Context<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
-    scratch.table.clear();
-    let mut fields = Fields::of(message);
-    // References may come before the symbols they are to.
-    while let Some((number, wire)) = fields.read()? {
-        if number == 4 {
-            let end = message.len() - fields.rest().len();
-            let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-            scratch.table.push((place(end - wire.bytes().len()), place(end)));
-        }
-    }
+    let mut with_symbols = false;
     let mut fields = Fields::of(message);
     while let Some((number, wire)) = fields.read()? {
         let read = match number {
             1 => series_v1(wire.bytes(), scratch, sink),
-            5 => series_v2(wire.bytes(), message, context, scratch, sink),
+            5 => {
+                if !with_symbols {
+                    symbols(message, &mut scratch.table)?;
+                    with_symbols = true;
+                }
+                series_v2(wire.bytes(), message, context, scratch, sink)
+            }
             // Metadata, and symbols.
             _ => Ok(()),
         };
@@ -117,12 +114,26 @@ fn request(message: &[u8], context: &Context<'_>, scratch: &mut Scratch, sink: &
     Ok(())
 }
 
+/// Where the symbols lie; those that a series refers to may come after it.
+fn symbols(message: &[u8], table: &mut Vec<(u32, u32)>) -> Result<(), Reject> {
+    table.clear();
+    let mut fields = Fields::of(message);
+    while let Some((number, wire)) = fields.read()? {
+        if number == 4 {
+            let end = message.len() - fields.rest().len();
+            let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+            table.push((place(end - wire.bytes().len()), place(end)));
+        }
+    }
+    Ok(())
+}
+
 fn series_v1(message: &[u8], scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
     scratch.series.clear();
-    if let Some(labels) = adjacent(message, 1)? {
-        scratch.series.lies_as(&["remote_write"], labels);
+    if let Some(parted) = parted(message, 1)? {
+        scratch.series.lies_as(&["remote_write"], parted.those);
         if sink.knows(&scratch.series) {
-            return samples(message, 2, 4, scratch, sink);
+            return parted.others.into_iter().try_for_each(|part| samples(part, 2, 4, scratch, sink));
         }
     }
     let mut fields = Fields::of(message);
