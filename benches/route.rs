@@ -10,10 +10,11 @@ use std::alloc::System;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use richter::detect::Detect;
 use richter::model::{Origin, Timestamp};
 use richter::route::Route;
-use richter::rules::{Config, Files, settings};
-use richter::stage::{Outbox, Record};
+use richter::rules::{Config, Files, Partitions, settings};
+use richter::stage::{Outbox, Record, Stage as _, Topic};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use load::{Encoding, Load};
@@ -48,28 +49,37 @@ fn main() {
         }
     }
     parse_only(&sizes);
+    memory();
 }
 
-fn route(encoding: Encoding, share: u64) -> Route {
-    let text = format!("sources: [ {{ topic: m, kind: metrics, format: {} }} ]", encoding.name());
+/// The monitor's query for one in `share` series.
+fn query(share: u64) -> String {
+    let slot = if share == 1 { ".+".to_owned() } else { format!("[0-9]*0{{{}}}", if share == 10 { 1 } else { 2 }) };
+    format!("sum by (service) ({{__name__=~\".*requests.*\", slot=~\"{slot}\"}})")
+}
+
+fn route(encoding: Encoding, partitions: u32, query: &str) -> (Route, Arc<Config>) {
+    let text = format!(
+        "sources: [ {{ topic: m, kind: metrics, format: {} }} ]\nkafka: {{ partitions: {{ samples: {partitions}, signals: 1 }} }}",
+        encoding.name()
+    );
     let (settings, _, faults) = settings("bench", &text, &std::collections::BTreeMap::new());
     assert_eq!(faults, []);
     let settings = Arc::new(settings.expect("settings"));
-    let monitors = format!(
-        "monitors: [ {{ name: m, entity: 'service={{{{ service }}}}', query: 'sum by (service) ({{__name__=~\".*requests.*\", slot=~\"{}\"}})', judge: {{ static: {{ above: 1 }} }} }} ]",
-        if share == 1 { ".+".to_owned() } else { format!("[0-9]*0{{{}}}", if share == 10 { 1 } else { 2 }) }
-    );
+    let monitors =
+        format!("monitors: [ {{ name: m, entity: 'service={{{{ service }}}}', query: '{query}', judge: {{ static: {{ above: 1 }} }} }} ]");
     let files = Files { monitors: vec![("m.yaml".into(), monitors)], ..Files::default() };
     let (config, faults) = Config::new(&files, settings.tuning.clone());
     assert_eq!(faults, []);
-    let mut route = Route::new(Arc::new(config), settings);
+    let config = Arc::new(config);
+    let mut route = Route::new(config.clone(), settings);
     route.assign(Origin { topic: "m".into(), partition: 0 }, &mut Outbox::default());
-    route
+    (route, config)
 }
 
 fn measure(encoding: Encoding, size: usize, share: u64) {
     let mut load = Load::new(encoding, size);
-    let mut route = route(encoding, share);
+    let (mut route, _) = route(encoding, 4, &query(share));
     let mut out = Outbox::default();
     let mut pass = |route: &mut Route, load: &mut Load, until: Option<Instant>| -> u64 {
         let mut samples = 0;
@@ -112,6 +122,34 @@ fn measure(encoding: Encoding, size: usize, share: u64) {
         spent.bytes_allocated as f64 / known as f64,
     );
     assert!(out.counts.keys().all(|count| !format!("{count:?}").contains("Dead")), "{:?}", out.counts);
+}
+
+/// What detection keeps of a series in `sum by (service) (rate(..[5m]))` with a sample each 15 s, over ten minutes: bytes
+/// that were allocated and not freed.
+fn memory() {
+    let series = 20_000;
+    let (mut route, config) = route(Encoding::RemoteWrite, 1, "sum by (service) (rate(http_requests_total[5m]))");
+    let mut detect = Detect::new(config, 0, Partitions { samples: 1, signals: 1 });
+    let (mut out, mut kept) = (Outbox::default(), 0);
+    for step in 0..40 {
+        let (payloads, at) = load::at(series, 15_000 * step);
+        for payload in &payloads {
+            route.apply(&Record { topic: "m", partition: 0, offset: 0, timestamp: Timestamp(at), headers: &[], payload }, &mut out);
+        }
+        route.flush(&mut out);
+        let messages = std::mem::take(&mut out.messages);
+        let region = Region::new(ALLOCATOR);
+        for message in messages.iter().filter(|message| message.topic == Topic::Samples) {
+            let payload = &message.payload;
+            let record = Record { topic: "", partition: 0, offset: 0, timestamp: Timestamp(at), headers: &[], payload };
+            detect.apply(&record, &mut out);
+        }
+        out = Outbox::default();
+        let change = region.change();
+        kept += change.bytes_allocated as i64 - change.bytes_deallocated as i64;
+    }
+    let groups = detect.groups();
+    println!("\ndetection keeps {} bytes a series ({series} series, 20 samples in a range, {groups} groups)", kept / series as i64);
 }
 
 /// The peer: the same JSON, parsed into borrowed fields that are known beforehand, and dropped.

@@ -73,8 +73,7 @@ pub(crate) struct Load {
 impl Load {
     pub(crate) fn new(encoding: Encoding, size: usize) -> Self {
         let batch = encoding.batch();
-        let services = (size / 50).max(10);
-        let series: Vec<Series> = (0..size).map(|number| Series { number, service: zipf(number, services), generation: 0 }).collect();
+        let series = series(size);
         let mut load = Self { bytes: vec![], records: vec![], instead: vec![], next: 0, through: false, second: false, batch };
         for part in series.chunks(batch) {
             encode(encoding, part, &mut load.bytes);
@@ -206,16 +205,28 @@ fn encode(encoding: Encoding, part: &[Series], bytes: &mut Vec<u8>) {
             part.iter().for_each(|series| protobuf::otlp_point(&mut gauge, &borrowed(&series.labels()), START, series.value()));
             bytes.extend(protobuf::otlp("http.requests", &gauge));
         }
-        Encoding::RemoteWrite => {
-            let mut request = vec![];
-            for series in part {
-                let labels = series.labels();
-                let labels = [vec![("__name__", "http_requests_total")], borrowed(&labels)].concat();
-                protobuf::remote_write(&mut request, &labels, START, series.value());
-            }
-            bytes.extend(snap::raw::Encoder::new().compress_vec(&request).expect("compressed"));
-        }
+        Encoding::RemoteWrite => bytes.extend(remote_write(part, START)),
     }
+}
+
+fn remote_write(part: &[Series], at: i64) -> Vec<u8> {
+    let mut request = vec![];
+    for series in part {
+        let labels = series.labels();
+        let labels = [vec![("__name__", "http_requests_total")], borrowed(&labels)].concat();
+        protobuf::remote_write(&mut request, &labels, at, series.value());
+    }
+    snap::raw::Encoder::new().compress_vec(&request).expect("compressed")
+}
+
+/// One sample of each series at a time, in records of remote write, and when they were appended.
+pub(crate) fn at(size: usize, offset: i64) -> (Vec<Vec<u8>>, i64) {
+    (series(size).chunks(BATCH).map(|part| remote_write(part, START + offset)).collect(), START + offset)
+}
+
+fn series(size: usize) -> Vec<Series> {
+    let services = (size / 50).max(10);
+    (0..size).map(|number| Series { number, service: zipf(number, services), generation: 0 }).collect()
 }
 
 fn borrowed<'l>(labels: &'l [(&'static str, String)]) -> Vec<(&'l str, &'l str)> {
