@@ -1,4 +1,4 @@
-.PHONY: demo build test chaos fuzz promql bench-kafka bench-route lint deny check-deploy clean
+.PHONY: demo build test chaos fuzz promql accuracy bench-detect bench-kafka bench-route lint deny check-deploy clean
 
 # A recorded fault, from the first sign to the recovery.
 demo: build
@@ -30,6 +30,17 @@ fuzz:
 promql:
 	@scripts/setup promql
 	cargo bench --locked --profile dev --bench promql -- $(or $(N),3000) $(or $(SEED),1)
+
+# Detection on labelled series, from ../shared/data or RICHTER_DATA, and on series whose truth is known.
+# WHAT="nab kpi draws robust truth" for some of it.
+accuracy:
+	@scripts/setup
+	cargo bench --locked --bench accuracy -- $(WHAT)
+
+# Detection from memory on one core: nanoseconds per evaluation, bytes per series. WHAT=400000 for one number of series.
+bench-detect:
+	@scripts/setup
+	cargo bench --locked --bench detect -- $(WHAT)
 
 # Route from memory on one core. WHAT="influx 1000" for one format and one number of series.
 bench-route:

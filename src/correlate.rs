@@ -98,6 +98,7 @@ impl Situations {
             member.worst = breach.worst;
             member.met.clone_from(&breach.met);
             member.ends_at = (breach.phase == Phase::Ended).then_some(breach.at);
+            member.new_normal = breach.new_normal;
             return Taken { outcome: Outcome::Applied, situation: Some(situation), joined: None, merged: vec![] };
         }
         if breach.phase == Phase::Ended {
@@ -113,6 +114,7 @@ impl Situations {
                 origin: origin.clone(),
                 starts_at: breach.onset,
                 ends_at: None,
+                new_normal: false,
                 told_at: breach.at,
                 heard_at: breach.at,
                 reading: breach.reading,
@@ -357,6 +359,7 @@ fn alert_member(key: u64, alert: &Alert, origin: &Origin, at: Timestamp, rules: 
         origin: origin.clone(),
         starts_at: alert.starts_at,
         ends_at: None,
+        new_normal: false,
         told_at: alert.starts_at,
         heard_at: at,
         reading: Reading::default(),

@@ -135,7 +135,7 @@ impl Declare {
     /// Grades a situation as of a time, and declares what follows from it.
     fn judge(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let Some(situation) = self.state.situations.get(id) else { return };
-        let (worst, lasts) = (grades(situation, at), situation.lasts());
+        let (worst, lasts, ended) = (grades(situation, at), situation.lasts(), ended(situation));
         let incident = self.state.incidents.get(&id).map(|i| (i.state, i.level.clone()));
         match (incident, worst) {
             (None, Some(graded)) => self.declare(id, at, &graded, out),
@@ -149,7 +149,7 @@ impl Declare {
             _ => {}
         }
         if !lasts && self.state.incidents.get(&id).is_some_and(|i| i.state == State::Declared) {
-            self.event(id, Event::Recovered, at, None, "every business breach has ended".into(), out);
+            self.event(id, Event::Recovered, at, None, ended, out);
         }
     }
 
@@ -278,6 +278,14 @@ impl Stage for Declare {
         self.rules = self.state.calls.over(&self.config.rules);
         Ok(())
     }
+}
+
+/// Why an incident recovers once nothing of it lasts.
+fn ended(situation: &Situation) -> String {
+    let settled = situation.members.iter().filter(|member| member.new_normal && member.counts());
+    let settled: Vec<&str> = settled.filter_map(|member| member.source.monitor()).collect();
+    let ended = "every business breach has ended";
+    if settled.is_empty() { ended.to_owned() } else { format!("{ended}; the new normal level of {}", settled.join(", ")) }
 }
 
 /// An incident's picture is looked at this often at the least, however often it may be updated.

@@ -5,12 +5,21 @@
 //! conditions hold, it ended.
 
 mod absence;
-mod baseline;
+pub mod baseline;
+mod forecast;
 mod group;
 mod hold;
 mod index;
-mod judge;
+mod judges;
 mod monitor;
+mod past;
+mod profile;
+mod scale;
+mod shift;
+mod still;
+mod tail;
+mod trend;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +31,8 @@ use crate::model::{Breach, Labels, Origin, Signal, Timestamp};
 use crate::rules::{Config, Input, Monitor, Partitions, Rules, Watch};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, Topic, snapshot};
 use crate::wire::internal::{Batch, SamplesRecord, decode, signals_messages, signals_partition};
+
+pub use trial::{Trial, Tried};
 
 use group::Subject;
 use monitor::MonitorState;
@@ -71,7 +82,7 @@ impl Detect {
         for (monitor, watch) in config.rules.watches() {
             if let Some(mut state) = old.remove(&watch.key) {
                 if let Some((_, was)) = watched(&self.config.rules, &self.by_key, watch.key).filter(|(before, _)| *before != monitor) {
-                    state.reconfigure(was.every == watch.every && was.judge.baseline == watch.judge.baseline);
+                    state.reconfigure(was.every == watch.every && was.judge == watch.judge);
                 }
                 self.state.monitors.insert(watch.key, state);
             } else if let Some(key) = old.iter().find(|(_, s)| s.name == monitor.name).map(|(key, _)| *key) {

@@ -2,6 +2,7 @@
 //!
 //! Every fault of every file is found in one go. The rest of the program sees only what passed.
 
+pub mod baseline;
 mod catalog;
 pub mod check;
 mod compiled;
@@ -9,6 +10,7 @@ mod config;
 mod decode;
 mod fault;
 mod format;
+mod judges;
 pub mod mapping;
 mod raw;
 mod settings;
@@ -16,8 +18,11 @@ mod template;
 mod topology;
 mod yaml;
 
+pub use baseline::{BaselineRule, Constants, Dynamics, MinChange, Season};
 pub use check::{Files, check};
-pub use compiled::{BaselineRule, Generic, Input, JudgeRules, Levels, Monitor, Rules, Sequence, Watch};
+pub use compiled::{
+    Absent, Amount, Combine, CompareRule, ForecastRule, Generic, Input, JudgeRules, Levels, Limits, Monitor, Rules, Sequence, Watch,
+};
 pub use config::Config;
 pub use fault::{Fault, Place};
 pub use format::Format;

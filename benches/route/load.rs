@@ -2,6 +2,7 @@
 //! hundred records tells of series that were not there before.
 
 #[path = "../../tests/it/protobuf.rs"]
+#[allow(dead_code, reason = "the tests write more than is measured here")]
 mod protobuf;
 
 use std::fmt::Write as _;

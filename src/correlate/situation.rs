@@ -49,6 +49,8 @@ pub struct Member {
     pub starts_at: Timestamp,
     /// Its end; none while it lasts.
     pub ends_at: Option<Timestamp>,
+    /// It has ended because what was bad is the normal from now on.
+    pub new_normal: bool,
     /// The event time that the last statement about it, or the clock, has brought it to.
     pub told_at: Timestamp,
     /// When it was last heard of, repeats included.

@@ -1,234 +1,358 @@
-//! The rolling baseline: a profile of the day, an offset that follows slow drift, and a robust scale.
+//! The rolling baseline and the smart threshold: what a series is expected to be, and how far from it is too far.
 //!
-//! Expected = profile at this time of day + offset. A bucket of the profile learns from the mean of its evaluations
-//! on one day, after them, so that today never explains itself. The scale is the mean absolute residual, each residual
-//! clipped at eight scales, so that an anomaly teaches little; while a breach is open nothing is learnt, for a day at
-//! most: then the new level is taken for normal. A normal residual's standard deviation is √(π/2) times its mean
-//! absolute value, so the band is `expected ± width · √(π/2) · scale`.
+//! A `Forecast` says what is expected, a `Scale` how far off that usually is. Two channels judge: a single evaluation
+//! by the `Tail` of the series' own deviations, and a slow shift by averages (`Shift`). The limit is where the tail
+//! says that one evaluation in so many is as far off by chance; a score is the surprise over the one that is asked for.
+//! Once a value has left the band, the band stays as it was: the breach lasts until the value is back, or until the new
+//! level has lasted for so long that it is normal. All the while the series teaches, but no value more than a few scales.
 
-use std::f64::consts::FRAC_PI_2;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
-use crate::rules::BaselineRule;
+use crate::rules::{BaselineRule, Season};
+
+use super::forecast::Forecast;
+use super::profile::{Moment, Profile};
+use super::scale::Scale;
+use super::shift::{Shift, Shifted};
+use super::tail::Tail;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Buckets of the day's profile: five minutes each, fewer for monitors that step more slowly.
-const BUCKETS_MAX: u64 = 288;
+/// Evaluations before deviations count.
+const WARM: u32 = 30;
 
-/// Residuals before the scale is believed; the research prototype's tails start at the same number.
-const LEARNING: u32 = 150;
+/// After so many missing evaluations, what was of late counts no more.
+const GAP: i64 = 10;
 
-/// Half-life of the offset in days. Faster, it follows a slow decline into the fault and the scale becomes that of
-/// one step, which alarms at every drift; slower, a moved level stays an alarm for long.
-const OFFSET_HALF_LIFE_DAYS: f64 = 0.5;
+/// Evaluations inside the band before one that was left is forgotten.
+const KEEP: u16 = 10;
 
-/// Half-life of the scale in evaluations, as in the research prototype.
-const SCALE_HALF_LIFE: f64 = 2000.0;
+/// A score below this is calm.
+const CALM: f32 = 0.6;
 
-/// A bucket follows at this rate a day at least: two thirds of a new habit are in the profile after ten days.
-const PROFILE_GAIN_MIN: f64 = 0.1;
+/// What is lost to rounding, as a share of the distance from the origin.
+const ROUNDING: f32 = 4e-7;
 
-/// Residuals teach up to this many scales.
-const CLIP: f64 = 8.0;
+/// Values further from the origin than this, in units, are taken for this.
+const LARGEST: f64 = 1e30;
 
-/// The scale is at least this share of the expected value, so that a series that hardly moves does not alarm at a breath.
-const SCALE_FLOOR: f64 = 0.005;
+/// Deviations of more scales than this are taken for this.
+const OFF_MAX: f32 = 1e6;
 
+/// Scores above this are taken for this.
+const SCORE_MAX: f32 = 1e6;
+
+/// The most that a score may be that opens nothing.
+const QUIET: f32 = 0.99;
+
+/// So many scales from the origin are far.
+const FAR: f32 = 4096.0;
+
+/// What is known of one series. It fills four lines of the cache, as series are visited in no order.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Baseline {
-    profile: Vec<Bucket>,
-    /// The bucket that is being visited.
-    visit: Visit,
-    offset: f64,
-    scale: f64,
-    /// Residuals seen.
-    residuals: u32,
-    /// Evaluations that were not learnt from, in a row.
-    frozen: u32,
-    /// As many evaluations as a day has.
-    relearn: u32,
+#[repr(align(64))]
+pub struct Baseline {
+    /// Values are taken as (value − origin) / unit, so that neither size nor offset matters.
+    origin: f64,
+    unit: f64,
+    seen: u32,
+    began: Timestamp,
+    last: Timestamp,
+    forecast: Forecast,
+    scale: Scale,
+    point: Tail,
+    shift: Shift,
+    profile: Option<Profile>,
+    left: Option<Left>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Bucket {
-    mean: f64,
-    /// Days it was learnt from.
-    days: u16,
+/// The band was left.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Left {
+    at: Timestamp,
+    /// Whether the season's level is to be added.
+    season: bool,
+    /// The level that was expected.
+    level: f32,
+    /// Half the band.
+    half: f32,
+    up: bool,
+    /// By the channel of shifts.
+    shifted: bool,
+    /// That side is judged. Otherwise it is only known that coming back is no anomaly.
+    told: bool,
+    calm: u16,
 }
 
-/// The mean of a bucket's evaluations so far, without the offset.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Visit {
-    bucket: usize,
-    mean: f64,
-    evaluations: u32,
-}
-
-/// What is normal at a step.
+/// What is normal at a step, in the query's unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Band {
-    pub(super) expected: f64,
+pub struct Band {
+    /// What was expected.
+    pub expected: f64,
     /// None where values below are not judged.
-    pub(super) lower: Option<f64>,
-    pub(super) upper: Option<f64>,
-    /// How far from the expected value in the judged direction, 1 at the limit.
-    pub(super) score: f64,
+    pub lower: Option<f64>,
+    /// None where values above are not judged.
+    pub upper: Option<f64>,
+    /// How surprising the value is, 1 at the limit.
+    pub score: f64,
+    /// Where the value is.
+    pub state: State,
+}
+
+/// Where a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not known yet.
+    Learning,
+    /// Within the band.
+    Inside,
+    /// Out of the band, or part of a shift.
+    Outside,
+    /// It was outside for so long that it is the normal one from now on.
+    NewNormal,
+}
+
+/// An evaluation, in the baseline's own unit.
+#[derive(Clone, Copy)]
+pub(super) struct Now {
+    value: f32,
+    expected: f32,
+    deviation: f32,
+    /// From the season's level, or from the medium average where there is none.
+    pub(super) steady: f32,
+    /// How much noisier than usual this part of the season is.
+    pub(super) noise: f32,
+    season: Option<f32>,
+    moment: Option<Moment>,
+    scale: f32,
+    pub(super) floor: f32,
 }
 
 impl Baseline {
-    pub(super) fn new(rule: &BaselineRule, every: Duration) -> Self {
-        let a_day = u64::try_from(DAY.as_millis() / every.as_millis().max(1)).unwrap_or(u64::MAX).max(1);
-        let buckets = if rule.daily { a_day.min(BUCKETS_MAX) } else { 1 };
-        let profile = vec![Bucket::default(); usize::try_from(buckets).unwrap_or(1)];
-        let relearn = u32::try_from(a_day).unwrap_or(u32::MAX);
-        Self { profile, visit: Visit::default(), offset: 0.0, scale: 0.0, residuals: 0, frozen: 0, relearn }
+    /// Of a series that is evaluated once in so long, with nothing learnt yet.
+    #[must_use]
+    pub fn new(rule: &BaselineRule, every: Duration) -> Self {
+        let period = match rule.season {
+            Season::None => None,
+            Season::Auto => Some(DAY),
+            Season::Every(period) => Some(period),
+        };
+        Self {
+            origin: 0.0,
+            unit: 0.0,
+            seen: 0,
+            began: Timestamp::MIN,
+            last: Timestamp::MIN,
+            forecast: Forecast::default(),
+            scale: Scale::default(),
+            point: Tail::default(),
+            shift: Shift::default(),
+            profile: period.map(|period| Profile::new(period, every)),
+            left: None,
+        }
     }
 
-    /// Tells what was normal before this value, then learns from it. None while it is still learning.
-    pub(super) fn see(&mut self, rule: &BaselineRule, step: Timestamp, value: f64, in_breach: bool) -> Option<Band> {
-        let bucket = self.bucket(step);
-        // A level, unlike a bucket of the day, is never left: every evaluation is a visit.
-        if bucket != self.visit.bucket || self.profile.len() == 1 {
-            self.leave(bucket);
-        }
-        let place = self.profile[bucket];
-        let expected = (place.days > 0).then_some(place.mean + self.offset);
-        // Not finite: nothing that a mean could survive.
-        if !(value - expected.unwrap_or(0.0)).is_finite() {
+    /// Tells what was normal before this value, then learns from it. None for what is no number.
+    pub fn see(&mut self, rule: &BaselineRule, every: Duration, step: Timestamp, value: f64) -> Option<Band> {
+        if !value.is_finite() {
             return None;
         }
-        let band = expected.filter(|_| self.residuals >= LEARNING).map(|expected| self.band(rule, expected, value));
-        self.frozen = if in_breach { self.frozen.saturating_add(1) } else { 0 };
-        if self.frozen == 0 || self.frozen > self.relearn {
-            self.learn(expected, value);
+        if self.seen == 0 {
+            (self.origin, self.began, self.last) = (value, step, step);
         }
-        band
+        let value = self.normal(value);
+        let bridged = self.bridge(rule, every, step);
+        let now = self.now(rule, step, value);
+        let warm = self.seen > WARM;
+        let point = if warm { self.point.surprise(now.off()) } else { 0.0 };
+        let shifted = if warm { self.shift.see(rule, &now, point) } else { Shifted::default() };
+        let learning = bridged || self.is_learning(step);
+        let band = self.judge(rule, step, &now, point, shifted, learning);
+        self.learn(rule, &now, warm);
+        self.last = step;
+        if self.seen.is_multiple_of(1024) {
+            self.move_origin();
+        }
+        Some(band)
     }
 
-    /// Folds the visit into its bucket, and begins one of another.
-    fn leave(&mut self, bucket: usize) {
-        let visit = std::mem::replace(&mut self.visit, Visit { bucket, ..Visit::default() });
-        if visit.evaluations == 0 {
+    /// Whether the band was left, and the value is not back for long enough.
+    #[must_use]
+    pub fn is_left(&self) -> bool {
+        self.left.is_some()
+    }
+
+    fn is_learning(&self, step: Timestamp) -> bool {
+        let season = self.profile.as_ref().is_some_and(|profile| step.since(self.began) < profile.period().min(DAY));
+        season || self.seen <= WARM || self.point.is_learning() || self.shift.is_learning()
+    }
+
+    /// In the baseline's own unit: a power of two of about the size of the first difference, so that nothing is lost.
+    fn normal(&mut self, value: f64) -> f32 {
+        let away = value - self.origin;
+        if away == 0.0 {
+            return 0.0;
+        }
+        if self.unit == 0.0 {
+            self.unit = libm::ldexp(1.0, libm::ilogb(away).clamp(-1000, 1000));
+        }
+        (away / self.unit).clamp(-LARGEST, LARGEST) as f32
+    }
+
+    /// In the query's unit.
+    fn there(&self, value: f32) -> f64 {
+        self.origin + f64::from(value) * self.unit
+    }
+
+    /// What evaluations that are missing do; tells whether too many are, so that this one is no evidence.
+    fn bridge(&mut self, rule: &BaselineRule, every: Duration, step: Timestamp) -> bool {
+        let missing = i64::try_from(step.since(self.last).as_millis() / every.as_millis().max(1)).unwrap_or(i64::MAX) - 1;
+        if missing <= 0 {
+            return false;
+        }
+        self.shift.skip(&rule.dynamics, missing as f32);
+        if missing <= GAP {
+            return false;
+        }
+        let season = self.profile.as_ref().and_then(|profile| profile.level(profile.moment(step)));
+        let level = season.map_or(self.forecast.medium(), |level| level + self.forecast.offset());
+        self.forecast.restart(level);
+        true
+    }
+
+    fn now(&self, rule: &BaselineRule, step: Timestamp, value: f32) -> Now {
+        let profile = self.profile.as_ref();
+        let moment = profile.map(|profile| profile.moment(step));
+        let season = profile.zip(moment).and_then(|(profile, moment)| profile.level(moment));
+        let noise = profile.zip(moment).map_or(1.0, |(profile, moment)| profile.noise(moment));
+        let floor = ROUNDING * value.abs() + f32::MIN_POSITIVE;
+        let expected = self.forecast.expected(season);
+        let steady = value - season.unwrap_or(self.forecast.medium());
+        Now {
+            value,
+            expected,
+            deviation: value - expected,
+            steady,
+            noise,
+            season,
+            moment,
+            scale: self.scale.of(&rule.dynamics, noise, floor),
+            floor,
+        }
+    }
+
+    fn judge(&mut self, rule: &BaselineRule, step: Timestamp, now: &Now, point: f32, shifted: Shifted, learning: bool) -> Band {
+        let half = self.point.limit(rule.surprise) * now.scale;
+        let (of_point, of_shift) = (point / rule.surprise, shifted.score);
+        let expected = self.there(now.expected);
+        let enough = |by: f32| rule.min_change.is_met(f64::from(by) * self.unit, expected);
+        let of_point = if enough(now.deviation.abs()) { of_point } else { of_point.min(QUIET) };
+        let of_shift = if enough(shifted.by) { of_shift } else { of_shift.min(QUIET) };
+        let score = of_point.max(of_shift);
+        if let Some(left) = self.left {
+            return self.outside(rule, step, now, shifted, score, left);
+        }
+        let state = match (learning, score >= 1.0) {
+            (true, _) => State::Learning,
+            (false, false) => State::Inside,
+            (false, true) => {
+                let up = if of_point >= of_shift { now.deviation > 0.0 } else { shifted.up };
+                let (season, level) = (now.season.is_some(), now.expected - now.season.unwrap_or(0.0));
+                let told = rule.judges(up);
+                self.left = Some(Left { at: step, season, level, half, up, shifted: of_shift >= 1.0, told, calm: 0 });
+                if told { State::Outside } else { State::Inside }
+            }
+        };
+        self.band(rule, now.expected, half, if state == State::Inside { score.min(QUIET) } else { score }, state)
+    }
+
+    /// The band was left, and stays as it was.
+    fn outside(&mut self, rule: &BaselineRule, step: Timestamp, now: &Now, shifted: Shifted, score: f32, mut left: Left) -> Band {
+        let expected = if left.season { now.season.map_or(self.forecast.medium(), |level| level + left.level) } else { left.level };
+        let away = if left.up { now.value - expected } else { expected - now.value } / left.half.max(f32::MIN_POSITIVE);
+        // The averages remember for long what is over by now: the value itself must still be where they are.
+        let side = if left.up { now.steady } else { -now.steady };
+        let lasts = left.shifted && shifted.lasts && shifted.up == left.up && side >= shifted.by / 2.0;
+        let is_outside = away > 1.0 || lasts || score >= 1.0;
+        left.calm = if is_outside || score >= CALM { 0 } else { left.calm + 1 };
+        let score = score.max(away.min(SCORE_MAX));
+        self.left = (left.calm < KEEP).then_some(left);
+        let state = match is_outside {
+            true if step.since(left.at) >= rule.relearn => {
+                self.settle();
+                State::NewNormal
+            }
+            true if left.told => State::Outside,
+            true | false => State::Inside,
+        };
+        let score = if state == State::Outside { score.max(1.0) } else { score.clamp(0.0, QUIET) };
+        self.band(rule, expected, left.half, score, state)
+    }
+
+    fn band(&self, rule: &BaselineRule, expected: f32, half: f32, score: f32, state: State) -> Band {
+        let (lower, upper) = (self.there(expected - half), self.there(expected + half));
+        Band {
+            expected: self.there(expected),
+            lower: rule.down.then_some(lower),
+            upper: rule.up.then_some(upper),
+            score: f64::from(score.min(SCORE_MAX)),
+            state,
+        }
+    }
+
+    /// The level that lasted is the normal one from now on.
+    fn settle(&mut self) {
+        self.left = None;
+        self.shift.settle();
+        if let Some(profile) = &mut self.profile {
+            profile.shift(self.forecast.offset());
+            self.forecast.settle();
+        }
+    }
+
+    fn learn(&mut self, rule: &BaselineRule, now: &Now, warm: bool) {
+        let dynamics = &rule.dynamics;
+        self.seen = self.seen.saturating_add(1);
+        let first = 1.0 / self.seen as f32;
+        let most = |scale: f32| if warm { dynamics.constants.clip * scale } else { f32::INFINITY };
+        if warm {
+            self.point.learn(dynamics, now.off());
+        }
+        let clipped = now.expected + now.deviation.clamp(-most(now.scale), most(now.scale));
+        self.forecast.learn(dynamics, first, now.season, now.value, clipped, most(now.scale));
+        self.scale.learn(dynamics, first, now.deviation.abs(), most(now.scale));
+        let steady = most(self.shift.scale(dynamics, now.noise, now.floor));
+        self.shift.learn(dynamics, first, now.steady.abs(), steady);
+        if let (Some(profile), Some(moment)) = (&mut self.profile, now.moment) {
+            let usual = self.scale.clipped();
+            profile.learn_noise(dynamics, moment, if usual > 0.0 { now.deviation.abs() / usual } else { 1.0 });
+            profile.learn(dynamics, moment, if now.season.is_some() { now.value } else { clipped }, steady);
+        }
+    }
+
+    /// Single precision is enough as long as the values are near the origin, measured by their noise.
+    fn move_origin(&mut self) {
+        let by = self.forecast.medium();
+        if by.abs() < FAR * self.scale.clipped() {
             return;
         }
-        let place = &mut self.profile[visit.bucket];
-        place.days = place.days.saturating_add(1);
-        place.mean += PROFILE_GAIN_MIN.max(1.0 / f64::from(place.days)) * (visit.mean - place.mean);
-    }
-
-    fn bucket(&self, step: Timestamp) -> usize {
-        let of_day = step.0.rem_euclid(DAY.as_millis() as i64);
-        usize::try_from(of_day * self.profile.len() as i64 / DAY.as_millis() as i64).unwrap_or(0)
-    }
-
-    fn band(&self, rule: &BaselineRule, expected: f64, value: f64) -> Band {
-        let floor = SCALE_FLOOR * expected.abs();
-        let half = rule.width * FRAC_PI_2.sqrt() * self.scale.max(floor).max(f64::MIN_POSITIVE);
-        let (lower, upper) = (rule.down.then_some(expected - half), rule.up.then_some(expected + half));
-        let away = if value < expected { rule.down } else { rule.up };
-        let score = if away { ((value - expected).abs() / half).min(1e6) } else { 0.0 };
-        Band { expected, lower, upper, score }
-    }
-
-    fn learn(&mut self, expected: Option<f64>, value: f64) {
-        // Where nothing was expected there is no residual to learn from.
-        let residual = expected.map_or(0.0, |expected| {
-            let most = if self.residuals > LEARNING { CLIP * self.scale } else { f64::INFINITY };
-            (value - expected).clamp(-most, most)
-        });
-        let learnt = expected.map_or(value, |expected| expected + residual) - self.offset;
-        self.visit.evaluations += 1;
-        self.visit.mean += (learnt - self.visit.mean) / f64::from(self.visit.evaluations);
-        if expected.is_some() {
-            self.residuals = self.residuals.saturating_add(1);
-            self.scale += gain(SCALE_HALF_LIFE).max(1.0 / f64::from(self.residuals)) * (residual.abs() - self.scale);
-            self.offset += gain(OFFSET_HALF_LIFE_DAYS * f64::from(self.relearn)) * residual;
+        self.origin = self.there(by);
+        self.forecast.shift(-by);
+        if let Some(profile) = &mut self.profile {
+            profile.shift(-by);
+        }
+        if let Some(left) = self.left.as_mut().filter(|left| !left.season) {
+            left.level -= by;
         }
     }
 }
 
-/// The weight of one more value that halves the past after `half_life` values.
-fn gain(half_life: f64) -> f64 {
-    1.0 - (-1.0 / half_life).exp2()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const EVERY: Duration = Duration::from_secs(300);
-    const RULE: BaselineRule = BaselineRule { daily: true, width: 4.9, up: true, down: true };
-
-    /// A day's wave with a small, repeatable ripple.
-    fn wave(step: i64) -> f64 {
-        let angle = step as f64 / 288.0 * std::f64::consts::TAU;
-        100.0 + 40.0 * angle.sin() + ((step * 7919) % 13) as f64 / 6.0 - 1.0
-    }
-
-    fn learnt(days: i64) -> Baseline {
-        let mut baseline = Baseline::new(&RULE, EVERY);
-        for step in 0..days * 288 {
-            baseline.see(&RULE, Timestamp(step * 300_000), wave(step), false);
-        }
-        baseline
-    }
-
-    #[test]
-    fn says_nothing_while_it_learns() {
-        let mut baseline = Baseline::new(&RULE, EVERY);
-        let first = (0..1000).find(|step| baseline.see(&RULE, Timestamp(step * 300_000), wave(*step), false).is_some());
-        assert_eq!(first, Some(288 + i64::from(LEARNING)), "a day for the profile, then the residuals");
-    }
-
-    #[test]
-    fn expects_the_time_of_day_and_scores_what_leaves_the_band() {
-        let mut baseline = learnt(7);
-        let step = 7 * 288 + 72;
-        let band = baseline.see(&RULE, Timestamp(step * 300_000), wave(step) - 40.0, false).expect("learnt");
-        assert!((band.expected - 140.0).abs() < 5.0, "{band:?}");
-        assert!(band.score > 2.0 && band.lower < Some(band.expected), "{band:?}");
-        let quiet = baseline.see(&RULE, Timestamp((step + 1) * 300_000), wave(step + 1), false).expect("learnt");
-        assert!(quiet.score < 1.0, "{quiet:?}");
-        assert!((1.0..50.0).contains(&(band.expected - band.lower.unwrap_or_default())), "the band is that of the noise: {band:?}");
-    }
-
-    #[test]
-    fn a_fault_on_the_first_day_is_not_taken_for_normal() {
-        let every = Duration::from_secs(60);
-        let mut baseline = Baseline::new(&RULE, every);
-        let mut see = |step: i64, value: f64, open| baseline.see(&RULE, Timestamp(step * 60_000), value, open);
-        assert!((0..200).all(|step| see(step, 100.0, false).is_none()), "within a day nothing is expected");
-        assert!((200..400).all(|step| see(step, 20.0, true).is_none()));
-        for step in 400..4 * 1440 {
-            see(step, 100.0 + (step % 7) as f64, false);
-        }
-        let band = see(4 * 1440 + 300, 103.0, false).expect("learnt");
-        assert!((95.0..110.0).contains(&band.expected), "{band:?}");
-    }
-
-    #[test]
-    fn huge_values_break_nothing() {
-        let rule = BaselineRule { daily: false, ..RULE };
-        let mut baseline = Baseline::new(&rule, EVERY);
-        for step in 0..1000 {
-            let value = [1.7e308, -1.7e308, f64::INFINITY, f64::NAN, 1.0][(step % 5) as usize];
-            if let Some(band) = baseline.see(&rule, Timestamp(step * 300_000), value, false) {
-                assert!(!band.score.is_nan(), "{band:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_open_breach_does_not_teach() {
-        let mut baseline = learnt(7);
-        let first = 7 * 288;
-        let scores: Vec<f64> = (first..first + 280)
-            .filter_map(|step| baseline.see(&RULE, Timestamp(step * 300_000), 20.0, true).map(|band| band.score))
-            .collect();
-        assert!(scores.iter().skip(1).all(|score| *score > 1.0), "it must not be taken for normal within a day");
+impl Now {
+    /// How many scales the value is off.
+    fn off(&self) -> f32 {
+        (self.deviation.abs() / self.scale).min(OFF_MAX)
     }
 }

@@ -1,16 +1,13 @@
 //! One group: its judges' state, and its breach while one is open.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Breach, Entity, Labels, Phase, Reading, Timestamp};
 use crate::rules::{Monitor, Watch};
 
-use super::absence::missing;
-use super::baseline::Baseline;
+use super::absence::{Gaps, missing};
 use super::hold::{Hold, Moved};
-use super::judge::{Verdict, judge};
+use super::judges::{Judges, Measured, Verdict};
 
 /// Which monitor's group is evaluated.
 #[derive(Clone, Copy)]
@@ -24,13 +21,14 @@ pub(super) struct Group {
     pub(super) labels: Labels,
     /// The newest sample's time.
     seen: Timestamp,
-    baseline: Option<Baseline>,
+    gaps: Gaps,
+    judges: Judges,
     hold: Hold,
 }
 
 impl Group {
     pub(super) fn new(labels: Labels, seen: Timestamp) -> Self {
-        Self { labels, seen, baseline: None, hold: Hold::default() }
+        Self { labels, seen, gaps: Gaps::default(), judges: Judges::default(), hold: Hold::default() }
     }
 
     /// What the group is about; where it lacks a label that the monitor names it by, the monitor itself.
@@ -40,7 +38,10 @@ impl Group {
 
     /// A sample of it was seen.
     pub(super) fn see(&mut self, at: Timestamp) {
-        self.seen = self.seen.max(at);
+        if at > self.seen {
+            self.gaps.learn(at.since(self.seen));
+            self.seen = at;
+        }
     }
 
     pub(super) fn seen(&self) -> Timestamp {
@@ -52,22 +53,23 @@ impl Group {
     }
 
     /// When its absence has to be judged; never again while it is told already.
-    pub(super) fn absent_from(&self, after: Duration) -> Option<Timestamp> {
+    pub(super) fn absent_from(&self, watch: &Watch) -> Option<Timestamp> {
+        let after = self.gaps.absent_after(&watch.judge, watch.every)?;
         (!self.hold.open()).then_some(self.seen + after)
     }
 
-    /// Other judges or ladders from now on: what is pending starts anew under them, and so does the baseline if it
-    /// was made for other steps.
-    pub(super) fn reconfigure(&mut self, same_baseline: bool) {
+    /// Other judges or ladders from now on: what is pending starts anew under them, and so does what was
+    /// learnt for others.
+    pub(super) fn reconfigure(&mut self, same_judges: bool) {
         self.hold.forget_pending();
-        if !same_baseline {
-            self.baseline = None;
+        if !same_judges {
+            self.judges.forget();
         }
     }
 
     /// Forgets all but the open breach; tells whether there is one.
     pub(super) fn keep_breach_only(&mut self) -> bool {
-        self.baseline = None;
+        self.judges.forget();
         self.hold.open()
     }
 
@@ -75,7 +77,7 @@ impl Group {
     pub(super) fn measured(&mut self, subject: Subject<'_>, step: Timestamp, sampled: Timestamp, value: f64) -> Option<Breach> {
         self.see(sampled);
         let watch = subject.watch;
-        let verdict = judge(&watch.judge, &mut self.baseline, watch.every, step, sampled, value, self.hold.judge());
+        let verdict = self.judges.judge(&watch.judge, Measured { step, every: watch.every, sampled, value }, self.hold.judge());
         self.moved(subject, step, verdict)
     }
 
@@ -87,7 +89,7 @@ impl Group {
 
     /// It has none.
     pub(super) fn missing(&mut self, subject: Subject<'_>, step: Timestamp) -> Option<Breach> {
-        let verdict = missing(&subject.watch.judge, self.seen, step);
+        let verdict = missing(self.gaps.absent_after(&subject.watch.judge, subject.watch.every), self.seen, step);
         self.moved(subject, step, verdict)
     }
 
@@ -101,7 +103,8 @@ impl Group {
 
     fn moved(&mut self, subject: Subject<'_>, step: Timestamp, verdict: Verdict) -> Option<Breach> {
         let Subject { monitor, watch } = subject;
-        let Moved { phase, at, judge, reading } = self.hold.step(&watch.judge, monitor.definition.as_ref(), watch.every, step, verdict)?;
+        let Moved { phase, at, judge, reading, new_normal } =
+            self.hold.step(&watch.judge, monitor.definition.as_ref(), watch.every, step, verdict)?;
         let breach = Breach {
             monitor: monitor.name.clone(),
             group: self.labels.clone(),
@@ -110,6 +113,7 @@ impl Group {
             onset: self.hold.onset()?,
             at,
             judge,
+            new_normal,
             reading,
             worst: self.hold.worst(),
             definition: self.hold.definition(),

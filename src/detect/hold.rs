@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Condition, Definition, Judge, Phase, Reading, Timestamp};
 use crate::rules::JudgeRules;
 
-use super::judge::Verdict;
+use super::judges::Verdict;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Hold {
@@ -54,6 +54,8 @@ pub(super) struct Moved {
     pub(super) at: Timestamp,
     pub(super) judge: Judge,
     pub(super) reading: Reading,
+    /// It has ended because what was bad is the normal from now on.
+    pub(super) new_normal: bool,
 }
 
 impl Hold {
@@ -109,6 +111,11 @@ impl Hold {
                 self.last = Some(step);
                 self.good_step(rules, step, passed, reading)
             }
+            Verdict::NewNormal { reading } => {
+                self.last = Some(step);
+                let bad = self.bad.as_ref().filter(|bad| bad.open)?;
+                Some(Moved { phase: Phase::Ended, at: step, judge: bad.judge, reading, new_normal: true })
+            }
             Verdict::Bad { judge, reading, sampled } => {
                 self.last = Some(step);
                 self.good = None;
@@ -130,7 +137,7 @@ impl Hold {
             None => Streak { since: step, held: Duration::ZERO, reading },
         };
         self.good = Some(good);
-        let ended = Moved { phase: Phase::Ended, at: good.since, judge: bad.judge, reading: good.reading };
+        let ended = Moved { phase: Phase::Ended, at: good.since, judge: bad.judge, reading: good.reading, new_normal: false };
         (good.held >= rules.keep_firing).then_some(ended)
     }
 }
@@ -160,7 +167,7 @@ impl Bad {
             (false, true) => Phase::Changed,
             (false, false) => return None,
         };
-        Some(Moved { phase, at: step, judge, reading })
+        Some(Moved { phase, at: step, judge, reading, new_normal: false })
     }
 }
 

@@ -55,9 +55,9 @@ impl MonitorState {
         self.index.groups
     }
 
-    pub(super) fn reconfigure(&mut self, same_baseline: bool) {
+    pub(super) fn reconfigure(&mut self, same_judges: bool) {
         let groups = self.cells.iter_mut().flatten().flat_map(|kept| &mut kept.groups);
-        groups.for_each(|group| group.reconfigure(same_baseline));
+        groups.for_each(|group| group.reconfigure(same_judges));
     }
 
     /// What outlives a change of the query: breaches that are open, each in the cell it belongs to now.
@@ -171,7 +171,8 @@ impl MonitorState {
     fn next_step(&self, watch: &Watch, always: bool, ready: Timestamp) -> Option<Timestamp> {
         let kept = || self.cells.iter().flatten();
         let sampled = kept().filter_map(|kept| kept.cell.first_sample()).min();
-        let absent = watch.judge.absent.and_then(|after| kept().flat_map(|k| &k.groups).filter_map(|g| g.absent_from(after)).min());
+        let groups = || kept().flat_map(|kept| &kept.groups);
+        let absent = watch.judge.absent.and_then(|_| groups().filter_map(|group| group.absent_from(watch)).min());
         let now = always.then(|| self.done.unwrap_or(ready - watch.every));
         let due = sampled.into_iter().chain(absent).chain(now).min()?;
         // The smallest step that is not earlier than what is due.

@@ -44,6 +44,14 @@ pub enum Judge {
     Static,
     /// The rolling baseline.
     Baseline,
+    /// The rate of change.
+    Change,
+    /// The same time of an earlier day.
+    Compare,
+    /// The trend.
+    Forecast,
+    /// The very same value for too long.
+    Flatline,
     /// Missing data.
     Absent,
 }
@@ -77,6 +85,8 @@ pub struct Breach {
     pub at: Timestamp,
     /// The judge that spoke.
     pub judge: Judge,
+    /// For an end: the value is not back, but has lasted for so long that it is the normal one from now on.
+    pub new_normal: bool,
     /// The reading at `at`; for an end the good one.
     pub reading: Reading,
     /// The worst reading so far, by score.

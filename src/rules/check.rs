@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, Normal};
 
 use crate::model::{Comparison, Condition, Definition, Entity, Labels, Ladder, Level, Measure, Rung, Test};
 use crate::query::{LOOKBACK, Query, Selector};
 
-use super::compiled::{BaselineRule, Generic, Input, JudgeRules, Levels, Monitor, Rules, Sequence, Watch};
+use super::compiled::{Generic, Input, JudgeRules, Levels, Monitor, Rules, Sequence, Watch};
 use super::decode::decode;
 use super::fault::{At, Fault, Place};
-use super::{Template, Topology, catalog, raw};
+use super::{Template, Topology, catalog, judges, raw};
 
 /// How often a query is evaluated where its monitor does not say.
 const EVERY: Duration = Duration::from_secs(60);
@@ -181,7 +180,7 @@ impl Checker {
     fn monitor(&mut self, source: Source<'_>, raw: &raw::Monitor, levels: &Levels, entities: &BTreeSet<Entity>) -> Option<Monitor> {
         let file = source.file;
         let entity = self.good(file, &raw.entity, Template::parse(&raw.entity.value));
-        let measurable = match (&raw.alerts, raw.judge.as_ref().is_some_and(|j| j.value.baseline.is_some())) {
+        let measurable = match (&raw.alerts, raw.judge.as_ref().is_some_and(|judge| judge.value.expects())) {
             (Some(_), _) => Measurable::Duration,
             (None, true) => Measurable::All,
             (None, false) => Measurable::Value,
@@ -254,7 +253,7 @@ impl Checker {
         if let Some(at) = raw.every.as_ref().filter(|e| e.value.0 < Duration::from_secs(1)) {
             self.faults.push(at.fault(file, "evaluated more often than every second; write 1s or more"));
         }
-        let judge = self.judge(file, raw);
+        let judge = self.judge(file, raw, every);
         let lookback = raw.lookback.as_ref().map_or(LOOKBACK, |l| l.value.0);
         if let Some(at) = raw.lookback.as_ref().filter(|l| l.value.0.is_zero()) {
             self.faults.push(at.fault(file, "looks back 0s and sees nothing; give it longer than the time between two samples"));
@@ -265,37 +264,18 @@ impl Checker {
         Some(Watch { key: Watch::key(&raw.name.value, &text.value), query: query.ok()?, every, judge })
     }
 
-    fn judge(&mut self, file: &str, raw: &raw::Monitor) -> JudgeRules {
+    fn judge(&mut self, file: &str, raw: &raw::Monitor, every: Duration) -> JudgeRules {
         let Some(at) = &raw.judge else {
             self.faults.push(raw.name.fault(file, "judges nothing; add `judge` with static, baseline or absent"));
             return JudgeRules::default();
         };
         let judge = &at.value;
-        if judge.fixed.is_none() && judge.baseline.is_none() && judge.absent.is_none() {
-            self.faults.push(at.fault(file, "judges nothing; add static, baseline or absent"));
+        let (rules, faults) = judges::compile(file, judge, every);
+        self.faults.extend(faults);
+        if rules.judges_nothing() {
+            self.faults.push(at.fault(file, "judges nothing; add static, baseline, change, compare, forecast, flatline or absent"));
         }
-        let (above, below) = judge.fixed.as_ref().map_or((None, None), |s| (s.value.above, s.value.below));
-        if let Some(fixed) = &judge.fixed {
-            match (above, below) {
-                (None, None) => self.faults.push(fixed.fault(file, "limits nothing; add above or below")),
-                (Some(a), Some(b)) if b >= a => {
-                    self.faults
-                        .push(fixed.fault(file, format!("below {b} and above {a} leave nothing that is good; below must be the smaller")));
-                }
-                _ => {}
-            }
-        }
-        if let Some(absent) = judge.absent.as_ref().filter(|a| a.value.0.is_zero()) {
-            self.faults.push(absent.fault(file, "absent after 0s; give it longer than the time between two samples"));
-        }
-        JudgeRules {
-            above,
-            below,
-            baseline: judge.baseline.as_ref().map(baseline),
-            absent: judge.absent.as_ref().map(|a| a.value.0),
-            hold: judge.hold.unwrap_or_default().0,
-            keep_firing: judge.keep_firing_for.unwrap_or_default().0,
-        }
+        rules
     }
 
     fn ladder(
@@ -331,7 +311,9 @@ impl Checker {
         for test in &condition.tests {
             let why = match (measurable, test.measure) {
                 (Measurable::Duration, _) => "cannot be measured on an alert; only `for` can",
-                (Measurable::Value, Measure::Rise | Measure::Drop) => "needs an expected value; add a `baseline` to `judge`",
+                (Measurable::Value, Measure::Rise | Measure::Drop) => {
+                    "needs an expected value; add `baseline`, `compare` or `change` to `judge`"
+                }
                 (Measurable::Value, Measure::Value) | (Measurable::All, _) => continue,
             };
             self.faults.push(at.fault(file, format!("`{test}` {why}")));
@@ -387,20 +369,4 @@ fn implies(a: &Condition, b: &Condition) -> bool {
             && if upward(loose.comparison) { strict.limit >= loose.limit } else { strict.limit <= loose.limit }
     };
     b.hold <= a.hold && b.tests.iter().all(|loose| a.tests.iter().any(|strict| covers(strict, loose)))
-}
-
-/// The band is as wide as a normal residual would leave once in so many evaluations. Real residuals have heavier tails,
-/// hence the small probabilities: once in 10⁹, 10⁶ and 10⁴.
-fn baseline(raw: &raw::Baseline) -> BaselineRule {
-    let tail = match raw.sensitivity {
-        raw::Sensitivity::Low => 1e-9,
-        raw::Sensitivity::Normal => 1e-6,
-        raw::Sensitivity::High => 1e-4,
-    };
-    BaselineRule {
-        daily: matches!(raw.season, raw::Season::Day),
-        width: Normal::standard().inverse_cdf(1.0 - tail / 2.0),
-        up: raw.direction != raw::Direction::Down,
-        down: raw.direction != raw::Direction::Up,
-    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::model::{Definition, Labels, Ladder, labels::Fnv};
 use crate::query::{Query, Selector};
 
+use super::baseline::BaselineRule;
 use super::{Template, Topology};
 
 /// Monitors, fault levels and topology: all a stage needs to know.
@@ -54,34 +55,101 @@ pub struct Watch {
     pub judge: JudgeRules,
 }
 
-/// How an evaluation is judged; it is bad where any judge says so.
+/// How an evaluation is judged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JudgeRules {
-    /// Bad above this, in the query's unit.
-    pub above: Option<f64>,
-    /// Bad below this, in the query's unit.
-    pub below: Option<f64>,
-    /// Bad outside a learnt band.
+    /// Fixed limits.
+    pub limits: Option<Limits>,
+    /// A learnt band.
     pub baseline: Option<BaselineRule>,
-    /// Bad after no data for this long.
-    pub absent: Option<Duration>,
+    /// The value some time ago.
+    pub change: Option<CompareRule>,
+    /// The value at the same time of an earlier day.
+    pub compare: Option<CompareRule>,
+    /// Where the trend leads.
+    pub forecast: Option<ForecastRule>,
+    /// The very same value for this long.
+    pub flatline: Option<Duration>,
+    /// No data.
+    pub absent: Option<Absent>,
+    /// Whether one of them is enough.
+    pub combine: Combine,
     /// How long it must be bad before a breach opens.
     pub hold: Duration,
     /// How long it must be good before the breach ends.
     pub keep_firing: Duration,
 }
 
-/// The learnt band.
+/// Fixed limits, in the query's unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Bad above this.
+    pub above: Option<f64>,
+    /// Bad below this.
+    pub below: Option<f64>,
+    /// Once bad, good again from here on.
+    pub until: Option<f64>,
+}
+
+/// How far a value may be from an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BaselineRule {
-    /// Whether a profile of the day is learnt; without it, a level.
-    pub daily: bool,
-    /// Half the band's width in standard deviations of the residual.
-    pub width: f64,
-    /// A value above the band is bad.
-    pub up: bool,
-    /// A value below the band is bad.
-    pub down: bool,
+pub struct CompareRule {
+    /// How much earlier.
+    pub lag: Duration,
+    /// Bad when it has risen by this.
+    pub rise: Option<Amount>,
+    /// Bad when it has dropped by this.
+    pub drop: Option<Amount>,
+}
+
+/// How much.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
+    /// In the query's unit.
+    Absolute(f64),
+    /// Of what it was.
+    Share(f64),
+}
+
+impl Amount {
+    /// In the query's unit, of something.
+    #[must_use]
+    pub fn of(self, whole: f64) -> f64 {
+        match self {
+            Self::Absolute(amount) => amount,
+            Self::Share(share) => share * whole.abs(),
+        }
+    }
+}
+
+/// A limit that the trend must not reach.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ForecastRule {
+    /// Within this long.
+    pub within: Duration,
+    /// Bad when it will be above this.
+    pub above: Option<f64>,
+    /// Bad when it will be below this.
+    pub below: Option<f64>,
+}
+
+/// When no data is absence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// After this long.
+    After(Duration),
+    /// After longer than is usual for the series.
+    Learnt,
+}
+
+/// Whether one judge is enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Combine {
+    /// One is.
+    #[default]
+    Any,
+    /// All have to agree.
+    All,
 }
 
 /// Sequences and generic fault definitions.

@@ -37,11 +37,24 @@ pub(super) struct Monitor {
 pub(super) struct Judge {
     #[serde(rename = "static")]
     pub(super) fixed: Option<At<Static>>,
-    pub(super) baseline: Option<Baseline>,
-    pub(super) absent: Option<At<Span>>,
+    pub(super) baseline: Option<At<Baseline>>,
+    pub(super) change: Option<At<Change>>,
+    pub(super) compare: Option<At<Compare>>,
+    pub(super) forecast: Option<At<Forecast>>,
+    pub(super) flatline: Option<At<Span>>,
+    pub(super) absent: Option<At<Absent>>,
+    #[serde(default)]
+    pub(super) combine: Combine,
     #[serde(rename = "for")]
     pub(super) hold: Option<Span>,
     pub(super) keep_firing_for: Option<Span>,
+}
+
+impl Judge {
+    /// Whether one of them has an expected value.
+    pub(super) fn expects(&self) -> bool {
+        self.baseline.is_some() || self.compare.is_some() || self.change.is_some()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +62,39 @@ pub(super) struct Judge {
 pub(super) struct Static {
     pub(super) above: Option<f64>,
     pub(super) below: Option<f64>,
+    pub(super) until: Option<At<f64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    pub(super) within: At<Span>,
+    pub(super) rise: Option<Amount>,
+    pub(super) drop: Option<Amount>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Compare {
+    pub(super) with: At<Span>,
+    pub(super) rise: Option<Amount>,
+    pub(super) drop: Option<Amount>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forecast {
+    pub(super) within: At<Span>,
+    pub(super) above: Option<f64>,
+    pub(super) below: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Combine {
+    #[default]
+    Any,
+    All,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,27 +103,90 @@ pub(super) struct Baseline {
     pub(super) season: Season,
     pub(super) sensitivity: Sensitivity,
     pub(super) direction: Direction,
+    pub(super) min_change: MinChange,
+    pub(super) relearn: Option<At<Span>>,
 }
 
 impl Default for Baseline {
     fn default() -> Self {
-        Self { season: Season::Day, sensitivity: Sensitivity::Normal, direction: Direction::Both }
+        Self {
+            season: Season::Every(Duration::from_secs(86_400)),
+            sensitivity: Sensitivity::Normal,
+            direction: Direction::Both,
+            min_change: MinChange::default(),
+            relearn: None,
+        }
     }
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Season {
-    Day,
-    None,
+/// What a deviation must be at the least: `5%`, a number, or both.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct MinChange {
+    pub(super) absolute: Option<f64>,
+    pub(super) relative: Option<Share>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// A season by its name or its length.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Season {
+    None,
+    Auto,
+    Every(Duration),
+}
+
+impl Written for Season {
+    const EXPECTED: &'static str = "none, auto, day, week, or how long a season is, such as 12h";
+    fn read(text: &str) -> Result<Self, String> {
+        const DAY: Duration = Duration::from_secs(86_400);
+        Ok(match text {
+            "none" => Self::None,
+            "auto" => Self::Auto,
+            "day" => Self::Every(DAY),
+            "week" => Self::Every(7 * DAY),
+            other => Self::Every(
+                duration::parse(other)
+                    .ok()
+                    .filter(|d| *d >= Duration::from_secs(60))
+                    .ok_or_else(|| format!("{other:?} is not {}", Self::EXPECTED))?,
+            ),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Season {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        written(d)
+    }
+}
+
+/// How often a breach may be false.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Sensitivity {
     Low,
     Normal,
     High,
+    /// So many in a month, for each series.
+    Monthly(f64),
+}
+
+impl Written for Sensitivity {
+    const EXPECTED: &'static str = "low, normal, high, or the false breaches that are expected of a series, such as 2/month";
+    fn read(text: &str) -> Result<Self, String> {
+        let monthly = || text.strip_suffix("/month")?.trim().parse().ok().filter(|n: &f64| *n > 0.0 && n.is_finite());
+        Ok(match text {
+            "low" => Self::Low,
+            "normal" => Self::Normal,
+            "high" => Self::High,
+            other => Self::Monthly(monthly().ok_or_else(|| format!("{other:?} is not {}", Self::EXPECTED))?),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Sensitivity {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        written(d)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -86,6 +195,67 @@ pub(super) enum Direction {
     Up,
     Down,
     Both,
+}
+
+/// A share such as `30%`, or a number in the query's unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Amount {
+    Share(f64),
+    Absolute(f64),
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl Visitor {
+            fn number<E: de::Error>(number: f64) -> Result<Amount, E> {
+                if number > 0.0 && number.is_finite() {
+                    Ok(Amount::Absolute(number))
+                } else {
+                    Err(E::custom(format!("{number} is not above 0")))
+                }
+            }
+        }
+        impl de::Visitor<'_> for Visitor {
+            type Value = Amount;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a share such as 30%, or a number in the query's unit")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
+                Share::read(text).map(|share| Amount::Share(share.0)).map_err(E::custom)
+            }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Amount, E> {
+                Self::number(number)
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Amount, E> {
+                Self::number(number as f64)
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Amount, E> {
+                Self::number(number as f64)
+            }
+        }
+        d.deserialize_any(Visitor)
+    }
+}
+
+/// `auto`, or a duration.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Absent {
+    Learnt,
+    After(Duration),
+}
+
+impl Written for Absent {
+    const EXPECTED: &'static str = "auto, or a duration such as 5m";
+    fn read(text: &str) -> Result<Self, String> {
+        if text == "auto" { Ok(Self::Learnt) } else { duration::parse(text).map(Self::After).map_err(|why| format!("{why}, or auto")) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Absent {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        written(d)
+    }
 }
 
 #[derive(Debug, Deserialize)]

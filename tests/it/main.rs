@@ -5,6 +5,7 @@ mod broker;
 mod case;
 mod formats;
 mod golden;
+mod judges;
 mod kafka;
 mod oracle;
 mod program;

@@ -60,7 +60,9 @@ fn the_demo_tells_a_whole_fault_as_cloudevents() {
     for kind in ["declared", "escalated", "recovered"] {
         assert!(kinds.contains(kind), "{kind} is missing in {kinds:?}");
     }
-    assert_eq!(events[0]["data"]["incident"]["suspects"][0]["entity"], "service=payments-db");
+    let declared: Vec<&Value> = events.iter().filter(|event| event["data"]["event"]["type"] == "declared").collect();
+    let suspects: Vec<&Value> = declared.iter().map(|event| &event["data"]["incident"]["suspects"][0]["entity"]).collect();
+    assert_eq!(suspects, ["service=checkout", "service=payments-db"], "a decline over night, and a fault with a cause");
     let text = richter(&["demo"]);
     assert!(text.stdout.contains("══ DECLARED ══") && text.stdout.contains("changed by deploy-payments-db-4.2.0"), "{}", text.stdout);
 }

@@ -1,0 +1,145 @@
+//! A group's judges, and their common verdict on one evaluation.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Judge, Reading, Timestamp};
+use crate::rules::{Combine, JudgeRules, Limits};
+
+use super::baseline::{Band, Baseline, State};
+use super::past::Past;
+use super::still::Still;
+use super::trend::Trend;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// No judge can say: no data, or still learning.
+    Unknown,
+    /// Within all limits.
+    Good { reading: Reading },
+    /// Outside; the judge is the one with the highest score.
+    Bad { judge: Judge, reading: Reading, sampled: Timestamp },
+    /// What was outside has lasted for so long that it is the normal level from now on.
+    NewNormal { reading: Reading },
+}
+
+/// What the judges of a group remember.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Judges {
+    baseline: Option<Box<Baseline>>,
+    /// A fixed limit was passed, and the value is not back at where it clears.
+    beyond: bool,
+    change: Option<Box<Past>>,
+    compare: Option<Box<Past>>,
+    still: Option<Still>,
+    trend: Option<Trend>,
+}
+
+/// What one judge says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opinion {
+    pub(super) judge: Judge,
+    /// 1 at the limit; none while the judge cannot say.
+    pub(super) score: Option<f64>,
+    pub(super) expected: Option<f64>,
+    pub(super) lower: Option<f64>,
+    pub(super) upper: Option<f64>,
+}
+
+impl Opinion {
+    pub(super) fn unknown(judge: Judge) -> Self {
+        Self { judge, score: None, expected: None, lower: None, upper: None }
+    }
+
+    fn is_bad(&self) -> bool {
+        self.score.is_some_and(|score| score >= 1.0)
+    }
+}
+
+/// An evaluation that has a value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    pub(super) step: Timestamp,
+    pub(super) every: Duration,
+    pub(super) sampled: Timestamp,
+    pub(super) value: f64,
+}
+
+impl Judges {
+    /// Forgets what was made for other steps or other rules.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Judges a value; `open` is the judge of the breach that is open.
+    pub(super) fn judge(&mut self, rules: &JudgeRules, measured: Measured, open: Option<Judge>) -> Verdict {
+        let Measured { step, every, sampled, value } = measured;
+        if value.is_nan() {
+            return Verdict::Unknown;
+        }
+        let band = rules.baseline.as_ref().and_then(|rule| {
+            let baseline = self.baseline.get_or_insert_with(|| Box::new(Baseline::new(rule, every)));
+            baseline.see(rule, every, step, value)
+        });
+        let opinions = [
+            rules.limits.as_ref().map(|limits| fixed(limits, &mut self.beyond, value)),
+            rules.baseline.as_ref().map(|_| learnt(band)),
+            rules.change.as_ref().map(|rule| self.change.get_or_insert_default().see(rule, Judge::Change, measured)),
+            rules.compare.as_ref().map(|rule| self.compare.get_or_insert_default().see(rule, Judge::Compare, measured)),
+            rules.forecast.as_ref().map(|rule| self.trend.get_or_insert_default().see(rule, measured)),
+            rules.flatline.map(|after| self.still.get_or_insert_default().see(after, measured)),
+        ];
+        let opinions = || opinions.iter().flatten();
+        let reading = reading(value, opinions());
+        if band.is_some_and(|band| band.state == State::NewNormal) && open == Some(Judge::Baseline) {
+            return Verdict::NewNormal { reading };
+        }
+        let known = opinions().filter(|opinion| opinion.score.is_some()).count();
+        let agreed = match rules.combine {
+            Combine::Any => opinions().any(Opinion::is_bad),
+            Combine::All => known > 0 && opinions().all(Opinion::is_bad),
+        };
+        if agreed {
+            let worst =
+                opinions().filter(|opinion| opinion.is_bad()).max_by(|a, b| a.score.unwrap_or(0.0).total_cmp(&b.score.unwrap_or(0.0)));
+            return worst.map_or(Verdict::Unknown, |worst| Verdict::Bad { judge: worst.judge, reading, sampled });
+        }
+        // Learning is no opinion on the value; but that there is one ends an absence.
+        if known == 0 && open != Some(Judge::Absent) && opinions().next().is_some() { Verdict::Unknown } else { Verdict::Good { reading } }
+    }
+}
+
+/// The numbers a person needs: the tightest limits, and the expected value of whoever has one.
+fn reading<'o>(value: f64, opinions: impl Iterator<Item = &'o Opinion> + Clone) -> Reading {
+    let each = || opinions.clone();
+    Reading {
+        value,
+        expected: each().find_map(|opinion| opinion.expected),
+        lower: each().filter_map(|opinion| opinion.lower).reduce(f64::max),
+        upper: each().filter_map(|opinion| opinion.upper).reduce(f64::min),
+        score: each().filter_map(|opinion| opinion.score).fold(0.0, f64::max),
+    }
+}
+
+/// How far outside the fixed limits, 1 at the limit; once outside, the value has to come back to where it clears.
+fn fixed(limits: &Limits, beyond: &mut bool, value: f64) -> Opinion {
+    let clears = |limit: Option<f64>| if *beyond { limits.until.or(limit) } else { limit };
+    let (above, below) = (limits.above.and_then(|l| clears(Some(l))), limits.below.and_then(|l| clears(Some(l))));
+    let by = |by: f64, limit: f64| (by > 0.0).then(|| (1.0 + by / limit.abs().max(f64::MIN_POSITIVE)).min(1e6));
+    let high = above.and_then(|limit| by(value - limit, limit));
+    let low = below.and_then(|limit| by(limit - value, limit));
+    let score = high.or(low);
+    *beyond = score.is_some();
+    Opinion { judge: Judge::Static, score: Some(score.unwrap_or(0.0)), expected: None, lower: limits.below, upper: limits.above }
+}
+
+fn learnt(band: Option<Band>) -> Opinion {
+    let Some(band) = band else { return Opinion::unknown(Judge::Baseline) };
+    let (score, expected) = match band.state {
+        State::Learning => return Opinion::unknown(Judge::Baseline),
+        State::Inside | State::NewNormal => (band.score.min(0.99), band.expected),
+        State::Outside => (band.score, band.expected),
+    };
+    Opinion { judge: Judge::Baseline, score: Some(score), expected: Some(expected), lower: band.lower, upper: band.upper }
+}

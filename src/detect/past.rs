@@ -1,0 +1,66 @@
+//! What a value was some time ago: for the rate of change, and for the same time yesterday or last week.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Judge;
+use crate::rules::CompareRule;
+
+use super::judges::{Measured, Opinion};
+
+/// Slots that are remembered: a week at five minutes. Where there are more steps, several share one.
+const SLOTS_MAX: u128 = 2016;
+
+/// Means of slots of time, in a ring.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Past {
+    /// By slot number; NaN for none.
+    means: Vec<f64>,
+    newest: i64,
+    /// Values in the newest.
+    values: u32,
+}
+
+impl Past {
+    pub(super) fn see(&mut self, rule: &CompareRule, judge: Judge, measured: Measured) -> Opinion {
+        let steps = (rule.lag.as_millis() / measured.every.as_millis().max(1)).max(1);
+        let shared = steps.div_ceil(SLOTS_MAX);
+        let slots = i64::try_from(steps.div_ceil(shared)).unwrap_or(i64::MAX);
+        let slot_ms = i64::try_from(measured.every.as_millis() * shared).unwrap_or(i64::MAX).max(1);
+        let slot = measured.step.0.div_euclid(slot_ms);
+        let then = self.mean(slot - slots);
+        self.add(slot, slots, measured.value);
+        let Some(then) = then else { return Opinion::unknown(judge) };
+        let (upper, lower) = (rule.rise.map(|by| then + by.of(then)), rule.drop.map(|by| then - by.of(then)));
+        let score = |by: f64, most: f64| if most > 0.0 { (by / most).clamp(0.0, 1e6) } else { 0.0 };
+        let up = rule.rise.map_or(0.0, |most| score(measured.value - then, most.of(then)));
+        let down = rule.drop.map_or(0.0, |most| score(then - measured.value, most.of(then)));
+        Opinion { judge, score: Some(up.max(down)), expected: Some(then), lower, upper }
+    }
+
+    fn place(&self, slot: i64) -> usize {
+        usize::try_from(slot.rem_euclid(self.means.len().max(1) as i64)).unwrap_or(0)
+    }
+
+    fn mean(&self, slot: i64) -> Option<f64> {
+        let remembered = slot <= self.newest && slot > self.newest - self.means.len() as i64;
+        self.means.get(self.place(slot)).copied().filter(|mean| remembered && !mean.is_nan())
+    }
+
+    fn add(&mut self, slot: i64, slots: i64, value: f64) {
+        let long = usize::try_from(slots + 1).unwrap_or(usize::MAX);
+        if self.means.len() != long {
+            (self.means, self.newest) = (vec![f64::NAN; long], slot - 1);
+        }
+        if slot > self.newest {
+            for missed in (self.newest + 1).max(slot - slots)..=slot {
+                let place = self.place(missed);
+                self.means[place] = f64::NAN;
+            }
+            (self.newest, self.values) = (slot, 0);
+        }
+        let place = self.place(slot);
+        self.values += 1;
+        let mean = if self.values == 1 { value } else { self.means[place] };
+        self.means[place] = mean + (value - mean) / f64::from(self.values);
+    }
+}

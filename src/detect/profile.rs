@@ -1,0 +1,85 @@
+//! What repeats: a level for each bucket of the season, and how much noisier than usual each of its 24 parts is.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Timestamp;
+use crate::rules::Dynamics;
+
+/// Buckets of a season: five minutes each of a day, fewer for monitors that step more slowly.
+const BUCKETS_MAX: u64 = 288;
+
+/// Parts whose noise is known apart: the hours of a day.
+const PARTS: usize = 24;
+
+/// Visits before a part's noise is believed.
+const PART_VISITS: f32 = 30.0;
+
+/// Deviations count up to this many usual ones in a part's noise.
+const PART_CLIP: f32 = 8.0;
+
+/// All in one piece, so that a moment is found in two steps: each part's noise and visits, then the buckets' levels, which
+/// are NaN until they were seen.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Profile {
+    period_ms: i64,
+    numbers: Box<[f32]>,
+}
+
+/// A moment of the season: where its part and its bucket are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    part: usize,
+    bucket: usize,
+}
+
+impl Profile {
+    pub(super) fn new(period: Duration, every: Duration) -> Self {
+        let steps = period.as_millis() / every.as_millis().max(1);
+        let buckets = usize::try_from(steps.clamp(1, u128::from(BUCKETS_MAX))).unwrap_or(1);
+        let parts = [1.0, 0.0].into_iter().cycle().take(2 * PARTS);
+        let numbers = parts.chain(std::iter::repeat_n(f32::NAN, buckets)).collect();
+        Self { period_ms: i64::try_from(period.as_millis()).unwrap_or(i64::MAX).max(1), numbers }
+    }
+
+    pub(super) fn period(&self) -> Duration {
+        Duration::from_millis(self.period_ms.unsigned_abs())
+    }
+
+    pub(super) fn moment(&self, at: Timestamp) -> Moment {
+        let share = at.0.rem_euclid(self.period_ms) as f64 / self.period_ms as f64;
+        let place = |places: usize| ((share * places as f64) as usize).min(places - 1);
+        Moment { part: 2 * place(PARTS), bucket: 2 * PARTS + place(self.numbers.len() - 2 * PARTS) }
+    }
+
+    /// The usual level at that moment, once it was seen.
+    pub(super) fn level(&self, at: Moment) -> Option<f32> {
+        Some(self.numbers[at.bucket]).filter(|level| !level.is_nan())
+    }
+
+    /// How much noisier than usual it is.
+    pub(super) fn noise(&self, at: Moment) -> f32 {
+        if self.numbers[at.part + 1] >= PART_VISITS { self.numbers[at.part] } else { 1.0 }
+    }
+
+    /// Learns a level: of the first visit all, then of the deviation at most so much.
+    pub(super) fn learn(&mut self, dynamics: &Dynamics, at: Moment, value: f32, most: f32) {
+        let level = &mut self.numbers[at.bucket];
+        *level = if level.is_nan() { value } else { *level + dynamics.constants.profile_gain * (value - *level).clamp(-most, most) };
+    }
+
+    /// Learns how large a deviation was, as a multiple of the usual one.
+    pub(super) fn learn_noise(&mut self, dynamics: &Dynamics, at: Moment, deviation: f32) {
+        let visits = (self.numbers[at.part + 1] + 1.0).min(PART_VISITS);
+        let first = if visits < PART_VISITS { 1.0 / (visits + 10.0) } else { 0.0 };
+        let part = &mut self.numbers[at.part];
+        *part += dynamics.constants.part_gain.max(first) * (deviation.min(PART_CLIP) - *part);
+        self.numbers[at.part + 1] = visits;
+    }
+
+    /// Moves all levels.
+    pub(super) fn shift(&mut self, by: f32) {
+        self.numbers[2 * PARTS..].iter_mut().for_each(|level| *level += by);
+    }
+}

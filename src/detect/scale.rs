@@ -1,0 +1,32 @@
+//! How far a series usually is from what is expected: a mean of deviations, of which none teaches more than a few.
+
+use serde::{Deserialize, Serialize};
+
+use crate::rules::Dynamics;
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Scale {
+    /// Of deviations that were clipped.
+    clipped: f32,
+    /// Of deviations as they were.
+    raw: f32,
+}
+
+impl Scale {
+    /// The scale, `part` being how much larger or smaller it is at this part of the season; at least `floor`.
+    pub(super) fn of(&self, dynamics: &Dynamics, part: f32, floor: f32) -> f32 {
+        (self.clipped * part).max(dynamics.constants.raw_share * self.raw).max(floor)
+    }
+
+    /// The mean deviation.
+    pub(super) fn clipped(&self) -> f32 {
+        self.clipped
+    }
+
+    /// Learns from a deviation, the most that teaches being given.
+    pub(super) fn learn(&mut self, dynamics: &Dynamics, first: f32, deviation: f32, most: f32) {
+        let weight = dynamics.scale.max(first);
+        self.clipped += weight * (deviation.min(most) - self.clipped);
+        self.raw += weight * (deviation.min(1e30) - self.raw);
+    }
+}

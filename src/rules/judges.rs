@@ -1,0 +1,161 @@
+//! Judges as they are written → as they are used.
+
+use std::time::Duration;
+
+use super::baseline::{BaselineRule, Constants, Dynamics, MinChange, Season};
+use super::compiled::{Absent, Amount, Combine, CompareRule, ForecastRule, JudgeRules, Limits};
+use super::fault::{At, Fault};
+use super::raw;
+
+/// A level that has lasted for so long is the new normal one, where nothing else is said.
+const RELEARN: Duration = Duration::from_secs(86_400);
+
+/// Evaluations inside the band before a breach ends, where nothing else is said.
+const KEEP: u32 = 10;
+
+/// The longest that is looked back for a comparison.
+const LAG_MAX: Duration = Duration::from_secs(35 * 86_400);
+
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
+
+/// The judges of a monitor that is evaluated once in so long, and what is wrong with them.
+pub(super) fn compile(file: &str, judge: &raw::Judge, every: Duration) -> (JudgeRules, Vec<Fault>) {
+    let mut faults = vec![];
+    let limits = judge.fixed.as_ref().map(|at| limits(file, at, &mut faults));
+    let baseline = judge.baseline.as_ref().map(|at| baseline(file, at, every, &mut faults));
+    let change = judge.change.as_ref().map(|at| {
+        let raw::Change { within, rise, drop } = &at.value;
+        compare(file, at, within, (*rise, *drop), &mut faults)
+    });
+    let compare = judge.compare.as_ref().map(|at| {
+        let raw::Compare { with, rise, drop } = &at.value;
+        compare(file, at, with, (*rise, *drop), &mut faults)
+    });
+    let forecast = judge.forecast.as_ref().map(|at| forecast(file, at, &mut faults));
+    if let Some(flat) = judge.flatline.as_ref().filter(|flat| flat.value.0 < every * 2) {
+        faults.push(flat.fault(file, "a flatline is at least two steps long"));
+    }
+    let absent = judge.absent.as_ref().map(|at| match at.value {
+        raw::Absent::Learnt => Absent::Learnt,
+        raw::Absent::After(after) => {
+            if after.is_zero() {
+                faults.push(at.fault(file, "absent after 0s; give it longer than the time between two samples"));
+            }
+            Absent::After(after)
+        }
+    });
+    let combine = match judge.combine {
+        raw::Combine::Any => Combine::Any,
+        raw::Combine::All => Combine::All,
+    };
+    let keep_firing = judge.keep_firing_for.map_or(if baseline.is_some() { every * KEEP } else { Duration::ZERO }, |span| span.0);
+    let flatline = judge.flatline.as_ref().map(|flat| flat.value.0);
+    let hold = judge.hold.unwrap_or_default().0;
+    (JudgeRules { limits, baseline, change, compare, forecast, flatline, absent, combine, hold, keep_firing }, faults)
+}
+
+fn limits(file: &str, at: &At<raw::Static>, faults: &mut Vec<Fault>) -> Limits {
+    let raw::Static { above, below, until } = &at.value;
+    match (above, below) {
+        (None, None) => faults.push(at.fault(file, "limits nothing; add above or below")),
+        (Some(a), Some(b)) if b >= a => {
+            faults.push(at.fault(file, format!("below {b} and above {a} leave nothing that is good; below must be the smaller")));
+        }
+        _ => {}
+    }
+    if let Some(until) = until {
+        let message = match (above, below) {
+            (Some(_), Some(_)) => Some("`until` with both above and below; of which is it the end?".to_owned()),
+            (Some(above), None) if until.value > *above => {
+                Some(format!("until {} lies above {above}; a breach could not last", until.value))
+            }
+            (None, Some(below)) if until.value < *below => {
+                Some(format!("until {} lies below {below}; a breach could not last", until.value))
+            }
+            _ => None,
+        };
+        faults.extend(message.map(|message| until.fault(file, message)));
+    }
+    Limits { above: *above, below: *below, until: until.as_ref().map(|until| until.value) }
+}
+
+/// One evaluation in so many may be as surprising by chance: 100,000, 10,000 and 2,000, or what the wish for a month says.
+fn baseline(file: &str, at: &At<raw::Baseline>, every: Duration, faults: &mut Vec<Fault>) -> BaselineRule {
+    let raw = &at.value;
+    let monthly = MONTH.as_secs_f64() / every.as_secs_f64().max(1e-3);
+    let one_in = match raw.sensitivity {
+        raw::Sensitivity::Low => 1e5,
+        raw::Sensitivity::Normal => 1e4,
+        raw::Sensitivity::High => 2e3,
+        raw::Sensitivity::Monthly(wish) => monthly / wish,
+    };
+    if one_in < 100.0 {
+        let message = format!("that is more than one evaluation in 100; at most {} a month can be asked for", (monthly / 100.0).floor());
+        faults.push(at.fault(file, message));
+    }
+    let season = match raw.season {
+        raw::Season::None => Season::None,
+        raw::Season::Auto => Season::Auto,
+        raw::Season::Every(period) => Season::Every(period),
+    };
+    if let Season::Every(period) = season
+        && period < every * 4
+    {
+        faults.push(at.fault(file, "a season is at least four steps long"));
+    }
+    let relearn = raw.relearn.as_ref().map_or(RELEARN, |span| span.value.0);
+    if let Some(span) = raw.relearn.as_ref().filter(|span| span.value.0 < every * KEEP) {
+        faults.push(span.fault(file, format!("a level is not taken for normal within {KEEP} steps")));
+    }
+    BaselineRule {
+        season,
+        surprise: one_in.max(100.0).log10() as f32,
+        up: raw.direction != raw::Direction::Down,
+        down: raw.direction != raw::Direction::Up,
+        min_change: MinChange {
+            absolute: raw.min_change.absolute.unwrap_or(0.0),
+            relative: raw.min_change.relative.map_or(0.0, |share| share.0),
+        },
+        relearn,
+        dynamics: Dynamics::new(Constants::SHIPPED, every),
+    }
+}
+
+fn compare<T>(
+    file: &str,
+    at: &At<T>,
+    lag: &At<raw::Span>,
+    (rise, drop): (Option<raw::Amount>, Option<raw::Amount>),
+    faults: &mut Vec<Fault>,
+) -> CompareRule {
+    if rise.is_none() && drop.is_none() {
+        faults.push(at.fault(file, "limits nothing; add rise or drop"));
+    }
+    if lag.value.0.is_zero() || lag.value.0 > LAG_MAX {
+        faults.push(lag.fault(file, "looks back from 1s to 35d"));
+    }
+    let amount = |amount| match amount {
+        raw::Amount::Share(share) => Amount::Share(share),
+        raw::Amount::Absolute(number) => Amount::Absolute(number),
+    };
+    CompareRule { lag: lag.value.0, rise: rise.map(amount), drop: drop.map(amount) }
+}
+
+fn forecast(file: &str, at: &At<raw::Forecast>, faults: &mut Vec<Fault>) -> ForecastRule {
+    let raw::Forecast { within, above, below } = &at.value;
+    if above.is_none() && below.is_none() {
+        faults.push(at.fault(file, "limits nothing; add above or below"));
+    }
+    if within.value.0.is_zero() {
+        faults.push(within.fault(file, "looks 0s ahead; a fixed limit does that"));
+    }
+    ForecastRule { within: within.value.0, above: *above, below: *below }
+}
+
+impl JudgeRules {
+    pub(super) fn judges_nothing(&self) -> bool {
+        let Self { limits, baseline, change, compare, forecast, flatline, absent, .. } = self;
+        let values = limits.is_none() && baseline.is_none() && change.is_none() && compare.is_none();
+        values && forecast.is_none() && flatline.is_none() && absent.is_none()
+    }
+}

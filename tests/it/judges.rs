@@ -1,0 +1,258 @@
+//! Judges on series with a known story: what opens a breach, what does not, and how one ends.
+
+use std::f64::consts::TAU;
+use std::time::Duration;
+
+use richter::detect::{Trial, Tried};
+use richter::model::{Judge, Timestamp};
+use richter::rules::{Files, check};
+
+use super::random::Random;
+
+const EVERY: Duration = Duration::from_secs(300);
+const DAY: usize = 288;
+
+/// A monitor's judges, evaluated once in five minutes.
+fn trial(judge: &str) -> Trial {
+    let text = format!("monitors: [ {{ name: m, entity: \"a=b\", query: m, every: 5m, judge: {judge} }} ]");
+    let (rules, faults) = check(&Files { monitors: vec![("m.yaml".into(), text)], ..Files::default() });
+    assert_eq!(faults, []);
+    Trial::new(rules.watches().next().expect("a monitor").1.judge.clone(), EVERY)
+}
+
+fn at(place: usize) -> Timestamp {
+    Timestamp(1_790_035_200_000 + place as i64 * 300_000)
+}
+
+/// What became of each value; none where there was none.
+fn tried(judge: &str, values: impl IntoIterator<Item = Option<f64>>) -> Vec<Option<Tried>> {
+    let mut trial = trial(judge);
+    values.into_iter().enumerate().map(|(place, value)| trial.see(at(place), value?)).collect()
+}
+
+/// Where breaches opened, and by whom. One in 10,000 evaluations may be false, so a test looks where something happens.
+fn opened(judge: &str, values: impl IntoIterator<Item = f64>) -> Vec<(usize, Judge)> {
+    let tried = tried(judge, values.into_iter().map(Some));
+    let opened =
+        tried.iter().enumerate().filter_map(|(place, tried)| tried.filter(|tried| tried.opened).map(|tried| (place, tried.breach)));
+    opened.map(|(place, judge)| (place, judge.expect("an open breach has a judge"))).collect()
+}
+
+fn normal(random: &mut Random) -> f64 {
+    (-2.0 * random.share().max(1e-300).ln()).sqrt() * (TAU * random.share()).cos()
+}
+
+/// A day's wave with noise.
+fn wave(seed: u64, days: usize) -> Vec<f64> {
+    let mut random = Random(seed);
+    (0..days * DAY).map(|place| 100.0 + 30.0 * (TAU * place as f64 / DAY as f64).sin() + 2.0 * normal(&mut random)).collect()
+}
+
+/// The same with something done to a part of it.
+fn changed(mut values: Vec<f64>, part: std::ops::Range<usize>, change: impl Fn(f64) -> f64) -> Vec<f64> {
+    values[part].iter_mut().for_each(|value| *value = change(*value));
+    values
+}
+
+const BASELINE: &str = "{ baseline: {} }";
+
+#[test]
+fn a_cold_start_learns_and_never_pages_on_a_guess() {
+    let values = changed(wave(1, 1), 200..220, |value| value / 4.0);
+    let tried = tried(BASELINE, values.into_iter().map(Some));
+    assert!(tried.iter().flatten().all(|tried| tried.reading.is_none() && tried.breach.is_none()), "a day is not known before it is over");
+}
+
+#[test]
+fn a_dip_opens_at_once_and_ends_when_it_is_over() {
+    let dip = 10 * DAY + 100..10 * DAY + 124;
+    let values = changed(wave(2, 14), dip.clone(), |value| value - 40.0);
+    assert_eq!(opened(BASELINE, values.clone()), [(dip.start, Judge::Baseline)]);
+    let tried = tried(BASELINE, values.into_iter().map(Some));
+    let open: Vec<usize> = (0..tried.len()).filter(|place| tried[*place].is_some_and(|tried| tried.breach.is_some())).collect();
+    assert!((dip.end..dip.end + 20).contains(open.last().expect("it was open")), "{:?}", open.last());
+    let reading = tried[dip.start + 10].and_then(|tried| tried.reading).expect("judged");
+    assert!((reading.expected.expect("known") - 120.0).abs() < 5.0 && reading.score >= 1.0, "{reading:?}");
+}
+
+#[test]
+fn an_anomaly_does_not_teach_itself() {
+    let values = changed(wave(3, 14), 10 * DAY..10 * DAY + 140, |value| value - 50.0);
+    let tried = tried(BASELINE, values.into_iter().map(Some));
+    let next_day =
+        |place: usize| tried[11 * DAY + place].and_then(|tried| tried.reading).and_then(|reading| reading.expected).expect("known");
+    for place in [40, 72, 100] {
+        let usual = 100.0 + 30.0 * (TAU * place as f64 / DAY as f64).sin();
+        assert!((next_day(place) - usual).abs() < 8.0, "{place}: {} where {usual} is usual", next_day(place));
+    }
+}
+
+#[test]
+fn directions_and_least_changes_are_minded() {
+    let values = changed(wave(4, 12), 10 * DAY + 100..10 * DAY + 112, |value| value - 40.0);
+    let there = |judge| opened(judge, values.clone()).into_iter().filter(|(place, _)| *place > 10 * DAY + 90).collect::<Vec<_>>();
+    assert_eq!(there("{ baseline: { direction: up } }"), [], "coming back is no rise");
+    assert_eq!(there("{ baseline: { direction: down, min_change: { relative: 80% } } }"), []);
+    let found = there("{ baseline: { direction: down, min_change: { absolute: 20, relative: 10% } } }");
+    assert_eq!(found, [(10 * DAY + 100, Judge::Baseline)]);
+}
+
+#[test]
+fn a_new_level_becomes_normal_and_the_profile_follows() {
+    let values = changed(wave(5, 16), 10 * DAY..16 * DAY, |value| value + 60.0);
+    let tried = tried("{ baseline: { relearn: 12h } }", values.into_iter().map(Some));
+    let settled: Vec<usize> = (0..tried.len()).filter(|place| tried[*place].is_some_and(|tried| tried.new_normal)).collect();
+    assert_eq!(settled.len(), 1, "{settled:?}");
+    assert!((10 * DAY + 144..10 * DAY + 150).contains(&settled[0]), "{settled:?}");
+    let later = tried[12 * DAY..].iter().flatten();
+    assert!(later.clone().all(|tried| tried.breach.is_none()), "it is normal");
+    let expected = tried[13 * DAY + 72].and_then(|tried| tried.reading).and_then(|reading| reading.expected).expect("known");
+    assert!((expected - 190.0).abs() < 10.0, "{expected}");
+}
+
+#[test]
+fn a_gap_is_no_anomaly_and_neither_is_its_end() {
+    let gap = 10 * DAY + 50..10 * DAY + 98;
+    let values = wave(6, 13).into_iter().enumerate().map(|(place, value)| (!gap.contains(&place)).then_some(value));
+    assert!(tried(BASELINE, values)[gap.start - 5..gap.end + DAY].iter().flatten().all(|tried| !tried.opened));
+}
+
+#[test]
+fn what_is_no_number_says_nothing_and_spoils_nothing() {
+    let values = changed(wave(7, 12), 10 * DAY..10 * DAY + 9, |_| f64::NAN);
+    let values = changed(values, 10 * DAY + 20..10 * DAY + 23, |_| f64::INFINITY);
+    let tried = tried(BASELINE, values.into_iter().map(Some));
+    assert!(tried[10 * DAY].is_some_and(|tried| tried.reading.is_none()));
+    assert!(tried[10 * DAY - 5..10 * DAY + 60].iter().flatten().all(|tried| !tried.opened));
+    let expected = tried[11 * DAY].and_then(|tried| tried.reading).and_then(|reading| reading.expected).expect("known");
+    assert!((expected - 100.0).abs() < 10.0, "{expected}");
+}
+
+#[test]
+fn late_and_duplicate_values_change_nothing() {
+    let mut trial = trial(BASELINE);
+    let values = wave(8, 11);
+    for (place, value) in values.iter().enumerate() {
+        let first = trial.see(at(place), *value);
+        assert!(first.is_some());
+        assert_eq!(trial.see(at(place), 0.0), None, "twice");
+        assert_eq!(trial.see(at(place.saturating_sub(5)), 0.0), None, "late");
+    }
+}
+
+#[test]
+fn training_with_faults_in_it_still_finds_the_next() {
+    let mut random = Random(9);
+    let dirty: Vec<f64> = wave(9, 14).into_iter().map(|value| if random.below(150) == 0 { value * 3.0 } else { value }).collect();
+    let values = changed(dirty, 13 * DAY + 100..13 * DAY + 130, |value| value - 50.0);
+    let found = opened("{ baseline: { direction: down } }", values);
+    assert!(found.iter().any(|(place, _)| (13 * DAY + 100..13 * DAY + 130).contains(place)), "{found:?}");
+}
+
+#[test]
+fn a_sparse_series_does_not_page_with_each_event() {
+    let mut random = Random(10);
+    let values: Vec<f64> = (0..30 * DAY).map(|_| if random.chance(3) { (1 + random.below(4)) as f64 } else { 0.0 }).collect();
+    let events = values.iter().filter(|value| **value > 0.0).count();
+    let found = opened(BASELINE, values);
+    assert!(found.len() * 20 < events, "of {events} in a month: {found:?}");
+}
+
+#[test]
+fn a_constant_series_is_anomalous_as_rarely_as_it_changes() {
+    let steps = |calm: usize| std::iter::repeat_n(5.0, calm).chain(std::iter::repeat_n(6.0, 3));
+    assert_eq!(opened(BASELINE, steps(2_000)), [], "once in 2,000 is not once in 10,000");
+    assert_eq!(opened(BASELINE, steps(12_000)), [(12_000, Judge::Baseline)]);
+}
+
+#[test]
+fn hours_that_are_noisy_by_nature_are_allowed_their_noise() {
+    let mut random = Random(12);
+    let noisy = |place: usize| (120..168).contains(&(place % DAY));
+    let values: Vec<f64> = (0..30 * DAY).map(|place| 100.0 + if noisy(place) { 10.0 } else { 1.0 } * normal(&mut random)).collect();
+    let false_alarms = opened(BASELINE, values.clone());
+    assert!(false_alarms.iter().filter(|(place, _)| *place > 7 * DAY).count() <= 2, "{false_alarms:?}");
+    let night = 28 * DAY + 20;
+    let values = changed(values, night..night + 3, |value| value + 25.0);
+    assert!(opened(BASELINE, values).contains(&(night, Judge::Baseline)), "what is usual at noon is not at night");
+}
+
+#[test]
+fn size_and_offset_do_not_matter() {
+    let values = changed(wave(13, 14), 11 * DAY + 30..11 * DAY + 60, |value| value + 25.0);
+    let plain = opened(BASELINE, values.clone());
+    assert!(plain.contains(&(11 * DAY + 30, Judge::Baseline)), "{plain:?}");
+    for (factor, offset) in [(1e-9, 0.0), (1e12, 0.0), (-4.0, 0.0), (1.0, 1e6)] {
+        assert_eq!(opened(BASELINE, values.iter().map(|value| value * factor + offset)), plain, "× {factor} + {offset}");
+    }
+    let huge = values.iter().enumerate().map(|(place, value)| if place % 3 == 0 { 1.7e308 } else { value * -1e307 });
+    opened(BASELINE, huge);
+}
+
+#[test]
+fn a_fixed_limit_lasts_until_it_clears() {
+    let values = [50.0, 91.0, 85.0, 81.0, 79.0, 85.0];
+    let open = |judge: &str| {
+        tried(judge, values.map(Some)).iter().map(|tried| tried.is_some_and(|tried| tried.breach.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(open("{ static: { above: 90 } }"), [false, true, false, false, false, false]);
+    assert_eq!(open("{ static: { above: 90, until: 80 } }"), [false, true, true, true, false, false]);
+}
+
+#[test]
+fn a_change_is_judged_against_what_was_some_minutes_ago() {
+    let slow = (0..100).map(|place| 100.0 + f64::from(place));
+    let jump = (0..100).map(|place| if place < 60 { 100.0 } else { 160.0 });
+    assert_eq!(opened("{ change: { within: 15m, rise: 50% } }", slow), []);
+    assert_eq!(opened("{ change: { within: 15m, rise: 50% } }", jump.clone()), [(60, Judge::Change)]);
+    assert_eq!(opened("{ change: { within: 15m, drop: 10, rise: 70 } }", jump), []);
+}
+
+#[test]
+fn yesterday_is_the_measure_of_today() {
+    let values = changed(wave(14, 3), 2 * DAY + 10..2 * DAY + 20, |value| value * 0.5);
+    assert_eq!(opened("{ compare: { with: 1d, drop: 35% } }", values.clone()), [(2 * DAY + 10, Judge::Compare)]);
+    assert_eq!(opened("{ compare: { with: 7d, drop: 35% } }", values), [], "last week is not known");
+}
+
+#[test]
+fn a_trend_is_told_of_before_it_reaches_the_limit() {
+    let mut random = Random(15);
+    let disk: Vec<f64> = (0..400).map(|place| 40.0 + place as f64 * 0.1 + 0.3 * normal(&mut random)).collect();
+    let found = opened("{ forecast: { above: 90, within: 8h } }", disk.clone());
+    assert!(found.is_empty(), "50 is far from 90: {found:?}");
+    let found = opened("{ forecast: { above: 75, within: 8h } }", disk);
+    assert!(found.first().is_some_and(|(place, judge)| (230..300).contains(place) && *judge == Judge::Forecast), "75 at 350: {found:?}");
+    let mut random = Random(16);
+    let flat = (0..600).map(|_| 50.0 + normal(&mut random)).collect::<Vec<_>>();
+    assert_eq!(opened("{ forecast: { above: 60, within: 4h } }", flat), []);
+}
+
+#[test]
+fn a_sensor_that_is_stuck_is_flat_and_a_constant_one_is_not() {
+    let values = wave(17, 2);
+    let stuck = values[400];
+    assert_eq!(opened("{ flatline: 1h }", changed(values, 400..440, |_| stuck)), [(412, Judge::Flatline)]);
+    assert_eq!(opened("{ flatline: 1h }", std::iter::repeat_n(5.0, 2000)), []);
+    let rare = (0..2000).map(|place| f64::from(place / 40));
+    assert_eq!(opened("{ flatline: 1h }", rare), [], "it changes every 200 minutes by nature");
+}
+
+#[test]
+fn absence_is_learnt_from_the_gaps_there_are() {
+    let every = |step: usize, last: usize| (0..last).map(move |place| (place % step == 0).then_some(1.0));
+    let silence = |step: usize, gap: usize| every(step, 600).chain(std::iter::repeat_n(None, gap)).chain([Some(1.0)]).collect::<Vec<_>>();
+    let absent = |values: Vec<Option<f64>>| tried("{ absent: auto }", values).iter().flatten().any(|tried| tried.opened);
+    assert!(!absent(silence(1, 3)) && absent(silence(1, 12)), "five steps are too long where each has a value");
+    assert!(!absent(silence(6, 8)), "an hour is not, where there is one every half hour");
+    assert!(absent(silence(6, 40)), "but four are");
+}
+
+#[test]
+fn judges_agree_where_they_have_to() {
+    let values = changed(wave(18, 12), 11 * DAY + 30..11 * DAY + 60, |value| value - 60.0);
+    let values = changed(values, 10 * DAY + 216..10 * DAY + 219, |value| value - 8.0);
+    let any = opened("{ static: { below: 75 }, baseline: { direction: down } }", values.clone());
+    let all = opened("{ static: { below: 75 }, baseline: { direction: down }, combine: all }", values);
+    assert!(any.len() > all.len() && all == [(11 * DAY + 30, all[0].1)], "{any:?} {all:?}");
+}
