@@ -309,7 +309,8 @@ fn recovery() {
         let mut broker = Broker::prepared("bench-recovery");
         broker.start();
         let monitors = "monitors:\n  - name: load\n    scenario: Overload\n    entity: \"id={{ id }}\"\n    query: sum by (id) (load)\n    every: 1m\n    judge: { baseline: { season: none }, static: { above: 1000 } }\n    fault: { sequence: P, ladder: [ { level: 3 } ] }\n";
-        let case = configuration(monitors, "limits: { groups_per_monitor: 2000000 }\ntime: { idle_after: 1h }");
+        let case =
+            configuration(monitors, "limits: { groups_per_monitor: 2000000, series_per_monitor: 2000000 }\ntime: { idle_after: 1h }");
         let world = World::new("bench-recovery", &case, &broker.address);
         world.configure(&case, "  snapshot_every: { min: 5s, max: 20s }\n");
         world.make_sources(1);

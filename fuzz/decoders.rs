@@ -47,6 +47,7 @@ fn target() -> &'static Target {
         let name = std::env::var("RICHTER_FUZZ").unwrap_or_else(|_| "metrics/auto".into());
         match name.split_once('/') {
             Some(("files", "topology")) => Target::File(|text| Files { topology: vec![("file.yaml".into(), text)], ..Files::default() }),
+            Some(("files", "duty")) => Target::File(|text| Files { duty: vec![("file.yaml".into(), text)], ..Files::default() }),
             Some(("files", "monitors")) => Target::File(|text| Files { monitors: vec![("file.yaml".into(), text)], ..Files::default() }),
             Some(("files", "levels")) => Target::File(|text| Files { levels: vec![("file.yaml".into(), text)], ..Files::default() }),
             Some((kind, format)) => source(kind, format),

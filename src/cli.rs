@@ -1,9 +1,11 @@
 //! The command line: one file a command. Exit codes: 0 fine, 1 the answer is no, 2 could not run.
 
+mod backtest;
 mod check;
 mod decode;
 mod demo;
 mod eval;
+mod plot;
 mod render;
 mod replay;
 mod run;
@@ -39,6 +41,8 @@ enum Command {
     Decode(decode::Arguments),
     /// Evaluate a query over recorded samples; one JSON object a result
     Eval(eval::Arguments),
+    /// Run series through a monitor's judges: limits and score of each value, and how often it would have paged
+    Backtest(backtest::Arguments),
 }
 
 /// How output is written.
@@ -78,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Backtest(arguments) => backtest::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

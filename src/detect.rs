@@ -15,6 +15,7 @@ mod monitor;
 mod past;
 mod profile;
 mod scale;
+mod search;
 mod shift;
 mod still;
 mod tail;

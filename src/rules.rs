@@ -3,6 +3,7 @@
 //! Every fault of every file is found in one go. The rest of the program sees only what passed.
 
 pub mod baseline;
+pub mod calendar;
 mod catalog;
 pub mod check;
 mod compiled;
@@ -19,6 +20,7 @@ mod topology;
 mod yaml;
 
 pub use baseline::{BaselineRule, Constants, Dynamics, MinChange, Season};
+pub use calendar::Calendar;
 pub use check::{Files, check};
 pub use compiled::{
     Absent, Amount, Combine, CompareRule, ForecastRule, Generic, Input, JudgeRules, Levels, Limits, Monitor, Rules, Sequence, Watch,

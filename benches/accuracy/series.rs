@@ -60,7 +60,7 @@ pub(crate) fn folder() -> Option<PathBuf> {
     if folder.join("nab/windows.json").exists() {
         return Some(folder);
     }
-    eprintln!("skipped: no data in {}; RICHTER_DATA names a folder with nab/ and kpi/ (benches/accuracy/README.md)", folder.display());
+    eprintln!("skipped: no data in {}; RICHTER_DATA names a folder with nab/ and kpi/: benches/accuracy/README.md", folder.display());
     None
 }
 

@@ -16,6 +16,7 @@ use crate::rules::{BaselineRule, Season};
 use super::forecast::Forecast;
 use super::profile::{Moment, Profile};
 use super::scale::Scale;
+use super::search::{Found, Search};
 use super::shift::{Shift, Shifted};
 use super::tail::Tail;
 
@@ -65,8 +66,42 @@ pub struct Baseline {
     scale: Scale,
     point: Tail,
     shift: Shift,
-    profile: Option<Profile>,
+    season: Seasonal,
     left: Option<Left>,
+}
+
+/// What is known of what repeats.
+#[derive(Debug, Serialize, Deserialize)]
+enum Seasonal {
+    Nothing,
+    Known(Profile),
+    Searched(Box<Search>),
+}
+
+impl Seasonal {
+    fn profile(&self) -> Option<&Profile> {
+        match self {
+            Self::Known(profile) => Some(profile),
+            Self::Nothing | Self::Searched(_) => None,
+        }
+    }
+
+    fn profile_mut(&mut self) -> Option<&mut Profile> {
+        match self {
+            Self::Known(profile) => Some(profile),
+            Self::Nothing | Self::Searched(_) => None,
+        }
+    }
+
+    /// Goes on searching, where there is something to be found.
+    fn search(&mut self, every: Duration, step: Timestamp, value: f32) {
+        let Self::Searched(search) = self else { return };
+        match search.see(every, step, value) {
+            Found::NotYet => {}
+            Found::Nothing => *self = Self::Nothing,
+            Found::Season(period) => *self = Self::Known(Profile::new(period, every)),
+        }
+    }
 }
 
 /// The band was left.
@@ -127,6 +162,8 @@ pub(super) struct Now {
     pub(super) noise: f32,
     season: Option<f32>,
     moment: Option<Moment>,
+    /// A holiday teaches nothing of what is usual at that time.
+    holiday: bool,
     scale: f32,
     pub(super) floor: f32,
 }
@@ -135,10 +172,10 @@ impl Baseline {
     /// Of a series that is evaluated once in so long, with nothing learnt yet.
     #[must_use]
     pub fn new(rule: &BaselineRule, every: Duration) -> Self {
-        let period = match rule.season {
-            Season::None => None,
-            Season::Auto => Some(DAY),
-            Season::Every(period) => Some(period),
+        let season = match rule.season {
+            Season::None => Seasonal::Nothing,
+            Season::Auto => Seasonal::Searched(Box::default()),
+            Season::Every(period) => Seasonal::Known(Profile::new(period, every)),
         };
         Self {
             origin: 0.0,
@@ -150,7 +187,7 @@ impl Baseline {
             scale: Scale::default(),
             point: Tail::default(),
             shift: Shift::default(),
-            profile: period.map(|period| Profile::new(period, every)),
+            season,
             left: None,
         }
     }
@@ -171,7 +208,7 @@ impl Baseline {
         let shifted = if warm { self.shift.see(rule, &now, point) } else { Shifted::default() };
         let learning = bridged || self.is_learning(step);
         let band = self.judge(rule, step, &now, point, shifted, learning);
-        self.learn(rule, &now, warm);
+        self.learn(rule, every, step, &now, warm);
         self.last = step;
         if self.seen.is_multiple_of(1024) {
             self.move_origin();
@@ -186,7 +223,7 @@ impl Baseline {
     }
 
     fn is_learning(&self, step: Timestamp) -> bool {
-        let season = self.profile.as_ref().is_some_and(|profile| step.since(self.began) < profile.period().min(DAY));
+        let season = self.season.profile().is_some_and(|profile| step.since(self.began) < profile.period().min(DAY));
         season || self.seen <= WARM || self.point.is_learning() || self.shift.is_learning()
     }
 
@@ -217,15 +254,15 @@ impl Baseline {
         if missing <= GAP {
             return false;
         }
-        let season = self.profile.as_ref().and_then(|profile| profile.level(profile.moment(step)));
+        let season = self.season.profile().and_then(|profile| profile.level(profile.moment(rule.local(step).clock)));
         let level = season.map_or(self.forecast.medium(), |level| level + self.forecast.offset());
         self.forecast.restart(level);
         true
     }
 
     fn now(&self, rule: &BaselineRule, step: Timestamp, value: f32) -> Now {
-        let profile = self.profile.as_ref();
-        let moment = profile.map(|profile| profile.moment(step));
+        let (profile, local) = (self.season.profile(), rule.local(step));
+        let moment = profile.map(|profile| profile.moment(local.clock));
         let season = profile.zip(moment).and_then(|(profile, moment)| profile.level(moment));
         let noise = profile.zip(moment).map_or(1.0, |(profile, moment)| profile.noise(moment));
         let floor = ROUNDING * value.abs() + f32::MIN_POSITIVE;
@@ -239,6 +276,7 @@ impl Baseline {
             noise,
             season,
             moment,
+            holiday: local.holiday,
             scale: self.scale.of(&rule.dynamics, noise, floor),
             floor,
         }
@@ -272,10 +310,10 @@ impl Baseline {
     /// The band was left, and stays as it was.
     fn outside(&mut self, rule: &BaselineRule, step: Timestamp, now: &Now, shifted: Shifted, score: f32, mut left: Left) -> Band {
         let expected = if left.season { now.season.map_or(self.forecast.medium(), |level| level + left.level) } else { left.level };
-        let away = if left.up { now.value - expected } else { expected - now.value } / left.half.max(f32::MIN_POSITIVE);
+        let side = if left.up { 1.0 } else { -1.0 };
+        let away = side * (now.value - expected) / left.half.max(f32::MIN_POSITIVE);
         // The averages remember for long what is over by now: the value itself must still be where they are.
-        let side = if left.up { now.steady } else { -now.steady };
-        let lasts = left.shifted && shifted.lasts && shifted.up == left.up && side >= shifted.by / 2.0;
+        let lasts = left.shifted && shifted.lasts && shifted.up == left.up && side * now.steady >= shifted.by / 2.0;
         let is_outside = away > 1.0 || lasts || score >= 1.0;
         left.calm = if is_outside || score >= CALM { 0 } else { left.calm + 1 };
         let score = score.max(away.min(SCORE_MAX));
@@ -307,13 +345,13 @@ impl Baseline {
     fn settle(&mut self) {
         self.left = None;
         self.shift.settle();
-        if let Some(profile) = &mut self.profile {
+        if let Some(profile) = self.season.profile_mut() {
             profile.shift(self.forecast.offset());
             self.forecast.settle();
         }
     }
 
-    fn learn(&mut self, rule: &BaselineRule, now: &Now, warm: bool) {
+    fn learn(&mut self, rule: &BaselineRule, every: Duration, step: Timestamp, now: &Now, warm: bool) {
         let dynamics = &rule.dynamics;
         self.seen = self.seen.saturating_add(1);
         let first = 1.0 / self.seen as f32;
@@ -326,7 +364,8 @@ impl Baseline {
         self.scale.learn(dynamics, first, now.deviation.abs(), most(now.scale));
         let steady = most(self.shift.scale(dynamics, now.noise, now.floor));
         self.shift.learn(dynamics, first, now.steady.abs(), steady);
-        if let (Some(profile), Some(moment)) = (&mut self.profile, now.moment) {
+        self.season.search(every, step, now.value);
+        if let (Some(profile), Some(moment)) = (self.season.profile_mut(), now.moment.filter(|_| !now.holiday)) {
             let usual = self.scale.clipped();
             profile.learn_noise(dynamics, moment, if usual > 0.0 { now.deviation.abs() / usual } else { 1.0 });
             profile.learn(dynamics, moment, if now.season.is_some() { now.value } else { clipped }, steady);
@@ -336,12 +375,12 @@ impl Baseline {
     /// Single precision is enough as long as the values are near the origin, measured by their noise.
     fn move_origin(&mut self) {
         let by = self.forecast.medium();
-        if by.abs() < FAR * self.scale.clipped() {
+        if by.abs() < FAR * self.scale.clipped() || matches!(self.season, Seasonal::Searched(_)) {
             return;
         }
         self.origin = self.there(by);
         self.forecast.shift(-by);
-        if let Some(profile) = &mut self.profile {
+        if let Some(profile) = self.season.profile_mut() {
             profile.shift(-by);
         }
         if let Some(left) = self.left.as_mut().filter(|left| !left.season) {

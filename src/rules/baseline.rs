@@ -1,6 +1,11 @@
 //! How a baseline is learnt and how much it has to be left: what SREs wrote, and the constants behind it.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::model::Timestamp;
+
+use super::calendar::{Calendar, Local};
 
 /// The learnt band.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,11 +22,19 @@ pub struct BaselineRule {
     pub min_change: MinChange,
     /// A level that has lasted for so long is the new normal one.
     pub relearn: Duration,
+    /// Whose time of day and holidays count; without it UTC's, and none.
+    pub calendar: Option<Arc<Calendar>>,
     /// How fast it learns.
     pub dynamics: Dynamics,
 }
 
 impl BaselineRule {
+    /// That moment in the season's own time.
+    #[must_use]
+    pub fn local(&self, at: Timestamp) -> Local {
+        self.calendar.as_ref().map_or(Local { clock: at, holiday: false }, |calendar| calendar.local(at))
+    }
+
     /// Whether deviations in that direction are judged.
     #[must_use]
     pub fn judges(&self, up: bool) -> bool {

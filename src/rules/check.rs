@@ -1,6 +1,7 @@
 //! Raw rules → [`Rules`], with every fault of every file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Comparison, Condition, Definition, Entity, Labels, Ladder, Level, Measure, Rung, Test};
 use crate::query::{LOOKBACK, Query, Selector};
 
+use super::calendar::Calendar;
 use super::compiled::{Generic, Input, JudgeRules, Levels, Monitor, Rules, Sequence, Watch};
 use super::decode::decode;
 use super::fault::{At, Fault, Place};
@@ -25,6 +27,9 @@ pub struct Files {
     pub levels: Vec<(String, String)>,
     /// Entities.
     pub topology: Vec<(String, String)>,
+    /// Calendars.
+    #[serde(default)]
+    pub duty: Vec<(String, String)>,
 }
 
 /// Checks all files together. The rules are whole only where the list of faults is empty.
@@ -33,6 +38,7 @@ pub fn check(files: &Files) -> (Rules, Vec<Fault>) {
     let mut checker = Checker::default();
     let (topology, entities) = checker.topology(&files.topology);
     let levels = checker.levels(&files.levels);
+    checker.calendars(&files.duty);
     let mut rules = Rules { monitors: vec![], levels, topology };
     let mut names = BTreeMap::new();
     for (file, text) in &files.monitors {
@@ -56,6 +62,7 @@ pub fn check(files: &Files) -> (Rules, Vec<Fault>) {
 #[derive(Default)]
 struct Checker {
     faults: Vec<Fault>,
+    calendars: Vec<Arc<Calendar>>,
 }
 
 #[derive(Clone, Copy)]
@@ -93,6 +100,25 @@ impl Checker {
     /// Notes a fault at the value's place, and gives what is good.
     fn good<T, U>(&mut self, file: &str, at: &At<U>, result: Result<T, String>) -> Option<T> {
         result.map_err(|why| self.faults.push(at.fault(file, why))).ok()
+    }
+
+    fn calendars(&mut self, files: &[(String, String)]) {
+        for (file, text) in files {
+            for raw in self.decode::<raw::DutyFile>(file, text).calendars {
+                let dates = raw.holidays.iter().filter_map(|day| {
+                    let date = day.value.parse().map_err(|_| format!("{:?} is not a date; write one like 2026-10-01", day.value));
+                    self.good(file, day, date)
+                });
+                let dates = dates.collect();
+                let Some(calendar) = self.good(file, &raw.time_zone, Calendar::new(&raw.name.value, &raw.time_zone.value, dates)) else {
+                    continue;
+                };
+                if self.calendars.iter().any(|known| known.name == calendar.name) {
+                    self.faults.push(raw.name.fault(file, format!("calendar {:?} exists already; name it once", calendar.name)));
+                }
+                self.calendars.push(Arc::new(calendar));
+            }
+        }
     }
 
     fn topology(&mut self, files: &[(String, String)]) -> (Topology, BTreeSet<Entity>) {
@@ -270,7 +296,7 @@ impl Checker {
             return JudgeRules::default();
         };
         let judge = &at.value;
-        let (rules, faults) = judges::compile(file, judge, every);
+        let (rules, faults) = judges::compile(file, judge, every, &self.calendars);
         self.faults.extend(faults);
         if rules.judges_nothing() {
             self.faults.push(at.fault(file, "judges nothing; add static, baseline, change, compare, forecast, flatline or absent"));

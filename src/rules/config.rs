@@ -83,7 +83,12 @@ impl Config {
 fn pack(files: &Files, tuning: &Tuning) -> (Vec<u8>, u64) {
     let named = |name: fn(&str) -> String| {
         let rename = |files: &[(String, String)]| files.iter().map(|(path, text)| (name(path), text.clone())).collect();
-        let files = Files { monitors: rename(&files.monitors), levels: rename(&files.levels), topology: rename(&files.topology) };
+        let files = Files {
+            monitors: rename(&files.monitors),
+            levels: rename(&files.levels),
+            topology: rename(&files.topology),
+            duty: rename(&files.duty),
+        };
         postcard::to_stdvec(&Texts { files, tuning: tuning.clone() }).expect("texts are plain data")
     };
     let base = |path: &str| Path::new(path).file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());

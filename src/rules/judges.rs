@@ -1,8 +1,10 @@
 //! Judges as they are written → as they are used.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::baseline::{BaselineRule, Constants, Dynamics, MinChange, Season};
+use super::calendar::Calendar;
 use super::compiled::{Absent, Amount, Combine, CompareRule, ForecastRule, JudgeRules, Limits};
 use super::fault::{At, Fault};
 use super::raw;
@@ -19,10 +21,10 @@ const LAG_MAX: Duration = Duration::from_secs(35 * 86_400);
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 /// The judges of a monitor that is evaluated once in so long, and what is wrong with them.
-pub(super) fn compile(file: &str, judge: &raw::Judge, every: Duration) -> (JudgeRules, Vec<Fault>) {
+pub(super) fn compile(file: &str, judge: &raw::Judge, every: Duration, calendars: &[Arc<Calendar>]) -> (JudgeRules, Vec<Fault>) {
     let mut faults = vec![];
     let limits = judge.fixed.as_ref().map(|at| limits(file, at, &mut faults));
-    let baseline = judge.baseline.as_ref().map(|at| baseline(file, at, every, &mut faults));
+    let baseline = judge.baseline.as_ref().map(|at| baseline(file, at, every, calendars, &mut faults));
     let change = judge.change.as_ref().map(|at| {
         let raw::Change { within, rise, drop } = &at.value;
         compare(file, at, within, (*rise, *drop), &mut faults)
@@ -80,7 +82,7 @@ fn limits(file: &str, at: &At<raw::Static>, faults: &mut Vec<Fault>) -> Limits {
 }
 
 /// One evaluation in so many may be as surprising by chance: 100,000, 10,000 and 2,000, or what the wish for a month says.
-fn baseline(file: &str, at: &At<raw::Baseline>, every: Duration, faults: &mut Vec<Fault>) -> BaselineRule {
+fn baseline(file: &str, at: &At<raw::Baseline>, every: Duration, calendars: &[Arc<Calendar>], faults: &mut Vec<Fault>) -> BaselineRule {
     let raw = &at.value;
     let monthly = MONTH.as_secs_f64() / every.as_secs_f64().max(1e-3);
     let one_in = match raw.sensitivity {
@@ -107,6 +109,13 @@ fn baseline(file: &str, at: &At<raw::Baseline>, every: Duration, faults: &mut Ve
     if let Some(span) = raw.relearn.as_ref().filter(|span| span.value.0 < every * KEEP) {
         faults.push(span.fault(file, format!("a level is not taken for normal within {KEEP} steps")));
     }
+    let calendar = raw.calendar.as_ref().and_then(|name| {
+        let known = calendars.iter().find(|calendar| calendar.name == name.value).cloned();
+        if known.is_none() {
+            faults.push(name.fault(file, format!("unknown calendar {:?}; add it under `calendars` in a duty file", name.value)));
+        }
+        known
+    });
     BaselineRule {
         season,
         surprise: one_in.max(100.0).log10() as f32,
@@ -117,6 +126,7 @@ fn baseline(file: &str, at: &At<raw::Baseline>, every: Duration, faults: &mut Ve
             relative: raw.min_change.relative.map_or(0.0, |share| share.0),
         },
         relearn,
+        calendar,
         dynamics: Dynamics::new(Constants::SHIPPED, every),
     }
 }

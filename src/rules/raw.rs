@@ -105,6 +105,7 @@ pub(super) struct Baseline {
     pub(super) direction: Direction,
     pub(super) min_change: MinChange,
     pub(super) relearn: Option<At<Span>>,
+    pub(super) calendar: Option<At<String>>,
 }
 
 impl Default for Baseline {
@@ -115,6 +116,7 @@ impl Default for Baseline {
             direction: Direction::Both,
             min_change: MinChange::default(),
             relearn: None,
+            calendar: None,
         }
     }
 }
@@ -299,6 +301,22 @@ pub(super) struct Generic {
     pub(super) alerts: Option<At<String>>,
     pub(super) sequence: At<String>,
     pub(super) ladder: Vec<At<Rung>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DutyFile {
+    #[serde(default)]
+    pub(super) calendars: Vec<Calendar>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Calendar {
+    pub(super) name: At<String>,
+    pub(super) time_zone: At<String>,
+    #[serde(default)]
+    pub(super) holidays: Vec<At<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

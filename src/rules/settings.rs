@@ -202,6 +202,8 @@ pub struct Patterns {
     pub levels: Vec<(String, Place)>,
     /// Entities.
     pub topology: Vec<(String, Place)>,
+    /// Of calendars.
+    pub duty: Vec<(String, Place)>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -212,6 +214,7 @@ struct Raw {
     rule_files: Vec<At<String>>,
     level_files: Vec<At<String>>,
     topology_files: Vec<At<String>>,
+    duty_files: Vec<At<String>>,
     http: Http,
     time: Time,
     situations: Situations,
@@ -411,7 +414,12 @@ pub fn settings(file: &str, text: &str, environment: &BTreeMap<String, String>) 
         }
     };
     let place = |patterns: &[At<String>]| patterns.iter().map(|p| (p.value.clone(), p.place(file))).collect();
-    let patterns = Patterns { rules: place(&raw.rule_files), levels: place(&raw.level_files), topology: place(&raw.topology_files) };
+    let patterns = Patterns {
+        rules: place(&raw.rule_files),
+        levels: place(&raw.level_files),
+        topology: place(&raw.topology_files),
+        duty: place(&raw.duty_files),
+    };
     check_kafka(file, &raw.kafka, &mut faults);
     let sources = check_sources(file, &raw.sources, &mut faults);
     let listen = raw.http.listen.value.parse();

@@ -43,6 +43,7 @@ pub fn checked(file: &str, text: &str, environment: &BTreeMap<String, String>, r
         monitors: read(&patterns.rules, &mut faults),
         levels: read(&patterns.levels, &mut faults),
         topology: read(&patterns.topology, &mut faults),
+        duty: read(&patterns.duty, &mut faults),
     };
     let tuning = settings.as_ref().map_or_else(Tuning::default, |s| s.tuning.clone());
     let (config, found) = Config::new(&files, tuning);

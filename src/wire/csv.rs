@@ -45,7 +45,11 @@ fn point(line: &str) -> Result<(Timestamp, f64), String> {
     Ok((time(at)?, value))
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+/// A time as it is written in such a table.
+///
+/// # Errors
+/// It is none; with what was expected.
+pub fn time(text: &str) -> Result<Timestamp, String> {
     if let Ok(seconds) = text.parse::<f64>()
         && seconds.abs() < 1e11
     {

@@ -46,7 +46,7 @@ impl Case {
         let own = of("settings").map_or("", |(_, body)| body.as_str());
         let (settings, _, faults) = settings(name, &format!("{SETTINGS}{own}"), &BTreeMap::new());
         assert_eq!(faults, [], "{name}");
-        let files = Files { monitors: file("monitors"), levels: file("levels"), topology: file("topology") };
+        let files = Files { monitors: file("monitors"), levels: file("levels"), topology: file("topology"), duty: file("duty") };
         let settings = settings.expect(name);
         let (config, faults) = Config::new(&files, settings.tuning.clone());
         assert_eq!(faults, [], "{name}");

@@ -12,16 +12,20 @@ use super::random::Random;
 const EVERY: Duration = Duration::from_secs(300);
 const DAY: usize = 288;
 
+/// Where the clocks go back on 2026-10-25, which is the 34th day; the 38th is a holiday, a Thursday.
+const DUTY: &str = "calendars: [ { name: berlin, time_zone: Europe/Berlin, holidays: [ 2026-10-29 ] } ]";
+
 /// A monitor's judges, evaluated once in five minutes.
 fn trial(judge: &str) -> Trial {
     let text = format!("monitors: [ {{ name: m, entity: \"a=b\", query: m, every: 5m, judge: {judge} }} ]");
-    let (rules, faults) = check(&Files { monitors: vec![("m.yaml".into(), text)], ..Files::default() });
+    let files = Files { monitors: vec![("m.yaml".into(), text)], duty: vec![("d.yaml".into(), DUTY.into())], ..Files::default() };
+    let (rules, faults) = check(&files);
     assert_eq!(faults, []);
     Trial::new(rules.watches().next().expect("a monitor").1.judge.clone(), EVERY)
 }
 
 fn at(place: usize) -> Timestamp {
-    Timestamp(1_790_035_200_000 + place as i64 * 300_000)
+    Timestamp(1_789_941_600_000 + place as i64 * 300_000)
 }
 
 /// What became of each value; none where there was none.
@@ -187,6 +191,45 @@ fn size_and_offset_do_not_matter() {
     }
     let huge = values.iter().enumerate().map(|(place, value)| if place % 3 == 0 { 1.7e308 } else { value * -1e307 });
     opened(BASELINE, huge);
+}
+
+#[test]
+fn a_season_is_found_where_there_is_one() {
+    let mut random = Random(20);
+    let mut season = |steps: usize| {
+        let values =
+            (0..30 * DAY).map(|place| 100.0 + 30.0 * (TAU * (place % steps) as f64 / steps as f64).sin() + 2.0 * normal(&mut random));
+        changed(values.collect(), 29 * DAY + 50..29 * DAY + 53, |value| value - 25.0)
+    };
+    for (name, steps) in [("a day", DAY), ("half a day", DAY / 2), ("a week", 7 * DAY)] {
+        let found = opened("{ baseline: { season: auto } }", season(steps));
+        assert!(found.contains(&(29 * DAY + 50, Judge::Baseline)), "{name}: {found:?}");
+    }
+    let tried = tried("{ baseline: { season: auto } }", season(DAY).into_iter().map(Some));
+    let gap =
+        tried[28 * DAY + 72].and_then(|tried| tried.reading).and_then(|reading| Some(reading.upper? - reading.lower?)).expect("known");
+    assert!(gap < 30.0, "the band is that of the noise: {gap}");
+}
+
+#[test]
+fn summer_time_and_holidays_are_known_to_a_calendar() {
+    // People work from nine to five by their own clock, and not on Sundays and holidays. The first day is a Monday.
+    let mut random = Random(21);
+    let mut week = |place: usize| {
+        let local = if at(place) < Timestamp(1_792_890_000_000) { place } else { place - 12 };
+        let (day, hour) = (local / DAY, local % DAY / 12);
+        let works = (9..17).contains(&hour) && day % 7 != 6 && day != 38;
+        let level = if works { 100.0 } else { 20.0 };
+        level + 2.0 * normal(&mut random)
+    };
+    let values: Vec<f64> = (0..42 * DAY).map(&mut week).collect();
+    let late = |judge: &str| {
+        opened(judge, values.clone()).into_iter().filter(|(place, _)| *place >= 33 * DAY).map(|(place, _)| place / DAY).collect::<Vec<_>>()
+    };
+    let with = late("{ baseline: { season: week, calendar: berlin } }");
+    let without = late("{ baseline: { season: week } }");
+    assert_eq!(with, Vec::<usize>::new(), "they keep their hours");
+    assert!(without.contains(&35) && without.contains(&38), "{without:?}");
 }
 
 #[test]
