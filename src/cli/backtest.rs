@@ -27,6 +27,9 @@ pub(super) struct Arguments {
     /// Which of the file's monitors
     #[arg(long, requires = "monitor")]
     name: Option<String>,
+    /// Files with the calendars that the monitor names
+    #[arg(long, requires = "monitor")]
+    duty: Vec<PathBuf>,
     /// Draws the series, the expected band and the breaches into this SVG file; of one series
     #[arg(long)]
     plot: Option<PathBuf>,
@@ -92,7 +95,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 /// The judges, and the step they are for.
 fn rules(arguments: &Arguments, every: Duration) -> Result<(JudgeRules, Duration), Failure> {
     let (name, text) = match &arguments.monitor {
-        Some(path) => (path.display().to_string(), monitors(path)?),
+        Some(path) => (path.display().to_string(), text(path)?),
         None => (
             "default".to_owned(),
             format!(
@@ -101,7 +104,8 @@ fn rules(arguments: &Arguments, every: Duration) -> Result<(JudgeRules, Duration
             ),
         ),
     };
-    let (rules, faults) = check(&Files { monitors: vec![(name.clone(), text)], ..Files::default() });
+    let duty = arguments.duty.iter().map(|path| Ok((path.display().to_string(), self::text(path)?))).collect::<anyhow::Result<_>>()?;
+    let (rules, faults) = check(&Files { monitors: vec![(name.clone(), text)], duty, ..Files::default() });
     if !faults.is_empty() {
         eprint!("{}", in_lines(&faults));
         return Err(Failure::No);
@@ -118,7 +122,7 @@ fn rules(arguments: &Arguments, every: Duration) -> Result<(JudgeRules, Duration
     Ok((watch.judge.clone(), watch.every))
 }
 
-fn monitors(path: &Path) -> anyhow::Result<String> {
+fn text(path: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     if text.trim().is_empty() { bail!("{} is empty", path.display()) } else { Ok(text) }
 }

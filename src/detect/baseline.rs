@@ -67,7 +67,8 @@ pub struct Baseline {
     point: Tail,
     shift: Shift,
     season: Seasonal,
-    left: Option<Left>,
+    /// Rare, so it is kept elsewhere.
+    left: Option<Box<Left>>,
 }
 
 /// What is known of what repeats.
@@ -289,10 +290,13 @@ impl Baseline {
         let enough = |by: f32| rule.min_change.is_met(f64::from(by) * self.unit, expected);
         let of_point = if enough(now.deviation.abs()) { of_point } else { of_point.min(QUIET) };
         let of_shift = if enough(shifted.by) { of_shift } else { of_shift.min(QUIET) };
-        let score = of_point.max(of_shift);
-        if let Some(left) = self.left {
+        if let Some(left) = self.left.as_deref().copied() {
+            // Coming back is a jump as well, but none that the breach lasts by.
+            let same_side = |up: bool, score: f32| if up == left.up { score } else { 0.0 };
+            let score = same_side(now.deviation > 0.0, of_point).max(same_side(shifted.up, of_shift));
             return self.outside(rule, step, now, shifted, score, left);
         }
+        let score = of_point.max(of_shift);
         let state = match (learning, score >= 1.0) {
             (true, _) => State::Learning,
             (false, false) => State::Inside,
@@ -300,7 +304,7 @@ impl Baseline {
                 let up = if of_point >= of_shift { now.deviation > 0.0 } else { shifted.up };
                 let (season, level) = (now.season.is_some(), now.expected - now.season.unwrap_or(0.0));
                 let told = rule.judges(up);
-                self.left = Some(Left { at: step, season, level, half, up, shifted: of_shift >= 1.0, told, calm: 0 });
+                self.left = Some(Box::new(Left { at: step, season, level, half, up, shifted: of_shift >= 1.0, told, calm: 0 }));
                 if told { State::Outside } else { State::Inside }
             }
         };
@@ -311,13 +315,15 @@ impl Baseline {
     fn outside(&mut self, rule: &BaselineRule, step: Timestamp, now: &Now, shifted: Shifted, score: f32, mut left: Left) -> Band {
         let expected = if left.season { now.season.map_or(self.forecast.medium(), |level| level + left.level) } else { left.level };
         let side = if left.up { 1.0 } else { -1.0 };
-        let away = side * (now.value - expected) / left.half.max(f32::MIN_POSITIVE);
+        let off = side * (now.value - expected) / left.half.max(f32::MIN_POSITIVE);
+        // Too far on the other side is not back, if that side is judged.
+        let away = if rule.judges(!left.up) { off.abs() } else { off };
         // The averages remember for long what is over by now: the value itself must still be where they are.
         let lasts = left.shifted && shifted.lasts && shifted.up == left.up && side * now.steady >= shifted.by / 2.0;
         let is_outside = away > 1.0 || lasts || score >= 1.0;
         left.calm = if is_outside || score >= CALM { 0 } else { left.calm + 1 };
         let score = score.max(away.min(SCORE_MAX));
-        self.left = (left.calm < KEEP).then_some(left);
+        self.left = (left.calm < KEEP).then(|| Box::new(left));
         let state = match is_outside {
             true if step.since(left.at) >= rule.relearn => {
                 self.settle();

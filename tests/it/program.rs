@@ -129,3 +129,33 @@ fn a_query_that_needs_one_place_is_told_of() {
     let expected = "fine: 1 monitor, 1 source\nnote: all: its query needs all series in one place";
     assert!(checked.code == Some(0) && checked.stderr.starts_with(expected), "{}", checked.stderr);
 }
+
+#[test]
+fn a_series_is_tried_on_a_monitors_judges() {
+    let folder = scratch("backtest");
+    let (series, plot) = (shipped("demo/nab/machine_temperature_system_failure.csv"), folder.join("plot.svg"));
+    let arguments = ["backtest", &series, "--plot", &plot.to_string_lossy(), "--start", "2013-12-15 12:00:00"];
+    let ended = richter(&arguments);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let points: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(points.iter().all(|point| point["expected"].is_number() && point["score"].is_number()), "all is learnt by then");
+    let open: Vec<&Value> = points.iter().filter(|point| point["breach"] == "baseline").collect();
+    assert!(open.iter().any(|point| point["value"].as_f64() < point["lower"].as_f64()), "the decline is found");
+    assert!(ended.stderr.contains(" a month") && ended.stderr.contains("one evaluation in 1000 allowed to be false"), "{}", ended.stderr);
+    let drawn = std::fs::read_to_string(plot).expect("drawn");
+    assert!(drawn.starts_with("<svg") && drawn.contains("polyline"), "{}", &drawn[..200]);
+    let monitor = [
+        "backtest",
+        &series,
+        "--monitor",
+        &shipped("config/monitors/shop.yaml"),
+        "--name",
+        "database-cpu",
+        "--duty",
+        &shipped("config/duty.yaml"),
+    ];
+    let ended = richter(&monitor);
+    assert!(ended.stdout.lines().any(|line| line.contains("\"breach\":\"static\"")), "{}", ended.stderr);
+    let wrong = richter(&["backtest", &shipped("demo/README.md")]);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("line 1"), "{}", wrong.stderr);
+}
