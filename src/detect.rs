@@ -83,7 +83,7 @@ impl Detect {
         for (monitor, watch) in config.rules.watches() {
             if let Some(mut state) = old.remove(&watch.key) {
                 if let Some((_, was)) = watched(&self.config.rules, &self.by_key, watch.key).filter(|(before, _)| *before != monitor) {
-                    state.reconfigure(was.every == watch.every && was.judge == watch.judge);
+                    state.reconfigure(was.every == watch.every && was.judge.remembers_as(&watch.judge));
                 }
                 self.state.monitors.insert(watch.key, state);
             } else if let Some(key) = old.iter().find(|(_, s)| s.name == monitor.name).map(|(key, _)| *key) {

@@ -284,10 +284,11 @@ impl Baseline {
     }
 
     fn judge(&mut self, rule: &BaselineRule, step: Timestamp, now: &Now, point: f32, shifted: Shifted, learning: bool) -> Band {
-        let half = self.point.limit(rule.surprise) * now.scale;
         let (of_point, of_shift) = (point / rule.surprise, shifted.score);
         let expected = self.there(now.expected);
-        let enough = |by: f32| rule.min_change.is_met(f64::from(by) * self.unit, expected);
+        let least = if self.unit == 0.0 { 0.0 } else { rule.min_change.least(expected) / self.unit };
+        let half = (self.point.limit(rule.surprise) * now.scale).max(least as f32);
+        let enough = |by: f32| f64::from(by) >= least;
         let of_point = if enough(now.deviation.abs()) { of_point } else { of_point.min(QUIET) };
         let of_shift = if enough(shifted.by) { of_shift } else { of_shift.min(QUIET) };
         if let Some(left) = self.left.as_deref().copied() {
@@ -314,7 +315,12 @@ impl Baseline {
     /// The band was left, and stays as it was.
     fn outside(&mut self, rule: &BaselineRule, step: Timestamp, now: &Now, shifted: Shifted, score: f32, mut left: Left) -> Band {
         let expected = if left.season { now.season.map_or(self.forecast.medium(), |level| level + left.level) } else { left.level };
-        let side = if left.up { 1.0 } else { -1.0 };
+        let side = |left: &Left| if left.up { 1.0 } else { -1.0 };
+        if !left.told && rule.judges(!left.up) && side(&left) * (now.value - expected) < -left.half {
+            // From the side that is not judged to the one that is.
+            left = Left { at: step, up: !left.up, told: true, shifted: false, calm: 0, ..left };
+        }
+        let side = side(&left);
         let off = side * (now.value - expected) / left.half.max(f32::MIN_POSITIVE);
         // Too far on the other side is not back, if that side is judged.
         let away = if rule.judges(!left.up) { off.abs() } else { off };

@@ -92,7 +92,8 @@ impl Judges {
         ];
         let opinions = || opinions.iter().flatten();
         let reading = reading(value, opinions());
-        if band.is_some_and(|band| band.state == State::NewNormal) && open == Some(Judge::Baseline) {
+        let settled = band.is_some_and(|band| band.state == State::NewNormal);
+        if settled && open == Some(Judge::Baseline) && !opinions().any(Opinion::is_bad) {
             return Verdict::NewNormal { reading };
         }
         let known = opinions().filter(|opinion| opinion.score.is_some()).count();
@@ -106,7 +107,12 @@ impl Judges {
             return worst.map_or(Verdict::Unknown, |worst| Verdict::Bad { judge: worst.judge, reading, sampled });
         }
         // Learning is no opinion on the value; but that there is one ends an absence.
-        if known == 0 && open != Some(Judge::Absent) && opinions().next().is_some() { Verdict::Unknown } else { Verdict::Good { reading } }
+        let silent = known == 0 && open != Some(Judge::Absent) && opinions().next().is_some();
+        // Nor does a judge end its own breach that cannot say now, or disagree with those that can.
+        let undecided = opinions().any(|opinion| opinion.score.is_none() && open == Some(opinion.judge));
+        let good = opinions().any(|opinion| opinion.score.is_some() && !opinion.is_bad());
+        let waits = rules.combine == Combine::All && !good && open != Some(Judge::Absent) && opinions().next().is_some();
+        if silent || undecided || waits { Verdict::Unknown } else { Verdict::Good { reading } }
     }
 }
 

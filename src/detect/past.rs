@@ -27,11 +27,19 @@ impl Past {
         let slots = i64::try_from(steps.div_ceil(shared)).unwrap_or(i64::MAX);
         let slot_ms = i64::try_from(measured.every.as_millis() * shared).unwrap_or(i64::MAX).max(1);
         let slot = measured.step.0.div_euclid(slot_ms);
+        if !measured.value.is_finite() {
+            return Opinion::unknown(judge);
+        }
         let then = self.mean(slot - slots);
         self.add(slot, slots, measured.value);
         let Some(then) = then else { return Opinion::unknown(judge) };
         let (upper, lower) = (rule.rise.map(|by| then + by.of(then)), rule.drop.map(|by| then - by.of(then)));
-        let score = |by: f64, most: f64| if most > 0.0 { (by / most).clamp(0.0, 1e6) } else { 0.0 };
+        // Of nothing, anything is more than a share.
+        let score = |by: f64, most: f64| match by > 0.0 {
+            true if most > 0.0 => (by / most).min(1e6),
+            true => 1e6,
+            false => 0.0,
+        };
         let up = rule.rise.map_or(0.0, |most| score(measured.value - then, most.of(then)));
         let down = rule.drop.map_or(0.0, |most| score(then - measured.value, most.of(then)));
         Opinion { judge, score: Some(up.max(down)), expected: Some(then), lower, upper }

@@ -30,6 +30,9 @@ const SEASONS_SEEN: u32 = 3;
 /// After this long without one there is none.
 const LONG_ENOUGH: Duration = Duration::from_secs(35 * 24 * HOUR);
 
+/// Values further off, in units, are taken for this: squares of them are still numbers.
+const LARGEST: f32 = 1e15;
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Search {
     /// The newest last, as far back as the longest season.
@@ -63,14 +66,16 @@ impl Search {
         let mut found = Found::NotYet;
         if slot != self.slot {
             let mean = self.sum / self.values as f32;
-            // What is missing is as it was before: it neither adds to a season nor takes from it.
-            for _ in 0..(slot - self.slot).clamp(1, 96) {
+            // What is missing is as it was before; of more than a season's worth the phase is kept.
+            let week = steps(SEASONS[SEASONS.len() - 1], long) as i64;
+            let missing = slot - self.slot;
+            for _ in 0..if missing > week { week + missing % week } else { missing } {
                 self.take(long, mean);
             }
             found = self.found(long);
             (self.slot, self.sum, self.values) = (slot, 0.0, 0);
         }
-        self.sum += value;
+        self.sum += value.clamp(-LARGEST, LARGEST);
         self.values += 1;
         found
     }

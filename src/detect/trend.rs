@@ -32,6 +32,9 @@ pub(super) struct Trend {
 
 impl Trend {
     pub(super) fn see(&mut self, rule: &ForecastRule, measured: Measured) -> Opinion {
+        if !measured.value.is_finite() {
+            return Opinion::unknown(Judge::Forecast);
+        }
         let step = |span: std::time::Duration| span.as_secs_f64() / measured.every.as_secs_f64().max(1e-3);
         // It looks back about as far as it looks ahead.
         let half_life = (step(rule.within) / 2.0).max(10.0);

@@ -40,12 +40,15 @@ impl Trial {
         Self { rules, every, judges: Judges::default(), hold: Hold::default(), gaps: Gaps::default(), seen: None }
     }
 
-    /// Judges the next value; what is not later than the one before counts as late, and is not judged.
+    /// Judges the next value, NaN being none; what is not later than the one before counts as late, and is not judged.
     pub fn see(&mut self, at: Timestamp, value: f64) -> Option<Tried> {
         if self.seen.is_some_and(|seen| at <= seen) {
             return None;
         }
         let mut opened = self.bridge(at);
+        if value.is_nan() {
+            return Some(Tried { reading: None, breach: self.hold.judge(), opened, new_normal: false });
+        }
         if let Some(seen) = self.seen.replace(at) {
             self.gaps.learn(at.since(seen));
         }

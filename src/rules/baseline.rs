@@ -63,10 +63,10 @@ pub struct MinChange {
 }
 
 impl MinChange {
-    /// Whether a deviation from an expected value, both in the query's unit, is large enough.
+    /// The least deviation from an expected value, both in the query's unit.
     #[must_use]
-    pub fn is_met(&self, deviation: f64, expected: f64) -> bool {
-        deviation >= self.absolute && deviation >= self.relative * expected.abs()
+    pub fn least(&self, expected: f64) -> f64 {
+        self.absolute.max(self.relative * expected.abs())
     }
 }
 

@@ -37,6 +37,12 @@ impl Calendar {
         Ok(Self { name: name.to_owned(), zone: known, holidays })
     }
 
+    /// The time zone's name.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        self.zone.iana_name()
+    }
+
     /// That moment there.
     #[must_use]
     pub fn local(&self, at: Timestamp) -> Local {

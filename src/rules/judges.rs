@@ -92,8 +92,11 @@ fn baseline(file: &str, at: &At<raw::Baseline>, every: Duration, calendars: &[Ar
         raw::Sensitivity::Monthly(wish) => monthly / wish,
     };
     if one_in < 100.0 {
-        let message = format!("that is more than one evaluation in 100; at most {} a month can be asked for", (monthly / 100.0).floor());
-        faults.push(at.fault(file, message));
+        let most = (monthly / 10.0).floor() / 10.0;
+        faults.push(at.fault(file, format!("that is more than one evaluation in 100; at most {most} a month can be asked for")));
+    }
+    if one_in > 1e10 {
+        faults.push(at.fault(file, "that is less than one evaluation in 10,000,000,000; so rare a thing cannot be known"));
     }
     let season = match raw.season {
         raw::Season::None => Season::None,
@@ -156,13 +159,24 @@ fn forecast(file: &str, at: &At<raw::Forecast>, faults: &mut Vec<Fault>) -> Fore
     if above.is_none() && below.is_none() {
         faults.push(at.fault(file, "limits nothing; add above or below"));
     }
-    if within.value.0.is_zero() {
-        faults.push(within.fault(file, "looks 0s ahead; a fixed limit does that"));
+    if within.value.0.is_zero() || within.value.0 > LAG_MAX {
+        faults.push(within.fault(file, "looks ahead from 1s to 35d"));
     }
     ForecastRule { within: within.value.0, above: *above, below: *below }
 }
 
 impl JudgeRules {
+    /// Whether what was learnt under these is good under others: limits, sensitivity and holidays may differ.
+    #[must_use]
+    pub fn remembers_as(&self, other: &Self) -> bool {
+        let baseline = |rules: &Self| {
+            rules.baseline.as_ref().map(|b| (b.season, b.calendar.as_ref().and_then(|calendar| calendar.zone().map(str::to_owned))))
+        };
+        let lags = |rules: &Self| [rules.change, rules.compare].map(|rule| rule.map(|rule| rule.lag));
+        let ahead = |rules: &Self| rules.forecast.map(|rule| rule.within);
+        baseline(self) == baseline(other) && lags(self) == lags(other) && ahead(self) == ahead(other)
+    }
+
     pub(super) fn judges_nothing(&self) -> bool {
         let Self { limits, baseline, change, compare, forecast, flatline, absent, .. } = self;
         let values = limits.is_none() && baseline.is_none() && change.is_none() && compare.is_none();

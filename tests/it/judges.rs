@@ -266,6 +266,11 @@ fn a_trend_is_told_of_before_it_reaches_the_limit() {
     assert!(found.is_empty(), "50 is far from 90: {found:?}");
     let found = opened("{ forecast: { above: 75, within: 8h } }", disk);
     assert!(found.first().is_some_and(|(place, judge)| (230..300).contains(place) && *judge == Judge::Forecast), "75 at 350: {found:?}");
+    let ramp = (0..400).map(|place| if place == 100 { f64::INFINITY } else { 40.0 + f64::from(place) * 0.1 });
+    assert!(
+        opened("{ forecast: { above: 75, within: 8h } }", ramp).iter().any(|(place, _)| *place > 200),
+        "it goes on after what is no number"
+    );
     let mut random = Random(16);
     let flat = (0..600).map(|_| 50.0 + normal(&mut random)).collect::<Vec<_>>();
     assert_eq!(opened("{ forecast: { above: 60, within: 4h } }", flat), []);
@@ -298,4 +303,33 @@ fn judges_agree_where_they_have_to() {
     let any = opened("{ static: { below: 75 }, baseline: { direction: down } }", values.clone());
     let all = opened("{ static: { below: 75 }, baseline: { direction: down }, combine: all }", values);
     assert!(any.len() > all.len() && all == [(11 * DAY + 30, all[0].1)], "{any:?} {all:?}");
+}
+
+#[test]
+fn an_outage_after_a_rise_that_nobody_asked_about_is_told() {
+    let values = changed(wave(22, 12), 10 * DAY + 100..10 * DAY + 105, |value| value * 2.0);
+    let values = changed(values, 10 * DAY + 105..11 * DAY, |_| 0.0);
+    let found = opened("{ baseline: { direction: down } }", values);
+    assert!(found.contains(&(10 * DAY + 105, Judge::Baseline)), "{found:?}");
+}
+
+#[test]
+fn a_breach_does_not_last_by_less_than_the_least_change() {
+    let values = changed(wave(23, 12), 10 * DAY + 100..10 * DAY + 106, |value| value - 60.0);
+    let values = changed(values, 10 * DAY + 106..11 * DAY, |value| value - 12.0);
+    let tried = tried("{ baseline: { min_change: { absolute: 20 } } }", values.into_iter().map(Some));
+    assert!(tried[10 * DAY + 102].is_some_and(|tried| tried.breach.is_some()));
+    assert!(tried[10 * DAY + 140].is_some_and(|tried| tried.breach.is_none()), "twelve is less than twenty");
+}
+
+#[test]
+fn a_judge_that_cannot_say_does_not_end_its_breach() {
+    // Yesterday has a gap where today is still down.
+    let yesterday = |place: usize| (!(40..50).contains(&place)).then_some(100.0);
+    let today = |place: usize| Some(if (30..60).contains(&place) { 40.0 } else { 100.0 });
+    let values = (0..DAY).map(yesterday).chain((0..DAY).map(today));
+    let tried = tried("{ static: { above: 500 }, compare: { with: 1d, drop: 30% } }", values);
+    let open = |place: usize| tried[DAY + place].is_some_and(|tried| tried.breach == Some(Judge::Compare));
+    assert!(open(35) && open(45) && open(55) && !open(65));
+    assert_eq!(tried.iter().flatten().filter(|tried| tried.opened).count(), 1);
 }
