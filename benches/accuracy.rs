@@ -18,7 +18,6 @@ mod series;
 #[path = "accuracy/truth.rs"]
 mod truth;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use richter::detect::Trial;
@@ -257,7 +256,7 @@ fn robust(nab: &[Labelled], kpi: &[Labelled]) {
 
 fn truth_table() {
     const NUMBER: usize = 40;
-    let rules = Arc::new(judges("{ baseline: {}, flatline: 1h, absent: auto }", Duration::from_secs(300)));
+    let rules = judges("{ baseline: {}, flatline: 1h, absent: auto }", Duration::from_secs(300));
     println!("\ngenerated series of three weeks at five minutes, {NUMBER} of a kind, seed 3; baseline, flatline and absence judge");
     println!("{:<12} {:>6} {:>12} {:>22}", "kind", "found", "delay 50/90", "false a series-month");
     let mut random = Random(3);

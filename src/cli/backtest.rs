@@ -14,6 +14,8 @@ use crate::wire::csv::{Series, read, time};
 
 use super::{Failure, Outcome, counted, in_lines, plot, stdout};
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 #[derive(Debug, clap::Args)]
@@ -73,7 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         let name = path.display().to_string();
         let shown = |at: Timestamp| arguments.start.is_none_or(|start| at >= start) && arguments.end.is_none_or(|end| at <= end);
         let mut points = vec![];
-        judge(&name, &series, &rules, every, |point| {
+        let opened = judge(&name, &series, &rules, every, |point| {
             if shown(point.timestamp) {
                 points.push(point);
             }
@@ -83,7 +85,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             out.write_all(b"\n")?;
         }
         out.flush()?;
-        summarise(&name, &series, &rules, every);
+        summarise(&name, &series, &rules, every, opened);
         if let Some(path) = &arguments.plot {
             let drawn = plot::svg(&points, every).map_err(|why| anyhow!("the plot: {why}"))?;
             std::fs::write(path, drawn).with_context(|| format!("cannot write {}", path.display()))?;
@@ -96,13 +98,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 fn rules(arguments: &Arguments, every: Duration) -> Result<(JudgeRules, Duration), Failure> {
     let (name, text) = match &arguments.monitor {
         Some(path) => (path.display().to_string(), text(path)?),
-        None => (
-            "default".to_owned(),
-            format!(
-                "monitors: [ {{ name: default, entity: \"a=b\", query: m, every: {}, judge: {{ baseline: {{}} }} }} ]",
-                duration::show(every)
-            ),
-        ),
+        None => ("default".to_owned(), default(every)),
     };
     let duty = arguments.duty.iter().map(|path| Ok((path.display().to_string(), self::text(path)?))).collect::<anyhow::Result<_>>()?;
     let (rules, faults) = check(&Files { monitors: vec![(name.clone(), text)], duty, ..Files::default() });
@@ -120,6 +116,13 @@ fn rules(arguments: &Arguments, every: Duration) -> Result<(JudgeRules, Duration
         eprintln!("note: {} is evaluated every {own}, and the series has a value every {found}", monitor.name);
     }
     Ok((watch.judge.clone(), watch.every))
+}
+
+/// A monitor with the default judge; where a day has too few values it is no season.
+fn default(every: Duration) -> String {
+    let season = if every * 4 > DAY { "none" } else { "day" };
+    let every = duration::show(every);
+    format!("monitors: [ {{ name: default, entity: \"a=b\", query: m, every: {every}, judge: {{ baseline: {{ season: {season} }} }} }} ]")
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {
@@ -150,11 +153,10 @@ fn judge<'s>(name: &'s str, series: &Series, rules: &JudgeRules, every: Duration
 }
 
 /// How often it would have paged, at this sensitivity and at the ones beside it.
-fn summarise(name: &str, series: &Series, rules: &JudgeRules, every: Duration) {
+fn summarise(name: &str, series: &Series, rules: &JudgeRules, every: Duration, opened: usize) {
     let (first, last) = (series.points[0].0, series.points[series.points.len() - 1].0);
     let long = last.since(first);
     let monthly = |opened: usize| opened as f64 * MONTH.as_secs_f64() / long.as_secs_f64().max(1.0);
-    let opened = judge(name, series, rules, every, |_| ());
     let days = long.as_secs_f64() / 86_400.0;
     eprintln!("{name}: {} in {days:.1} days, {}: {:.2} a month", counted(series.points.len(), "value"), breaches(opened), monthly(opened));
     let Some(baseline) = &rules.baseline else { return };

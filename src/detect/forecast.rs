@@ -10,6 +10,9 @@ use crate::rules::Dynamics;
 /// Predictors that need no season.
 const PLAIN: usize = 3;
 
+/// Makes the weights of predictors that never err equal.
+const TINY: f32 = 1e-20;
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Forecast {
     fast: f32,
@@ -88,6 +91,3 @@ impl Forecast {
         self.last = clipped;
     }
 }
-
-/// Makes the weights of predictors that never err equal.
-const TINY: f32 = 1e-20;

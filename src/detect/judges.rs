@@ -130,8 +130,8 @@ fn reading<'o>(value: f64, opinions: impl Iterator<Item = &'o Opinion> + Clone) 
 
 /// How far outside the fixed limits, 1 at the limit; once outside, the value has to come back to where it clears.
 fn fixed(limits: &Limits, beyond: &mut bool, value: f64) -> Opinion {
-    let clears = |limit: Option<f64>| if *beyond { limits.until.or(limit) } else { limit };
-    let (above, below) = (limits.above.and_then(|l| clears(Some(l))), limits.below.and_then(|l| clears(Some(l))));
+    let here = |limit: f64| if *beyond { limits.until.unwrap_or(limit) } else { limit };
+    let (above, below) = (limits.above.map(here), limits.below.map(here));
     let by = |by: f64, limit: f64| (by > 0.0).then(|| (1.0 + by / limit.abs().max(f64::MIN_POSITIVE)).min(1e6));
     let high = above.and_then(|limit| by(value - limit, limit));
     let low = below.and_then(|limit| by(limit - value, limit));

@@ -22,14 +22,14 @@ pub(super) struct Past {
 
 impl Past {
     pub(super) fn see(&mut self, rule: &CompareRule, judge: Judge, measured: Measured) -> Opinion {
+        if !measured.value.is_finite() {
+            return Opinion::unknown(judge);
+        }
         let steps = (rule.lag.as_millis() / measured.every.as_millis().max(1)).max(1);
         let shared = steps.div_ceil(SLOTS_MAX);
         let slots = i64::try_from(steps.div_ceil(shared)).unwrap_or(i64::MAX);
         let slot_ms = i64::try_from(measured.every.as_millis() * shared).unwrap_or(i64::MAX).max(1);
         let slot = measured.step.0.div_euclid(slot_ms);
-        if !measured.value.is_finite() {
-            return Opinion::unknown(judge);
-        }
         let then = self.mean(slot - slots);
         self.add(slot, slots, measured.value);
         let Some(then) = then else { return Opinion::unknown(judge) };

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::model::{Definition, Labels, Ladder, labels::Fnv};
 use crate::query::{Query, Selector};
 
@@ -143,7 +145,8 @@ pub enum Absent {
 }
 
 /// Whether one judge is enough.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Combine {
     /// One is.
     #[default]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::baseline::{BaselineRule, Constants, Dynamics, MinChange, Season};
 use super::calendar::Calendar;
-use super::compiled::{Absent, Amount, Combine, CompareRule, ForecastRule, JudgeRules, Limits};
+use super::compiled::{Absent, Amount, CompareRule, ForecastRule, JudgeRules, Limits};
 use super::fault::{At, Fault};
 use super::raw;
 
@@ -27,29 +27,20 @@ pub(super) fn compile(file: &str, judge: &raw::Judge, every: Duration, calendars
     let baseline = judge.baseline.as_ref().map(|at| baseline(file, at, every, calendars, &mut faults));
     let change = judge.change.as_ref().map(|at| {
         let raw::Change { within, rise, drop } = &at.value;
-        compare(file, at, within, (*rise, *drop), &mut faults)
+        compare(file, at, within, (*rise, *drop), every, &mut faults)
     });
     let compare = judge.compare.as_ref().map(|at| {
         let raw::Compare { with, rise, drop } = &at.value;
-        compare(file, at, with, (*rise, *drop), &mut faults)
+        compare(file, at, with, (*rise, *drop), every, &mut faults)
     });
     let forecast = judge.forecast.as_ref().map(|at| forecast(file, at, &mut faults));
     if let Some(flat) = judge.flatline.as_ref().filter(|flat| flat.value.0 < every * 2) {
         faults.push(flat.fault(file, "a flatline is at least two steps long"));
     }
-    let absent = judge.absent.as_ref().map(|at| match at.value {
-        raw::Absent::Learnt => Absent::Learnt,
-        raw::Absent::After(after) => {
-            if after.is_zero() {
-                faults.push(at.fault(file, "absent after 0s; give it longer than the time between two samples"));
-            }
-            Absent::After(after)
-        }
-    });
-    let combine = match judge.combine {
-        raw::Combine::Any => Combine::Any,
-        raw::Combine::All => Combine::All,
-    };
+    if let Some(absent) = judge.absent.as_ref().filter(|absent| absent.value == Absent::After(Duration::ZERO)) {
+        faults.push(absent.fault(file, "absent after 0s; give it longer than the time between two samples"));
+    }
+    let (absent, combine) = (judge.absent.as_ref().map(|absent| absent.value), judge.combine);
     let keep_firing = judge.keep_firing_for.map_or(if baseline.is_some() { every * KEEP } else { Duration::ZERO }, |span| span.0);
     let flatline = judge.flatline.as_ref().map(|flat| flat.value.0);
     let hold = judge.hold.unwrap_or_default().0;
@@ -98,11 +89,7 @@ fn baseline(file: &str, at: &At<raw::Baseline>, every: Duration, calendars: &[Ar
     if one_in > 1e10 {
         faults.push(at.fault(file, "that is less than one evaluation in 10,000,000,000; so rare a thing cannot be known"));
     }
-    let season = match raw.season {
-        raw::Season::None => Season::None,
-        raw::Season::Auto => Season::Auto,
-        raw::Season::Every(period) => Season::Every(period),
-    };
+    let season = raw.season;
     if let Season::Every(period) = season
         && period < every * 4
     {
@@ -138,20 +125,17 @@ fn compare<T>(
     file: &str,
     at: &At<T>,
     lag: &At<raw::Span>,
-    (rise, drop): (Option<raw::Amount>, Option<raw::Amount>),
+    (rise, drop): (Option<Amount>, Option<Amount>),
+    every: Duration,
     faults: &mut Vec<Fault>,
 ) -> CompareRule {
     if rise.is_none() && drop.is_none() {
         faults.push(at.fault(file, "limits nothing; add rise or drop"));
     }
-    if lag.value.0.is_zero() || lag.value.0 > LAG_MAX {
-        faults.push(lag.fault(file, "looks back from 1s to 35d"));
+    if lag.value.0 < every || lag.value.0 > LAG_MAX {
+        faults.push(lag.fault(file, "looks back from one step to 35d"));
     }
-    let amount = |amount| match amount {
-        raw::Amount::Share(share) => Amount::Share(share),
-        raw::Amount::Absolute(number) => Amount::Absolute(number),
-    };
-    CompareRule { lag: lag.value.0, rise: rise.map(amount), drop: drop.map(amount) }
+    CompareRule { lag: lag.value.0, rise, drop }
 }
 
 fn forecast(file: &str, at: &At<raw::Forecast>, faults: &mut Vec<Fault>) -> ForecastRule {

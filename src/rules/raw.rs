@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::model::{Comparison, duration};
 
+use super::baseline::Season;
+use super::compiled::{Absent, Amount, Combine};
 use super::fault::At;
 
 #[derive(Debug, Default, Deserialize)]
@@ -89,14 +91,6 @@ pub(super) struct Forecast {
     pub(super) below: Option<f64>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Combine {
-    #[default]
-    Any,
-    All,
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Baseline {
@@ -127,14 +121,6 @@ impl Default for Baseline {
 pub(super) struct MinChange {
     pub(super) absolute: Option<f64>,
     pub(super) relative: Option<Share>,
-}
-
-/// A season by its name or its length.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Season {
-    None,
-    Auto,
-    Every(Duration),
 }
 
 impl Written for Season {
@@ -199,13 +185,6 @@ pub(super) enum Direction {
     Both,
 }
 
-/// A share such as `30%`, or a number in the query's unit.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Amount {
-    Share(f64),
-    Absolute(f64),
-}
-
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         struct Visitor;
@@ -238,13 +217,6 @@ impl<'de> Deserialize<'de> for Amount {
         }
         d.deserialize_any(Visitor)
     }
-}
-
-/// `auto`, or a duration.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Absent {
-    Learnt,
-    After(Duration),
 }
 
 impl Written for Absent {

@@ -156,6 +156,9 @@ fn a_series_is_tried_on_a_monitors_judges() {
     ];
     let ended = richter(&monitor);
     assert!(ended.stdout.lines().any(|line| line.contains("\"breach\":\"static\"")), "{}", ended.stderr);
+    let daily = folder.join("daily.csv");
+    std::fs::write(&daily, (0..400).map(|day| format!("{},{}\n", 86_400 * day, day % 7)).collect::<String>()).expect("written");
+    assert_eq!(richter(&["backtest", &daily.to_string_lossy()]).code, Some(0), "a day of one value has no season");
     let wrong = richter(&["backtest", &shipped("demo/README.md")]);
     assert!(wrong.code == Some(2) && wrong.stderr.contains("line 1"), "{}", wrong.stderr);
 }
