@@ -66,7 +66,7 @@ fn baseline(name: &str, judge: &str, size: usize) {
     let bytes = region.change().bytes_allocated / size;
     for baseline in &mut all {
         for step in 0..WARM {
-            black_box(baseline.see(&rule, EVERY, Timestamp(step * 60_000), value(&mut random)));
+            black_box(baseline.see(&rule, EVERY, Timestamp(step * 60_000), value(&mut random), None));
         }
     }
     let order = order(size, &mut random);
@@ -74,7 +74,7 @@ fn baseline(name: &str, judge: &str, size: usize) {
     let (began, mut step, mut seen) = (Instant::now(), WARM, 0u64);
     while began.elapsed() < LONG {
         for (number, place) in order.iter().enumerate() {
-            black_box(all[*place as usize].see(&rule, EVERY, Timestamp(step * 60_000), values[number % values.len()]));
+            black_box(all[*place as usize].see(&rule, EVERY, Timestamp(step * 60_000), values[number % values.len()], None));
         }
         (step, seen) = (step + 1, seen + size as u64);
     }

@@ -6,6 +6,7 @@
 
 mod absence;
 pub mod baseline;
+mod chance;
 mod forecast;
 mod group;
 mod hold;
@@ -33,6 +34,7 @@ use crate::rules::{Config, Input, Monitor, Partitions, Rules, Watch};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, Topic, snapshot};
 use crate::wire::internal::{Batch, SamplesRecord, decode, signals_messages, signals_partition};
 
+pub use chance::Counted;
 pub use trial::{Trial, Tried};
 
 use group::Subject;

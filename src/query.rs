@@ -19,6 +19,7 @@ mod range;
 mod running;
 mod scope;
 mod selector;
+mod share;
 mod sum;
 mod window;
 
@@ -31,6 +32,7 @@ pub use eval::Memo;
 pub use running::Running;
 pub use scope::Scope;
 pub use selector::Selector;
+pub use share::Share;
 pub use window::{Pushed, Window};
 
 /// How far an instant selector looks back for the last sample where nothing else is said: Prometheus' default.
@@ -48,6 +50,7 @@ pub struct Query {
     /// How many subqueries there are.
     subs: usize,
     key: Scope,
+    share: Option<Share>,
     /// Some selector does not say the metric's name: series may become alike when it is dropped.
     ambiguous: bool,
 }
@@ -109,6 +112,12 @@ impl Query {
     #[must_use]
     pub fn key_scope(&self) -> &Scope {
         &self.key
+    }
+
+    /// Of what the value is a share, where it is one.
+    #[must_use]
+    pub fn share(&self) -> Option<Share> {
+        self.share
     }
 
     /// Whether a result can have the label.

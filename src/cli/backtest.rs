@@ -115,6 +115,9 @@ fn rules(arguments: &Arguments, every: Duration) -> Result<(JudgeRules, Duration
         let (own, found) = (duration::show(watch.every), duration::show(every));
         eprintln!("note: {} is evaluated every {own}, and the series has a value every {found}", monitor.name);
     }
+    if watch.query.share().is_some() {
+        eprintln!("note: {} is a share of a count, which the series does not tell; here it is judged without", monitor.name);
+    }
     Ok((watch.judge.clone(), watch.every))
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Timestamp;
 use crate::rules::{BaselineRule, Season};
 
+use super::chance::Counted;
 use super::forecast::Forecast;
 use super::profile::{Moment, Profile};
 use super::scale::Scale;
@@ -193,8 +194,9 @@ impl Baseline {
         }
     }
 
-    /// Tells what was normal before this value, then learns from it. None for what is no number.
-    pub fn see(&mut self, rule: &BaselineRule, every: Duration, step: Timestamp, value: f64) -> Option<Band> {
+    /// Tells what was normal before this value, then learns from it. None for what is no number. A share of what was
+    /// counted is no further off than its counts say.
+    pub fn see(&mut self, rule: &BaselineRule, every: Duration, step: Timestamp, value: f64, counted: Option<Counted>) -> Option<Band> {
         if !value.is_finite() {
             return None;
         }
@@ -208,6 +210,7 @@ impl Baseline {
         let point = if warm { self.point.surprise(now.off()) } else { 0.0 };
         let shifted = if warm { self.shift.see(rule, &now, point) } else { Shifted::default() };
         let learning = bridged || self.is_learning(step);
+        let (point, shifted) = counted.map_or((point, shifted), |counted| self.by_counts(rule, &now, counted, point, shifted));
         let band = self.judge(rule, step, &now, point, shifted, learning);
         self.learn(rule, every, step, &now, warm);
         self.last = step;
@@ -281,6 +284,22 @@ impl Baseline {
             scale: self.scale.of(&rule.dynamics, noise, floor),
             floor,
         }
+    }
+
+    /// No more surprising than the counts behind the share are. A shift is tested on what its average has counted.
+    fn by_counts(&self, rule: &BaselineRule, now: &Now, counted: Counted, point: f32, shifted: Shifted) -> (f32, Shifted) {
+        let surprise = |counted: Counted, expected: f32, value: f32| {
+            counted.surprise(self.there(expected), self.there(value), f64::from(self.seen)) as f32
+        };
+        let point = if point < rule.surprise { point } else { point.min(surprise(counted, now.expected, now.value)) };
+        if shifted.score < 1.0 {
+            return (point, shifted);
+        }
+        let usual = now.value - now.steady;
+        let by = if shifted.up { shifted.by } else { -shifted.by };
+        let over = counted.over(f64::from(1.0 / rule.dynamics.short));
+        let enough = surprise(over, usual, usual + by) >= rule.surprise;
+        (point, Shifted { score: if enough { shifted.score } else { QUIET }, ..shifted })
     }
 
     fn judge(&mut self, rule: &BaselineRule, step: Timestamp, now: &Now, point: f32, shifted: Shifted, learning: bool) -> Band {

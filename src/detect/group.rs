@@ -6,6 +6,7 @@ use crate::model::{Breach, Entity, Labels, Phase, Reading, Timestamp};
 use crate::rules::{Monitor, Watch};
 
 use super::absence::{Gaps, missing};
+use super::chance::Counted;
 use super::hold::{Hold, Moved};
 use super::judges::{Judges, Measured, Verdict};
 
@@ -73,11 +74,24 @@ impl Group {
         self.hold.open()
     }
 
-    /// It has a value at this step.
-    pub(super) fn measured(&mut self, subject: Subject<'_>, step: Timestamp, sampled: Timestamp, value: f64) -> Option<Breach> {
+    /// It has a value at this step, and a vector's element that it was divided by.
+    pub(super) fn measured(
+        &mut self,
+        subject: Subject<'_>,
+        step: Timestamp,
+        sampled: Timestamp,
+        value: f64,
+        divisor: Option<f64>,
+    ) -> Option<Breach> {
         self.see(sampled);
         let watch = subject.watch;
-        let verdict = self.judges.judge(&watch.judge, Measured { step, every: watch.every, sampled, value }, self.hold.judge());
+        let counted = watch.query.share().zip(divisor).map(|(share, divisor)| Counted {
+            of: share.counted(divisor),
+            whole: share.whole,
+            fresh: (watch.every.as_secs_f64() / share.range.as_secs_f64()).min(1.0),
+        });
+        let measured = Measured { step, every: watch.every, sampled, value, counted };
+        let verdict = self.judges.judge(&watch.judge, measured, self.hold.judge());
         self.moved(subject, step, verdict)
     }
 

@@ -8,6 +8,7 @@ use crate::model::{Judge, Reading, Timestamp};
 use crate::rules::{Combine, JudgeRules, Limits};
 
 use super::baseline::{Band, Baseline, State};
+use super::chance::Counted;
 use super::past::Past;
 use super::still::Still;
 use super::trend::Trend;
@@ -64,6 +65,8 @@ pub(super) struct Measured {
     pub(super) every: Duration,
     pub(super) sampled: Timestamp,
     pub(super) value: f64,
+    /// What it is a share of, where that was counted.
+    pub(super) counted: Option<Counted>,
 }
 
 impl Judges {
@@ -74,13 +77,14 @@ impl Judges {
 
     /// Judges a value; `open` is the judge of the breach that is open.
     pub(super) fn judge(&mut self, rules: &JudgeRules, measured: Measured, open: Option<Judge>) -> Verdict {
-        let Measured { step, every, sampled, value } = measured;
-        if value.is_nan() {
+        let Measured { step, every, sampled, value, counted } = measured;
+        let few = rules.min_traffic.zip(counted).is_some_and(|(least, counted)| counted.of < least);
+        if value.is_nan() || few {
             return Verdict::Unknown;
         }
         let band = rules.baseline.as_ref().and_then(|rule| {
             let baseline = self.baseline.get_or_insert_with(|| Box::new(Baseline::new(rule, every)));
-            baseline.see(rule, every, step, value)
+            baseline.see(rule, every, step, value, counted)
         });
         let opinions = [
             rules.limits.as_ref().map(|limits| fixed(limits, &mut self.beyond, value)),

@@ -213,7 +213,7 @@ impl MonitorState {
             // What stands before it was one too many.
             while outputs.next_if(|output| output.labels < group.labels).is_some() {}
             let moved = match outputs.next_if(|output| output.labels == group.labels) {
-                Some(Output { sampled, value: Value::Float(value), .. }) => group.measured(subject, step, sampled, value),
+                Some(Output { sampled, value: Value::Float(value), divisor, .. }) => group.measured(subject, step, sampled, value, divisor),
                 // A histogram is not judged.
                 Some(Output { value: Value::Histogram(_), .. }) => None,
                 None if filtered => group.filtered(subject, step),

@@ -70,7 +70,7 @@ fn folded(op: &AggregateOp, group: Group, parameter: f64) -> Option<Output> {
         }
         _ => Value::Float(of_numbers(op, &members, parameter)?),
     };
-    Some(Output { labels, sampled, value })
+    Some(Output { labels, sampled, value, divisor: None })
 }
 
 /// Numbers and histograms do not add up, nor do histograms of two kinds.
@@ -141,6 +141,7 @@ fn counted(group: Group, label: &str) -> Vec<Output> {
         labels: group.labels.with(label, &value),
         sampled: group.sampled,
         value: Value::Float(count),
+        divisor: None,
     };
     counts.into_iter().map(output).collect()
 }

@@ -51,7 +51,7 @@ impl Eval<'_> {
                 (value, true)
             };
             let labels = if unnamed { self.unnamed(binary.site, output.labels) } else { output.labels };
-            outputs.push(Output { labels, sampled: output.sampled, value });
+            outputs.push(Output { labels, value, ..output });
         }
         outputs
     }
@@ -112,7 +112,8 @@ impl Eval<'_> {
             }
             let value = if binary.as_bool { Value::Float(if holds { 1.0 } else { 0.0 }) } else { value };
             if holds || binary.as_bool {
-                outputs.push(Output { labels, sampled: output.sampled.max(one.sampled), value });
+                let divisor = if binary.op == Operator::Div { second.float() } else { None };
+                outputs.push(Output { labels, sampled: output.sampled.max(one.sampled), value, divisor });
             }
         }
         Ok(outputs)

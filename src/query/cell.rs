@@ -51,6 +51,8 @@ pub struct Output {
     pub sampled: Timestamp,
     /// What it came to.
     pub value: Value,
+    /// What was divided by last, where a vector was.
+    pub divisor: Option<f64>,
 }
 
 /// Why an evaluation has no result: vectors that do not match as the operators demand. As in Prometheus, all of the

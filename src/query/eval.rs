@@ -55,7 +55,7 @@ impl Eval<'_> {
             Node::Aggregate(aggregate) => self.aggregate(aggregate, at),
             Node::Map { function, operand: None, .. } => {
                 let value = function.apply(at.as_seconds(), &[]).map(Value::Float);
-                Ok(value.into_iter().map(|value| Output { labels: Labels::default(), sampled: at, value }).collect())
+                Ok(value.into_iter().map(|value| Output { labels: Labels::default(), sampled: at, value, divisor: None }).collect())
             }
             Node::Map { function, operand: Some(operand), parameters, site } => {
                 let operand = self.vector(operand, at)?;
@@ -75,7 +75,7 @@ impl Eval<'_> {
             }
             Node::Absent { operand, labels } => {
                 let there = !self.vector(operand, at)?.is_empty();
-                let one = Output { labels: labels.clone(), sampled: at, value: Value::Float(1.0) };
+                let one = Output { labels: labels.clone(), sampled: at, value: Value::Float(1.0), divisor: None };
                 Ok(if there { vec![] } else { vec![one] })
             }
             Node::Relabel { operand, relabel, site } => {
@@ -117,14 +117,14 @@ impl Eval<'_> {
 
     fn nameless(&mut self, node: &Node, at: Timestamp) -> Vector {
         let value = Value::Float(self.number(node, at)?);
-        Ok(vec![Output { labels: Labels::default(), sampled: at, value }])
+        Ok(vec![Output { labels: Labels::default(), sampled: at, value, divisor: None }])
     }
 
     fn select(&mut self, leaf: usize, at: Timestamp) -> Vec<Output> {
         let lookback = self.query.lookback;
         let series = self.cell.leaves[leaf].iter();
         let seen = series.filter_map(|series| Some((&series.labels, series.window.instant(at, lookback)?)));
-        seen.map(|(labels, (sampled, value))| Output { labels: labels.clone(), sampled, value }).collect()
+        seen.map(|(labels, (sampled, value))| Output { labels: labels.clone(), sampled, value, divisor: None }).collect()
     }
 
     fn range(&mut self, node: &RangeNode, at: Timestamp) -> Vector {
@@ -143,7 +143,7 @@ impl Eval<'_> {
             });
             let range = Range { window, until, range: node.range, now: at };
             if let Some((sampled, value)) = range.apply(node.function, &parameters, running) {
-                outputs.push(Output { labels: series.labels.clone(), sampled, value });
+                outputs.push(Output { labels: series.labels.clone(), sampled, value, divisor: None });
             }
         }
         match &node.source {
@@ -257,7 +257,7 @@ impl Eval<'_> {
                 HistogramFunction::Fraction => fraction_of_classic(parameter(0), parameter(1), buckets),
                 _ => of_classic(parameter(0), buckets),
             };
-            outputs.push(Output { labels: labels.filtered(|name| !is_name(name)), sampled, value: Value::Float(value) });
+            outputs.push(Output { labels: labels.filtered(|name| !is_name(name)), sampled, value: Value::Float(value), divisor: None });
         }
         Ok(outputs)
     }

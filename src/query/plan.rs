@@ -15,6 +15,7 @@ use super::place::Places;
 use super::range::RangeFunction;
 use super::running::Running;
 use super::scope::Scope;
+use super::share::Share;
 use super::{Leaf, Query, Refusal, Selector};
 
 /// Steps that a subquery's range may have: as many as Prometheus gives points of a range.
@@ -67,6 +68,7 @@ impl Planner<'_> {
             lookback: self.lookback,
             ambiguous: self.leaves.iter().any(|leaf| leaf.selector.metric().is_none()),
             key: root.key(),
+            share: Share::of(&root),
             root,
             leaves: self.leaves,
             subs: self.subs,

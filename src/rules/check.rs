@@ -287,7 +287,12 @@ impl Checker {
         let query = Query::plan(&text.value, every, lookback).map_err(|refusal| {
             self.faults.push(Fault { place: source.inside(text, refusal.offset), message: refusal.message });
         });
-        Some(Watch { key: Watch::key(&raw.name.value, &text.value), query: query.ok()?, every, judge })
+        let query = query.ok()?;
+        if let Some(least) = raw.judge.as_ref().and_then(|judge| judge.value.min_traffic.as_ref()).filter(|_| query.share().is_none()) {
+            let message = "the query is no share of a count; divide one sum of increases or rates by another over the same range";
+            self.faults.push(least.fault(file, message));
+        }
+        Some(Watch { key: Watch::key(&raw.name.value, &text.value), query, every, judge })
     }
 
     fn judge(&mut self, file: &str, raw: &raw::Monitor, every: Duration) -> JudgeRules {

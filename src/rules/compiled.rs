@@ -74,6 +74,8 @@ pub struct JudgeRules {
     pub flatline: Option<Duration>,
     /// No data.
     pub absent: Option<Absent>,
+    /// A share of fewer than this is not judged.
+    pub min_traffic: Option<f64>,
     /// Whether one of them is enough.
     pub combine: Combine,
     /// How long it must be bad before a breach opens.

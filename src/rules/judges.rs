@@ -40,11 +40,15 @@ pub(super) fn compile(file: &str, judge: &raw::Judge, every: Duration, calendars
     if let Some(absent) = judge.absent.as_ref().filter(|absent| absent.value == Absent::After(Duration::ZERO)) {
         faults.push(absent.fault(file, "absent after 0s; give it longer than the time between two samples"));
     }
+    if let Some(least) = judge.min_traffic.as_ref().filter(|least| !least.value.is_finite() || least.value <= 0.0) {
+        faults.push(least.fault(file, format!("{} is no number of requests; write one above 0", least.value)));
+    }
+    let min_traffic = judge.min_traffic.as_ref().map(|least| least.value);
     let (absent, combine) = (judge.absent.as_ref().map(|absent| absent.value), judge.combine);
     let keep_firing = judge.keep_firing_for.map_or(if baseline.is_some() { every * KEEP } else { Duration::ZERO }, |span| span.0);
     let flatline = judge.flatline.as_ref().map(|flat| flat.value.0);
     let hold = judge.hold.unwrap_or_default().0;
-    (JudgeRules { limits, baseline, change, compare, forecast, flatline, absent, combine, hold, keep_firing }, faults)
+    (JudgeRules { limits, baseline, change, compare, forecast, flatline, absent, combine, min_traffic, hold, keep_firing }, faults)
 }
 
 fn limits(file: &str, at: &At<raw::Static>, faults: &mut Vec<Fault>) -> Limits {

@@ -47,6 +47,7 @@ pub(super) struct Judge {
     pub(super) absent: Option<At<Absent>>,
     #[serde(default)]
     pub(super) combine: Combine,
+    pub(super) min_traffic: Option<At<f64>>,
     #[serde(rename = "for")]
     pub(super) hold: Option<Span>,
     pub(super) keep_firing_for: Option<Span>,

@@ -7,6 +7,7 @@ use richter::detect::{Trial, Tried};
 use richter::model::{Judge, Timestamp};
 use richter::rules::{Files, check};
 
+use super::case::{Case, events, line};
 use super::random::Random;
 
 const EVERY: Duration = Duration::from_secs(300);
@@ -332,4 +333,46 @@ fn a_judge_that_cannot_say_does_not_end_its_breach() {
     let open = |place: usize| tried[DAY + place].is_some_and(|tried| tried.breach == Some(Judge::Compare));
     assert!(open(35) && open(45) && open(55) && !open(65));
     assert_eq!(tried.iter().flatten().filter(|tried| tried.opened).count(), 1);
+}
+
+/// The share of failures among three requests a minute, which stays what it is, and among 3,000, which rises for a
+/// quarter of an hour.
+fn of_few_and_many(judge: &str) -> Vec<String> {
+    let mut random = Random(5);
+    let mut counter = |each: usize| {
+        let (mut failed, mut rows) = (0usize, String::new());
+        for minute in 0..900 {
+            let share = if each > 100 && (840..855).contains(&minute) { 0.2 } else { 0.05 };
+            failed += (0..each).filter(|_| random.share() < share).count();
+            rows.push_str(&format!(" {failed}"));
+        }
+        let all: String = (0..900).map(|minute| format!(" {}", minute * each)).collect();
+        [rows, all]
+    };
+    let series = [("few", counter(3)), ("many", counter(3000))];
+    let rows = series.iter().map(|(service, [failed, all])| {
+        format!("metric failed_total{{service=\"{service}\"}}{failed}\nmetric all_total{{service=\"{service}\"}}{all}\n")
+    });
+    let text = format!(
+        "== monitors\nmonitors:\n  - name: failures\n    scenario: Requests fail\n    entity: \"service={{{{ service }}}}\"\n    \
+         query: sum by (service) (increase(failed_total[5m])) / sum by (service) (increase(all_total[5m]))\n    every: 1m\n    \
+         judge: {judge}\n    fault: {{ sequence: P, ladder: [ {{ level: 3 }} ] }}\n\
+         == records 2026-11-22T00:00:00Z every 1m\n{}",
+        rows.collect::<String>()
+    );
+    let out = Case::parse("share", &text).run();
+    events(&out.messages).iter().map(line).filter(|line| line.contains("declared")).collect()
+}
+
+#[test]
+fn a_share_of_few_requests_is_judged_by_their_number() {
+    let declared = of_few_and_many("{ baseline: { season: none, direction: up, sensitivity: high } }");
+    assert!(declared.len() == 1 && declared[0].contains("declared P3 many"), "{declared:#?}");
+}
+
+#[test]
+fn a_share_of_fewer_than_the_least_is_not_judged_at_all() {
+    let declared = |judge: &str| of_few_and_many(judge).iter().filter(|line| line.contains(" few")).count();
+    assert!(declared("{ static: { above: 0.3 } }") > 0);
+    assert_eq!(declared("{ static: { above: 0.3 }, min_traffic: 100 }"), 0);
 }
