@@ -1,15 +1,20 @@
 //! Correlate: signals → situations, the sets of signals believed to have one cause.
 //!
-//! A signal joins the situation of its own entity or of a direct neighbour in the topology, if the two began close
-//! together. Where it touches several, they become one only if a single entity among them explains all: everything
-//! else depends on it. Bounded by gap, life and size, so that one hot dependency cannot glue the world together.
+//! Each signal goes to the burst of alerts it belongs to, and each burst to the one that most likely made it: see
+//! [`forest`]. What hangs together is a situation; bounded by life and size, so that nothing can glue the world together.
 
 mod calls;
 mod cause;
 mod changes;
+mod forest;
+mod found;
+mod joined;
+mod kernel;
+mod rates;
+mod silent;
 mod situation;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,34 +24,65 @@ use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
 pub use calls::Calls;
-pub use cause::{Suspect, rank};
+pub use cause::{Part, Ranking, Suspect, rank};
 pub use changes::{Changed, Changes};
-pub use situation::{Joined, Member, Situation, SituationId, Source};
+pub use forest::SignId;
+pub use joined::{How, Joined};
+pub use situation::{Member, Situation, SituationId, Source};
+
+use forest::{Forest, Moved, Onset, View};
+use rates::Flaps;
 
 /// A situation without an incident is forgotten when it heard nothing for this long: Alertmanager repeats a firing
 /// alert every four hours by default, so its resolution was lost.
 const FORGET_AFTER: Duration = Duration::from_secs(86_400);
 
-/// Ended episodes of alerts that are remembered, so that a late repeat does not fire again; beyond it the half that
-/// began earlier is forgotten.
+/// Fingerprints whose last episodes are remembered, so that a late repeat does not fire again; beyond it the half that
+/// fired longer ago is forgotten.
 const EPISODES_MAX: usize = 200_000;
 
 /// Situations open at once; beyond it what cannot make a fault opens no new one.
 const SITUATIONS_MAX: usize = 100_000;
 
+/// What fires again is looked at again after so long, and once more: it may be part of something new.
+const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(50), Duration::from_secs(400)];
+
+/// It is looked at what is over as often as this.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
 /// All situations of a domain.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Situations {
-    next: u64,
     open: BTreeMap<SituationId, Situation>,
-    /// Where a member is, so that a signal about it is found at once.
-    member_of: BTreeMap<u64, SituationId>,
-    /// The last episode of each fingerprint that has ended.
-    ended: BTreeMap<u64, Timestamp>,
-    /// The episode of each fingerprint that has not, by its start.
-    firing: BTreeMap<u64, Timestamp>,
+    forest: Forest,
+    /// Those whose incident has recovered.
+    recovered: BTreeSet<SituationId>,
+    /// The episodes of each fingerprint.
+    fired: BTreeMap<u64, Fired>,
+    /// What fired again, by its key: when it is looked at again, how often it was to be expected, and how often it was
+    /// looked at.
+    again: VecDeque<(Timestamp, u64, f64, u8)>,
     /// Recent changes.
     pub changes: Changes,
+    /// When it was last looked at what is over.
+    swept: Timestamp,
+    /// Where a member is.
+    #[serde(skip)]
+    places: HashMap<u64, (SituationId, usize)>,
+    #[serde(skip)]
+    news: Vec<News>,
+}
+
+/// The episodes of one fingerprint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Fired {
+    /// The start of the one that has not ended.
+    open: Option<Timestamp>,
+    /// The start of the last one that has.
+    ended: Option<Timestamp>,
+    sign: Option<SignId>,
+    flaps: Flaps,
+    heard: Timestamp,
 }
 
 /// What a signal did.
@@ -54,17 +90,40 @@ pub struct Situations {
 pub struct Taken {
     /// How it is counted.
     pub outcome: Outcome,
-    /// The situation it is in.
-    pub situation: Option<SituationId>,
-    /// The member it brought in, by its place in the situation.
-    pub joined: Option<usize>,
-    /// Situations that went up in this one.
-    pub merged: Vec<SituationId>,
+    /// The member that it is about.
+    pub member: Option<u64>,
+    /// Whether the member is new.
+    pub joined: bool,
+}
+
+/// What became of situations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// All of one is in another now, for this entity's failure explains both.
+    Merged {
+        /// The one that is no more.
+        gone: SituationId,
+        /// The other.
+        kept: SituationId,
+        /// What explains both.
+        cause: Entity,
+    },
+    /// A member has a likelier cause now, perhaps in another situation.
+    Moved {
+        /// The member's key.
+        member: u64,
+        /// The situation that it is in.
+        into: SituationId,
+    },
 }
 
 impl Taken {
     fn nothing(outcome: Outcome) -> Self {
-        Self { outcome, situation: None, joined: None, merged: vec![] }
+        Self { outcome, member: None, joined: false }
+    }
+
+    fn updated(key: u64) -> Self {
+        Self { outcome: Outcome::Applied, member: Some(key), joined: false }
     }
 }
 
@@ -75,100 +134,162 @@ impl Situations {
         self.open.get(&id)
     }
 
-    /// The situation with that id, to be changed.
-    pub fn get_mut(&mut self, id: SituationId) -> Option<&mut Situation> {
-        self.open.get_mut(&id)
-    }
-
     /// All of them, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Situation> {
         self.open.values()
     }
 
+    /// Where a member is.
+    #[must_use]
+    pub fn place(&self, member: u64) -> Option<(SituationId, usize)> {
+        self.places.get(&member).copied()
+    }
+
+    /// The member with that key, and its situation.
+    #[must_use]
+    pub fn member(&self, key: u64) -> Option<(&Situation, &Member)> {
+        let (id, place) = self.place(key)?;
+        let situation = self.open.get(&id)?;
+        Some((situation, situation.members.get(place)?))
+    }
+
+    /// Brings a member up to date.
+    pub fn update(&mut self, key: u64, update: impl FnOnce(&mut Member)) {
+        let Some((id, place)) = self.place(key) else { return };
+        let Some(situation) = self.open.get_mut(&id) else { return };
+        let fires = |situation: &Situation| situation.members.get(place).is_some_and(|m| m.ends_at.is_none());
+        let fired = fires(situation);
+        situation.update(place, update);
+        let (fires, sign) = (fires(situation), situation.members[place].sign);
+        if let Some(sign) = self.forest.get_mut(sign)
+            && fired != fires
+        {
+            sign.firing = if fires { sign.firing + 1 } else { sign.firing.saturating_sub(1) };
+        }
+    }
+
+    /// What has happened to situations since this was asked last.
+    pub fn news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// An incident was declared on a situation, or has recovered, or is on again.
+    pub fn declared(&mut self, id: SituationId, recovered_at: Option<Timestamp>) {
+        let Some(situation) = self.open.get_mut(&id) else { return };
+        situation.declared = true;
+        situation.recovered_at = recovered_at;
+        if recovered_at.is_some() {
+            self.recovered.insert(id);
+        } else {
+            self.recovered.remove(&id);
+        }
+    }
+
+    /// Finds its way about in what was restored, or in another topology.
+    pub fn rebind(&mut self, rules: &mut Rules) {
+        self.forest.rebind(&mut rules.topology);
+        let members = |s: &Situation| s.members.iter().enumerate().map(|(place, m)| (m.key, (s.id, place))).collect::<Vec<_>>();
+        self.places = self.open.values().flat_map(members).collect();
+    }
+
     /// Takes in what detection says about a breach.
-    pub fn breach(&mut self, breach: &Breach, origin: &Origin, rules: &Rules, tuning: &Tuning) -> Taken {
-        let key = breach_key(breach);
-        if let Some((situation, member)) = self.member(key) {
+    pub fn breach(&mut self, breach: &Breach, origin: &Origin, rules: &mut Rules, tuning: &Tuning) -> Taken {
+        let group = breach.group.fingerprint().to_be_bytes();
+        let fingerprint = Fnv::of(&[b"breach", breach.monitor.as_bytes(), &group]);
+        let key = Fnv::of(&[b"breach", breach.monitor.as_bytes(), &group, &breach.onset.0.to_be_bytes()]);
+        if let Some((_, member)) = self.member(key) {
             if breach.at <= member.told_at {
                 return Taken::nothing(Outcome::Duplicate);
             }
-            member.told_at = breach.at;
-            member.heard_at = breach.at;
-            member.reading = breach.reading;
-            member.worst = breach.worst;
-            member.met.clone_from(&breach.met);
-            member.ends_at = (breach.phase == Phase::Ended).then_some(breach.at);
-            member.new_normal = breach.new_normal;
-            return Taken { outcome: Outcome::Applied, situation: Some(situation), joined: None, merged: vec![] };
+            self.update(key, |member| {
+                member.told_at = breach.at;
+                member.heard_at = breach.at;
+                member.reading = breach.reading;
+                member.worst = breach.worst;
+                member.met.clone_from(&breach.met);
+                member.ends_at = (breach.phase == Phase::Ended).then_some(breach.at);
+                member.new_normal = breach.new_normal;
+            });
+            return Taken::updated(key);
         }
         if breach.phase == Phase::Ended {
             return Taken::nothing(Outcome::NotWanted);
         }
-        self.join(
-            Member {
-                key,
-                entity: breach.entity.clone(),
-                source: Source::Breach { monitor: breach.monitor.clone(), group: breach.group.clone(), judge: breach.judge },
-                summary: breach.definition.as_ref().map_or_else(String::new, |d| d.scenario.clone()),
-                definition: breach.definition.clone(),
-                origin: origin.clone(),
-                starts_at: breach.onset,
-                ends_at: None,
-                new_normal: false,
-                told_at: breach.at,
-                heard_at: breach.at,
-                reading: breach.reading,
-                worst: breach.worst,
-                met: breach.met.clone(),
-                why: Joined::First,
-            },
-            rules,
-            tuning,
-        )
+        let member = Member {
+            key,
+            entity: breach.entity.clone(),
+            source: Source::Breach { monitor: breach.monitor.clone(), group: breach.group.clone(), judge: breach.judge },
+            summary: breach.definition.as_ref().map_or_else(String::new, |d| d.scenario.clone()),
+            definition: breach.definition.clone(),
+            origin: origin.clone(),
+            starts_at: breach.onset,
+            ends_at: None,
+            new_normal: false,
+            told_at: breach.at,
+            heard_at: breach.at,
+            reading: breach.reading,
+            worst: breach.worst,
+            met: breach.met.clone(),
+            why: Joined::default(),
+            sign: SignId::default(),
+        };
+        self.join(fingerprint, member, rules, tuning)
     }
 
     /// Takes in an external alert that was told at that time.
-    pub fn alert(&mut self, alert: &Alert, origin: &Origin, at: Timestamp, rules: &Rules, tuning: &Tuning) -> Taken {
-        let open = self.firing.get(&alert.fingerprint).filter(|_| alert.by_key).copied();
-        let starts_at = open.unwrap_or(alert.starts_at);
+    pub fn alert(&mut self, alert: &Alert, origin: &Origin, at: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Taken {
+        let fired = self.fired.get(&alert.fingerprint);
+        let starts_at = fired.and_then(|fired| fired.open).filter(|_| alert.by_key).unwrap_or(alert.starts_at);
         let key = alert_key(alert.fingerprint, starts_at);
-        if let Some((situation, member)) = self.member(key) {
-            member.heard_at = member.heard_at.max(at);
-            if member.ends_at.is_some() || alert.ends_at.is_none() {
+        if let Some((_, member)) = self.member(key) {
+            let duplicate = member.ends_at.is_some() || alert.ends_at.is_none();
+            self.update(key, |member| {
+                member.heard_at = member.heard_at.max(at);
+                if !duplicate {
+                    member.ends_at = alert.ends_at;
+                }
+            });
+            if duplicate {
                 return Taken::nothing(Outcome::Duplicate);
             }
-            member.ends_at = alert.ends_at;
-            self.remember_ended(alert.fingerprint, alert.starts_at);
-            return Taken { outcome: Outcome::Applied, situation: Some(situation), joined: None, merged: vec![] };
+            self.ended(alert.fingerprint, alert.starts_at, at);
+            return Taken::updated(key);
         }
-        if self.ended.get(&alert.fingerprint).is_some_and(|ended| *ended >= alert.starts_at) {
+        if fired.and_then(|fired| fired.ended).is_some_and(|ended| ended >= alert.starts_at) {
             return Taken::nothing(Outcome::Duplicate);
         }
-        if alert.ends_at.is_some() {
-            // Its firing may come after it, by another way.
-            self.remember_ended(alert.fingerprint, alert.starts_at);
-            return Taken::nothing(Outcome::NotWanted);
+        if let Some(ended) = alert.ends_at {
+            // Its firing may come after it, by another way. What is over makes no fault, but it is evidence while it is new.
+            let old = at.since(ended) >= tuning.gap;
+            let member = Member { definition: None, ends_at: alert.ends_at, ..alert_member(key, alert, origin, at, rules) };
+            let taken = if old { Taken::nothing(Outcome::NotWanted) } else { self.join(alert.fingerprint, member, rules, tuning) };
+            self.ended(alert.fingerprint, alert.starts_at, at);
+            return taken;
         }
         let member = alert_member(key, alert, origin, at, rules);
-        let taken = self.join(member, rules, tuning);
-        if taken.joined.is_some() {
-            self.firing.insert(alert.fingerprint, alert.starts_at);
+        let taken = self.join(alert.fingerprint, member, rules, tuning);
+        if let Some(fired) = self.fired.get_mut(&alert.fingerprint).filter(|_| taken.joined) {
+            fired.open = Some(alert.starts_at);
         }
         taken
     }
 
     /// Takes in that an alert has resolved, whichever episode of it was open.
     pub fn resolved(&mut self, fingerprint: u64, at: Timestamp) -> Taken {
-        let Some(starts_at) = self.firing.get(&fingerprint).copied() else { return Taken::nothing(Outcome::NotWanted) };
-        let Some((situation, member)) = self.member(alert_key(fingerprint, starts_at)) else {
-            self.firing.remove(&fingerprint);
+        let Some(starts_at) = self.fired.get(&fingerprint).and_then(|fired| fired.open) else {
             return Taken::nothing(Outcome::NotWanted);
         };
+        let key = alert_key(fingerprint, starts_at);
         let ends_at = at.max(starts_at);
-        member.heard_at = member.heard_at.max(ends_at);
-        member.ends_at = Some(ends_at);
-        self.remember_ended(fingerprint, starts_at);
-        Taken { outcome: Outcome::Applied, situation: Some(situation), joined: None, merged: vec![] }
+        self.ended(fingerprint, starts_at, ends_at);
+        if self.place(key).is_none() {
+            return Taken::nothing(Outcome::NotWanted);
+        }
+        self.update(key, |member| {
+            member.heard_at = member.heard_at.max(ends_at);
+            member.ends_at = Some(ends_at);
+        });
+        Taken::updated(key)
     }
 
     /// Takes in a change.
@@ -177,123 +298,187 @@ impl Situations {
         self.changes.push(change, entity)
     }
 
-    fn remember_ended(&mut self, fingerprint: u64, starts_at: Timestamp) {
-        if self.firing.get(&fingerprint) == Some(&starts_at) {
-            self.firing.remove(&fingerprint);
+    /// An episode of an alert has ended.
+    fn ended(&mut self, fingerprint: u64, starts_at: Timestamp, at: Timestamp) {
+        let fired = self.fired.entry(fingerprint).or_insert_with(|| Fired::new(starts_at));
+        if fired.open == Some(starts_at) {
+            fired.open = None;
         }
-        self.ended.insert(fingerprint, starts_at);
-        if self.ended.len() > EPISODES_MAX {
-            let mut starts: Vec<Timestamp> = self.ended.values().copied().collect();
-            starts.sort_unstable();
-            let middle = starts[starts.len() / 2];
-            self.ended.retain(|_, start| *start > middle);
+        fired.ended = Some(starts_at);
+        fired.heard = fired.heard.max(at);
+        if self.fired.len() > EPISODES_MAX {
+            let mut heard: Vec<Timestamp> = self.fired.values().map(|fired| fired.heard).collect();
+            heard.sort_unstable();
+            let middle = heard[heard.len() / 2];
+            self.fired.retain(|_, fired| fired.open.is_some() || fired.heard > middle);
         }
     }
 
-    fn member(&mut self, key: u64) -> Option<(SituationId, &mut Member)> {
-        let id = *self.member_of.get(&key)?;
-        let member = self.open.get_mut(&id)?.members.iter_mut().find(|m| m.key == key)?;
-        Some((id, member))
-    }
-
-    fn join(&mut self, mut member: Member, rules: &Rules, tuning: &Tuning) -> Taken {
-        let mut touched = self.touched(&member, rules, tuning);
-        touched.sort_by_key(|(why, near, id)| (*why != Joined::SameEntity && *why != Joined::Relapse, *near, *id));
-        if touched.is_empty() && !member.counts() && self.open.len() >= SITUATIONS_MAX {
+    fn join(&mut self, fingerprint: u64, mut member: Member, rules: &mut Rules, tuning: &Tuning) -> Taken {
+        if self.open.len() >= SITUATIONS_MAX && !member.counts() {
             return Taken::nothing(Outcome::Limited);
         }
-        let (into, why) = match touched.first() {
-            Some((why, _, id)) => (*id, why.clone()),
-            None => (self.open_new(), Joined::First),
+        let (key, at) = (member.key, member.starts_at);
+        let onset = Onset { node: rules.topology.number(&member.entity), at, blur: blur(&member, rules) };
+        self.advance(at, rules, tuning);
+        let again = self.fires_again(fingerprint, at, tuning);
+        let (sign, why) = match self.relapsed(&member, tuning) {
+            Some(situation) => (self.forest.open_in(onset, situation, &rules.topology), Joined::relapse()),
+            None => self.forest.place(onset, again, View { topology: &rules.topology, open: &self.open, tuning }),
         };
-        let key = member.key;
-        member.why = why;
-        let Some(situation) = self.open.get_mut(&into) else { return Taken::nothing(Outcome::NotWanted) };
-        situation.members.push(member);
-        let joined = Some(situation.members.len() - 1);
-        self.member_of.insert(key, into);
-        let others: Vec<SituationId> = touched.iter().skip(1).map(|(_, _, id)| *id).collect();
-        let (situation, merged) = self.merge(into, others, rules, tuning);
-        Taken {
-            outcome: Outcome::Applied,
-            situation: Some(situation),
-            joined: if situation == into { joined } else { self.place(key) },
-            merged,
+        if let Some((rate, before)) = again
+            && before == sign
+        {
+            self.again.push_back((at + LOOK_AGAIN[0], key, rate, 0));
+        }
+        if let Some(fired) = self.fired.get_mut(&fingerprint) {
+            fired.sign = Some(sign);
+        }
+        self.settle(rules);
+        (member.sign, member.why) = (sign, why);
+        self.put(member);
+        Taken { outcome: Outcome::Applied, member: Some(key), joined: true }
+    }
+
+    /// Takes note of an episode; gives how often it was to be expected, and the sign of the one before.
+    fn fires_again(&mut self, fingerprint: u64, at: Timestamp, tuning: &Tuning) -> Option<(f64, SignId)> {
+        let fired = self.fired.entry(fingerprint).or_insert_with(|| Fired::new(at));
+        let before = fired.sign.filter(|_| at.since(fired.heard) < tuning.gap);
+        let again = before.map(|sign| (fired.flaps.fires(at), sign));
+        fired.heard = fired.heard.max(at);
+        again
+    }
+
+    fn relapsed(&self, member: &Member, tuning: &Tuning) -> Option<SituationId> {
+        let recovered = self.recovered.iter().filter_map(|id| self.open.get(id));
+        recovered.filter(|situation| situation.relapses(member, tuning)).map(|situation| situation.id).next()
+    }
+
+    fn put(&mut self, member: Member) {
+        let Some(sign) = self.forest.get_mut(member.sign) else { return };
+        sign.firing += u32::from(member.ends_at.is_none());
+        sign.opener.get_or_insert(member.key);
+        let id = sign.situation;
+        let situation = self.open.entry(id).or_insert_with(|| Situation::new(id));
+        self.places.insert(member.key, (id, situation.members.len()));
+        situation.push(member);
+    }
+
+    /// Lets time pass: what was unexplained is looked at again, in the light of what has come since.
+    fn advance(&mut self, now: Timestamp, rules: &Rules, tuning: &Tuning) {
+        while let Some((at, key, rate, looks)) = self.again.front().copied().filter(|(at, ..)| *at <= now) {
+            self.again.pop_front();
+            self.look_again(key, rate, rules, tuning);
+            if let Some(after) = LOOK_AGAIN.get(usize::from(looks) + 1) {
+                self.again.push_back((at.max(now) + *after, key, rate, looks + 1));
+            }
+        }
+        self.forest.advance(now, View { topology: &rules.topology, open: &self.open, tuning });
+        self.settle(rules);
+    }
+
+    /// What fires again may by now be known to be part of something new.
+    fn look_again(&mut self, key: u64, rate: f64, rules: &Rules, tuning: &Tuning) {
+        let Some((situation, member)) = self.member(key).filter(|(situation, _)| !situation.declared) else { return };
+        let (from, sign) = (situation.id, member.sign);
+        let Some(node) = rules.topology.node(&member.entity) else { return };
+        let onset = Onset { node, at: member.starts_at, blur: blur(member, rules) };
+        let (other, why) = self.forest.place(onset, Some((rate, sign)), View { topology: &rules.topology, open: &self.open, tuning });
+        self.settle(rules);
+        if other == sign {
+            return;
+        }
+        let from = self.forest.get(sign).map_or(from, |sign| sign.situation);
+        let taken = self.take(from, |member| member.key == key);
+        for mut member in taken {
+            if let Some(sign) = self.forest.get_mut(sign) {
+                sign.firing = sign.firing.saturating_sub(u32::from(member.ends_at.is_none()));
+            }
+            (member.sign, member.why) = (other, why.clone());
+            self.put(member);
+        }
+        if let Some((into, _)) = self.place(key) {
+            self.news.push(News::Moved { member: key, into });
         }
     }
 
-    fn place(&self, key: u64) -> Option<usize> {
-        self.open.get(self.member_of.get(&key)?)?.members.iter().position(|m| m.key == key)
+    /// Takes members out of a situation, which goes with the last of them.
+    fn take(&mut self, from: SituationId, leaves: impl Fn(&Member) -> bool) -> Vec<Member> {
+        let Some(situation) = self.open.get_mut(&from) else { return vec![] };
+        let gone = situation.take(leaves);
+        if situation.members.is_empty() {
+            self.open.remove(&from);
+        } else {
+            self.places.extend(situation.members.iter().enumerate().map(|(place, member)| (member.key, (from, place))));
+        }
+        gone
     }
 
-    fn open_new(&mut self) -> SituationId {
-        self.next += 1;
-        let id = SituationId(self.next);
-        self.open.insert(id, Situation::new(id));
-        id
-    }
-
-    /// The situations a new member could join, with why and how near in time.
-    fn touched(&self, member: &Member, rules: &Rules, tuning: &Tuning) -> Vec<(Joined, Duration, SituationId)> {
-        let touches = |s: &Situation| {
-            if s.members.len() >= tuning.size_max {
-                return None;
-            }
-            if s.relapses(member, tuning) {
-                return Some((Joined::Relapse, Duration::ZERO, s.id));
-            }
-            if s.recovered_at.is_some() || !s.young_enough(member.starts_at, tuning) {
-                return None;
-            }
-            let (why, near) = nearest(s, member, rules, tuning)?;
-            let belongs = why == Joined::SameEntity || one_root(s.entities().chain([&member.entity]), rules);
-            belongs.then_some((why, near, s.id))
-        };
-        self.open.values().filter_map(touches).collect()
-    }
-
-    /// Situations become one where one entity among them explains all; never two that are both declared.
-    fn merge(
-        &mut self,
-        mut into: SituationId,
-        others: Vec<SituationId>,
-        rules: &Rules,
-        tuning: &Tuning,
-    ) -> (SituationId, Vec<SituationId>) {
-        let mut merged = vec![];
-        for other in others {
-            let (Some(a), Some(b)) = (self.open.get(&into), self.open.get(&other)) else { continue };
-            let fits = a.members.len() + b.members.len() <= tuning.size_max;
-            if (a.declared && b.declared) || b.recovered_at.is_some() || !fits || !one_root(a.entities().chain(b.entities()), rules) {
+    /// Moves the members whose signs have moved, and takes note of why they are where they are.
+    fn settle(&mut self, rules: &Rules) {
+        for moved in self.forest.moved() {
+            let (gone, into) = match &moved {
+                Moved::Merged { gone, kept, .. } => (self.take(*gone, |_| true), *kept),
+                Moved::Split { signs, from, into } => (self.take(*from, |member| signs.binary_search(&member.sign).is_ok()), *into),
+            };
+            if gone.is_empty() {
                 continue;
             }
-            let (kept, gone) = if b.declared { (other, into) } else { (into, other) };
-            let Some(from) = self.open.remove(&gone) else { continue };
-            self.member_of.extend(from.members.iter().map(|m| (m.key, kept)));
-            if let Some(situation) = self.open.get_mut(&kept) {
-                situation.members.extend(from.members);
+            match moved {
+                Moved::Merged { gone, kept, cause } => self.news.push(News::Merged { gone, kept, cause }),
+                Moved::Split { .. } => self.news.extend(gone.iter().map(|member| News::Moved { member: member.key, into })),
             }
-            merged.push(gone);
-            into = kept;
+            let situation = self.open.entry(into).or_insert_with(|| Situation::new(into));
+            for member in gone {
+                self.places.insert(member.key, (into, situation.members.len()));
+                situation.push(member);
+            }
         }
-        (into, merged)
+        for (member, why) in self.forest.rejoined(rules.topology.len()) {
+            if let Some((into, _)) = self.place(member) {
+                self.update(member, |member| member.why = why);
+                self.news.push(News::Moved { member, into });
+            }
+        }
     }
 
     /// Lets go of what is over, and gives it back.
     pub fn close(&mut self, clock: Timestamp, rules: &Rules, tuning: &Tuning) -> Vec<Situation> {
+        self.advance(clock, rules, tuning);
+        if clock.since(self.swept) < SWEEP_EVERY {
+            return vec![];
+        }
+        self.swept = clock;
         let over: Vec<SituationId> = self.open.values().filter(|s| is_over(s, clock, rules, tuning)).map(|s| s.id).collect();
         let gone: Vec<Situation> = over.iter().filter_map(|id| self.open.remove(id)).collect();
-        for member in gone.iter().flat_map(|s| &s.members) {
-            self.member_of.remove(&member.key);
-            if let Source::Alert { fingerprint, .. } = &member.source
-                && self.firing.get(fingerprint) == Some(&member.starts_at)
-            {
-                self.firing.remove(fingerprint);
+        for situation in &gone {
+            self.forest.forget(situation.id);
+            self.recovered.remove(&situation.id);
+            for member in &situation.members {
+                self.places.remove(&member.key);
+                if let Source::Alert { fingerprint, .. } = &member.source
+                    && let Some(fired) = self.fired.get_mut(fingerprint)
+                    && fired.open == Some(member.starts_at)
+                {
+                    fired.open = None;
+                }
             }
         }
         self.changes.forget(clock - (tuning.change_window + tuning.life_max));
         gone
     }
+}
+
+impl Fired {
+    fn new(at: Timestamp) -> Self {
+        Self { open: None, ended: None, sign: None, flaps: Flaps::new(at), heard: at }
+    }
+}
+
+/// To how many seconds the onset is known: a monitor looks once in its interval.
+fn blur(member: &Member, rules: &Rules) -> f64 {
+    let Source::Breach { monitor, .. } = &member.source else { return 0.0 };
+    rules.watches().find(|(m, _)| m.name == *monitor).map_or(0.0, |(_, watch)| watch.every.as_secs_f64())
 }
 
 fn is_over(situation: &Situation, clock: Timestamp, rules: &Rules, tuning: &Tuning) -> bool {
@@ -304,36 +489,6 @@ fn is_over(situation: &Situation, clock: Timestamp, rules: &Rules, tuning: &Tuni
     let quiet_since = situation.members.iter().map(|m| m.ends_at.unwrap_or(m.heard_at)).max();
     let quiet = |long: Duration| quiet_since.is_none_or(|since| clock > since + long);
     !situation.declared && (quiet(FORGET_AFTER) || (quiet(tuning.gap) && situation.members.iter().all(|m| m.ends_at.is_some())))
-}
-
-/// How a member touches a situation: through its own entity if it can, else through the neighbour nearest in time.
-fn nearest(situation: &Situation, member: &Member, rules: &Rules, tuning: &Tuning) -> Option<(Joined, Duration)> {
-    let touching = situation.members.iter().filter_map(|m| {
-        let near = m.starts_at.distance(member.starts_at);
-        let same = m.entity == member.entity;
-        if near > tuning.gap && !(same && m.ends_at.is_none()) {
-            None
-        } else if same {
-            Some((Joined::SameEntity, near))
-        } else {
-            rules.topology.adjacent(&m.entity, &member.entity).then(|| (Joined::Neighbour(m.entity.clone()), near))
-        }
-    });
-    touching.min_by_key(|(why, near)| (*why != Joined::SameEntity, *near))
-}
-
-/// Whether all others depend on one of these entities. Two faults under one caller have two roots: what merely
-/// depends on both does not make them one.
-fn one_root<'e>(entities: impl Iterator<Item = &'e Entity>, rules: &Rules) -> bool {
-    let entities: BTreeSet<&Entity> = entities.collect();
-    entities.iter().any(|root| {
-        let explained = rules.topology.dependants(root);
-        entities.iter().all(|e| e == root || explained.contains_key(e))
-    })
-}
-
-fn breach_key(breach: &Breach) -> u64 {
-    Fnv::of(&[b"breach", breach.monitor.as_bytes(), &breach.group.fingerprint().to_be_bytes(), &breach.onset.0.to_be_bytes()])
 }
 
 fn alert_key(fingerprint: u64, starts_at: Timestamp) -> u64 {
@@ -365,6 +520,7 @@ fn alert_member(key: u64, alert: &Alert, origin: &Origin, at: Timestamp, rules: 
         reading: Reading::default(),
         worst: Reading::default(),
         met: vec![],
-        why: Joined::First,
+        why: Joined::default(),
+        sign: SignId::default(),
     }
 }

@@ -8,21 +8,20 @@ mod incident;
 mod story;
 mod trace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Calls, Situation, SituationId, Situations, Taken};
-use crate::grade;
+use crate::correlate::{Calls, News, Situation, SituationId, Situations, Taken, rank};
 use crate::model::{Alert, Origin, Signal, Timestamp};
 use crate::rules::{Config, Rules};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
 use crate::wire::internal::{SignalsRecord, decode};
 
+use incident::Graded;
 pub use incident::{Event, Incident, State};
-use incident::{Graded, grades};
 
 /// The last stage, of one partition.
 #[derive(Debug)]
@@ -39,6 +38,8 @@ struct Domain {
     situations: Situations,
     calls: Calls,
     incidents: BTreeMap<SituationId, Incident>,
+    /// When an alert that lasts meets another of its rungs, by its key.
+    rungs: BTreeSet<(Timestamp, u64)>,
 }
 
 /// What is open, for the metrics.
@@ -73,18 +74,22 @@ impl Declare {
         Some(self.state.progress.watermark()).filter(|w| *w > Timestamp::MIN)
     }
 
+    /// The rules with what was learnt; all that is open stands in them.
+    fn rebind(&mut self) {
+        self.rules = self.state.calls.over(&self.config.rules);
+        self.state.situations.rebind(&mut self.rules);
+    }
+
     fn signals(&mut self, origin: &Origin, progress: Timestamp, signals: &[Signal], out: &mut Outbox) {
         for signal in signals {
             if let Signal::Breach(breach) = signal {
                 self.updates(Some(origin), breach.at, out);
             }
+            let tuning = &self.config.tuning;
             let taken = match signal {
-                Signal::Breach(b) => self.state.situations.breach(b, origin, &self.rules, &self.config.tuning),
+                Signal::Breach(b) => self.state.situations.breach(b, origin, &mut self.rules, tuning),
                 // A part of a large record tells no progress; the alert was heard at its start at the earliest.
-                Signal::Alert(a) => {
-                    let heard_at = progress.max(a.starts_at);
-                    self.state.situations.alert(a, origin, heard_at, &self.rules, &self.config.tuning)
-                }
+                Signal::Alert(a) => self.state.situations.alert(a, origin, progress.max(a.starts_at), &mut self.rules, tuning),
                 Signal::Resolved { fingerprint, at } => self.state.situations.resolved(*fingerprint, *at),
                 Signal::Change(c) => {
                     out.count(Count::Signals(self.state.situations.change(c, &self.rules)));
@@ -92,11 +97,12 @@ impl Declare {
                 }
             };
             if let Signal::Alert(Alert { recalled: true, .. }) = signal
-                && taken.joined.is_some()
+                && taken.joined
             {
                 out.count(Count::Gaps(origin.topic.clone()));
             }
             out.count(Count::Signals(taken.outcome));
+            self.tell_news(out);
             if taken.outcome == Outcome::Applied {
                 self.took(&taken, signal, out);
             }
@@ -106,17 +112,16 @@ impl Declare {
     }
 
     fn took(&mut self, taken: &Taken, signal: &Signal, out: &mut Outbox) {
-        let Some(id) = taken.situation else { return };
-        let Some(situation) = self.state.situations.get(id) else { return };
-        if let Some(member) = taken.joined.and_then(|place| situation.members.get(place)) {
-            out.trace.push(trace::member(id, member));
-        }
-        for gone in &taken.merged {
-            out.trace.push(trace::merge(*gone, id));
-        }
-        // A ranking costs as much as the situation is large, so it is traced as the situation doubles, and at its end.
-        if taken.joined.is_some() && (situation.members.len().is_power_of_two() || !taken.merged.is_empty()) {
-            out.trace.push(self.cause(situation));
+        let Some((situation, member)) = taken.member.and_then(|key| self.state.situations.member(key)) else { return };
+        if taken.joined {
+            out.trace.push(trace::member(situation.id, member));
+            if let Some(at) = member.next_rung(member.told_at) {
+                self.state.rungs.insert((at, member.key));
+            }
+            // A ranking costs as much as the situation is large, so it is traced as the situation doubles, and at its end.
+            if situation.members.len().is_power_of_two() {
+                out.trace.push(self.cause(situation));
+            }
         }
         let at = match signal {
             Signal::Breach(b) => b.at,
@@ -124,23 +129,42 @@ impl Declare {
             Signal::Resolved { at, .. } => *at,
             Signal::Change(c) => c.at,
         };
-        self.judge(id, at, out);
+        self.judge(member.key, at, out);
+    }
+
+    /// Tells what has become of situations, which may make a fault of what was none.
+    fn tell_news(&mut self, out: &mut Outbox) {
+        for news in self.state.situations.news() {
+            match news {
+                News::Merged { gone, kept, cause } => {
+                    out.trace.push(trace::merge(gone, kept, &cause));
+                    if let Some(situation) = self.state.situations.get(kept) {
+                        out.trace.push(self.cause(situation));
+                    }
+                }
+                News::Moved { member, .. } => {
+                    if let Some((situation, member)) = self.state.situations.member(member) {
+                        out.trace.push(trace::member(situation.id, member));
+                    }
+                }
+            }
+        }
     }
 
     fn cause(&self, situation: &Situation) -> serde_json::Value {
         let latest = situation.members.iter().map(|m| m.starts_at).max().unwrap_or(Timestamp::MIN);
-        trace::cause(situation.id, &story::suspects(situation, &self.state.situations.changes, &self.rules, &self.config.tuning, latest))
+        trace::cause(situation.id, &rank(situation, &self.state.situations.changes, &self.rules, &self.config.tuning, latest))
     }
 
-    /// Grades a situation as of a time, and declares what follows from it.
-    fn judge(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
-        let Some(situation) = self.state.situations.get(id) else { return };
-        let (worst, lasts, ended) = (grades(situation, at), situation.lasts(), ended(situation));
+    /// Grades a member as of a time, and declares what follows from it for its situation.
+    fn judge(&mut self, key: u64, at: Timestamp, out: &mut Outbox) {
+        let Some((situation, member)) = self.state.situations.member(key) else { return };
+        let (id, lasts) = (situation.id, situation.lasts());
         let incident = self.state.incidents.get(&id).map(|i| (i.state, i.level.clone()));
-        match (incident, worst) {
+        match (incident, member.graded(at)) {
             (None, Some(graded)) => self.declare(id, at, &graded, out),
-            (Some((State::Recovered, _)), worst) if lasts => {
-                self.event(id, Event::Reopened, at, worst, "the same trouble again".into(), out);
+            (Some((State::Recovered, _)), graded) if lasts => {
+                self.event(id, Event::Reopened, at, graded, "the same trouble again".into(), out);
             }
             (Some((State::Declared, level)), Some(graded)) if graded.level().rank < level.rank => {
                 let reason = format!("{level} → {}: {}", graded.level(), graded.reason());
@@ -149,12 +173,13 @@ impl Declare {
             _ => {}
         }
         if !lasts && self.state.incidents.get(&id).is_some_and(|i| i.state == State::Declared) {
+            let ended = self.state.situations.get(id).map(ended).unwrap_or_default();
             self.event(id, Event::Recovered, at, None, ended, out);
         }
     }
 
     fn declare(&mut self, id: SituationId, at: Timestamp, graded: &Graded, out: &mut Outbox) {
-        let Some(member) = self.state.situations.get(id).and_then(|s| s.members.get(graded.member)) else { return };
+        let Some((_, member)) = self.state.situations.member(graded.key) else { return };
         let incident = Incident::new(member, graded, at);
         self.state.incidents.insert(id, incident);
         let reason = format!("{}: {}", graded.level(), graded.reason());
@@ -166,16 +191,13 @@ impl Declare {
         let Domain { situations, incidents, .. } = &mut self.state;
         let Some(incident) = incidents.get_mut(&id) else { return };
         incident.moves(event, at, graded, &reason);
-        if let Some(situation) = situations.get_mut(id) {
-            situation.declared = true;
-            situation.recovered_at = incident.recovered_at;
-        }
+        situations.declared(id, incident.recovered_at);
         let Some(situation) = situations.get(id) else { return };
         let story = story::Story::new(incident, situation, &situations.changes, &self.rules, &self.config.tuning);
         out.messages.push(story.message(event, &reason));
         out.count(Count::Declarations(event.as_str()));
         out.trace.push(trace::declaration(incident, event, &reason));
-        out.trace.push(trace::cause(id, &story.suspects));
+        out.trace.push(trace::cause(id, &story.ranking));
         incident.picture = story.picture();
     }
 
@@ -193,9 +215,8 @@ impl Declare {
     fn update(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let (Some(incident), Some(situation)) = (self.state.incidents.get_mut(&id), self.state.situations.get(id)) else { return };
         incident.looked_at = at;
-        let changes = &self.state.situations.changes;
-        let suspects = story::suspects(situation, changes, &self.rules, &self.config.tuning, at);
-        let picture = story::picture(situation, &suspects, at);
+        let ranking = rank(situation, &self.state.situations.changes, &self.rules, &self.config.tuning, at);
+        let picture = story::picture(situation, &ranking.suspects, at);
         if picture != incident.picture {
             let reason = picture.news(&incident.picture);
             self.event(id, Event::Updated, at, None, reason, out);
@@ -208,28 +229,24 @@ impl Declare {
         if clock == Timestamp::MIN {
             return;
         }
-        while let Some((at, id)) = self.next_rung(clock) {
-            if let Some(situation) = self.state.situations.get_mut(id) {
-                situation.members.iter_mut().filter(|m| m.by_duration()).for_each(|m| m.told_at = m.told_at.max(at));
-            }
-            self.judge(id, at, out);
+        while let Some((at, key)) = self.state.rungs.first().copied().filter(|(at, _)| *at <= clock) {
+            self.state.rungs.pop_first();
+            self.reaches_rung(at, key, out);
         }
         self.updates(None, clock, out);
         for situation in self.state.situations.close(clock, &self.rules, &self.config.tuning) {
             self.state.incidents.remove(&situation.id);
             out.trace.push(self.cause(&situation));
         }
+        self.tell_news(out);
     }
 
-    /// The next time, not after the clock, at which a firing alert's duration meets another rung.
-    fn next_rung(&self, clock: Timestamp) -> Option<(Timestamp, SituationId)> {
-        let members = self.state.situations.iter().flat_map(|s| s.members.iter().map(move |m| (s.id, m)));
-        let firing = members.filter(|(_, m)| m.by_duration() && m.ends_at.is_none());
-        let next = firing.filter_map(|(id, m)| {
-            let at = grade::next_change(m.definition.as_ref()?, m.starts_at, m.told_at)?;
-            Some((at, id))
-        });
-        next.filter(|(at, _)| *at <= clock).min()
+    /// An alert has lasted for as long as one of its rungs asks.
+    fn reaches_rung(&mut self, at: Timestamp, key: u64, out: &mut Outbox) {
+        let Some((_, member)) = self.state.situations.member(key).filter(|(_, m)| m.ends_at.is_none()) else { return };
+        self.state.rungs.extend(member.next_rung(at).map(|next| (next, key)));
+        self.state.situations.update(key, |member| member.told_at = member.told_at.max(at));
+        self.judge(key, at, out);
     }
 }
 
@@ -240,13 +257,13 @@ impl Stage for Declare {
             Ok(SignalsRecord::Tick(now)) => {
                 self.state.progress.tick(now, self.config.tuning.idle_after);
                 if self.state.calls.forget(self.config.tuning.forget_calls_after) {
-                    self.rules = self.state.calls.over(&self.config.rules);
+                    self.rebind();
                 }
             }
             Ok(SignalsRecord::Calls(calls)) => {
                 for call in &calls {
                     if let Some((from, to)) = self.state.calls.see(call, &self.rules.topology) {
-                        self.rules.topology.add(from, to);
+                        self.rules.topology.add(&from, &to);
                     }
                 }
             }
@@ -254,7 +271,7 @@ impl Stage for Declare {
             Ok(SignalsRecord::Follow(bundle)) => match Config::from_bundle(&bundle) {
                 Ok(config) => {
                     self.config = Arc::new(config);
-                    self.rules = self.state.calls.over(&self.config.rules);
+                    self.rebind();
                 }
                 Err(_) => out.count(Count::DeadLetters("internal_config")),
             },
@@ -275,7 +292,7 @@ impl Stage for Declare {
         let (config, state) = snapshot::read(bytes)?;
         self.config = Arc::new(config);
         self.state = state;
-        self.rules = self.state.calls.over(&self.config.rules);
+        self.rebind();
         Ok(())
     }
 }

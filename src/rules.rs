@@ -31,4 +31,4 @@ pub use format::Format;
 pub use mapping::{Mapping, Unit};
 pub use settings::{Kind, Partitions, Patterns, Property, Settings, Source, Tuning, settings};
 pub use template::Template;
-pub use topology::Topology;
+pub use topology::{Node, Topology};

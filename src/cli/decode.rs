@@ -168,5 +168,7 @@ fn topology(path: &Path) -> Result<Vec<Json>, Failure> {
     let files = Files { topology: vec![(path.display().to_string(), text)], ..Files::default() };
     let (rules, faults) = check(&files);
     eprint!("{}", super::in_lines(&faults));
-    Ok(rules.topology.edges().map(|(from, to)| json!({"depends": from.to_string(), "on": to.to_string()})).collect())
+    let mut edges: Vec<_> = rules.topology.edges().collect();
+    edges.sort();
+    Ok(edges.into_iter().map(|(from, to)| json!({"depends": from.to_string(), "on": to.to_string()})).collect())
 }

@@ -47,6 +47,9 @@ pub(super) fn event(payload: &[u8]) -> anyhow::Result<String> {
         for (place, suspect) in list(incident, "/suspects").iter().take(3).enumerate() {
             part(if place == 0 { "suspects" } else { "" }, &suspected(suspect))?;
         }
+        if incident["undetermined"].as_bool() == Some(true) {
+            part("", "none of them stands out")?;
+        }
         for change in list(incident, "/changes") {
             let minutes = change["before_first_sign_seconds"].as_u64().unwrap_or_default() / 60;
             let what = format!("{} {} {}", text(change, "/entity"), text(change, "/kind"), text(change, "/summary"));

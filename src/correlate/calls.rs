@@ -49,7 +49,7 @@ impl Calls {
         let mut rules = rules.clone();
         for pair in self.seen.keys() {
             if let Some((from, to)) = dependency(&rules.topology, pair) {
-                rules.topology.add(from, to);
+                rules.topology.add(&from, &to);
             }
         }
         rules

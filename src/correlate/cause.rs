@@ -1,72 +1,224 @@
-//! Suspects: the entities of a situation, ranked by how much of the rest they explain, how early they showed, and
-//! whether a change came shortly before. Ranked, not decided; the parts of the score are shown.
+//! Suspects: the entities that may be at the root of a situation, ranked by what speaks for each. Ranked, not decided: the
+//! parts of each score are shown, and a change is never more than one part of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Entity, Timestamp};
-use crate::rules::Topology;
+use crate::rules::{Node, Rules, Topology, Tuning};
 
-use super::{Changed, Situation};
+use super::kernel::seconds;
+use super::{Changes, Situation};
 
-/// Weights of the parts, in nats. What a suspect explains through the topology counts most: an entity on which all
-/// others depend is their common cause even where its own sign came late.
-const EXPLAINS: f64 = 3.0;
-const EARLY: f64 = 2.0;
-const CHANGED: f64 = 1.0;
+/// How far a failure is followed from its root, and through how many entities at the most.
+const HOPS_MAX: usize = 5;
+const REACHED_MAX: usize = 4000;
 
-/// An entity that may be the cause.
+/// The earliest entities, of which the dependencies are candidates too.
+const EARLIEST: usize = 24;
+
+/// Candidates that are ranked; beyond it the later ones are left out.
+const CANDIDATES_MAX: usize = 256;
+
+/// Against a candidate, in nats: for each step to an entity that shows something; for each through one that does not;
+const STEP: f64 = 0.16;
+const QUIET_STEP: f64 = 2.4;
+/// for an entity that it does not reach;
+const UNREACHED: f64 = 2.2;
+/// for each so many seconds that it showed later than what it should explain, after a tolerance, up to three;
+const LATE: f64 = 30.0;
+/// where nothing is told of it;
+const SILENT: f64 = 0.4;
+/// for each caller that shows nothing;
+const QUIET_CALLER: f64 = 0.28;
+/// and for each so many seconds that it showed later than the first, up to this many nats.
+const FIRST: f64 = 500.0;
+const FIRST_MAX: f64 = 2.4;
+
+/// A silent root failed so long before the first sign, in seconds.
+const SILENT_LEAD: f64 = 10.0;
+
+/// The share of faults that a change makes.
+const BY_CHANGE: f64 = 0.4;
+
+/// Nats are shared out as if this many were one: the parts of a score are not independent.
+const TEMPER: f64 = 2.0;
+
+/// Below this no suspect stands out.
+const STANDS_OUT: f64 = 0.4;
+
+/// An entity that may be the root.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Suspect {
     /// What is suspected.
     pub entity: Entity,
-    /// Its share of the suspicion, all suspects together being 1.
+    /// Its share of the suspicion, all candidates together being 1.
     pub probability: f64,
     /// The share of the situation's entities that depend on it, itself included.
     pub explains: f64,
-    /// 1 where it showed first, 0 where last or not at all.
-    pub early: f64,
-    /// When it showed first; none where only its change speaks against it.
+    /// When it showed first; none where nothing was told of it.
     pub first_sign: Option<Timestamp>,
-    /// Id of the last change of it shortly before.
+    /// Id of the change of it that speaks most against it.
     pub change: Option<String>,
+    /// The parts of its score.
+    pub evidence: Vec<Part>,
 }
 
-/// Ranks the suspects of a situation as it was known at `at`, most likely first.
+/// A part of a suspect's score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// What kind: `reach`, `order`, `first`, `silent`, `callers`, `change`.
+    pub kind: String,
+    /// What it rests on, in words.
+    pub what: String,
+    /// How much it adds, in nats.
+    pub nats: f64,
+}
+
+/// All suspects of a situation, most likely first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Ranking {
+    /// Most likely first.
+    pub suspects: Vec<Suspect>,
+    /// The probability that no change has to do with it.
+    pub no_change: f64,
+}
+
+impl Ranking {
+    /// Whether none stands out.
+    #[must_use]
+    pub fn is_undetermined(&self) -> bool {
+        self.suspects.first().is_none_or(|first| first.probability < STANDS_OUT)
+    }
+}
+
+/// Ranks the suspects of a situation as it was known at `at`.
 #[must_use]
-pub fn rank(situation: &Situation, changes: &[&Changed], topology: &Topology, at: Timestamp) -> Vec<Suspect> {
+pub fn rank(situation: &Situation, changes: &Changes, rules: &Rules, tuning: &Tuning, at: Timestamp) -> Ranking {
+    let topology = &rules.topology;
     let mut first: BTreeMap<&Entity, Timestamp> = BTreeMap::new();
     for member in situation.members.iter().filter(|m| m.starts_at <= at) {
         let sign = first.entry(&member.entity).or_insert(member.starts_at);
         *sign = (*sign).min(member.starts_at);
     }
-    let (Some(earliest), Some(latest)) = (first.values().min(), first.values().max()) else { return vec![] };
-    let span = latest.since(*earliest).as_secs_f64();
-    let candidates: BTreeSet<&Entity> = first.keys().copied().chain(changes.iter().map(|c| &c.entity)).collect();
-    let suspect = |entity: &Entity| {
-        let dependants = topology.dependants(entity);
-        let explained = first.keys().filter(|e| **e == entity || dependants.contains_key(**e)).count();
-        let early = first.get(entity).map(|sign| if span > 0.0 { 1.0 - sign.since(*earliest).as_secs_f64() / span } else { 1.0 });
-        Suspect {
-            entity: entity.clone(),
-            probability: 0.0,
-            explains: explained as f64 / first.len() as f64,
-            early: early.unwrap_or(0.0),
-            first_sign: first.get(entity).copied(),
-            change: changes.iter().rev().find(|c| c.entity == *entity).map(|c| c.change.id.clone()),
-        }
-    };
-    let mut suspects: Vec<Suspect> = candidates.into_iter().map(suspect).collect();
-    share_out(&mut suspects);
+    let Some(earliest) = first.values().min().copied() else { return Ranking::default() };
+    let shows: BTreeMap<Node, Timestamp> = first.iter().filter_map(|(entity, sign)| Some((topology.node(entity)?, *sign))).collect();
+    let trouble = Trouble { shows: &shows, earliest, topology, changes, window: tuning.change_window };
+    let mut suspects: Vec<Suspect> = candidates(&shows, topology).into_iter().map(|node| trouble.suspect(node)).collect();
+    let no_change = share_out(&mut suspects);
     suspects.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.entity.cmp(&b.entity)));
-    suspects
+    Ranking { suspects, no_change }
 }
 
-fn share_out(suspects: &mut [Suspect]) {
-    let weight = |s: &Suspect| (EXPLAINS * s.explains + EARLY * s.early + if s.change.is_some() { CHANGED } else { 0.0 }).exp();
-    let total: f64 = suspects.iter().map(weight).sum();
-    for suspect in suspects {
-        suspect.probability = weight(suspect) / total;
+/// What shows something, and what the earliest of it depend on in one or two steps.
+fn candidates(shows: &BTreeMap<Node, Timestamp>, topology: &Topology) -> BTreeSet<Node> {
+    let mut order: Vec<(Timestamp, &Entity, Node)> = shows.iter().map(|(node, sign)| (*sign, topology.name(*node), *node)).collect();
+    order.sort_unstable();
+    let mut candidates: BTreeSet<Node> = order.iter().take(CANDIDATES_MAX).map(|(.., node)| *node).collect();
+    for (.., node) in order.iter().take(EARLIEST) {
+        for dependency in topology.depends_on(*node) {
+            for further in std::iter::once(dependency).chain(topology.depends_on(*dependency)) {
+                if candidates.len() < 2 * CANDIDATES_MAX {
+                    candidates.insert(*further);
+                }
+            }
+        }
     }
+    candidates
+}
+
+struct Trouble<'t> {
+    shows: &'t BTreeMap<Node, Timestamp>,
+    earliest: Timestamp,
+    topology: &'t Topology,
+    changes: &'t Changes,
+    /// In which a change is suspected.
+    window: Duration,
+}
+
+impl Trouble<'_> {
+    fn suspect(&self, node: Node) -> Suspect {
+        let sign = self.shows.get(&node).copied();
+        let onset = sign.unwrap_or(self.earliest - Duration::from_secs_f64(SILENT_LEAD));
+        let reached = self.reached(node);
+        let (mut reach, mut order, mut explained) = (0.0, 0.0, 1);
+        for (other, first) in self.shows.iter().filter(|(other, _)| **other != node) {
+            let Some(steps) = reached.get(other) else {
+                reach -= UNREACHED;
+                continue;
+            };
+            explained += 1;
+            reach -= steps.min(UNREACHED);
+            order -= (seconds(onset, *first) - LATE).clamp(0.0, 3.0 * LATE) / LATE;
+        }
+        let quiet = self.topology.callers(node).iter().filter(|caller| !self.shows.contains_key(*caller)).count();
+        let change = self.changes.likeliest(self.topology.name(node), onset, self.window, self.topology.len());
+        let others = self.shows.len() - usize::from(sign.is_some());
+        let after = sign.map(|sign| seconds(sign, self.earliest));
+        let mut evidence = vec![];
+        let mut part = |kind: &str, nats: f64, what: String| {
+            if nats != 0.0 {
+                evidence.push(Part { kind: kind.to_owned(), what, nats });
+            }
+        };
+        part("reach", reach, format!("its failure reaches {} of {others} others", explained - 1));
+        part("order", order, "it showed later than what it should explain".into());
+        part(
+            "first",
+            after.map_or(0.0, |after| -(after / FIRST).min(FIRST_MAX)),
+            format!("{:.0} s after the first sign", after.unwrap_or(0.0)),
+        );
+        part("silent", if sign.is_none() { -SILENT } else { 0.0 }, "nothing is told of it".into());
+        part("callers", -QUIET_CALLER * quiet as f64, format!("{quiet} that depend on it show nothing"));
+        if let Some(change) = &change {
+            let likelier = libm::log(1.0 - BY_CHANGE + BY_CHANGE * change.density / change.rate);
+            part("change", likelier, format!("{} {:.0} s before", change.id, change.before));
+        }
+        Suspect {
+            entity: self.topology.name(node).clone(),
+            probability: 0.0,
+            explains: (explained - usize::from(sign.is_none())) as f64 / self.shows.len().max(1) as f64,
+            first_sign: sign,
+            change: change.map(|change| change.id.to_owned()),
+            evidence,
+        }
+    }
+
+    /// What fails where a node fails, and what speaks against the way there.
+    fn reached(&self, node: Node) -> BTreeMap<Node, f64> {
+        let mut reached = BTreeMap::from([(node, 0.0)]);
+        let mut frontier = vec![(node, 0.0)];
+        for _ in 0..HOPS_MAX {
+            let mut next = vec![];
+            for (at, steps) in frontier {
+                for caller in self.topology.callers(at) {
+                    let steps = steps + if self.shows.contains_key(caller) { STEP } else { STEP + QUIET_STEP };
+                    if reached.len() < REACHED_MAX && reached.get(caller).is_none_or(|known| steps < *known) {
+                        reached.insert(*caller, steps);
+                        next.push((*caller, steps));
+                    }
+                }
+            }
+            frontier = next;
+        }
+        reached
+    }
+}
+
+/// Makes probabilities of the scores; gives the one that no change has to do with it.
+fn share_out(suspects: &mut [Suspect]) -> f64 {
+    let nats =
+        |suspect: &Suspect, of: fn(&Part) -> bool| suspect.evidence.iter().filter(|part| of(part)).map(|part| part.nats).sum::<f64>();
+    let all = |suspect: &Suspect| nats(suspect, |_| true) / TEMPER;
+    let most = suspects.iter().map(all).fold(f64::NEG_INFINITY, f64::max);
+    let total: f64 = suspects.iter().map(|suspect| libm::exp(all(suspect) - most)).sum();
+    let mut no_change = 0.0;
+    for suspect in suspects.iter_mut() {
+        suspect.probability = libm::exp(all(suspect) - most) / total;
+        let by_change = nats(suspect, |part| part.kind == "change");
+        no_change += suspect.probability * ((1.0 - BY_CHANGE) * libm::exp(-by_change)).min(1.0);
+    }
+    no_change
 }

@@ -1,5 +1,8 @@
 //! Recent changes: suspects, if they happened shortly before the first sign on an entity they touch.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Change, Entity, Timestamp};
@@ -7,13 +10,38 @@ use crate::rules::{Topology, Tuning};
 use crate::stage::Outcome;
 
 use super::Situation;
+use super::kernel::{density_of_change, seconds};
 
 /// Changes remembered; beyond it the oldest is forgotten.
 const CHANGES_MAX: usize = 20_000;
 
-/// Changes, oldest first.
+/// Clocks differ by so much.
+const TOLERANCE: Duration = Duration::from_secs(5);
+
+/// Rates are of at least so many seconds.
+const WATCHED: f64 = 3600.0;
+
+/// Recent changes.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Changes(Vec<Changed>);
+pub struct Changes {
+    /// Oldest first.
+    changes: Vec<Changed>,
+    /// The same by entity: when, and the id.
+    of: BTreeMap<Entity, Vec<(Timestamp, String)>>,
+    began: Option<Timestamp>,
+    newest: Timestamp,
+}
+
+/// A change that may have made a fault.
+pub(super) struct Likely<'c> {
+    pub(super) id: &'c str,
+    /// How many seconds before.
+    pub(super) before: f64,
+    /// How likely it is that it would show after so long, in a second.
+    pub(super) density: f64,
+    /// How often the entity is changed, in a second.
+    pub(super) rate: f64,
+}
 
 /// A change and the entity it touched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,34 +55,73 @@ pub struct Changed {
 impl Changes {
     pub(super) fn push(&mut self, change: &Change, entity: Option<Entity>) -> Outcome {
         let Some(entity) = entity else { return Outcome::NotWanted };
-        if self.0.iter().any(|c| c.change.id == change.id && c.change.source == change.source) {
+        let place = self.changes.partition_point(|c| c.change.at <= change.at);
+        let same_time = self.changes[..place].iter().rev().take_while(|c| c.change.at == change.at);
+        let own = self.of.entry(entity.clone()).or_default();
+        let known = own.iter().any(|(_, id)| *id == change.id);
+        if known || same_time.clone().any(|c| c.change.id == change.id && c.change.source == change.source) {
             return Outcome::Duplicate;
         }
-        let place = self.0.partition_point(|c| c.change.at <= change.at);
-        self.0.insert(place, Changed { change: change.clone(), entity });
-        if self.0.len() > CHANGES_MAX {
-            self.0.remove(0);
+        own.push((change.at, change.id.clone()));
+        self.began = Some(self.began.map_or(change.at, |began| began.min(change.at)));
+        self.newest = self.newest.max(change.at);
+        self.changes.insert(place, Changed { change: change.clone(), entity });
+        if self.changes.len() > CHANGES_MAX {
+            self.drop_oldest(1);
         }
         Outcome::Applied
     }
 
     pub(super) fn forget(&mut self, before: Timestamp) {
-        let keep_from = self.0.partition_point(|c| c.change.at < before);
-        self.0.drain(..keep_from);
+        self.drop_oldest(self.changes.partition_point(|c| c.change.at < before));
+    }
+
+    fn drop_oldest(&mut self, number: usize) {
+        for gone in self.changes.drain(..number) {
+            if let Some(own) = self.of.get_mut(&gone.entity) {
+                own.retain(|(at, id)| *at != gone.change.at || *id != gone.change.id);
+                if own.is_empty() {
+                    self.of.remove(&gone.entity);
+                }
+            }
+        }
     }
 
     /// The changes that can have to do with a situation as it was known at `at`: on an entity in it, or on one that
-    /// some entity in it depends on, not after that situation's first sign, and not longer before it than the
-    /// window. A change after the first sign is cleared.
+    /// some entity in it depends on within two steps, not after that situation's first sign, and not longer before it
+    /// than the window. A change after the first sign is cleared.
     #[must_use]
     pub fn near<'a>(&'a self, situation: &Situation, at: Timestamp, topology: &Topology, tuning: &Tuning) -> Vec<&'a Changed> {
         let members = || situation.members.iter().filter(|m| m.starts_at <= at);
         let Some(first) = members().map(|m| m.starts_at).min() else { return vec![] };
-        let close = |c: &&Changed| c.change.at <= first && first.since(c.change.at) <= tuning.change_window;
-        let touches = |c: &&Changed| {
-            let explained = topology.dependants(&c.entity);
-            members().any(|m| m.entity == c.entity || explained.contains_key(&m.entity))
-        };
-        self.0.iter().filter(close).filter(touches).collect()
+        let mut touched: BTreeSet<&Entity> = BTreeSet::new();
+        for entity in members().map(|m| &m.entity) {
+            if touched.insert(entity)
+                && let Some(node) = topology.node(entity)
+            {
+                let near = topology.depends_on(node).iter();
+                touched.extend(near.flat_map(|on| std::iter::once(on).chain(topology.depends_on(*on))).map(|on| topology.name(*on)));
+            }
+        }
+        let from = self.changes.partition_point(|c| c.change.at < first - tuning.change_window);
+        self.changes[from..].iter().take_while(|c| c.change.at <= first).filter(|c| touched.contains(&c.entity)).collect()
+    }
+
+    /// Of the changes of an entity within a window before an onset, the one that most likely made it. One just after it may be told
+    /// with a clock that is fast.
+    pub(super) fn likeliest(&self, entity: &Entity, onset: Timestamp, window: Duration, entities: usize) -> Option<Likely<'_>> {
+        let own = self.of.get(entity)?;
+        let likely = own.iter().filter(|(at, _)| *at <= onset + TOLERANCE && onset.since(*at) <= window).map(|(at, id)| {
+            let before = seconds(onset, *at);
+            Likely { id, before, density: density_of_change(before.max(0.0)), rate: self.rate(own, entities) }
+        });
+        likely.max_by(|a, b| a.density.total_cmp(&b.density))
+    }
+
+    /// How often the entity is changed, in a second; who is changed often is little suspected for it.
+    fn rate(&self, own: &[(Timestamp, String)], entities: usize) -> f64 {
+        let watched = self.began.map_or(0.0, |began| seconds(self.newest, began)).max(WATCHED);
+        let usual = self.changes.len() as f64 / entities.max(1) as f64;
+        ((own.len() as f64 - 1.0).max(usual)).max(f64::MIN_POSITIVE) / watched
     }
 }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Definition, Entity, Judge, Labels, Origin, Reading, Timestamp};
 use crate::rules::Tuning;
 
+use super::forest::SignId;
+use super::joined::Joined;
+
 /// A situation's number within its domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SituationId(pub u64);
@@ -24,6 +27,10 @@ pub struct Situation {
     pub id: SituationId,
     /// In the order they joined.
     pub members: Vec<Member>,
+    /// The first sign of it.
+    first: Timestamp,
+    /// Members that count and still last.
+    lasting: usize,
     /// Whether an incident was declared on it.
     pub declared: bool,
     /// When its incident recovered; it then takes in only a relapse.
@@ -63,6 +70,8 @@ pub struct Member {
     pub met: Vec<String>,
     /// Why it is here.
     pub why: Joined,
+    /// The burst of alerts it belongs to.
+    pub(super) sign: SignId,
 }
 
 /// What a member is.
@@ -86,30 +95,6 @@ pub enum Source {
         /// The monitor that reads it, where one does.
         monitor: Option<String>,
     },
-}
-
-/// Why a member is in its situation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Joined {
-    /// It opened it.
-    First,
-    /// It is about an entity that is in it.
-    SameEntity,
-    /// It is about a direct neighbour of this entity.
-    Neighbour(Entity),
-    /// It is the same trouble again, soon after the recovery.
-    Relapse,
-}
-
-impl fmt::Display for Joined {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::First => f.write_str("first sign"),
-            Self::SameEntity => f.write_str("same entity"),
-            Self::Neighbour(of) => write!(f, "neighbour of {of}"),
-            Self::Relapse => f.write_str("relapse"),
-        }
-    }
 }
 
 impl Source {
@@ -138,11 +123,15 @@ impl Member {
     pub fn counts(&self) -> bool {
         self.definition.is_some()
     }
+
+    fn lasts(&self) -> bool {
+        self.counts() && self.ends_at.is_none()
+    }
 }
 
 impl Situation {
     pub(super) fn new(id: SituationId) -> Self {
-        Self { id, members: vec![], declared: false, recovered_at: None }
+        Self { id, members: vec![], first: Timestamp(i64::MAX), lasting: 0, declared: false, recovered_at: None }
     }
 
     /// The members' entities, with repeats.
@@ -153,17 +142,42 @@ impl Situation {
     /// The first sign of it.
     #[must_use]
     pub fn started_at(&self) -> Option<Timestamp> {
-        self.members.iter().map(|m| m.starts_at).min()
+        Some(self.first).filter(|_| !self.members.is_empty())
     }
 
     /// Whether any member that counts still lasts.
     #[must_use]
     pub fn lasts(&self) -> bool {
-        self.members.iter().any(|m| m.counts() && m.ends_at.is_none())
+        self.lasting > 0
     }
 
-    pub(super) fn young_enough(&self, at: Timestamp, tuning: &Tuning) -> bool {
-        self.started_at().is_none_or(|start| at.since(start) <= tuning.life_max)
+    pub(super) fn push(&mut self, member: Member) {
+        self.first = self.first.min(member.starts_at);
+        self.lasting += usize::from(member.lasts());
+        self.members.push(member);
+    }
+
+    /// The members that `leaves` chooses, taken out.
+    pub(super) fn take(&mut self, leaves: impl Fn(&Member) -> bool) -> Vec<Member> {
+        let (gone, kept) = std::mem::take(&mut self.members).into_iter().partition(leaves);
+        self.first = Timestamp(i64::MAX);
+        self.lasting = 0;
+        let kept: Vec<Member> = kept;
+        kept.into_iter().for_each(|member| self.push(member));
+        gone
+    }
+
+    /// Brings the member at that place up to date.
+    pub(super) fn update(&mut self, place: usize, update: impl FnOnce(&mut Member)) {
+        let Some(member) = self.members.get_mut(place) else { return };
+        let lasted = member.lasts();
+        update(member);
+        self.lasting = self.lasting + usize::from(member.lasts()) - usize::from(lasted);
+    }
+
+    /// Whether what began then can still become part of it: it is neither over, nor too old, nor too large.
+    pub(super) fn takes(&self, at: Timestamp, tuning: &Tuning) -> bool {
+        self.recovered_at.is_none() && self.members.len() < tuning.size_max && at.since(self.first) <= tuning.life_max
     }
 
     /// Whether the member is the same trouble again, soon after the incident's recovery.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Member, Situation, Source};
+use crate::correlate::{Member, Source};
 use crate::grade::{self, Grade, Met};
 use crate::model::{Level, Origin, Timestamp, labels::Fnv};
 
@@ -98,11 +98,9 @@ pub struct Told {
     pub reason: String,
 }
 
-/// The member whose grade is the most severe, and that grade.
+/// A member that meets a definition, and how it is graded.
 #[derive(Clone, Debug)]
 pub(super) struct Graded {
-    /// Its place in the situation.
-    pub(super) member: usize,
     /// Its key.
     pub(super) key: u64,
     /// Its grade.
@@ -125,16 +123,6 @@ impl Graded {
     }
 }
 
-/// The most severe grade among the members of a situation, as of a time.
-pub(super) fn grades(situation: &Situation, at: Timestamp) -> Option<Graded> {
-    let graded = situation.members.iter().enumerate().filter_map(|(place, member)| {
-        let grade = member.grade(at)?;
-        let met = grade.effective()?.clone();
-        Some(Graded { member: place, key: member.key, grade, met })
-    });
-    graded.min_by(|a, b| (a.level(), a.member).cmp(&(b.level(), b.member)))
-}
-
 impl Member {
     /// Whether it is graded by its duration alone.
     #[must_use]
@@ -142,13 +130,21 @@ impl Member {
         matches!(self.source, Source::Alert { .. })
     }
 
-    /// None for what is evidence only.
-    fn grade(&self, at: Timestamp) -> Option<Grade> {
+    /// None for what is evidence only, and for what meets nothing yet.
+    pub(super) fn graded(&self, at: Timestamp) -> Option<Graded> {
         let definition = self.definition.as_ref()?;
-        Some(match self.source {
+        let grade = match self.source {
             Source::Breach { .. } => grade::by_conditions(definition, &self.met),
             Source::Alert { .. } => grade::by_duration(definition, self.starts_at, self.ends_at.unwrap_or(at)),
-        })
+        };
+        let met = grade.effective()?.clone();
+        Some(Graded { key: self.key, grade, met })
+    }
+
+    /// When, if it lasts, it meets another rung; none for what is not graded by its duration.
+    pub(super) fn next_rung(&self, after: Timestamp) -> Option<Timestamp> {
+        let definition = self.definition.as_ref().filter(|_| self.by_duration())?;
+        grade::next_change(definition, self.starts_at, after)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Changed, Changes, Member, Situation, Source, Suspect, rank};
+use crate::correlate::{Changed, Changes, Member, Ranking, Situation, Source, Suspect, rank};
 use crate::grade::Met;
 use crate::model::{Entity, Reading, Timestamp};
 use crate::rules::{Rules, Tuning};
@@ -43,17 +43,12 @@ pub(super) fn picture(situation: &Situation, suspects: &[Suspect], at: Timestamp
     Picture { entities: known.map(|m| m.entity.clone()).collect(), suspect: suspects.first().map(|s| s.entity.clone()) }
 }
 
-/// The suspects of a situation as it was known at `at`.
-pub(super) fn suspects(situation: &Situation, changes: &Changes, rules: &Rules, tuning: &Tuning, at: Timestamp) -> Vec<Suspect> {
-    rank(situation, &changes.near(situation, at, &rules.topology, tuning), &rules.topology, at)
-}
-
 /// The story of an incident as of its last event.
 pub(super) struct Story<'a> {
     incident: &'a Incident,
     situation: &'a Situation,
     leader: Option<&'a Member>,
-    pub(super) suspects: Vec<Suspect>,
+    pub(super) ranking: Ranking,
     changes: Vec<&'a Changed>,
 }
 
@@ -88,6 +83,8 @@ struct Body<'a> {
     lasted_seconds: u64,
     measure: Option<Measured<'a>>,
     suspects: Vec<Suspected<'a>>,
+    undetermined: bool,
+    no_change: f64,
     changes: Vec<ChangeView<'a>>,
     members: Vec<MemberView<'a>>,
     members_total: usize,
@@ -123,9 +120,16 @@ struct Suspected<'a> {
     entity: &'a str,
     probability: f64,
     explains: f64,
-    early: f64,
     first_sign: Option<String>,
     change: Option<&'a str>,
+    evidence: Vec<Evidence<'a>>,
+}
+
+#[derive(Serialize)]
+struct Evidence<'a> {
+    kind: &'a str,
+    what: &'a str,
+    nats: f64,
 }
 
 #[derive(Serialize)]
@@ -146,6 +150,7 @@ struct MemberView<'a> {
     started_at: String,
     ended_at: Option<String>,
     joined: String,
+    joined_nats: f64,
     summary: &'a str,
 }
 
@@ -160,13 +165,13 @@ struct HistoryView<'a> {
 impl<'a> Story<'a> {
     pub(super) fn new(incident: &'a Incident, situation: &'a Situation, changes: &'a Changes, rules: &Rules, tuning: &Tuning) -> Self {
         let near = changes.near(situation, incident.at, &rules.topology, tuning);
-        let suspects = rank(situation, &near, &rules.topology, incident.at);
+        let ranking = rank(situation, changes, rules, tuning, incident.at);
         let leader = situation.members.iter().find(|m| m.key == incident.leader);
-        Self { incident, situation, leader, suspects, changes: near }
+        Self { incident, situation, leader, ranking, changes: near }
     }
 
     pub(super) fn picture(&self) -> Picture {
-        picture(self.situation, &self.suspects, self.incident.at)
+        picture(self.situation, &self.ranking.suspects, self.incident.at)
     }
 
     pub(super) fn message(&self, event: Event, reason: &str) -> Message {
@@ -209,7 +214,9 @@ impl<'a> Story<'a> {
             recovered_at: incident.recovered_at.map(|t| t.to_string()),
             lasted_seconds: incident.at.since(started).as_secs(),
             measure: self.leader.and_then(measured),
-            suspects: self.suspects.iter().take(SUSPECTS_MAX).map(suspected).collect(),
+            suspects: self.ranking.suspects.iter().take(SUSPECTS_MAX).map(suspected).collect(),
+            undetermined: self.ranking.is_undetermined(),
+            no_change: rounded(self.ranking.no_change),
             changes: self.changes.iter().rev().take(CHANGES_MAX).rev().map(|c| self.change(c)).collect(),
             members: known().take(MEMBERS_MAX).map(|m| member(m, incident.at)).collect(),
             members_total: known().count(),
@@ -291,15 +298,18 @@ fn measured(member: &Member) -> Option<Measured<'_>> {
 
 /// Probabilities are rounded: their last digits are no knowledge, and they differ between C libraries.
 fn suspected(suspect: &Suspect) -> Suspected<'_> {
-    let round = |x: f64| (x * 1000.0).round() / 1000.0;
     Suspected {
         entity: suspect.entity.as_str(),
-        probability: round(suspect.probability),
-        explains: round(suspect.explains),
-        early: round(suspect.early),
+        probability: rounded(suspect.probability),
+        explains: rounded(suspect.explains),
         first_sign: suspect.first_sign.map(|t| t.to_string()),
         change: suspect.change.as_deref(),
+        evidence: suspect.evidence.iter().map(|part| Evidence { kind: &part.kind, what: &part.what, nats: rounded(part.nats) }).collect(),
     }
+}
+
+fn rounded(x: f64) -> f64 {
+    (x * 1000.0).round() / 1000.0
 }
 
 fn member(member: &Member, at: Timestamp) -> MemberView<'_> {
@@ -313,6 +323,7 @@ fn member(member: &Member, at: Timestamp) -> MemberView<'_> {
         started_at: member.starts_at.to_string(),
         ended_at: member.ends_at.filter(|end| *end <= at).map(|end| end.to_string()),
         joined: member.why.to_string(),
+        joined_nats: rounded(member.why.nats()),
         summary: &member.summary,
     }
 }

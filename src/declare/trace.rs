@@ -2,9 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::correlate::{Member, SituationId, Source, Suspect};
+use crate::correlate::{Member, Ranking, SituationId, Source};
+use crate::model::Entity;
 
 use super::{Event, Incident};
+
+/// Suspects of a ranking that are traced.
+const SUSPECTS_MAX: usize = 10;
 
 pub(super) fn member(id: SituationId, member: &Member) -> Value {
     let mut line = json!({
@@ -14,6 +18,9 @@ pub(super) fn member(id: SituationId, member: &Member) -> Value {
         "starts_at": member.starts_at.to_string(),
         "name": member.source.name(),
         "why": member.why.to_string(),
+        "nats": member.why.nats(),
+        "rate": member.why.rate,
+        "background": member.why.background,
     });
     match &member.source {
         Source::Breach { group, .. } => line["group"] = json!(group),
@@ -22,12 +29,19 @@ pub(super) fn member(id: SituationId, member: &Member) -> Value {
     line
 }
 
-pub(super) fn merge(from: SituationId, into: SituationId) -> Value {
-    json!({"kind": "merge", "from": from.to_string(), "into": into.to_string(), "why": "one entity explains both"})
+pub(super) fn merge(from: SituationId, into: SituationId, cause: &Entity) -> Value {
+    json!({"kind": "merge", "from": from.to_string(), "into": into.to_string(), "why": format!("{cause} explains both")})
 }
 
-pub(super) fn cause(id: SituationId, suspects: &[Suspect]) -> Value {
-    json!({"kind": "cause", "situation": id.to_string(), "ranking": suspects})
+pub(super) fn cause(id: SituationId, ranking: &Ranking) -> Value {
+    let suspects = &ranking.suspects[..ranking.suspects.len().min(SUSPECTS_MAX)];
+    json!({
+        "kind": "cause",
+        "situation": id.to_string(),
+        "ranking": suspects,
+        "undetermined": ranking.is_undetermined(),
+        "no_change": ranking.no_change,
+    })
 }
 
 pub(super) fn declaration(incident: &Incident, event: Event, reason: &str) -> Value {

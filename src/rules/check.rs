@@ -162,9 +162,12 @@ impl Checker {
             for (from, to) in &catalog.edges {
                 if let (Some(from), Some(to)) = (service(&topology, from), service(&topology, to)) {
                     entities.extend([from.clone(), to.clone()]);
-                    topology.add(from, to);
+                    topology.add(&from, &to);
                 }
             }
+        }
+        for entity in &entities {
+            topology.number(entity);
         }
         (topology, entities)
     }

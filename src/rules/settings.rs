@@ -55,7 +55,7 @@ pub struct Tuning {
     pub ahead_max: Duration,
     /// A call between services that was not seen for this long is forgotten.
     pub forget_calls_after: Duration,
-    /// A signal joins a situation only if it is this close to it in time.
+    /// A situation without an incident that was quiet for this long is over, and takes in nothing more.
     pub gap: Duration,
     /// No situation takes in more after this long.
     pub life_max: Duration,
@@ -345,7 +345,7 @@ impl Default for Situations {
     fn default() -> Self {
         let minutes = |m: u64| Span(Duration::from_secs(60 * m));
         Self {
-            gap: minutes(15),
+            gap: minutes(60),
             life_max: minutes(360),
             size_max: 1000,
             change_window: minutes(60),

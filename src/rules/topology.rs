@@ -1,19 +1,22 @@
 //! Which entity depends on which, and how labels name an entity.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashMap;
 
 use crate::model::{Entity, Labels};
 
 use super::Template;
 
-/// How far a dependency is followed. Faults seldom show further away, and it bounds the search around hubs.
-const HOPS_MAX: usize = 5;
+/// An entity's number in a topology: the same as long as the topology is.
+pub type Node = u32;
 
 /// Directed dependencies between entities, and the mapping from labels to entities.
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
-    depends_on: BTreeMap<Entity, BTreeSet<Entity>>,
-    callers: BTreeMap<Entity, BTreeSet<Entity>>,
+    entities: Vec<Entity>,
+    nodes: HashMap<Entity, Node>,
+    /// Of each entity, in the order of their names: numbers depend on which was known first, and nothing else may.
+    depends_on: Vec<Vec<Node>>,
+    callers: Vec<Vec<Node>>,
     mapping: Vec<Template>,
 }
 
@@ -22,19 +25,71 @@ impl Topology {
     #[must_use]
     pub fn new(edges: impl IntoIterator<Item = (Entity, Entity)>, mapping: Vec<Template>) -> Self {
         let mut topology = Self { mapping, ..Self::default() };
-        edges.into_iter().for_each(|(from, to)| topology.add(from, to));
+        edges.into_iter().for_each(|(from, to)| topology.add(&from, &to));
         topology
     }
 
     /// Adds an edge: who depends, on whom.
-    pub fn add(&mut self, from: Entity, to: Entity) {
-        self.callers.entry(to.clone()).or_default().insert(from.clone());
-        self.depends_on.entry(from).or_default().insert(to);
+    pub fn add(&mut self, from: &Entity, to: &Entity) {
+        let (from, to) = (self.number(from), self.number(to));
+        if from != to {
+            insert(&self.entities, &mut self.depends_on[from as usize], to);
+            insert(&self.entities, &mut self.callers[to as usize], from);
+        }
+    }
+
+    /// The entity's number; a new one, without edges, where it is not known.
+    pub fn number(&mut self, entity: &Entity) -> Node {
+        if let Some(node) = self.nodes.get(entity) {
+            return *node;
+        }
+        let node = Node::try_from(self.entities.len()).unwrap_or(Node::MAX);
+        self.nodes.insert(entity.clone(), node);
+        self.entities.push(entity.clone());
+        self.depends_on.push(vec![]);
+        self.callers.push(vec![]);
+        node
+    }
+
+    /// The entity's number, where it is known.
+    #[must_use]
+    pub fn node(&self, entity: &Entity) -> Option<Node> {
+        self.nodes.get(entity).copied()
+    }
+
+    /// The entity with that number.
+    #[must_use]
+    pub fn name(&self, node: Node) -> &Entity {
+        &self.entities[node as usize]
+    }
+
+    /// How many entities there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entities.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entities.is_empty()
+    }
+
+    /// What it depends on directly.
+    #[must_use]
+    pub fn depends_on(&self, node: Node) -> &[Node] {
+        &self.depends_on[node as usize]
+    }
+
+    /// What depends on it directly.
+    #[must_use]
+    pub fn callers(&self, node: Node) -> &[Node] {
+        &self.callers[node as usize]
     }
 
     /// All edges: who depends, on whom.
     pub fn edges(&self) -> impl Iterator<Item = (&Entity, &Entity)> {
-        self.depends_on.iter().flat_map(|(from, on)| on.iter().map(move |to| (from, to)))
+        self.depends_on.iter().zip(&self.entities).flat_map(move |(on, from)| on.iter().map(move |to| (from, self.name(*to))))
     }
 
     /// The entity that labels name: by the first mapping whose labels are all there.
@@ -42,30 +97,10 @@ impl Topology {
     pub fn entity(&self, labels: &Labels) -> Option<Entity> {
         self.mapping.iter().find_map(|template| template.entity(labels))
     }
+}
 
-    /// Whether one of the two depends directly on the other.
-    #[must_use]
-    pub fn adjacent(&self, a: &Entity, b: &Entity) -> bool {
-        let depends = |x, y| self.depends_on.get(x).is_some_and(|deps| deps.contains(y));
-        depends(a, b) || depends(b, a)
-    }
-
-    /// What depends on `root`, directly or through others, with the number of hops; `root` itself with 0.
-    #[must_use]
-    pub fn dependants(&self, root: &Entity) -> BTreeMap<&Entity, usize> {
-        let Some((root, _)) = self.callers.get_key_value(root) else { return BTreeMap::new() };
-        let mut reached = BTreeMap::from([(root, 0)]);
-        let mut frontier = vec![root];
-        for hops in 1..=HOPS_MAX {
-            let mut next = vec![];
-            for caller in frontier.iter().filter_map(|e| self.callers.get(*e)).flatten() {
-                if !reached.contains_key(caller) {
-                    reached.insert(caller, hops);
-                    next.push(caller);
-                }
-            }
-            frontier = next;
-        }
-        reached
+fn insert(entities: &[Entity], into: &mut Vec<Node>, node: Node) {
+    if let Err(place) = into.binary_search_by(|other| entities[*other as usize].cmp(&entities[node as usize])) {
+        into.insert(place, node);
     }
 }

@@ -1,0 +1,551 @@
+//! The forest of signs: which sign of trouble most likely made which other one. What hangs together is a situation.
+//!
+//! A sign is a burst of alerts or breaches about one entity. Its cause is sought among the signs of what the entity
+//! depends on, directly or through one of which nothing is told, and must be likelier than that the sign came by itself.
+//! So two situations become one only through a common cause: an entity that merely depends on both is explained by one of
+//! them, and explains neither. Causes are sought anew as signs arrive that may be better ones, so the order in which they
+//! are told matters little.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Index, IndexMut};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::model::{Entity, Timestamp};
+use crate::rules::{Node, Topology, Tuning};
+
+use super::found::Found;
+use super::joined::{How, Joined};
+use super::kernel::{self, NEAR, TOLD, seconds};
+use super::rates::{Kind, ONLY_ONE, Rates};
+use super::situation::{Situation, SituationId};
+
+/// A connection must be likelier than its absence by this factor; its logarithm is 1.1.
+const ASKED: f64 = 3.0;
+
+/// A lone sign is looked at again after so long, and once more: what explains it may have come later.
+const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(50), Duration::from_secs(400)];
+
+/// Signs that are looked through for what goes on meanwhile.
+const RECENT_MAX: usize = 512;
+
+/// What goes on meanwhile is a spreading fault from so many signs on.
+const SPREADING: f64 = 1.7;
+
+/// Callers of one entity, and callers' callers, that are looked at: hubs are bounded.
+const CALLERS_MAX: usize = 256;
+
+/// The probability that nothing is told of a cause, as far as is believed without evidence.
+pub(super) const SILENT: f64 = 0.12;
+
+/// Where a sign is; of one that is gone, nowhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SignId {
+    serial: u32,
+    slot: u32,
+}
+
+/// A burst of alerts or breaches about one entity; or one that is only inferred, as the common cause of others.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Sign {
+    pub(super) id: SignId,
+    entity: Entity,
+    #[serde(skip)]
+    pub(super) node: Node,
+    pub(super) first: Timestamp,
+    /// How exactly that is known, in seconds.
+    pub(super) blur: f64,
+    /// Alerts and breaches in it; none where it is only inferred.
+    pub(super) told: u32,
+    /// The member that opened it, once it is there.
+    pub(super) opener: Option<u64>,
+    /// Those that last.
+    pub(super) firing: u32,
+    pub(super) situation: SituationId,
+    pub(super) cause: Option<Cause>,
+    effects: Vec<SignId>,
+}
+
+/// Where and when something began, and to how many seconds that is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Onset {
+    pub(super) node: Node,
+    pub(super) at: Timestamp,
+    pub(super) blur: f64,
+}
+
+impl Sign {
+    fn onset(&self) -> Onset {
+        Onset { node: self.node, at: self.first, blur: self.blur }
+    }
+}
+
+/// What most likely made a sign.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Cause {
+    pub(super) sign: SignId,
+    pub(super) link: Link,
+    /// All that speaks for the cause's situation, as a rate per second.
+    pub(super) rate: f64,
+}
+
+/// How a cause reaches its effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Link {
+    Direct,
+    Through(Entity),
+    Meanwhile,
+}
+
+/// Situations changed, other than by taking in something new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// All of one is in the other now.
+    Merged { gone: SituationId, kept: SituationId, cause: Entity },
+    /// These signs are in another one now.
+    Split { signs: Vec<SignId>, from: SituationId, into: SituationId },
+}
+
+/// What the forest stands in.
+#[derive(Clone, Copy)]
+pub(super) struct View<'v> {
+    pub(super) topology: &'v Topology,
+    pub(super) open: &'v BTreeMap<SituationId, Situation>,
+    pub(super) tuning: &'v Tuning,
+}
+
+impl View<'_> {
+    /// What was declared gives nothing away.
+    pub(super) fn holds(&self, situation: SituationId) -> bool {
+        self.open.get(&situation).is_some_and(|s| s.declared)
+    }
+
+    pub(super) fn takes(&self, situation: SituationId, at: Timestamp) -> bool {
+        self.open.get(&situation).is_none_or(|s| s.takes(at, self.tuning))
+    }
+}
+
+/// All signs of the open situations.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Forest {
+    slots: Vec<Option<Sign>>,
+    free: Vec<u32>,
+    serial: u32,
+    situations: u64,
+    of: BTreeMap<SituationId, Vec<SignId>>,
+    /// Latest first told.
+    recent: VecDeque<SignId>,
+    /// To be looked at again: when, and how often before.
+    due: VecDeque<(Timestamp, SignId, u8)>,
+    pub(super) rates: Rates,
+    now: Timestamp,
+    /// Of each entity, oldest first.
+    #[serde(skip)]
+    at: Vec<SmallVec<[SignId; 2]>>,
+    #[serde(skip)]
+    moves: Vec<Moved>,
+    /// Signs with another cause than before.
+    #[serde(skip)]
+    rejoined: Vec<SignId>,
+}
+
+impl Index<SignId> for Forest {
+    type Output = Sign;
+    fn index(&self, id: SignId) -> &Sign {
+        self.slots[id.slot as usize].as_ref().expect("signs point to signs of their own situation, and go with it")
+    }
+}
+
+impl IndexMut<SignId> for Forest {
+    fn index_mut(&mut self, id: SignId) -> &mut Sign {
+        self.slots[id.slot as usize].as_mut().expect("signs point to signs of their own situation, and go with it")
+    }
+}
+
+impl Forest {
+    pub(super) fn get(&self, id: SignId) -> Option<&Sign> {
+        self.slots.get(id.slot as usize)?.as_ref().filter(|sign| sign.id == id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: SignId) -> Option<&mut Sign> {
+        self.slots.get_mut(id.slot as usize)?.as_mut().filter(|sign| sign.id == id)
+    }
+
+    /// What has moved since this was asked last.
+    pub(super) fn moved(&mut self) -> Vec<Moved> {
+        std::mem::take(&mut self.moves)
+    }
+
+    /// The members that opened signs with another cause since this was asked last, and what it is.
+    pub(super) fn rejoined(&mut self, entities: usize) -> Vec<(u64, Joined)> {
+        let mut signs = std::mem::take(&mut self.rejoined);
+        signs.sort_unstable();
+        signs.dedup();
+        let openers =
+            signs.into_iter().filter_map(|id| Some((self.get(id)?.opener?, self.joined(id, self.rates.alone(Kind::Lone, entities)))));
+        openers.collect()
+    }
+
+    /// Finds its way about in a topology whose numbers are others.
+    pub(super) fn rebind(&mut self, topology: &mut Topology) {
+        self.at = vec![SmallVec::new(); topology.len()];
+        let mut placed = vec![];
+        for sign in self.slots.iter_mut().flatten() {
+            sign.node = topology.number(&sign.entity);
+            placed.push((sign.id, sign.node));
+        }
+        placed.sort_unstable();
+        placed.into_iter().for_each(|(id, node)| self.stand(id, node));
+    }
+
+    fn stand(&mut self, id: SignId, node: Node) {
+        if self.at.len() <= node as usize {
+            self.at.resize(node as usize + 1, SmallVec::new());
+        }
+        self.at[node as usize].push(id);
+    }
+
+    pub(super) fn signs_of(&self, node: Node) -> &[SignId] {
+        self.at.get(node as usize).map_or(&[], |signs| signs.as_slice())
+    }
+
+    /// Lets time pass: what came by itself is looked at again.
+    pub(super) fn advance(&mut self, now: Timestamp, view: View<'_>) {
+        if now <= self.now {
+            return;
+        }
+        self.now = now;
+        self.rates.advance(now);
+        while let Some((at, id, looks)) = self.due.front().copied().filter(|(at, ..)| *at <= now) {
+            self.due.pop_front();
+            let Some(sign) = self.get(id) else { continue };
+            if sign.cause.is_none() {
+                self.reconsider(id, view);
+            }
+            if let Some(after) = LOOK_AGAIN.get(usize::from(looks) + 1) {
+                self.due.push_back((at.max(now) + *after, id, looks + 1));
+            }
+        }
+    }
+
+    /// Puts an alert or a breach about an entity where it belongs. `again`: how often it fires, and where it did before.
+    pub(super) fn place(&mut self, onset: Onset, again: Option<(f64, SignId)>, view: View<'_>) -> (SignId, Joined) {
+        let at = onset.at;
+        let others = self.best(onset, None, view).map_or(0.0, |best| best.rate) * ONLY_ONE;
+        let background = self.rates.alone(Kind::Lone, view.topology.len());
+        let same = self.same(onset, view);
+        if let Some((rate, id)) = again.filter(|(_, id)| self.get(*id).is_some_and(|sign| view.takes(sign.situation, at))) {
+            let same_rate = same.map_or(0.0, |(rate, _)| rate);
+            if rate > others.max(background).max(same_rate) || same.is_some_and(|(_, same)| same == id) {
+                return (id, Joined { how: How::Again, rate, background });
+            }
+        }
+        if let Some((rate, id)) = same
+            && rate > others.max(background * ASKED)
+        {
+            self.join(id, at, view);
+            return (id, Joined { how: How::SameEntity, rate, background });
+        }
+        let id = self.open(onset, view);
+        (id, self.joined(id, background))
+    }
+
+    /// The sign of the same entity that this most likely belongs to.
+    fn same(&self, onset: Onset, view: View<'_>) -> Option<(f64, SignId)> {
+        let near = self.signs_of(onset.node).iter().filter_map(|id| {
+            let sign = &self[*id];
+            let (at, delay) = (onset.at, seconds(onset.at, sign.first));
+            let taken = (delay.abs() < 2.0 * NEAR || sign.firing > 0) && view.takes(sign.situation, at);
+            taken.then(|| (kernel::same(delay, sign.firing > 0, sign.blur.max(onset.blur)), *id))
+        });
+        near.max_by(|a, b| a.0.total_cmp(&b.0))
+    }
+
+    fn join(&mut self, id: SignId, at: Timestamp, view: View<'_>) {
+        self.uncount(id);
+        let sign = &mut self[id];
+        let earlier = at < sign.first;
+        sign.first = sign.first.min(at);
+        sign.told += 1;
+        let told = sign.told;
+        self.recount(id);
+        if earlier || told <= 3 {
+            self.reconsider(id, view);
+            self.reconsider_callers(id, view);
+        }
+    }
+
+    fn open(&mut self, onset: Onset, view: View<'_>) -> SignId {
+        let situation = self.new_situation();
+        let id = self.grow(onset, 1, situation, view.topology);
+        self.recount(id);
+        self.recent.push_front(id);
+        self.recent.truncate(RECENT_MAX);
+        self.due.push_back((self.now + LOOK_AGAIN[0], id, 0));
+        self.reconsider(id, view);
+        self.reconsider_callers(id, view);
+        id
+    }
+
+    /// A sign in a situation that is there, for a relapse: nothing else is sought.
+    pub(super) fn open_in(&mut self, onset: Onset, situation: SituationId, topology: &Topology) -> SignId {
+        let id = self.grow(onset, 1, situation, topology);
+        self.recount(id);
+        id
+    }
+
+    fn new_situation(&mut self) -> SituationId {
+        self.situations += 1;
+        SituationId(self.situations)
+    }
+
+    pub(super) fn grow(&mut self, onset: Onset, told: u32, situation: SituationId, topology: &Topology) -> SignId {
+        let Onset { node, at: first, blur } = onset;
+        self.serial = self.serial.wrapping_add(1);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        let id = SignId { serial: self.serial, slot };
+        let entity = topology.name(node).clone();
+        self.slots[slot as usize] =
+            Some(Sign { id, entity, node, first, blur, told, opener: None, firing: 0, situation, cause: None, effects: vec![] });
+        self.stand(id, node);
+        self.of.entry(situation).or_default().push(id);
+        id
+    }
+
+    /// Forgets a situation's signs.
+    pub(super) fn forget(&mut self, situation: SituationId) {
+        for id in self.of.remove(&situation).unwrap_or_default() {
+            let Some(sign) = self.slots[id.slot as usize].take() else { continue };
+            if let Some(signs) = self.at.get_mut(sign.node as usize) {
+                signs.retain(|other| *other != id);
+            }
+            self.free.push(id.slot);
+        }
+        let Self { recent, slots, .. } = self;
+        recent.retain(|id| slots[id.slot as usize].as_ref().is_some_and(|sign| sign.id == *id));
+    }
+
+    pub(super) fn kind(&self, id: SignId) -> Kind {
+        let sign = &self[id];
+        if sign.told == 1 && sign.effects.is_empty() { Kind::Lone } else { Kind::Fault }
+    }
+
+    fn uncount(&mut self, id: SignId) {
+        if self[id].cause.is_none() {
+            self.rates.count(self.kind(id), -1.0);
+        }
+    }
+
+    pub(super) fn recount(&mut self, id: SignId) {
+        if self[id].cause.is_none() {
+            self.rates.count(self.kind(id), 1.0);
+        }
+    }
+
+    /// How something joined that has just opened a sign.
+    fn joined(&self, id: SignId, background: f64) -> Joined {
+        let sign = &self[id];
+        let Some(cause) = &sign.cause else { return Joined { how: How::First, rate: background, background } };
+        let of = &self[cause.sign];
+        let how = match &cause.link {
+            Link::Direct if of.told == 0 => How::SilentCause(of.entity.clone()),
+            Link::Direct => How::DependsOn(of.entity.clone()),
+            Link::Through(silent) => How::Through(of.entity.clone(), silent.clone()),
+            Link::Meanwhile => How::Meanwhile(of.entity.clone()),
+        };
+        Joined { how, rate: cause.rate * ONLY_ONE, background }
+    }
+
+    pub(super) fn is_below(&self, id: SignId, top: SignId) -> bool {
+        let mut at = id;
+        loop {
+            if at == top {
+                return true;
+            }
+            match &self[at].cause {
+                Some(cause) => at = cause.sign,
+                None => return false,
+            }
+        }
+    }
+
+    /// The likeliest cause of a sign of an entity at a time; `me` where the sign is there already.
+    fn best(&self, onset: Onset, me: Option<SignId>, view: View<'_>) -> Option<Cause> {
+        let Onset { node, at, blur } = onset;
+        let mut found = Found::new(self, me, view, onset);
+        for dependency in view.topology.depends_on(node) {
+            let mut silent = true;
+            for id in self.signs_of(*dependency) {
+                let (sign, delay) = (&self[*id], seconds(at, self[*id].first));
+                if delay.abs() < NEAR {
+                    silent = false;
+                    found.add(*id, Link::Direct, kernel::direct(delay, sign.firing > 0, sign.blur.max(blur)));
+                }
+            }
+            if silent {
+                self.through(*dependency, node, &mut found);
+            }
+        }
+        let best = found.best().map_or(0.0, |best| best.rate);
+        if me.is_some() && best * 2.0 < self.rates.alone(Kind::Fault, view.topology.len()) {
+            self.meanwhile(&mut found);
+        }
+        found.best()
+    }
+
+    fn through(&self, silent: Node, node: Node, found: &mut Found<'_>) {
+        let topology = found.view.topology;
+        for further in topology.depends_on(silent).iter().filter(|further| **further != node) {
+            for id in self.signs_of(*further) {
+                let (sign, delay) = (&self[*id], seconds(found.onset.at, self[*id].first));
+                if delay.abs() < NEAR {
+                    let rate = kernel::indirect(delay, sign.firing > 0, sign.blur.max(found.onset.blur));
+                    found.add(*id, Link::Through(topology.name(silent).clone()), rate);
+                }
+            }
+        }
+    }
+
+    /// What spreads at that time may have reached it by a way that the topology does not know.
+    fn meanwhile(&self, found: &mut Found<'_>) {
+        let own = found.me.and_then(|me| self.get(me)).map(|sign| sign.situation);
+        let mut spreading: BTreeMap<SituationId, f64> = BTreeMap::new();
+        for sign in self.recent.iter().filter_map(|id| self.get(*id)) {
+            let weight = kernel::meanwhile(seconds(sign.first, found.onset.at));
+            if weight > 0.0 && Some(sign.situation) != own {
+                *spreading.entry(sign.situation).or_default() += weight;
+            }
+        }
+        for (situation, signs) in spreading.into_iter().filter(|(_, signs)| *signs >= SPREADING) {
+            if let Some(root) = self.root(situation) {
+                found.add(root, Link::Meanwhile, kernel::unconnected(signs, found.view.topology.len()));
+            }
+        }
+    }
+
+    fn root(&self, situation: SituationId) -> Option<SignId> {
+        self.of.get(&situation)?.iter().copied().filter(|id| self[*id].cause.is_none()).min_by_key(|id| (self[*id].first, *id))
+    }
+
+    /// Seeks the cause of a sign anew.
+    pub(super) fn reconsider(&mut self, id: SignId, view: View<'_>) {
+        let sign = &self[id];
+        if sign.cause.is_some() && view.holds(sign.situation) {
+            return;
+        }
+        let entities = view.topology.len();
+        let background = match (sign.told, self.kind(id)) {
+            (0, _) => self.rates.alone(Kind::Fault, entities) * SILENT / (1.0 - TOLD),
+            (_, Kind::Lone) => self.rates.alone(Kind::Lone, entities) / ONLY_ONE,
+            (_, Kind::Fault) => self.rates.alone(Kind::Fault, entities),
+        };
+        let cause = self.best(sign.onset(), Some(id), view).filter(|cause| cause.rate > background * ASKED);
+        let by_itself = cause.is_none() && sign.told > 0;
+        self.attach(id, cause, view);
+        if by_itself {
+            self.silent_cause(id, view);
+        }
+    }
+
+    /// Signs that the new one may explain better.
+    fn reconsider_callers(&mut self, id: SignId, view: View<'_>) {
+        let (node, at) = (self[id].node, self[id].first);
+        let near = |caller: Node| self.signs_of(caller).iter().copied().filter(|other| seconds(self[*other].first, at).abs() < NEAR);
+        let mut affected: Vec<SignId> = vec![];
+        let mut looked = 0;
+        for caller in view.topology.callers(node).iter().take(CALLERS_MAX) {
+            let before = affected.len();
+            affected.extend(near(*caller));
+            if affected.len() == before && looked < CALLERS_MAX {
+                let further = view.topology.callers(*caller);
+                looked += further.len();
+                affected.extend(further.iter().take(CALLERS_MAX).flat_map(|further| near(*further)));
+            }
+        }
+        affected.sort_unstable();
+        affected.dedup();
+        for other in affected {
+            if other != id && self.get(other).is_some() {
+                self.reconsider(other, view);
+            }
+        }
+    }
+
+    /// Gives a sign another cause, and moves what hangs on it.
+    pub(super) fn attach(&mut self, id: SignId, cause: Option<Cause>, view: View<'_>) {
+        let before = self[id].cause.clone();
+        if before.as_ref().map(|c| c.sign) == cause.as_ref().map(|c| c.sign) {
+            self[id].cause = cause;
+            return;
+        }
+        self.rejoined.push(id);
+        self.uncount(id);
+        if let Some(before) = &before {
+            self.uncount(before.sign);
+            self[before.sign].effects.retain(|effect| *effect != id);
+            self.recount(before.sign);
+        }
+        if let Some(cause) = &cause {
+            self.uncount(cause.sign);
+            self[cause.sign].effects.push(id);
+            self.recount(cause.sign);
+        }
+        self[id].cause = cause.clone();
+        self.recount(id);
+        let from = self[id].situation;
+        let into = match &cause {
+            Some(cause) => self[cause.sign].situation,
+            None => self.new_situation(),
+        };
+        if from == into {
+            return;
+        }
+        if before.is_none() {
+            let (kept, gone) = if view.holds(from) || (!view.holds(into) && from < into) { (from, into) } else { (into, from) };
+            let cause = cause.map_or_else(|| self[id].entity.clone(), |cause| self[cause.sign].entity.clone());
+            self.merge(gone, kept, cause);
+        } else {
+            self.split(id, from, into);
+        }
+        // What has effects is no lone alert: its own cause may be another one now.
+        if let Some(cause) = self[id].cause.as_ref().map(|cause| cause.sign)
+            && self[cause].cause.is_none()
+            && self[cause].effects.len() == 1
+            && self[cause].told == 1
+        {
+            self.reconsider(cause, view);
+        }
+    }
+
+    fn merge(&mut self, gone: SituationId, kept: SituationId, cause: Entity) {
+        let signs = self.of.remove(&gone).unwrap_or_default();
+        for id in &signs {
+            self[*id].situation = kept;
+        }
+        self.of.entry(kept).or_default().extend(signs);
+        self.moves.push(Moved::Merged { gone, kept, cause });
+    }
+
+    fn split(&mut self, top: SignId, from: SituationId, into: SituationId) {
+        let mut signs = vec![top];
+        let mut next = 0;
+        while let Some(id) = signs.get(next).copied() {
+            signs.extend(self[id].effects.iter().copied());
+            next += 1;
+        }
+        for id in &signs {
+            self[*id].situation = into;
+        }
+        signs.sort_unstable();
+        if let Some(left) = self.of.get_mut(&from) {
+            left.retain(|id| signs.binary_search(id).is_err());
+        }
+        self.of.entry(into).or_default().extend(signs.iter().copied());
+        self.moves.push(Moved::Split { signs, from, into });
+    }
+}

@@ -1,0 +1,82 @@
+//! Causes of which nothing is told: one dependency that explains several signs which else came by themselves.
+
+use std::time::Duration;
+
+use crate::rules::Node;
+
+use super::forest::{Cause, Forest, Link, Onset, SILENT, SignId, View};
+use super::kernel::{self, NEAR, SPREADS, TOLD, seconds};
+use super::rates::{Kind, ONLY_ONE};
+
+/// Signs this close together may have one silent cause.
+const TOGETHER: Duration = Duration::from_secs(180);
+
+/// A silent cause came so long before the first sign of it.
+const SILENT_LEAD: Duration = Duration::from_secs(10);
+
+/// By how many nats a silent cause must be the better explanation.
+const SILENT_ASKED: f64 = 1.4;
+
+/// How much it counts against a silent cause that another caller shows nothing.
+const SILENT_CALLER: f64 = 0.4;
+
+impl Forest {
+    /// Looks for one dependency, of which nothing is told, that explains this sign and others that came by themselves.
+    pub(super) fn silent_cause(&mut self, id: SignId, view: View<'_>) {
+        let (node, at) = (self[id].node, self[id].first);
+        let candidates = view
+            .topology
+            .depends_on(node)
+            .iter()
+            .filter(|silent| self.signs_of(**silent).iter().all(|other| seconds(self[*other].first, at).abs() >= NEAR));
+        let explained = candidates.filter_map(|silent| {
+            let (nats, effects) = self.explained_by(*silent, id, view)?;
+            Some((nats, *silent, effects))
+        });
+        let Some((_, silent, effects)) = explained.max_by(|a, b| a.0.total_cmp(&b.0)) else { return };
+        let onset = self[effects[0]].first - SILENT_LEAD;
+        let situation = self[effects[0]].situation;
+        let cause = self.grow(Onset { node: silent, at: onset, blur: 0.0 }, 0, situation, view.topology);
+        self.recount(cause);
+        let rate = kernel::direct(SILENT_LEAD.as_secs_f64(), false, 0.0);
+        self.attach(effects[0], Some(Cause { sign: cause, link: Link::Direct, rate }), view);
+        self.reconsider(cause, view);
+        for effect in effects.into_iter().skip(1) {
+            self.reconsider(effect, view);
+        }
+    }
+
+    /// By how many nats a silent entity's failure explains signs of its callers better than chance, and which ones,
+    /// earliest first.
+    fn explained_by(&self, silent: Node, id: SignId, view: View<'_>) -> Option<(f64, Vec<SignId>)> {
+        let (at, entities) = (self[id].first, view.topology.len());
+        let (mut effects, mut quiet) = (vec![], 0usize);
+        for caller in view.topology.callers(silent) {
+            let mut shows = false;
+            for other in self.signs_of(*caller).iter().filter(|other| self[**other].first.distance(at) < TOGETHER) {
+                shows = true;
+                let sign = &self[*other];
+                if sign.cause.is_none() && sign.told > 0 && !view.holds(sign.situation) && view.takes(sign.situation, at) {
+                    effects.push(*other);
+                }
+            }
+            quiet += usize::from(!shows);
+        }
+        if effects.len() < 2 {
+            return None;
+        }
+        effects.sort_by_key(|other| (self[*other].first, *other));
+        let onset = self[effects[0]].first - SILENT_LEAD;
+        let prior = libm::log(self.rates.alone(Kind::Fault, entities) * SILENT);
+        let mut nats = prior + SILENT_CALLER * quiet as f64 * libm::log(1.0 - SPREADS * TOLD);
+        effects.retain(|other| {
+            let (kind, delay) = (self.kind(*other), seconds(self[*other].first, onset));
+            let shows = if kind == Kind::Lone { ONLY_ONE } else { 1.0 };
+            let gain = libm::log(kernel::direct(delay, false, self[*other].blur) * shows) - libm::log(self.rates.alone(kind, entities));
+            let used = gain > 0.0 || *other == id;
+            nats += if used { gain } else { 0.0 };
+            used
+        });
+        (effects.len() >= 2 && nats > SILENT_ASKED).then_some((nats, effects))
+    }
+}
