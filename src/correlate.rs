@@ -11,15 +11,19 @@ mod found;
 mod joined;
 mod kernel;
 mod rates;
+mod seek;
 mod silent;
 mod situation;
+mod storm;
+mod taken;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Alert, Breach, Change, Definition, Entity, Ladder, Origin, Phase, Reading, Timestamp, labels::Fnv};
+use crate::model::{Alert, Breach, Change, Definition, Entity, Ladder, Origin, Phase, Timestamp, labels::Fnv};
 use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
@@ -28,10 +32,14 @@ pub use cause::{Part, Ranking, Suspect, rank};
 pub use changes::{Changed, Changes};
 pub use forest::SignId;
 pub use joined::{How, Joined};
-pub use situation::{Member, Situation, SituationId, Source};
+pub use situation::{Judged, Member, Situation, SituationId, Source};
+
+pub use storm::Tally;
+pub use taken::{News, Taken};
 
 use forest::{Forest, Moved, Onset, View};
 use rates::Flaps;
+use storm::Tallied;
 
 /// A situation without an incident is forgotten when it heard nothing for this long: Alertmanager repeats a firing
 /// alert every four hours by default, so its resolution was lost.
@@ -57,11 +65,15 @@ pub struct Situations {
     forest: Forest,
     /// Those whose incident has recovered.
     recovered: BTreeSet<SituationId>,
+    /// Those with too many members to keep them all.
+    storms: BTreeSet<SituationId>,
     /// The episodes of each fingerprint.
     fired: BTreeMap<u64, Fired>,
     /// What fired again, by its key: when it is looked at again, how often it was to be expected, and how often it was
     /// looked at.
     again: VecDeque<(Timestamp, u64, f64, u8)>,
+    /// What is not kept as a member, by its key.
+    tallied: BTreeMap<u64, Tallied>,
     /// Recent changes.
     pub changes: Changes,
     /// When it was last looked at what is over.
@@ -69,6 +81,8 @@ pub struct Situations {
     /// Where a member is.
     #[serde(skip)]
     places: HashMap<u64, (SituationId, usize)>,
+    #[serde(skip)]
+    origins: Vec<Arc<Origin>>,
     #[serde(skip)]
     news: Vec<News>,
 }
@@ -83,48 +97,6 @@ struct Fired {
     sign: Option<SignId>,
     flaps: Flaps,
     heard: Timestamp,
-}
-
-/// What a signal did.
-#[derive(Debug)]
-pub struct Taken {
-    /// How it is counted.
-    pub outcome: Outcome,
-    /// The member that it is about.
-    pub member: Option<u64>,
-    /// Whether the member is new.
-    pub joined: bool,
-}
-
-/// What became of situations.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// All of one is in another now, for this entity's failure explains both.
-    Merged {
-        /// The one that is no more.
-        gone: SituationId,
-        /// The other.
-        kept: SituationId,
-        /// What explains both.
-        cause: Entity,
-    },
-    /// A member has a likelier cause now, perhaps in another situation.
-    Moved {
-        /// The member's key.
-        member: u64,
-        /// The situation that it is in.
-        into: SituationId,
-    },
-}
-
-impl Taken {
-    fn nothing(outcome: Outcome) -> Self {
-        Self { outcome, member: None, joined: false }
-    }
-
-    fn updated(key: u64) -> Self {
-        Self { outcome: Outcome::Applied, member: Some(key), joined: false }
-    }
 }
 
 impl Situations {
@@ -204,9 +176,7 @@ impl Situations {
             self.update(key, |member| {
                 member.told_at = breach.at;
                 member.heard_at = breach.at;
-                member.reading = breach.reading;
-                member.worst = breach.worst;
-                member.met.clone_from(&breach.met);
+                member.judged = Some(Box::new(breach.into()));
                 member.ends_at = (breach.phase == Phase::Ended).then_some(breach.at);
                 member.new_normal = breach.new_normal;
             });
@@ -220,16 +190,14 @@ impl Situations {
             entity: breach.entity.clone(),
             source: Source::Breach { monitor: breach.monitor.clone(), group: breach.group.clone(), judge: breach.judge },
             summary: breach.definition.as_ref().map_or_else(String::new, |d| d.scenario.clone()),
-            definition: breach.definition.clone(),
-            origin: origin.clone(),
+            definition: breach.definition.clone().map(Arc::new),
+            origin: self.origin(origin),
             starts_at: breach.onset,
             ends_at: None,
             new_normal: false,
             told_at: breach.at,
             heard_at: breach.at,
-            reading: breach.reading,
-            worst: breach.worst,
-            met: breach.met.clone(),
+            judged: Some(Box::new(breach.into())),
             why: Joined::default(),
             sign: SignId::default(),
         };
@@ -255,18 +223,26 @@ impl Situations {
             self.ended(alert.fingerprint, alert.starts_at, at);
             return Taken::updated(key);
         }
+        if self.tallied.contains_key(&key) {
+            if alert.ends_at.is_none() {
+                return Taken::nothing(Outcome::Duplicate);
+            }
+            self.ends_tallied(key);
+            self.ended(alert.fingerprint, alert.starts_at, at);
+            return Taken::nothing(Outcome::Applied);
+        }
         if fired.and_then(|fired| fired.ended).is_some_and(|ended| ended >= alert.starts_at) {
             return Taken::nothing(Outcome::Duplicate);
         }
         if let Some(ended) = alert.ends_at {
             // Its firing may come after it, by another way. What is over makes no fault, but it is evidence while it is new.
             let old = at.since(ended) >= tuning.gap;
-            let member = Member { definition: None, ends_at: alert.ends_at, ..alert_member(key, alert, origin, at, rules) };
+            let member = Member { definition: None, ends_at: alert.ends_at, ..alert_member(key, alert, self.origin(origin), at, rules) };
             let taken = if old { Taken::nothing(Outcome::NotWanted) } else { self.join(alert.fingerprint, member, rules, tuning) };
             self.ended(alert.fingerprint, alert.starts_at, at);
             return taken;
         }
-        let member = alert_member(key, alert, origin, at, rules);
+        let member = alert_member(key, alert, self.origin(origin), at, rules);
         let taken = self.join(alert.fingerprint, member, rules, tuning);
         if let Some(fired) = self.fired.get_mut(&alert.fingerprint).filter(|_| taken.joined) {
             fired.open = Some(alert.starts_at);
@@ -282,6 +258,9 @@ impl Situations {
         let key = alert_key(fingerprint, starts_at);
         let ends_at = at.max(starts_at);
         self.ended(fingerprint, starts_at, ends_at);
+        if self.ends_tallied(key) {
+            return Taken::nothing(Outcome::Applied);
+        }
         if self.place(key).is_none() {
             return Taken::nothing(Outcome::NotWanted);
         }
@@ -290,6 +269,16 @@ impl Situations {
             member.ends_at = Some(ends_at);
         });
         Taken::updated(key)
+    }
+
+    /// One of each, for all that were told there.
+    fn origin(&mut self, origin: &Origin) -> Arc<Origin> {
+        if let Some(known) = self.origins.iter().find(|known| known.as_ref() == origin) {
+            return known.clone();
+        }
+        let new = Arc::new(origin.clone());
+        self.origins.push(new.clone());
+        new
     }
 
     /// Takes in a change.
@@ -336,8 +325,12 @@ impl Situations {
         }
         self.settle(rules);
         (member.sign, member.why) = (sign, why);
+        if let Some(id) = self.full(&member) {
+            self.tally(id, &member);
+            return Taken { outcome: Outcome::Applied, member: None, joined: true, tallied: Some((id, Box::new(member))) };
+        }
         self.put(member);
-        Taken { outcome: Outcome::Applied, member: Some(key), joined: true }
+        Taken { outcome: Outcome::Applied, member: Some(key), joined: true, tallied: None }
     }
 
     /// Takes note of an episode; gives how often it was to be expected, and the sign of the one before.
@@ -359,6 +352,10 @@ impl Situations {
         sign.firing += u32::from(member.ends_at.is_none());
         sign.opener.get_or_insert(member.key);
         let id = sign.situation;
+        self.keep(id, member);
+    }
+
+    fn keep(&mut self, id: SituationId, member: Member) {
         let situation = self.open.entry(id).or_insert_with(|| Situation::new(id));
         self.places.insert(member.key, (id, situation.members.len()));
         situation.push(member);
@@ -428,10 +425,11 @@ impl Situations {
                 Moved::Merged { gone, kept, cause } => self.news.push(News::Merged { gone, kept, cause }),
                 Moved::Split { .. } => self.news.extend(gone.iter().map(|member| News::Moved { member: member.key, into })),
             }
-            let situation = self.open.entry(into).or_insert_with(|| Situation::new(into));
             for member in gone {
-                self.places.insert(member.key, (into, situation.members.len()));
-                situation.push(member);
+                match self.full(&member) {
+                    Some(id) => self.count_only(id, &member),
+                    None => self.keep(into, member),
+                }
             }
         }
         for (member, why) in self.forest.rejoined(rules.topology.len()) {
@@ -449,9 +447,14 @@ impl Situations {
             return vec![];
         }
         self.swept = clock;
-        let over: Vec<SituationId> = self.open.values().filter(|s| is_over(s, clock, rules, tuning)).map(|s| s.id).collect();
+        let over = self.open.values().filter(|s| is_over(s, clock, rules, tuning) && !self.storms.contains(&s.id));
+        let over: Vec<SituationId> = over.map(|s| s.id).collect();
         let gone: Vec<Situation> = over.iter().filter_map(|id| self.open.remove(id)).collect();
         for situation in &gone {
+            if self.storms.remove(&situation.id) {
+                let of = self.forest.signs_in(situation.id);
+                self.tallied.retain(|_, tallied| !of.contains(&tallied.sign));
+            }
             self.forest.forget(situation.id);
             self.recovered.remove(&situation.id);
             for member in &situation.members {
@@ -495,7 +498,7 @@ fn alert_key(fingerprint: u64, starts_at: Timestamp) -> u64 {
     Fnv::of(&[b"alert", &fingerprint.to_be_bytes(), &starts_at.0.to_be_bytes()])
 }
 
-fn alert_member(key: u64, alert: &Alert, origin: &Origin, at: Timestamp, rules: &Rules) -> Member {
+fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Timestamp, rules: &Rules) -> Member {
     let name = alert.labels.get("alertname");
     let monitor = rules.alert_monitor(&alert.labels);
     let entity = monitor.and_then(|m| m.entity.entity(&alert.labels)).or_else(|| rules.topology.entity(&alert.labels));
@@ -510,16 +513,14 @@ fn alert_member(key: u64, alert: &Alert, origin: &Origin, at: Timestamp, rules: 
         entity: entity.unwrap_or_else(|| Entity::new("alert", name)),
         source: Source::Alert { fingerprint: alert.fingerprint, labels: alert.labels.clone(), monitor: monitor.map(|m| m.name.clone()) },
         summary: definition.as_ref().map_or(summary, |d| &d.scenario).to_owned(),
-        definition,
-        origin: origin.clone(),
+        definition: definition.map(Arc::new),
+        origin,
         starts_at: alert.starts_at,
         ends_at: None,
         new_normal: false,
         told_at: alert.starts_at,
         heard_at: at,
-        reading: Reading::default(),
-        worst: Reading::default(),
-        met: vec![],
+        judged: None,
         why: Joined::default(),
         sign: SignId::default(),
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Calls, News, Situation, SituationId, Situations, Taken, rank};
+use crate::correlate::{Calls, News, Situation, SituationId, Situations, Taken, Tally, rank};
 use crate::model::{Alert, Origin, Signal, Timestamp};
 use crate::rules::{Config, Rules};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
@@ -112,6 +112,9 @@ impl Declare {
     }
 
     fn took(&mut self, taken: &Taken, signal: &Signal, out: &mut Outbox) {
+        if let Some((id, member)) = &taken.tallied {
+            out.trace.push(trace::member(*id, member));
+        }
         let Some((situation, member)) = taken.member.and_then(|key| self.state.situations.member(key)) else { return };
         if taken.joined {
             out.trace.push(trace::member(situation.id, member));
@@ -142,6 +145,8 @@ impl Declare {
                         out.trace.push(self.cause(situation));
                     }
                 }
+                News::Storm { situation, worst } => self.storm(situation, worst.as_ref(), out),
+                News::Calm { situation } => out.trace.push(trace::calm(situation)),
                 News::Moved { member, .. } => {
                     if let Some((situation, member)) = self.state.situations.member(member) {
                         out.trace.push(trace::member(situation.id, member));
@@ -149,6 +154,15 @@ impl Declare {
                 }
             }
         }
+    }
+
+    /// A situation has too many members to tell of them all; who knows of its incident hears why.
+    fn storm(&mut self, id: SituationId, worst: Option<&Tally>, out: &mut Outbox) {
+        out.trace.push(trace::storm(id, worst));
+        let Some(incident) = self.state.incidents.get(&id).filter(|i| i.state == State::Declared) else { return };
+        let most = worst.map_or_else(String::new, |worst| format!("; most of them of {}", worst.entity));
+        let (at, reason) = (incident.at, format!("so many alerts that further ones are only counted{most}"));
+        self.event(id, Event::Updated, at, None, reason, out);
     }
 
     fn cause(&self, situation: &Situation) -> serde_json::Value {
@@ -193,7 +207,7 @@ impl Declare {
         incident.moves(event, at, graded, &reason);
         situations.declared(id, incident.recovered_at);
         let Some(situation) = situations.get(id) else { return };
-        let story = story::Story::new(incident, situation, &situations.changes, &self.rules, &self.config.tuning);
+        let story = story::Story::new(incident, situation, situations, &self.rules, &self.config.tuning);
         out.messages.push(story.message(event, &reason));
         out.count(Count::Declarations(event.as_str()));
         out.trace.push(trace::declaration(incident, event, &reason));

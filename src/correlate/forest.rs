@@ -16,26 +16,20 @@ use smallvec::SmallVec;
 use crate::model::{Entity, Timestamp};
 use crate::rules::{Node, Topology, Tuning};
 
-use super::found::Found;
 use super::joined::{How, Joined};
-use super::kernel::{self, NEAR, TOLD, seconds};
+use super::kernel::{self, NEAR, seconds};
 use super::rates::{Kind, ONLY_ONE, Rates};
 use super::situation::{Situation, SituationId};
+use super::storm::Counted;
 
 /// A connection must be likelier than its absence by this factor; its logarithm is 1.1.
-const ASKED: f64 = 3.0;
+pub(super) const ASKED: f64 = 3.0;
 
 /// A lone sign is looked at again after so long, and once more: what explains it may have come later.
 const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(50), Duration::from_secs(400)];
 
 /// Signs that are looked through for what goes on meanwhile.
-const RECENT_MAX: usize = 512;
-
-/// What goes on meanwhile is a spreading fault from so many signs on.
-const SPREADING: f64 = 1.7;
-
-/// Callers of one entity, and callers' callers, that are looked at: hubs are bounded.
-const CALLERS_MAX: usize = 256;
+const RECENT_MAX: usize = 256;
 
 /// The probability that nothing is told of a cause, as far as is believed without evidence.
 pub(super) const SILENT: f64 = 0.12;
@@ -51,7 +45,7 @@ pub struct SignId {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Sign {
     pub(super) id: SignId,
-    entity: Entity,
+    pub(super) entity: Entity,
     #[serde(skip)]
     pub(super) node: Node,
     pub(super) first: Timestamp,
@@ -59,13 +53,15 @@ pub(super) struct Sign {
     pub(super) blur: f64,
     /// Alerts and breaches in it; none where it is only inferred.
     pub(super) told: u32,
+    /// What is only counted.
+    pub(super) counted: Vec<Counted>,
     /// The member that opened it, once it is there.
     pub(super) opener: Option<u64>,
     /// Those that last.
     pub(super) firing: u32,
     pub(super) situation: SituationId,
     pub(super) cause: Option<Cause>,
-    effects: Vec<SignId>,
+    pub(super) effects: Vec<SignId>,
 }
 
 /// Where and when something began, and to how many seconds that is known.
@@ -77,7 +73,7 @@ pub(super) struct Onset {
 }
 
 impl Sign {
-    fn onset(&self) -> Onset {
+    pub(super) fn onset(&self) -> Onset {
         Onset { node: self.node, at: self.first, blur: self.blur }
     }
 }
@@ -122,7 +118,7 @@ impl View<'_> {
         self.open.get(&situation).is_some_and(|s| s.declared)
     }
 
-    pub(super) fn takes(&self, situation: SituationId, at: Timestamp) -> bool {
+    fn takes(&self, situation: SituationId, at: Timestamp) -> bool {
         self.open.get(&situation).is_none_or(|s| s.takes(at, self.tuning))
     }
 }
@@ -134,9 +130,9 @@ pub(super) struct Forest {
     free: Vec<u32>,
     serial: u32,
     situations: u64,
-    of: BTreeMap<SituationId, Vec<SignId>>,
+    pub(super) of: BTreeMap<SituationId, Vec<SignId>>,
     /// Latest first told.
-    recent: VecDeque<SignId>,
+    pub(super) recent: VecDeque<SignId>,
     /// To be looked at again: when, and how often before.
     due: VecDeque<(Timestamp, SignId, u8)>,
     pub(super) rates: Rates,
@@ -171,6 +167,15 @@ impl Forest {
 
     pub(super) fn get_mut(&mut self, id: SignId) -> Option<&mut Sign> {
         self.slots.get_mut(id.slot as usize)?.as_mut().filter(|sign| sign.id == id)
+    }
+
+    pub(super) fn signs_in(&self, situation: SituationId) -> &[SignId] {
+        self.of.get(&situation).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a situation can take so many more signs, of what began then.
+    pub(super) fn takes(&self, situation: SituationId, more: usize, at: Timestamp, view: View<'_>) -> bool {
+        self.signs_in(situation).len() + more <= view.tuning.size_max && view.takes(situation, at)
     }
 
     /// What has moved since this was asked last.
@@ -236,7 +241,7 @@ impl Forest {
         let others = self.best(onset, None, view).map_or(0.0, |best| best.rate) * ONLY_ONE;
         let background = self.rates.alone(Kind::Lone, view.topology.len());
         let same = self.same(onset, view);
-        if let Some((rate, id)) = again.filter(|(_, id)| self.get(*id).is_some_and(|sign| view.takes(sign.situation, at))) {
+        if let Some((rate, id)) = again.filter(|(_, id)| self.get(*id).is_some_and(|sign| self.takes(sign.situation, 0, at, view))) {
             let same_rate = same.map_or(0.0, |(rate, _)| rate);
             if rate > others.max(background).max(same_rate) || same.is_some_and(|(_, same)| same == id) {
                 return (id, Joined { how: How::Again, rate, background });
@@ -257,7 +262,7 @@ impl Forest {
         let near = self.signs_of(onset.node).iter().filter_map(|id| {
             let sign = &self[*id];
             let (at, delay) = (onset.at, seconds(onset.at, sign.first));
-            let taken = (delay.abs() < 2.0 * NEAR || sign.firing > 0) && view.takes(sign.situation, at);
+            let taken = (delay.abs() < 2.0 * NEAR || sign.firing > 0) && self.takes(sign.situation, 0, at, view);
             taken.then(|| (kernel::same(delay, sign.firing > 0, sign.blur.max(onset.blur)), *id))
         });
         near.max_by(|a, b| a.0.total_cmp(&b.0))
@@ -310,8 +315,20 @@ impl Forest {
         });
         let id = SignId { serial: self.serial, slot };
         let entity = topology.name(node).clone();
-        self.slots[slot as usize] =
-            Some(Sign { id, entity, node, first, blur, told, opener: None, firing: 0, situation, cause: None, effects: vec![] });
+        self.slots[slot as usize] = Some(Sign {
+            id,
+            entity,
+            node,
+            first,
+            blur,
+            told,
+            counted: vec![],
+            opener: None,
+            firing: 0,
+            situation,
+            cause: None,
+            effects: vec![],
+        });
         self.stand(id, node);
         self.of.entry(situation).or_default().push(id);
         id
@@ -344,135 +361,6 @@ impl Forest {
     pub(super) fn recount(&mut self, id: SignId) {
         if self[id].cause.is_none() {
             self.rates.count(self.kind(id), 1.0);
-        }
-    }
-
-    /// How something joined that has just opened a sign.
-    fn joined(&self, id: SignId, background: f64) -> Joined {
-        let sign = &self[id];
-        let Some(cause) = &sign.cause else { return Joined { how: How::First, rate: background, background } };
-        let of = &self[cause.sign];
-        let how = match &cause.link {
-            Link::Direct if of.told == 0 => How::SilentCause(of.entity.clone()),
-            Link::Direct => How::DependsOn(of.entity.clone()),
-            Link::Through(silent) => How::Through(of.entity.clone(), silent.clone()),
-            Link::Meanwhile => How::Meanwhile(of.entity.clone()),
-        };
-        Joined { how, rate: cause.rate * ONLY_ONE, background }
-    }
-
-    pub(super) fn is_below(&self, id: SignId, top: SignId) -> bool {
-        let mut at = id;
-        loop {
-            if at == top {
-                return true;
-            }
-            match &self[at].cause {
-                Some(cause) => at = cause.sign,
-                None => return false,
-            }
-        }
-    }
-
-    /// The likeliest cause of a sign of an entity at a time; `me` where the sign is there already.
-    fn best(&self, onset: Onset, me: Option<SignId>, view: View<'_>) -> Option<Cause> {
-        let Onset { node, at, blur } = onset;
-        let mut found = Found::new(self, me, view, onset);
-        for dependency in view.topology.depends_on(node) {
-            let mut silent = true;
-            for id in self.signs_of(*dependency) {
-                let (sign, delay) = (&self[*id], seconds(at, self[*id].first));
-                if delay.abs() < NEAR {
-                    silent = false;
-                    found.add(*id, Link::Direct, kernel::direct(delay, sign.firing > 0, sign.blur.max(blur)));
-                }
-            }
-            if silent {
-                self.through(*dependency, node, &mut found);
-            }
-        }
-        let best = found.best().map_or(0.0, |best| best.rate);
-        if me.is_some() && best * 2.0 < self.rates.alone(Kind::Fault, view.topology.len()) {
-            self.meanwhile(&mut found);
-        }
-        found.best()
-    }
-
-    fn through(&self, silent: Node, node: Node, found: &mut Found<'_>) {
-        let topology = found.view.topology;
-        for further in topology.depends_on(silent).iter().filter(|further| **further != node) {
-            for id in self.signs_of(*further) {
-                let (sign, delay) = (&self[*id], seconds(found.onset.at, self[*id].first));
-                if delay.abs() < NEAR {
-                    let rate = kernel::indirect(delay, sign.firing > 0, sign.blur.max(found.onset.blur));
-                    found.add(*id, Link::Through(topology.name(silent).clone()), rate);
-                }
-            }
-        }
-    }
-
-    /// What spreads at that time may have reached it by a way that the topology does not know.
-    fn meanwhile(&self, found: &mut Found<'_>) {
-        let own = found.me.and_then(|me| self.get(me)).map(|sign| sign.situation);
-        let mut spreading: BTreeMap<SituationId, f64> = BTreeMap::new();
-        for sign in self.recent.iter().filter_map(|id| self.get(*id)) {
-            let weight = kernel::meanwhile(seconds(sign.first, found.onset.at));
-            if weight > 0.0 && Some(sign.situation) != own {
-                *spreading.entry(sign.situation).or_default() += weight;
-            }
-        }
-        for (situation, signs) in spreading.into_iter().filter(|(_, signs)| *signs >= SPREADING) {
-            if let Some(root) = self.root(situation) {
-                found.add(root, Link::Meanwhile, kernel::unconnected(signs, found.view.topology.len()));
-            }
-        }
-    }
-
-    fn root(&self, situation: SituationId) -> Option<SignId> {
-        self.of.get(&situation)?.iter().copied().filter(|id| self[*id].cause.is_none()).min_by_key(|id| (self[*id].first, *id))
-    }
-
-    /// Seeks the cause of a sign anew.
-    pub(super) fn reconsider(&mut self, id: SignId, view: View<'_>) {
-        let sign = &self[id];
-        if sign.cause.is_some() && view.holds(sign.situation) {
-            return;
-        }
-        let entities = view.topology.len();
-        let background = match (sign.told, self.kind(id)) {
-            (0, _) => self.rates.alone(Kind::Fault, entities) * SILENT / (1.0 - TOLD),
-            (_, Kind::Lone) => self.rates.alone(Kind::Lone, entities) / ONLY_ONE,
-            (_, Kind::Fault) => self.rates.alone(Kind::Fault, entities),
-        };
-        let cause = self.best(sign.onset(), Some(id), view).filter(|cause| cause.rate > background * ASKED);
-        let by_itself = cause.is_none() && sign.told > 0;
-        self.attach(id, cause, view);
-        if by_itself {
-            self.silent_cause(id, view);
-        }
-    }
-
-    /// Signs that the new one may explain better.
-    fn reconsider_callers(&mut self, id: SignId, view: View<'_>) {
-        let (node, at) = (self[id].node, self[id].first);
-        let near = |caller: Node| self.signs_of(caller).iter().copied().filter(|other| seconds(self[*other].first, at).abs() < NEAR);
-        let mut affected: Vec<SignId> = vec![];
-        let mut looked = 0;
-        for caller in view.topology.callers(node).iter().take(CALLERS_MAX) {
-            let before = affected.len();
-            affected.extend(near(*caller));
-            if affected.len() == before && looked < CALLERS_MAX {
-                let further = view.topology.callers(*caller);
-                looked += further.len();
-                affected.extend(further.iter().take(CALLERS_MAX).flat_map(|further| near(*further)));
-            }
-        }
-        affected.sort_unstable();
-        affected.dedup();
-        for other in affected {
-            if other != id && self.get(other).is_some() {
-                self.reconsider(other, view);
-            }
         }
     }
 

@@ -2,6 +2,8 @@
 
 use smallvec::SmallVec;
 
+use crate::rules::Node;
+
 use super::forest::{Cause, Forest, Link, Onset, SignId, View};
 use super::situation::SituationId;
 
@@ -16,10 +18,20 @@ pub(super) struct Found<'f> {
 
 struct Candidate {
     situation: SituationId,
+    /// It cannot be joined.
+    refused: bool,
     rate: f64,
     best: f64,
     sign: SignId,
-    link: Link,
+    way: Way,
+}
+
+/// How a cause reaches its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Direct,
+    Through(Node),
+    Meanwhile,
 }
 
 impl<'f> Found<'f> {
@@ -29,32 +41,48 @@ impl<'f> Found<'f> {
     }
 
     /// A sign that may be the cause, and how often such a one brings another, in a second.
-    pub(super) fn add(&mut self, id: SignId, link: Link, rate: f64) {
-        let Self { forest, me, view, onset: Onset { at, .. }, .. } = *self;
-        let sign = &forest[id];
-        match me.map(|me| &forest[me]) {
-            // An effect is no cause.
-            Some(own) if own.situation == sign.situation && forest.is_below(id, own.id) => return,
-            Some(own) if own.situation == sign.situation => {}
-            // Two that were declared stay two.
-            Some(own) if view.holds(own.situation) && view.holds(sign.situation) => return,
-            _ if !view.takes(sign.situation, at) => return,
-            _ => {}
+    pub(super) fn add(&mut self, id: SignId, way: Way, rate: f64) {
+        let sign = &self.forest[id];
+        let own = self.me.map(|me| &self.forest[me]);
+        // An effect is no cause.
+        if own.is_some_and(|own| own.situation == sign.situation && self.forest.is_below(id, own.id)) {
+            return;
         }
         match self.situations.iter_mut().find(|candidate| candidate.situation == sign.situation) {
             Some(candidate) => {
                 candidate.rate += rate;
                 if rate > candidate.best {
-                    (candidate.best, candidate.sign, candidate.link) = (rate, id, link);
+                    (candidate.best, candidate.sign, candidate.way) = (rate, id, way);
                 }
             }
-            None => self.situations.push(Candidate { situation: sign.situation, rate, best: rate, sign: id, link }),
+            None => {
+                let refused = !self.joins(sign.situation);
+                self.situations.push(Candidate { situation: sign.situation, refused, rate, best: rate, sign: id, way });
+            }
+        }
+    }
+
+    /// Whether the sign, with all that hangs on it, can become part of a situation.
+    fn joins(&self, situation: SituationId) -> bool {
+        let Self { forest, view, .. } = self;
+        match self.me.map(|me| forest[me].situation) {
+            None => forest.takes(situation, 1, self.onset.at, *view),
+            Some(own) if own == situation => true,
+            // Two that were declared stay two.
+            Some(own) if view.holds(own) && view.holds(situation) => false,
+            Some(own) => forest.takes(situation, forest.signs_in(own).len(), self.onset.at, *view),
         }
     }
 
     /// The likeliest sign of the likeliest situation.
     pub(super) fn best(&self) -> Option<Cause> {
-        let likeliest = self.situations.iter().max_by(|a, b| a.rate.total_cmp(&b.rate).then_with(|| b.situation.cmp(&a.situation)))?;
-        Some(Cause { sign: likeliest.sign, link: likeliest.link.clone(), rate: likeliest.rate })
+        let joined = self.situations.iter().filter(|candidate| !candidate.refused);
+        let likeliest = joined.max_by(|a, b| a.rate.total_cmp(&b.rate).then_with(|| b.situation.cmp(&a.situation)))?;
+        let link = match likeliest.way {
+            Way::Direct => Link::Direct,
+            Way::Through(silent) => Link::Through(self.view.topology.name(silent).clone()),
+            Way::Meanwhile => Link::Meanwhile,
+        };
+        Some(Cause { sign: likeliest.sign, link, rate: likeliest.rate })
     }
 }

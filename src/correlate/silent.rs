@@ -7,6 +7,7 @@ use crate::rules::Node;
 use super::forest::{Cause, Forest, Link, Onset, SILENT, SignId, View};
 use super::kernel::{self, NEAR, SPREADS, TOLD, seconds};
 use super::rates::{Kind, ONLY_ONE};
+use super::seek::CALLERS_MAX;
 
 /// Signs this close together may have one silent cause.
 const TOGETHER: Duration = Duration::from_secs(180);
@@ -51,12 +52,16 @@ impl Forest {
     fn explained_by(&self, silent: Node, id: SignId, view: View<'_>) -> Option<(f64, Vec<SignId>)> {
         let (at, entities) = (self[id].first, view.topology.len());
         let (mut effects, mut quiet) = (vec![], 0usize);
-        for caller in view.topology.callers(silent) {
+        let callers = view.topology.callers(silent);
+        if callers.len() > CALLERS_MAX {
+            return None;
+        }
+        for caller in callers {
             let mut shows = false;
             for other in self.signs_of(*caller).iter().filter(|other| self[**other].first.distance(at) < TOGETHER) {
                 shows = true;
                 let sign = &self[*other];
-                if sign.cause.is_none() && sign.told > 0 && !view.holds(sign.situation) && view.takes(sign.situation, at) {
+                if sign.cause.is_none() && sign.told > 0 && !view.holds(sign.situation) && self.takes(sign.situation, 1, at, view) {
                     effects.push(*other);
                 }
             }

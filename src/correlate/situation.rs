@@ -1,10 +1,11 @@
 //! A situation and its members.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Definition, Entity, Judge, Labels, Origin, Reading, Timestamp};
+use crate::model::{Breach, Definition, Entity, Judge, Labels, Origin, Reading, Timestamp};
 use crate::rules::Tuning;
 
 use super::forest::SignId;
@@ -49,9 +50,9 @@ pub struct Member {
     /// In words: the scenario of a business monitor, or the alert's summary.
     pub summary: String,
     /// The definition it is graded by, as it was when it began; none for what is evidence only.
-    pub definition: Option<Definition>,
+    pub definition: Option<Arc<Definition>>,
     /// Where it was told.
-    pub origin: Origin,
+    pub origin: Arc<Origin>,
     /// Its onset.
     pub starts_at: Timestamp,
     /// Its end; none while it lasts.
@@ -62,16 +63,29 @@ pub struct Member {
     pub told_at: Timestamp,
     /// When it was last heard of, repeats included.
     pub heard_at: Timestamp,
+    /// What detection says of it; nothing of an external alert.
+    pub judged: Option<Box<Judged>>,
+    /// Why it is here.
+    pub why: Joined,
+    /// The burst of alerts it belongs to.
+    pub(super) sign: SignId,
+}
+
+/// What detection says of a breach.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
     /// The last reading.
     pub reading: Reading,
     /// The worst reading so far.
     pub worst: Reading,
     /// The conditions that are met.
     pub met: Vec<String>,
-    /// Why it is here.
-    pub why: Joined,
-    /// The burst of alerts it belongs to.
-    pub(super) sign: SignId,
+}
+
+impl From<&Breach> for Judged {
+    fn from(breach: &Breach) -> Self {
+        Self { reading: breach.reading, worst: breach.worst, met: breach.met.clone() }
+    }
 }
 
 /// What a member is.
@@ -175,9 +189,9 @@ impl Situation {
         self.lasting = self.lasting + usize::from(member.lasts()) - usize::from(lasted);
     }
 
-    /// Whether what began then can still become part of it: it is neither over, nor too old, nor too large.
+    /// Whether what began then can still become part of it: it is neither over nor too old.
     pub(super) fn takes(&self, at: Timestamp, tuning: &Tuning) -> bool {
-        self.recovered_at.is_none() && self.members.len() < tuning.size_max && at.since(self.first) <= tuning.life_max
+        self.recovered_at.is_none() && at.since(self.first) <= tuning.life_max
     }
 
     /// Whether the member is the same trouble again, soon after the incident's recovery.

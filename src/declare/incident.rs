@@ -134,7 +134,7 @@ impl Member {
     pub(super) fn graded(&self, at: Timestamp) -> Option<Graded> {
         let definition = self.definition.as_ref()?;
         let grade = match self.source {
-            Source::Breach { .. } => grade::by_conditions(definition, &self.met),
+            Source::Breach { .. } => grade::by_conditions(definition, self.judged.as_ref().map_or(&[], |judged| &judged.met)),
             Source::Alert { .. } => grade::by_duration(definition, self.starts_at, self.ends_at.unwrap_or(at)),
         };
         let met = grade.effective()?.clone();
@@ -157,7 +157,7 @@ impl Incident {
             level: graded.level().clone(),
             grade: graded.grade.clone(),
             leader: member.key,
-            origin: (!member.by_duration()).then(|| member.origin.clone()),
+            origin: (!member.by_duration()).then(|| Origin::clone(&member.origin)),
             declared_at: at,
             recovered_at: None,
             at,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Changed, Changes, Member, Ranking, Situation, Source, Suspect, rank};
+use crate::correlate::{Changed, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
 use crate::grade::Met;
 use crate::model::{Entity, Reading, Timestamp};
 use crate::rules::{Rules, Tuning};
@@ -16,6 +16,9 @@ use super::{Event, Incident};
 /// Members and suspects that an event shows; all are counted.
 const MEMBERS_MAX: usize = 50;
 const SUSPECTS_MAX: usize = 5;
+
+/// Counts of further members that an event shows, the largest ones.
+const TALLIES_MAX: usize = 20;
 
 /// Changes that an event shows, the latest ones.
 const CHANGES_MAX: usize = 20;
@@ -50,6 +53,7 @@ pub(super) struct Story<'a> {
     leader: Option<&'a Member>,
     pub(super) ranking: Ranking,
     changes: Vec<&'a Changed>,
+    tallies: Vec<Tally>,
 }
 
 #[derive(Serialize)]
@@ -87,7 +91,8 @@ struct Body<'a> {
     no_change: f64,
     changes: Vec<ChangeView<'a>>,
     members: Vec<MemberView<'a>>,
-    members_total: usize,
+    members_total: u64,
+    counted: Vec<CountedView<'a>>,
     history: Vec<HistoryView<'a>>,
 }
 
@@ -155,6 +160,14 @@ struct MemberView<'a> {
 }
 
 #[derive(Serialize)]
+struct CountedView<'a> {
+    entity: &'a str,
+    name: &'a str,
+    told: u64,
+    firing: u64,
+}
+
+#[derive(Serialize)]
 struct HistoryView<'a> {
     event: &'static str,
     at: String,
@@ -163,11 +176,19 @@ struct HistoryView<'a> {
 }
 
 impl<'a> Story<'a> {
-    pub(super) fn new(incident: &'a Incident, situation: &'a Situation, changes: &'a Changes, rules: &Rules, tuning: &Tuning) -> Self {
+    pub(super) fn new(
+        incident: &'a Incident,
+        situation: &'a Situation,
+        situations: &'a Situations,
+        rules: &Rules,
+        tuning: &Tuning,
+    ) -> Self {
+        let changes = &situations.changes;
         let near = changes.near(situation, incident.at, &rules.topology, tuning);
         let ranking = rank(situation, changes, rules, tuning, incident.at);
         let leader = situation.members.iter().find(|m| m.key == incident.leader);
-        Self { incident, situation, leader, ranking, changes: near }
+        let tallies = situations.tallies(situation.id);
+        Self { incident, situation, leader, ranking, changes: near, tallies }
     }
 
     pub(super) fn picture(&self) -> Picture {
@@ -219,7 +240,8 @@ impl<'a> Story<'a> {
             no_change: rounded(self.ranking.no_change),
             changes: self.changes.iter().rev().take(CHANGES_MAX).rev().map(|c| self.change(c)).collect(),
             members: known().take(MEMBERS_MAX).map(|m| member(m, incident.at)).collect(),
-            members_total: known().count(),
+            members_total: known().count() as u64 + self.tallies.iter().map(|tally| tally.told).sum::<u64>(),
+            counted: self.tallies.iter().take(TALLIES_MAX).map(counted).collect(),
             history: incident.history.iter().map(told).collect(),
         }
     }
@@ -227,7 +249,7 @@ impl<'a> Story<'a> {
     fn title(&self) -> String {
         let Some(leader) = self.leader else { return self.incident.id.clone() };
         let numbers = match &leader.source {
-            Source::Breach { .. } => in_numbers(&leader.reading),
+            Source::Breach { .. } => in_numbers(&leader.judged.as_ref().map_or_else(Reading::default, |judged| judged.reading)),
             Source::Alert { labels, .. } => labels.get("alertname").to_owned(),
         };
         format!("{} {} ({}): {numbers}", self.incident.level, leader.summary, leader.entity.name())
@@ -291,7 +313,10 @@ fn met(met: &Met) -> MetView<'_> {
 
 fn measured(member: &Member) -> Option<Measured<'_>> {
     match &member.source {
-        Source::Breach { monitor, group, .. } => Some(Measured { monitor, group, last: member.reading, worst: member.worst }),
+        Source::Breach { monitor, group, .. } => {
+            let judged = member.judged.as_ref()?;
+            Some(Measured { monitor, group, last: judged.reading, worst: judged.worst })
+        }
         Source::Alert { .. } => None,
     }
 }
@@ -326,6 +351,10 @@ fn member(member: &Member, at: Timestamp) -> MemberView<'_> {
         joined_nats: rounded(member.why.nats()),
         summary: &member.summary,
     }
+}
+
+fn counted(tally: &Tally) -> CountedView<'_> {
+    CountedView { entity: tally.entity.as_str(), name: &tally.name, told: tally.told, firing: tally.firing }
 }
 
 fn told(told: &super::incident::Told) -> HistoryView<'_> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::correlate::{Member, Ranking, SituationId, Source};
+use crate::correlate::{Member, Ranking, SituationId, Source, Tally};
 use crate::model::Entity;
 
 use super::{Event, Incident};
@@ -31,6 +31,18 @@ pub(super) fn member(id: SituationId, member: &Member) -> Value {
 
 pub(super) fn merge(from: SituationId, into: SituationId, cause: &Entity) -> Value {
     json!({"kind": "merge", "from": from.to_string(), "into": into.to_string(), "why": format!("{cause} explains both")})
+}
+
+pub(super) fn storm(id: SituationId, worst: Option<&Tally>) -> Value {
+    json!({
+        "kind": "storm",
+        "situation": id.to_string(),
+        "worst": worst.map(|worst| json!({"entity": worst.entity, "name": &*worst.name, "told": worst.told, "firing": worst.firing})),
+    })
+}
+
+pub(super) fn calm(id: SituationId) -> Value {
+    json!({"kind": "calm", "situation": id.to_string()})
 }
 
 pub(super) fn cause(id: SituationId, ranking: &Ranking) -> Value {

@@ -1,0 +1,207 @@
+//! Correlation from memory, on one core: alerts per second, time per alert and bytes per active alert.
+//!
+//! `cargo bench --bench correlate -- [ACTIVE...]`. The topology has 10,000 entities and 100,000 dependencies, some of them
+//! hubs. Faults start at random and spread to what depends on them; of the alerts told, six in ten are repeats, and the
+//! others fire or resolve, some of them noise, some flapping. The storm is 100,000 alerts in 30 seconds from ten roots.
+
+#[path = "../tests/it/random.rs"]
+#[allow(dead_code, reason = "the tests draw more than is drawn here")]
+mod random;
+
+use std::alloc::System;
+use std::time::{Duration, Instant};
+
+use richter::correlate::Situations;
+use richter::model::{Alert, Entity, Labels, Origin, Timestamp};
+use richter::rules::{Files, Rules, Tuning, check};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+use random::Random;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const ENTITIES: usize = 10_000;
+const EDGES: usize = 100_000;
+
+/// How long an alert lasts, in seconds, on average.
+const LASTS: i64 = 600;
+
+/// Alerts that are measured.
+const MEASURED: usize = 300_000;
+
+fn main() {
+    let actives: Vec<usize> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
+    let actives = if actives.is_empty() { vec![1_000, 10_000, 100_000] } else { actives };
+    println!("{:<10} {:>9} {:>11} {:>8} {:>8} {:>8} {:>13}", "", "active", "alerts/s", "p50 µs", "p99 µs", "p99.9 µs", "bytes/active");
+    for active in actives {
+        steady(active);
+    }
+    storm();
+}
+
+struct World {
+    rules: Rules,
+    tuning: Tuning,
+    situations: Situations,
+    origin: Origin,
+    random: Random,
+    callers: Vec<Vec<u32>>,
+    now: i64,
+}
+
+impl World {
+    fn new() -> Self {
+        let (mut rules, faults) = check(&Files::default());
+        assert_eq!(faults, []);
+        let mut random = Random(7);
+        let mut callers = vec![vec![]; ENTITIES];
+        for _ in 0..EDGES {
+            // Few are depended on by many.
+            let on = (random.share().powi(3) * ENTITIES as f64) as usize;
+            let from = random.below(ENTITIES as u64) as usize;
+            rules.topology.add(&entity(from), &entity(on));
+            callers[on].push(from as u32);
+        }
+        let origin = Origin { topic: "alerts".into(), partition: 0 };
+        Self { rules, tuning: Tuning::default(), situations: Situations::default(), origin, random, callers, now: 1_760_000_000_000 }
+    }
+
+    /// What a fault reaches, and how many milliseconds after it.
+    fn fault(&mut self, size: usize) -> Vec<(u32, i64)> {
+        let mut reached = vec![(self.random.below(ENTITIES as u64) as u32, 0)];
+        let mut next = 0;
+        while let Some((at, after)) = reached.get(next).copied().filter(|_| reached.len() < size) {
+            next += 1;
+            for caller in self.callers[at as usize].clone() {
+                if reached.len() < size && self.random.share() < 0.5 {
+                    reached.push((caller, after + 5_000 + self.random.below(40_000) as i64));
+                }
+            }
+        }
+        reached
+    }
+
+    fn alert(&mut self, node: u32, rule: u64, starts_at: i64) -> Alert {
+        let labels = Labels::of([("alertname", format!("Rule{rule}").as_str()), ("service", &format!("svc-{node}"))]);
+        Alert {
+            fingerprint: labels.fingerprint(),
+            labels,
+            summary: String::new(),
+            starts_at: Timestamp(starts_at),
+            ends_at: None,
+            by_key: false,
+            recalled: false,
+        }
+    }
+
+    fn tell(&mut self, alert: &Alert) -> Duration {
+        let Self { situations, rules, tuning, origin, .. } = self;
+        let began = Instant::now();
+        situations.alert(alert, origin, alert.ends_at.unwrap_or(Timestamp(self.now)), rules, tuning);
+        situations.news();
+        let took = began.elapsed();
+        if self.random.below(1000) == 0 {
+            self.situations.close(Timestamp(self.now), &self.rules, &self.tuning);
+        }
+        took
+    }
+}
+
+fn entity(number: usize) -> Entity {
+    Entity::new("service", &format!("svc-{number}"))
+}
+
+fn steady(active: usize) {
+    let mut world = World::new();
+    let region = Region::new(ALLOCATOR);
+    let mut firing: Vec<Alert> = vec![];
+    let mut coming: Vec<Alert> = vec![];
+    let mut took: Vec<Duration> = vec![];
+    let (mut bytes, mut began) = (0, Instant::now());
+    // A change for each two milliseconds over the number of active ones, as they last so long.
+    let step = (LASTS * 1000 / (2 * active as i64)).max(1);
+    let mut told = 0;
+    while told < MEASURED {
+        if firing.len() >= active && bytes == 0 {
+            let change = region.change();
+            bytes = (change.bytes_allocated - change.bytes_deallocated) / firing.len();
+            (took, told, began) = (vec![], 0, Instant::now());
+        }
+        if coming.is_empty() {
+            let faults = if world.random.below(10) == 0 { 1 } else { 20 };
+            for (node, after) in world.fault(faults) {
+                let rule = world.random.below(4);
+                let at = world.now + after;
+                let alert = world.alert(node, rule, at);
+                coming.push(alert);
+            }
+            let at = world.random.below(coming.len() as u64) as usize;
+            coming.rotate_left(at);
+        }
+        let draw = world.random.below(10);
+        let alert = if draw < 6 && !firing.is_empty() {
+            let at = world.random.below(firing.len() as u64) as usize;
+            firing[at].clone()
+        } else if draw < 8 && firing.len() >= active {
+            world.now += step;
+            let at = world.random.below(firing.len() as u64) as usize;
+            let mut gone = firing.swap_remove(at);
+            gone.ends_at = Some(Timestamp(world.now.max(gone.starts_at.0)));
+            gone
+        } else {
+            world.now += step;
+            let Some(new) = coming.pop() else { continue };
+            firing.push(new.clone());
+            new
+        };
+        took.push(world.tell(&alert));
+        told += 1;
+    }
+    line("steady", active, &mut took, began.elapsed(), bytes);
+}
+
+fn storm() {
+    const STORM: usize = 100_000;
+    let mut world = World::new();
+    let region = Region::new(ALLOCATOR);
+    let mut alerts: Vec<Alert> = vec![];
+    while alerts.len() < STORM {
+        for (node, after) in world.fault(STORM / 100) {
+            for rule in 0..10 {
+                let at = world.now + after % 30_000 + world.random.below(1000) as i64;
+                let alert = world.alert(node, rule + 10 * (alerts.len() as u64 % 7), at);
+                alerts.push(alert);
+            }
+        }
+    }
+    alerts.truncate(STORM);
+    alerts.sort_by_key(|alert| alert.starts_at);
+    let held = region.change();
+    let began = Instant::now();
+    let mut took = vec![];
+    for alert in &alerts {
+        world.now = alert.starts_at.0;
+        took.push(world.tell(alert));
+    }
+    let long = began.elapsed();
+    let change = region.change();
+    let bytes = (change.bytes_allocated - change.bytes_deallocated) - (held.bytes_allocated - held.bytes_deallocated);
+    line("storm", STORM, &mut took, long, bytes / STORM);
+    let sizes: Vec<usize> = world.situations.iter().map(|situation| situation.members.len()).collect();
+    println!("storm: {} situations, the largest of {} members", sizes.len(), sizes.iter().max().unwrap_or(&0));
+}
+
+fn line(name: &str, active: usize, took: &mut [Duration], long: Duration, bytes: usize) {
+    let spent: Duration = took.iter().sum();
+    took.sort_unstable();
+    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e6;
+    let rate = took.len() as f64 / spent.as_secs_f64();
+    println!(
+        "{name:<10} {active:>9} {rate:>11.0} {:>8.2} {:>8.2} {:>8.2} {bytes:>13}   ({:.1} s with the load's own making)",
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        long.as_secs_f64()
+    );
+}

@@ -1,0 +1,178 @@
+//! The search for the cause of a sign, and for the signs that a new one may have caused.
+
+use std::collections::BTreeMap;
+
+use crate::rules::Node;
+
+use super::forest::{ASKED, Cause, Forest, Link, Onset, SILENT, Sign, SignId, View};
+use super::found::{Found, Way};
+use super::joined::{How, Joined};
+use super::kernel::{self, NEAR, TOLD, seconds};
+use super::rates::{Kind, ONLY_ONE};
+use super::situation::SituationId;
+
+/// What one connection gives may be so many times as much together with others.
+const OTHERS_ADD: f64 = 4.0;
+
+/// What goes on meanwhile is a spreading fault from so many signs on.
+const SPREADING: f64 = 1.7;
+
+/// Callers of one entity, and callers' callers, that are looked at: hubs are bounded.
+pub(super) const CALLERS_MAX: usize = 256;
+
+impl Forest {
+    /// How something joined that has just opened a sign.
+    pub(super) fn joined(&self, id: SignId, background: f64) -> Joined {
+        let sign = &self[id];
+        let Some(cause) = &sign.cause else { return Joined { how: How::First, rate: background, background } };
+        let of = &self[cause.sign];
+        let how = match &cause.link {
+            Link::Direct if of.told == 0 => How::SilentCause(of.entity.clone()),
+            Link::Direct => How::DependsOn(of.entity.clone()),
+            Link::Through(silent) => How::Through(of.entity.clone(), silent.clone()),
+            Link::Meanwhile => How::Meanwhile(of.entity.clone()),
+        };
+        Joined { how, rate: cause.rate * ONLY_ONE, background }
+    }
+
+    pub(super) fn is_below(&self, id: SignId, top: SignId) -> bool {
+        if self[top].effects.is_empty() {
+            return id == top;
+        }
+        let mut at = id;
+        loop {
+            if at == top {
+                return true;
+            }
+            match &self[at].cause {
+                Some(cause) => at = cause.sign,
+                None => return false,
+            }
+        }
+    }
+
+    /// The likeliest cause of a sign of an entity at a time; `me` where the sign is there already.
+    pub(super) fn best(&self, onset: Onset, me: Option<SignId>, view: View<'_>) -> Option<Cause> {
+        let Onset { node, at, blur } = onset;
+        let mut found = Found::new(self, me, view, onset);
+        for dependency in view.topology.depends_on(node) {
+            let mut silent = true;
+            for id in self.signs_of(*dependency) {
+                let (sign, delay) = (&self[*id], seconds(at, self[*id].first));
+                if delay.abs() < NEAR {
+                    silent = false;
+                    found.add(*id, Way::Direct, kernel::direct(delay, sign.firing > 0, sign.blur.max(blur)));
+                }
+            }
+            if silent {
+                self.through(*dependency, node, &mut found);
+            }
+        }
+        let best = found.best().map_or(0.0, |best| best.rate);
+        if me.is_some() && best * 2.0 < self.rates.alone(Kind::Fault, view.topology.len()) {
+            self.meanwhile(&mut found);
+        }
+        found.best()
+    }
+
+    fn through(&self, silent: Node, node: Node, found: &mut Found<'_>) {
+        let topology = found.view.topology;
+        for further in topology.depends_on(silent).iter().filter(|further| **further != node) {
+            for id in self.signs_of(*further) {
+                let (sign, delay) = (&self[*id], seconds(found.onset.at, self[*id].first));
+                if delay.abs() < NEAR {
+                    let rate = kernel::indirect(delay, sign.firing > 0, sign.blur.max(found.onset.blur));
+                    found.add(*id, Way::Through(silent), rate);
+                }
+            }
+        }
+    }
+
+    /// What spreads at that time may have reached it by a way that the topology does not know.
+    fn meanwhile(&self, found: &mut Found<'_>) {
+        let own = found.me.and_then(|me| self.get(me)).map(|sign| sign.situation);
+        let mut spreading: BTreeMap<SituationId, f64> = BTreeMap::new();
+        for sign in self.recent.iter().filter_map(|id| self.get(*id)) {
+            let weight = kernel::meanwhile(seconds(sign.first, found.onset.at));
+            if weight > 0.0 && Some(sign.situation) != own {
+                *spreading.entry(sign.situation).or_default() += weight;
+            }
+        }
+        for (situation, signs) in spreading.into_iter().filter(|(_, signs)| *signs >= SPREADING) {
+            if let Some(root) = self.root(situation) {
+                found.add(root, Way::Meanwhile, kernel::unconnected(signs, found.view.topology.len()));
+            }
+        }
+    }
+
+    fn root(&self, situation: SituationId) -> Option<SignId> {
+        self.of.get(&situation)?.iter().copied().filter(|id| self[*id].cause.is_none()).min_by_key(|id| (self[*id].first, *id))
+    }
+
+    /// Seeks the cause of a sign anew.
+    pub(super) fn reconsider(&mut self, id: SignId, view: View<'_>) {
+        let sign = &self[id];
+        if sign.cause.is_some() && view.holds(sign.situation) {
+            return;
+        }
+        let entities = view.topology.len();
+        let background = match (sign.told, self.kind(id)) {
+            (0, _) => self.rates.alone(Kind::Fault, entities) * SILENT / (1.0 - TOLD),
+            (_, Kind::Lone) => self.rates.alone(Kind::Lone, entities) / ONLY_ONE,
+            (_, Kind::Fault) => self.rates.alone(Kind::Fault, entities),
+        };
+        let cause = self.best(sign.onset(), Some(id), view).filter(|cause| cause.rate > background * ASKED);
+        let by_itself = cause.is_none() && sign.told > 0;
+        self.attach(id, cause, view);
+        if by_itself {
+            self.silent_cause(id, view);
+        }
+    }
+
+    /// Signs that this one may explain better than what explains them now.
+    pub(super) fn reconsider_callers(&mut self, id: SignId, view: View<'_>) {
+        let sign = &self[id];
+        let mut affected: Vec<SignId> = vec![];
+        let mut looked = 0;
+        for caller in view.topology.callers(sign.node).iter().take(CALLERS_MAX) {
+            let mut silent = true;
+            for other in self.signs_of(*caller) {
+                let delay = seconds(self[*other].first, sign.first);
+                silent &= delay.abs() >= NEAR;
+                if self.may_explain(sign, *other, kernel::direct(delay, sign.firing > 0, sign.blur.max(self[*other].blur)), view) {
+                    affected.push(*other);
+                }
+            }
+            if silent && looked < CALLERS_MAX {
+                let further = &view.topology.callers(*caller)[..view.topology.callers(*caller).len().min(CALLERS_MAX)];
+                looked += further.len();
+                for other in further.iter().flat_map(|further| self.signs_of(*further)) {
+                    let delay = seconds(self[*other].first, sign.first);
+                    if self.may_explain(sign, *other, kernel::indirect(delay, sign.firing > 0, sign.blur.max(self[*other].blur)), view) {
+                        affected.push(*other);
+                    }
+                }
+            }
+        }
+        affected.sort_unstable();
+        affected.dedup();
+        for other in affected {
+            if other != id && self.get(other).is_some() {
+                self.reconsider(other, view);
+            }
+        }
+    }
+
+    /// Whether such a connection to a sign of another situation could outweigh what is known, others adding to it.
+    fn may_explain(&self, sign: &Sign, other: SignId, rate: f64, view: View<'_>) -> bool {
+        let of = &self[other];
+        if of.situation == sign.situation || seconds(of.first, sign.first).abs() >= NEAR {
+            return false;
+        }
+        let known = match &of.cause {
+            Some(cause) => cause.rate,
+            None => self.rates.alone(self.kind(other), view.topology.len()),
+        };
+        rate * OTHERS_ADD > known
+    }
+}

@@ -1,0 +1,145 @@
+//! Storms: a situation with very many alerts keeps some as members and exact counts of the others, by entity and name.
+//! What can make a fault is always kept.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Entity;
+
+use super::forest::{Forest, Sign, SignId};
+use super::situation::{Member, SituationId};
+use super::{News, Situations};
+
+/// Members of one situation that are kept; what can make a fault always is, of the rest so many. Beyond it there are exact
+/// counts.
+const MEMBERS_MAX: usize = 500;
+
+/// How many of one alert there are that are only counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// What they are about.
+    pub entity: Entity,
+    /// What they are called.
+    pub name: Arc<str>,
+    /// How many were told.
+    pub told: u64,
+    /// How many of them last.
+    pub firing: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Counted {
+    name: Arc<str>,
+    told: u64,
+    firing: u64,
+}
+
+impl Sign {
+    /// One more that is only counted; gives its name.
+    pub(super) fn count(&mut self, name: &str, fires: bool) -> Arc<str> {
+        let place = self.counted.iter().position(|counted| &*counted.name == name).unwrap_or_else(|| {
+            self.counted.push(Counted { name: name.into(), told: 0, firing: 0 });
+            self.counted.len() - 1
+        });
+        let counted = &mut self.counted[place];
+        counted.told += 1;
+        counted.firing += u64::from(fires);
+        self.firing += u32::from(fires);
+        counted.name.clone()
+    }
+
+    /// One of those that are only counted has ended.
+    pub(super) fn ends(&mut self, name: &str) {
+        self.firing = self.firing.saturating_sub(1);
+        if let Some(counted) = self.counted.iter_mut().find(|counted| &*counted.name == name) {
+            counted.firing = counted.firing.saturating_sub(1);
+        }
+    }
+}
+
+/// One of those that are only counted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Tallied {
+    pub(super) sign: SignId,
+    name: Arc<str>,
+}
+
+impl Forest {
+    /// What is only counted in a situation, most first.
+    pub(super) fn tallies(&self, situation: SituationId) -> Vec<Tally> {
+        let signs = self.signs_in(situation).iter().map(|id| &self[*id]);
+        let counted = signs.flat_map(|sign| sign.counted.iter().map(|counted| (sign.entity.clone(), counted)));
+        let tally = |(entity, counted): (Entity, &Counted)| Tally {
+            entity,
+            name: counted.name.clone(),
+            told: counted.told,
+            firing: counted.firing,
+        };
+        let mut tallies: Vec<Tally> = counted.map(tally).collect();
+        tallies.sort_by(|a, b| b.told.cmp(&a.told).then_with(|| (&a.entity, &a.name).cmp(&(&b.entity, &b.name))));
+        tallies
+    }
+
+    /// The entity with most alerts in a situation, counted or kept.
+    pub(super) fn worst(&self, situation: SituationId) -> Option<Tally> {
+        let signs = self.signs_in(situation).iter().map(|id| &self[*id]);
+        let worst = signs.max_by(|a, b| a.firing.cmp(&b.firing).then_with(|| b.entity.cmp(&a.entity)))?;
+        let name = worst.counted.iter().max_by_key(|counted| counted.told).map_or_else(|| "".into(), |counted| counted.name.clone());
+        Some(Tally { entity: worst.entity.clone(), name, told: u64::from(worst.told), firing: u64::from(worst.firing) })
+    }
+
+    /// Whether anything lasts that is only counted.
+    pub(super) fn has_tallied(&self, situation: SituationId) -> bool {
+        self.signs_in(situation).iter().any(|id| self[*id].counted.iter().any(|counted| counted.firing > 0))
+    }
+}
+
+impl Situations {
+    /// The situation that is too full to keep this member, if it is; what can make a fault is always kept.
+    pub(super) fn full(&self, member: &Member) -> Option<SituationId> {
+        let id = self.forest.get(member.sign)?.situation;
+        let full = self.open.get(&id)?.members.len() >= MEMBERS_MAX;
+        (full && !member.counts()).then_some(id)
+    }
+
+    pub(super) fn tally(&mut self, situation: SituationId, member: &Member) {
+        let Some(sign) = self.forest.get_mut(member.sign) else { return };
+        let fires = member.ends_at.is_none();
+        let name = sign.count(member.source.name(), fires);
+        if fires {
+            self.tallied.insert(member.key, Tallied { sign: member.sign, name });
+        }
+        if self.storms.insert(situation) {
+            self.news.push(News::Storm { situation, worst: self.forest.worst(situation) });
+        }
+    }
+
+    /// A member that is only counted from now on.
+    pub(super) fn count_only(&mut self, situation: SituationId, member: &Member) {
+        self.places.remove(&member.key);
+        if let Some(sign) = self.forest.get_mut(member.sign) {
+            sign.firing = sign.firing.saturating_sub(u32::from(member.ends_at.is_none()));
+        }
+        self.tally(situation, member);
+    }
+
+    /// The end of one that is only counted; tells whether it was one.
+    pub(super) fn ends_tallied(&mut self, key: u64) -> bool {
+        let Some(Tallied { sign, name }) = self.tallied.remove(&key) else { return false };
+        if let Some(sign) = self.forest.get_mut(sign) {
+            sign.ends(&name);
+            let situation = sign.situation;
+            if !self.forest.has_tallied(situation) && self.storms.remove(&situation) {
+                self.news.push(News::Calm { situation });
+            }
+        }
+        true
+    }
+
+    /// How many there are of what is not kept as a member of a situation: by entity and name, and how many of them last.
+    #[must_use]
+    pub fn tallies(&self, id: SituationId) -> Vec<Tally> {
+        self.forest.tallies(id)
+    }
+}

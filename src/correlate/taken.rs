@@ -1,0 +1,64 @@
+//! What came of a signal.
+
+use crate::model::Entity;
+use crate::stage::Outcome;
+
+use super::situation::{Member, SituationId};
+use super::storm::Tally;
+
+/// What a signal did.
+#[derive(Debug)]
+pub struct Taken {
+    /// How it is counted.
+    pub outcome: Outcome,
+    /// The member that it is about.
+    pub member: Option<u64>,
+    /// Whether the member is new.
+    pub joined: bool,
+    /// What is only counted in its situation, which has too many members to keep them all.
+    pub tallied: Option<(SituationId, Box<Member>)>,
+}
+
+/// What became of situations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// All of one is in another now, for this entity's failure explains both.
+    Merged {
+        /// The one that is no more.
+        gone: SituationId,
+        /// The other.
+        kept: SituationId,
+        /// What explains both.
+        cause: Entity,
+    },
+    /// A situation has so many members that further ones are only counted; the entity and the alert of which there are
+    /// most, and how many.
+    Storm {
+        /// The situation.
+        situation: SituationId,
+        /// What there is most of.
+        worst: Option<Tally>,
+    },
+    /// Nothing lasts any more of what was only counted.
+    Calm {
+        /// The situation.
+        situation: SituationId,
+    },
+    /// A member has a likelier cause now, perhaps in another situation.
+    Moved {
+        /// The member's key.
+        member: u64,
+        /// The situation that it is in.
+        into: SituationId,
+    },
+}
+
+impl Taken {
+    pub(super) fn nothing(outcome: Outcome) -> Self {
+        Self { outcome, member: None, joined: false, tallied: None }
+    }
+
+    pub(super) fn updated(key: u64) -> Self {
+        Self { outcome: Outcome::Applied, member: Some(key), joined: false, tallied: None }
+    }
+}
