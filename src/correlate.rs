@@ -15,6 +15,7 @@ mod seek;
 mod silent;
 mod situation;
 mod storm;
+mod suppress;
 mod taken;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -35,11 +36,13 @@ pub use joined::{How, Joined};
 pub use situation::{Judged, Member, Situation, SituationId, Source};
 
 pub use storm::Tally;
+pub use suppress::{By, Suppressed};
 pub use taken::{News, Taken};
 
 use forest::{Forest, Moved, Onset, View};
 use rates::Flaps;
 use storm::Tallied;
+use suppress::Suppression;
 
 /// A situation without an incident is forgotten when it heard nothing for this long: Alertmanager repeats a firing
 /// alert every four hours by default, so its resolution was lost.
@@ -74,6 +77,7 @@ pub struct Situations {
     again: VecDeque<(Timestamp, u64, f64, u8)>,
     /// What is not kept as a member, by its key.
     tallied: BTreeMap<u64, Tallied>,
+    suppression: Suppression,
     /// Recent changes.
     pub changes: Changes,
     /// When it was last looked at what is over.
@@ -96,6 +100,8 @@ struct Fired {
     ended: Option<Timestamp>,
     sign: Option<SignId>,
     flaps: Flaps,
+    /// The last starts, where somebody asks how often there was one.
+    starts: Vec<Timestamp>,
     heard: Timestamp,
 }
 
@@ -138,6 +144,9 @@ impl Situations {
         {
             sign.firing = if fires { sign.firing + 1 } else { sign.firing.saturating_sub(1) };
         }
+        if fired && !fires {
+            self.inhibits_no_more(key);
+        }
     }
 
     /// What has happened to situations since this was asked last.
@@ -162,6 +171,7 @@ impl Situations {
         self.forest.rebind(&mut rules.topology);
         let members = |s: &Situation| s.members.iter().enumerate().map(|(place, m)| (m.key, (s.id, place))).collect::<Vec<_>>();
         self.places = self.open.values().flat_map(members).collect();
+        self.rebind_silences();
     }
 
     /// Takes in what detection says about a breach.
@@ -199,6 +209,7 @@ impl Situations {
             heard_at: breach.at,
             judged: Some(Box::new(breach.into())),
             why: Joined::default(),
+            suppressed: None,
             sign: SignId::default(),
         };
         self.join(fingerprint, member, rules, tuning)
@@ -304,7 +315,7 @@ impl Situations {
     }
 
     fn join(&mut self, fingerprint: u64, mut member: Member, rules: &mut Rules, tuning: &Tuning) -> Taken {
-        if self.open.len() >= SITUATIONS_MAX && !member.counts() {
+        if self.open.len() >= SITUATIONS_MAX && member.definition.is_none() {
             return Taken::nothing(Outcome::Limited);
         }
         let (key, at) = (member.key, member.starts_at);
@@ -322,6 +333,7 @@ impl Situations {
         }
         if let Some(fired) = self.fired.get_mut(&fingerprint) {
             fired.sign = Some(sign);
+            fired.starts(at, rules);
         }
         self.settle(rules);
         (member.sign, member.why) = (sign, why);
@@ -330,6 +342,7 @@ impl Situations {
             return Taken { outcome: Outcome::Applied, member: None, joined: true, tallied: Some((id, Box::new(member))) };
         }
         self.put(member);
+        self.suppress(key, rules);
         Taken { outcome: Outcome::Applied, member: Some(key), joined: true, tallied: None }
     }
 
@@ -459,6 +472,7 @@ impl Situations {
             self.recovered.remove(&situation.id);
             for member in &situation.members {
                 self.places.remove(&member.key);
+                self.inhibits_no_more(member.key);
                 if let Source::Alert { fingerprint, .. } = &member.source
                     && let Some(fired) = self.fired.get_mut(fingerprint)
                     && fired.open == Some(member.starts_at)
@@ -474,7 +488,7 @@ impl Situations {
 
 impl Fired {
     fn new(at: Timestamp) -> Self {
-        Self { open: None, ended: None, sign: None, flaps: Flaps::new(at), heard: at }
+        Self { open: None, ended: None, sign: None, flaps: Flaps::new(at), starts: vec![], heard: at }
     }
 }
 
@@ -522,6 +536,7 @@ fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Timestamp, rul
         heard_at: at,
         judged: None,
         why: Joined::default(),
+        suppressed: None,
         sign: SignId::default(),
     }
 }

@@ -91,6 +91,11 @@ impl Declare {
                 // A part of a large record tells no progress; the alert was heard at its start at the earliest.
                 Signal::Alert(a) => self.state.situations.alert(a, origin, progress.max(a.starts_at), &mut self.rules, tuning),
                 Signal::Resolved { fingerprint, at } => self.state.situations.resolved(*fingerprint, *at),
+                Signal::Command(c) => {
+                    out.count(Count::Signals(self.state.situations.command(c, &self.rules)));
+                    self.tell_news(out);
+                    continue;
+                }
                 Signal::Change(c) => {
                     out.count(Count::Signals(self.state.situations.change(c, &self.rules)));
                     continue;
@@ -131,6 +136,7 @@ impl Declare {
             Signal::Alert(a) => a.ends_at.unwrap_or(a.starts_at),
             Signal::Resolved { at, .. } => *at,
             Signal::Change(c) => c.at,
+            Signal::Command(c) => c.at,
         };
         self.judge(member.key, at, out);
     }
@@ -146,6 +152,12 @@ impl Declare {
                     }
                 }
                 News::Storm { situation, worst } => self.storm(situation, worst.as_ref(), out),
+                News::Suppressed { member, suppressed } => {
+                    out.count(Count::Suppressed(suppressed.by.as_str()));
+                    if let Some((situation, member)) = self.state.situations.member(member) {
+                        out.trace.push(trace::suppressed(situation.id, member, &suppressed));
+                    }
+                }
                 News::Calm { situation } => out.trace.push(trace::calm(situation)),
                 News::Moved { member, .. } => {
                     if let Some((situation, member)) = self.state.situations.member(member) {
@@ -246,6 +258,12 @@ impl Declare {
         while let Some((at, key)) = self.state.rungs.first().copied().filter(|(at, _)| *at <= clock) {
             self.state.rungs.pop_first();
             self.reaches_rung(at, key, out);
+        }
+        for key in self.state.situations.released(clock, &self.rules) {
+            if let Some((situation, member)) = self.state.situations.member(key) {
+                out.trace.push(trace::released(situation.id, member, clock));
+            }
+            self.judge(key, clock, out);
         }
         self.updates(None, clock, out);
         for situation in self.state.situations.close(clock, &self.rules, &self.config.tuning) {

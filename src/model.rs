@@ -2,6 +2,7 @@
 
 pub mod breach;
 pub mod change;
+pub mod command;
 pub mod condition;
 pub mod definition;
 pub mod duration;
@@ -15,6 +16,7 @@ pub mod value;
 
 pub use breach::{Breach, Judge, Phase, Reading};
 pub use change::{Alert, Change};
+pub use command::{Command, Order};
 pub use condition::{Comparison, Condition, Measure, Test};
 pub use definition::{Definition, Ladder, Rung};
 pub use entity::Entity;

@@ -19,7 +19,7 @@ use crate::stage::{Count, Outbox, Outcome, Record};
 use crate::wire::alerts::Decoder;
 use crate::wire::internal::{calls_message, signals_messages, signals_partition};
 use crate::wire::metrics::{self, Context, Scratch};
-use crate::wire::{Reject, dead_letter, shape};
+use crate::wire::{Reject, commands, dead_letter, shape};
 
 use input::Input;
 use memo::Memo;
@@ -82,7 +82,7 @@ impl Route {
                 input.touch();
                 input.flush(&mut out.messages);
             }
-            Kind::Alerts | Kind::Changes => {
+            Kind::Alerts | Kind::Changes | Kind::Commands => {
                 for partition in 0..self.settings.partitions.signals {
                     out.messages.extend(signals_messages(partition, &origin, Timestamp::MIN, vec![]));
                 }
@@ -104,6 +104,7 @@ impl Route {
         let outcome = match self.settings.sources[place].kind {
             Kind::Metrics => self.metrics(place, record, out),
             Kind::Alerts => self.sources[place].decoder.alerts(record.payload, record.timestamp).map(|s| self.signals(record, s, out)),
+            Kind::Commands => commands::decode(record.payload, record.timestamp).map(|s| self.signals(record, s, out)),
             Kind::Changes => {
                 let decoded = self.sources[place].decoder.changes(record.payload, record.headers, record.timestamp);
                 decoded.map(|signals| self.signals(record, signals, out))

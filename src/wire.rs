@@ -5,6 +5,7 @@
 pub mod alerts;
 pub mod changes;
 pub mod cloudevent;
+pub mod commands;
 pub mod csv;
 pub mod dead_letter;
 pub mod internal;

@@ -7,12 +7,12 @@ use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 
-use crate::model::{Signal, Timestamp, Value, value::is_stale};
+use crate::model::{Command, Order, Signal, Timestamp, Value, value::is_stale};
 use crate::rules::{Files, Format, Kind, Unit, check};
 use crate::wire::alerts::Decoder;
 use crate::wire::metrics::{self, Context, Scratch, Sink};
 use crate::wire::recording::Recorded;
-use crate::wire::{Reject, SeriesBuf, shape};
+use crate::wire::{Reject, SeriesBuf, commands, shape};
 
 use super::{Failure, Outcome, eval::written, put, replay, stdout};
 
@@ -46,6 +46,8 @@ enum What {
     Metrics,
     Alerts,
     Changes,
+    /// Operators' commands
+    Commands,
     /// A topology file: ours, a catalog, or another that is known
     Topology,
 }
@@ -113,6 +115,7 @@ fn decode(arguments: &Arguments, record: &Recorded) -> Result<Vec<Json>, Failure
         What::Metrics | What::Topology => Kind::Metrics,
         What::Alerts => Kind::Alerts,
         What::Changes => Kind::Changes,
+        What::Commands => Kind::Commands,
     };
     let Some((format, mapping)) = Format::named(kind, &arguments.format) else {
         return Err(Failure::CouldNot(anyhow!("--format {}: there are {}", arguments.format, Format::names(kind).join(", "))));
@@ -133,6 +136,7 @@ fn decode(arguments: &Arguments, record: &Recorded) -> Result<Vec<Json>, Failure
         }
         Kind::Alerts => decoder.alerts(record.bytes(), record.ts),
         Kind::Changes => decoder.changes(record.bytes(), &headers, record.ts),
+        Kind::Commands => commands::decode(record.bytes(), record.ts),
     };
     Ok(match signals {
         Ok(signals) => signals.iter().map(signal).collect(),
@@ -159,6 +163,17 @@ fn signal(signal: &Signal) -> Json {
             "summary": change.summary,
             "at": change.at.to_string(),
         }),
+        Signal::Command(Command { id, author, at, order }) => match order {
+            Order::Silence { alerts, until, comment } => json!({
+                "silence": id,
+                "author": author,
+                "at": at.to_string(),
+                "alerts": alerts,
+                "until": until.to_string(),
+                "comment": comment,
+            }),
+            Order::Unsilence { silence } => json!({"unsilence": silence, "id": id, "author": author, "at": at.to_string()}),
+        },
         Signal::Breach(_) => Json::Null,
     }
 }

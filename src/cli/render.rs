@@ -22,7 +22,7 @@ pub(super) fn input(record: &Recorded) -> String {
                 (at, what, a.labels.clone(), format!("{}: {}", a.labels.get("alertname"), a.summary))
             }
             Signal::Change(c) => (c.at, "change", c.labels, format!("{} {}", c.kind, c.summary)),
-            Signal::Resolved { .. } | Signal::Breach(_) => continue,
+            Signal::Resolved { .. } | Signal::Breach(_) | Signal::Command(_) => continue,
         };
         text += &format!("{}  {what:<9} {:<12} {words}\n", clock(&at.to_string()), labels.get("service"));
     }

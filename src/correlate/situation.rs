@@ -10,6 +10,7 @@ use crate::rules::Tuning;
 
 use super::forest::SignId;
 use super::joined::Joined;
+use super::suppress::Suppressed;
 
 /// A situation's number within its domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -67,6 +68,8 @@ pub struct Member {
     pub judged: Option<Box<Judged>>,
     /// Why it is here.
     pub why: Joined,
+    /// Why it makes no fault for now, although it could.
+    pub suppressed: Option<Box<Suppressed>>,
     /// The burst of alerts it belongs to.
     pub(super) sign: SignId,
 }
@@ -132,10 +135,10 @@ impl Source {
 }
 
 impl Member {
-    /// Whether it can make a fault: a business monitor's breach, or an alert that a definition grades.
+    /// Whether it can make a fault now: a business monitor's breach, or an alert that a definition grades.
     #[must_use]
     pub fn counts(&self) -> bool {
-        self.definition.is_some()
+        self.definition.is_some() && self.suppressed.is_none()
     }
 
     fn lasts(&self) -> bool {

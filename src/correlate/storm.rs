@@ -100,7 +100,7 @@ impl Situations {
     pub(super) fn full(&self, member: &Member) -> Option<SituationId> {
         let id = self.forest.get(member.sign)?.situation;
         let full = self.open.get(&id)?.members.len() >= MEMBERS_MAX;
-        (full && !member.counts()).then_some(id)
+        (full && member.definition.is_none()).then_some(id)
     }
 
     pub(super) fn tally(&mut self, situation: SituationId, member: &Member) {

@@ -5,6 +5,7 @@ use crate::stage::Outcome;
 
 use super::situation::{Member, SituationId};
 use super::storm::Tally;
+use super::suppress::Suppressed;
 
 /// What a signal did.
 #[derive(Debug)]
@@ -43,6 +44,13 @@ pub enum News {
     Calm {
         /// The situation.
         situation: SituationId,
+    },
+    /// A member makes no fault, although it could.
+    Suppressed {
+        /// The member's key.
+        member: u64,
+        /// Why.
+        suppressed: Suppressed,
     },
     /// A member has a likelier cause now, perhaps in another situation.
     Moved {

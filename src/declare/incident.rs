@@ -132,7 +132,7 @@ impl Member {
 
     /// None for what is evidence only, and for what meets nothing yet.
     pub(super) fn graded(&self, at: Timestamp) -> Option<Graded> {
-        let definition = self.definition.as_ref()?;
+        let definition = self.definition.as_ref().filter(|_| self.counts())?;
         let grade = match self.source {
             Source::Breach { .. } => grade::by_conditions(definition, self.judged.as_ref().map_or(&[], |judged| &judged.met)),
             Source::Alert { .. } => grade::by_duration(definition, self.starts_at, self.ends_at.unwrap_or(at)),

@@ -157,6 +157,7 @@ struct MemberView<'a> {
     joined: String,
     joined_nats: f64,
     summary: &'a str,
+    suppressed: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -350,6 +351,7 @@ fn member(member: &Member, at: Timestamp) -> MemberView<'_> {
         joined: member.why.to_string(),
         joined_nats: rounded(member.why.nats()),
         summary: &member.summary,
+        suppressed: member.suppressed.as_ref().map(|suppressed| suppressed.why.as_str()),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::correlate::{Member, Ranking, SituationId, Source, Tally};
-use crate::model::Entity;
+use crate::correlate::{Member, Ranking, SituationId, Source, Suppressed, Tally};
+use crate::model::{Entity, Timestamp};
 
 use super::{Event, Incident};
 
@@ -31,6 +31,30 @@ pub(super) fn member(id: SituationId, member: &Member) -> Value {
 
 pub(super) fn merge(from: SituationId, into: SituationId, cause: &Entity) -> Value {
     json!({"kind": "merge", "from": from.to_string(), "into": into.to_string(), "why": format!("{cause} explains both")})
+}
+
+pub(super) fn suppressed(id: SituationId, member: &Member, suppressed: &Suppressed) -> Value {
+    json!({
+        "kind": "suppressed",
+        "situation": id.to_string(),
+        "entity": member.entity,
+        "name": member.source.name(),
+        "starts_at": member.starts_at.to_string(),
+        "by": suppressed.by.as_str(),
+        "why": suppressed.why,
+        "until": suppressed.until.map(|until| until.to_string()),
+    })
+}
+
+pub(super) fn released(id: SituationId, member: &Member, at: Timestamp) -> Value {
+    json!({
+        "kind": "released",
+        "situation": id.to_string(),
+        "entity": member.entity,
+        "name": member.source.name(),
+        "starts_at": member.starts_at.to_string(),
+        "at": at.to_string(),
+    })
 }
 
 pub(super) fn storm(id: SituationId, worst: Option<&Tally>) -> Value {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use super::{Alert, Breach, Change, Phase, Timestamp, labels::Fnv};
+use super::{Alert, Breach, Change, Command, Phase, Timestamp, labels::Fnv};
 
 /// One input partition (of a source topic, or of an internal topic) whose progress a later stage follows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub enum Signal {
     },
     /// Something was changed.
     Change(Change),
+    /// An operator says something.
+    Command(Command),
 }
 
 /// A service was seen to call another one.
@@ -73,6 +75,7 @@ impl Signal {
             ]),
             Self::Resolved { fingerprint, at } => Fnv::of(&[b"resolved", &fingerprint.to_be_bytes(), &at.0.to_be_bytes()]),
             Self::Change(c) => Fnv::of(&[b"change", c.source.as_bytes(), c.id.as_bytes()]),
+            Self::Command(c) => Fnv::of(&[b"command", c.id.as_bytes()]),
         })
     }
 }

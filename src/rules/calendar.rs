@@ -43,12 +43,18 @@ impl Calendar {
         self.zone.iana_name()
     }
 
+    /// The local clock, as if it were UTC's.
+    #[must_use]
+    pub fn wall(&self, at: Timestamp) -> Timestamp {
+        let Ok(instant) = jiff::Timestamp::from_millisecond(at.0) else { return at };
+        Timestamp(at.0 + i64::from(self.zone.to_offset(instant).seconds()) * 1000)
+    }
+
     /// That moment there.
     #[must_use]
     pub fn local(&self, at: Timestamp) -> Local {
         let Ok(instant) = jiff::Timestamp::from_millisecond(at.0) else { return Local { clock: at, holiday: false } };
-        let offset = i64::from(self.zone.to_offset(instant).seconds()) * 1000;
-        let clock = Timestamp(at.0 + offset);
+        let clock = self.wall(at);
         let date = self.zone.to_datetime(instant).date();
         let holiday = self.holidays.binary_search(&date).is_ok();
         let days = if holiday { i64::from(date.weekday().until(Weekday::Sunday)) } else { 0 };

@@ -13,7 +13,8 @@ use super::calendar::Calendar;
 use super::compiled::{Generic, Input, JudgeRules, Levels, Monitor, Rules, Sequence, Watch};
 use super::decode::decode;
 use super::fault::{At, Fault, Place};
-use super::{Template, Topology, catalog, judges, raw};
+use super::suppress::Suppress;
+use super::{Template, Topology, catalog, judges, raw, suppressed};
 
 /// How often a query is evaluated where its monitor does not say.
 const EVERY: Duration = Duration::from_secs(60);
@@ -30,6 +31,9 @@ pub struct Files {
     /// Calendars.
     #[serde(default)]
     pub duty: Vec<(String, String)>,
+    /// What makes no fault.
+    #[serde(default)]
+    pub suppress: Vec<(String, String)>,
 }
 
 /// Checks all files together. The rules are whole only where the list of faults is empty.
@@ -39,7 +43,8 @@ pub fn check(files: &Files) -> (Rules, Vec<Fault>) {
     let (topology, entities) = checker.topology(&files.topology);
     let levels = checker.levels(&files.levels);
     checker.calendars(&files.duty);
-    let mut rules = Rules { monitors: vec![], levels, topology };
+    let suppress = checker.suppress(&files.suppress);
+    let mut rules = Rules { monitors: vec![], levels, topology, suppress };
     let mut names = BTreeMap::new();
     for (file, text) in &files.monitors {
         for monitor in checker.decode::<raw::MonitorFile>(file, text).monitors {
@@ -119,6 +124,18 @@ impl Checker {
                 self.calendars.push(Arc::new(calendar));
             }
         }
+    }
+
+    fn suppress(&mut self, files: &[(String, String)]) -> Suppress {
+        let mut all = Suppress::default();
+        for (file, text) in files {
+            let (suppress, faults) = suppressed::compile(file, self.decode(file, text), &self.calendars);
+            self.faults.extend(faults);
+            all.inhibit.extend(suppress.inhibit);
+            all.maintenance.extend(suppress.maintenance);
+            all.flapping = all.flapping.or(suppress.flapping);
+        }
+        all
     }
 
     fn topology(&mut self, files: &[(String, String)]) -> (Topology, BTreeSet<Entity>) {
@@ -377,7 +394,7 @@ enum Measurable {
     Duration,
 }
 
-fn selector(text: &str) -> Result<Selector, String> {
+pub(super) fn selector(text: &str) -> Result<Selector, String> {
     let selector = Selector::parse(text)?;
     selector.contradiction().map_or(Ok(selector), |why| Err(format!("matches nothing: {why}")))
 }

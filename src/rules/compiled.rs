@@ -9,6 +9,7 @@ use crate::model::{Definition, Labels, Ladder, labels::Fnv};
 use crate::query::{Query, Selector};
 
 use super::baseline::BaselineRule;
+use super::suppress::Suppress;
 use super::{Template, Topology};
 
 /// Monitors, fault levels and topology: all a stage needs to know.
@@ -20,6 +21,8 @@ pub struct Rules {
     pub levels: Levels,
     /// Entities and their dependencies.
     pub topology: Topology,
+    /// What makes no fault.
+    pub suppress: Suppress,
 }
 
 /// A rule: what to measure, how to judge it, and what fault it means.

@@ -89,7 +89,7 @@ impl Format {
     pub fn named(kind: Kind, name: &str) -> Option<(Self, Option<Mapping>)> {
         match name {
             "auto" => return Some((Self::Auto, None)),
-            "mapped" if kind != Kind::Metrics => return Some((Self::Mapped, None)),
+            "mapped" if matches!(kind, Kind::Alerts | Kind::Changes) => return Some((Self::Mapped, None)),
             _ => {}
         }
         if let Some((_, _, format)) = NAMED.iter().find(|(of, known, _)| *of == kind && *known == name) {
@@ -104,7 +104,7 @@ impl Format {
     pub fn names(kind: Kind) -> Vec<&'static str> {
         let named = NAMED.iter().filter(|(of, ..)| *of == kind).map(|(_, name, _)| *name);
         let presets = PRESETS.iter().filter(|(of, ..)| *of == kind).map(|(_, name, _)| *name);
-        let mapped = (kind != Kind::Metrics).then_some("mapped");
+        let mapped = matches!(kind, Kind::Alerts | Kind::Changes).then_some("mapped");
         let mut names: Vec<&str> = ["auto"].into_iter().chain(named).chain(presets).chain(mapped).collect();
         names[1..].sort_unstable();
         names

@@ -294,6 +294,72 @@ pub(super) struct Calendar {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct SuppressFile {
+    #[serde(default)]
+    pub(super) inhibit: Vec<Inhibit>,
+    #[serde(default)]
+    pub(super) maintenance: Vec<At<Maintenance>>,
+    pub(super) flapping: Option<At<Flapping>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Inhibit {
+    pub(super) source: At<String>,
+    pub(super) target: At<String>,
+    #[serde(default)]
+    pub(super) equal: Vec<String>,
+    pub(super) along: Option<Along>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Along {
+    Topology,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Maintenance {
+    pub(super) name: String,
+    pub(super) entity: Option<At<String>>,
+    pub(super) alerts: Option<At<String>>,
+    pub(super) from: Option<At<String>>,
+    pub(super) to: Option<At<String>>,
+    pub(super) weekly: Option<At<Weekly>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Weekly {
+    pub(super) days: Vec<Day>,
+    pub(super) from: At<String>,
+    pub(super) to: At<String>,
+    pub(super) calendar: Option<At<String>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Flapping {
+    pub(super) times: u32,
+    pub(super) within: Span,
+    pub(super) settle: Span,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct TopologyFile {
     #[serde(default)]
     pub(super) entity_from: Vec<At<String>>,

@@ -122,6 +122,8 @@ pub enum Kind {
     Alerts,
     /// Changes.
     Changes,
+    /// Operators' commands.
+    Commands,
 }
 
 /// A librdkafka property's value; a secret is named, not written.
@@ -204,6 +206,8 @@ pub struct Patterns {
     pub topology: Vec<(String, Place)>,
     /// Of calendars.
     pub duty: Vec<(String, Place)>,
+    /// What makes no fault.
+    pub suppress: Vec<(String, Place)>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -215,6 +219,7 @@ struct Raw {
     level_files: Vec<At<String>>,
     topology_files: Vec<At<String>>,
     duty_files: Vec<At<String>>,
+    suppress_files: Vec<At<String>>,
     http: Http,
     time: Time,
     situations: Situations,
@@ -419,6 +424,7 @@ pub fn settings(file: &str, text: &str, environment: &BTreeMap<String, String>) 
         levels: place(&raw.level_files),
         topology: place(&raw.topology_files),
         duty: place(&raw.duty_files),
+        suppress: place(&raw.suppress_files),
     };
     check_kafka(file, &raw.kafka, &mut faults);
     let sources = check_sources(file, &raw.sources, &mut faults);

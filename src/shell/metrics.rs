@@ -22,6 +22,7 @@ pub(super) struct Metrics {
     evaluations: IntCounter,
     signals: IntCounterVec,
     declarations: IntCounterVec,
+    suppressed: IntCounterVec,
     pub(super) groups: IntGaugeVec,
     pub(super) situations: IntGaugeVec,
     pub(super) incidents: IntGaugeVec,
@@ -90,6 +91,7 @@ impl Metrics {
             evaluations: make.counter("richter_evaluations_total", "Evaluations of a group at a step.")?,
             signals: make.counters("richter_signals_total", "Signals in correlation, by what became of them.", &["outcome"])?,
             declarations: make.counters("richter_declarations_total", "Declarations, by type.", &["type"])?,
+            suppressed: make.counters("richter_suppressed_total", "What made no fault although it could, by the kind of reason.", &["by"])?,
             groups: make.gauges("richter_groups", "Groups under watch.", &["partition"])?,
             situations: make.gauges("richter_situations_open", "Situations that are open, declared or not.", &["partition"])?,
             incidents: make.gauges("richter_incidents_open", "Incidents that are declared and have not recovered.", &["level"])?,
@@ -154,6 +156,7 @@ impl Metrics {
                 Count::Unmatched(monitor) => self.losses.unmatched.with_label_values(&[monitor.as_str()]).inc_by(*number),
                 Count::Matched => self.matched.inc_by(*number),
                 Count::Evaluations => self.evaluations.inc_by(*number),
+                Count::Suppressed(by) => self.suppressed.with_label_values(&[*by]).inc_by(*number),
                 Count::Declarations(kind) => self.declarations.with_label_values(&[*kind]).inc_by(*number),
             }
         }

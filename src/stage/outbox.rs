@@ -106,6 +106,8 @@ pub enum Count {
     Unmatched(String),
     /// Evaluations of a group at a step.
     Evaluations,
+    /// What makes no fault, by the kind of reason.
+    Suppressed(&'static str),
     /// Declarations by type.
     Declarations(&'static str),
 }

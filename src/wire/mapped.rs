@@ -99,7 +99,7 @@ fn signal(with: Use<'_>, one: &Json) -> Result<Option<Signal>, Reject> {
             labels: labels(mapping, one, None),
             summary: first(one, &mapping.summary).unwrap_or_default(),
         }))),
-        Kind::Alerts | Kind::Metrics => alert(mapping, one, &key, at, appended),
+        Kind::Alerts | Kind::Metrics | Kind::Commands => alert(mapping, one, &key, at, appended),
     }
 }
 

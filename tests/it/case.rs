@@ -3,7 +3,7 @@
 //! ```text
 //! # what it shows
 //! == monitors
-//! (YAML)            == levels, == topology and == settings as well; none is needed but monitors
+//! (YAML)            == levels, == topology, == duty, == suppress and == settings as well; none is needed but monitors
 //! == records 2026-11-22T15:00:00Z every 1m
 //! metric orders{service="checkout"} 100x10 50x5 _x3      value x steps; _ is no sample
 //! alert 15:05 firing CheckoutErrors service=checkout      resolved needs the start: resolved@15:05
@@ -36,6 +36,7 @@ sources:
   - { topic: metrics, kind: metrics }
   - { topic: alerts, kind: alerts }
   - { topic: changes, kind: changes }
+  - { topic: commands, kind: commands }
 ";
 
 impl Case {
@@ -46,7 +47,13 @@ impl Case {
         let own = of("settings").map_or("", |(_, body)| body.as_str());
         let (settings, _, faults) = settings(name, &format!("{SETTINGS}{own}"), &BTreeMap::new());
         assert_eq!(faults, [], "{name}");
-        let files = Files { monitors: file("monitors"), levels: file("levels"), topology: file("topology"), duty: file("duty") };
+        let files = Files {
+            monitors: file("monitors"),
+            levels: file("levels"),
+            topology: file("topology"),
+            duty: file("duty"),
+            suppress: file("suppress"),
+        };
         let settings = settings.expect(name);
         let (config, faults) = Config::new(&files, settings.tuning.clone());
         assert_eq!(faults, [], "{name}");
@@ -64,7 +71,7 @@ impl Case {
     }
 
     pub(crate) fn pipeline(&self) -> Pipeline {
-        let origins = ["alerts", "changes", "metrics"].map(|topic| Origin { topic: topic.into(), partition: 0 });
+        let origins = ["alerts", "changes", "commands", "metrics"].map(|topic| Origin { topic: topic.into(), partition: 0 });
         Pipeline::new(&self.config, &self.settings, origins).0
     }
 

@@ -120,7 +120,7 @@ fn signals(kind: Kind, record: &serde_json::Value) -> Vec<Signal> {
     let (decoder, payload) = (Decoder::new(kind, Format::Auto, None), record.to_string());
     let signals = match kind {
         Kind::Changes => decoder.changes(payload.as_bytes(), &[], APPENDED),
-        Kind::Alerts | Kind::Metrics => decoder.alerts(payload.as_bytes(), APPENDED),
+        Kind::Alerts | Kind::Metrics | Kind::Commands => decoder.alerts(payload.as_bytes(), APPENDED),
     };
     signals.unwrap_or_else(|reject| panic!("{reject:?}: {payload}"))
 }

@@ -1,0 +1,299 @@
+//! Suppression: what makes no fault although it is bad, and why. Only that it makes one is suppressed: it is evaluated,
+//! grouped and resolved like anything else, and once nothing suppresses it any more, it acts at once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Command, Entity, Labels, Order, Timestamp};
+use crate::query::Selector;
+use crate::rules::{Node, Of, Rules, Topology};
+use crate::stage::Outcome;
+
+use super::situation::{Member, Source};
+use super::{Fired, News, Situations};
+
+/// Silences at once; a further one is refused.
+const SILENCES_MAX: usize = 10_000;
+
+/// How far a dependency is followed, and through how many entities.
+const HOPS_MAX: usize = 5;
+const REACHED_MAX: usize = 4000;
+
+/// Why something makes no fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suppressed {
+    /// What kind of reason.
+    pub by: By,
+    /// The reason, in words.
+    pub why: String,
+    /// When it ends by itself, where that is known.
+    pub until: Option<Timestamp>,
+}
+
+/// What kind of reason there is to make no fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum By {
+    /// An operator said so.
+    Silence,
+    /// Planned work.
+    Maintenance,
+    /// Something else explains it.
+    Inhibition,
+    /// It comes and goes.
+    Flapping,
+}
+
+impl By {
+    /// As a metric's label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Silence => "silence",
+            Self::Maintenance => "maintenance",
+            Self::Inhibition => "inhibition",
+            Self::Flapping => "flapping",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Silence {
+    author: String,
+    comment: String,
+    alerts: String,
+    from: Timestamp,
+    until: Timestamp,
+}
+
+/// What suppresses, and what is suppressed.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Suppression {
+    silences: BTreeMap<String, Silence>,
+    /// Commands that are done, by when.
+    done: BTreeSet<(Timestamp, String)>,
+    /// What fires and inhibits: by rule and by what must be equal.
+    sources: BTreeSet<(usize, u64, u64)>,
+    /// The same by what fires.
+    inhibits: BTreeMap<u64, Vec<(usize, u64)>>,
+    /// What is suppressed, by when that ends.
+    muted: BTreeSet<(Timestamp, u64)>,
+    /// Something that suppressed does so no more.
+    stale: bool,
+    #[serde(skip)]
+    selectors: HashMap<String, Selector>,
+}
+
+/// The labels that selectors see: an alert's own, or a group's with the monitor as the alert's name.
+fn labels(member: &Member) -> Labels {
+    match &member.source {
+        Source::Alert { labels, .. } => labels.clone(),
+        Source::Breach { monitor, group, .. } => group.with("alertname", monitor),
+    }
+}
+
+impl Suppression {
+    fn silenced(&self, labels: &Labels, now: Timestamp) -> Option<Suppressed> {
+        let silences = self.silences.iter().filter(|(_, silence)| silence.from <= now && now < silence.until);
+        let (id, silence) = silences.into_iter().find(|(_, s)| self.selectors.get(&s.alerts).is_some_and(|of| of.matches(labels)))?;
+        let comment = if silence.comment.is_empty() { String::new() } else { format!(": {}", silence.comment) };
+        let why = format!("silence {id} by {}{comment}", silence.author);
+        Some(Suppressed { by: By::Silence, why, until: Some(silence.until) })
+    }
+
+    fn parse(&mut self) {
+        let Self { silences, selectors, .. } = self;
+        for silence in silences.values() {
+            if let Ok(selector) = Selector::parse(&silence.alerts) {
+                selectors.entry(silence.alerts.clone()).or_insert(selector);
+            }
+        }
+        selectors.retain(|text, _| silences.values().any(|silence| silence.alerts == *text));
+    }
+}
+
+impl Situations {
+    /// Takes in a command.
+    pub fn command(&mut self, command: &Command, rules: &Rules) -> Outcome {
+        let own = &mut self.suppression;
+        if own.done.iter().any(|(_, id)| *id == command.id) {
+            return Outcome::Duplicate;
+        }
+        match &command.order {
+            Order::Silence { .. } if own.silences.len() >= SILENCES_MAX => return Outcome::Limited,
+            Order::Silence { alerts, until, comment } => {
+                let (author, from) = (command.author.clone(), command.at);
+                let silence = Silence { author, comment: comment.clone(), alerts: alerts.clone(), from, until: *until };
+                own.silences.insert(command.id.clone(), silence);
+                own.parse();
+                self.silence_open(command.at, rules);
+            }
+            Order::Unsilence { silence } => {
+                if own.silences.remove(silence).is_none() {
+                    return Outcome::NotWanted;
+                }
+                own.parse();
+                own.stale = true;
+            }
+        }
+        self.suppression.done.insert((command.at, command.id.clone()));
+        if self.suppression.done.len() > SILENCES_MAX {
+            self.suppression.done.pop_first();
+        }
+        Outcome::Applied
+    }
+
+    /// What is open but has made no fault yet makes none while it is silenced.
+    fn silence_open(&mut self, now: Timestamp, rules: &Rules) {
+        let open = self.open.values().filter(|situation| !situation.declared).flat_map(|situation| &situation.members);
+        let counts: Vec<u64> = open.filter(|member| member.counts() && member.ends_at.is_none()).map(|member| member.key).collect();
+        for key in counts {
+            let Some((_, member)) = self.member(key) else { continue };
+            if let Some(suppressed) = self.suppressed(member, now, rules) {
+                self.mute(key, suppressed);
+            }
+        }
+    }
+
+    fn mute(&mut self, key: u64, suppressed: Suppressed) {
+        self.suppression.muted.insert((suppressed.until.unwrap_or(Timestamp(i64::MAX)), key));
+        self.news.push(News::Suppressed { member: key, suppressed: suppressed.clone() });
+        self.update(key, |member| member.suppressed = Some(Box::new(suppressed)));
+    }
+
+    /// Suppresses what has just come, where there is a reason; and takes note where it is a reason itself.
+    pub(super) fn suppress(&mut self, key: u64, rules: &Rules) {
+        let Some((_, member)) = self.member(key).filter(|(_, member)| member.ends_at.is_none()) else { return };
+        let (now, labels) = (member.heard_at, labels(member));
+        let suppressed = member.definition.is_some().then(|| self.suppressed(member, now, rules)).flatten();
+        let inhibits = rules.suppress.inhibit.iter().enumerate().filter(|(_, rule)| rule.source.matches(&labels));
+        let inhibits: Vec<(usize, u64)> = inhibits.map(|(number, rule)| (number, rule.equal(&labels))).collect();
+        if !inhibits.is_empty() {
+            self.suppression.sources.extend(inhibits.iter().map(|(number, equal)| (*number, *equal, key)));
+            self.suppression.inhibits.insert(key, inhibits);
+        }
+        if let Some(suppressed) = suppressed {
+            self.mute(key, suppressed);
+        }
+    }
+
+    /// What ends inhibits no more.
+    pub(super) fn inhibits_no_more(&mut self, key: u64) {
+        let own = &mut self.suppression;
+        for (number, equal) in own.inhibits.remove(&key).unwrap_or_default() {
+            own.sources.remove(&(number, equal, key));
+            own.stale = true;
+        }
+    }
+
+    /// What is suppressed no more and still lasts: it acts from now on.
+    pub fn released(&mut self, now: Timestamp, rules: &Rules) -> Vec<u64> {
+        let due = |until: Timestamp, stale: bool| stale || until <= now;
+        let own = &mut self.suppression;
+        if own.muted.first().is_none_or(|(until, _)| !due(*until, own.stale)) {
+            return vec![];
+        }
+        let asked: Vec<(Timestamp, u64)> = own.muted.iter().copied().take_while(|(until, _)| due(*until, own.stale)).collect();
+        own.silences.retain(|_, silence| silence.until > now);
+        own.parse();
+        own.stale = false;
+        let mut released = vec![];
+        for (until, key) in asked {
+            self.suppression.muted.remove(&(until, key));
+            let Some((_, member)) = self.member(key).filter(|(_, member)| member.ends_at.is_none()) else { continue };
+            match self.suppressed(member, now, rules) {
+                Some(other) => {
+                    self.suppression.muted.insert((other.until.unwrap_or(Timestamp(i64::MAX)), key));
+                    self.update(key, |member| member.suppressed = Some(Box::new(other)));
+                }
+                None => {
+                    self.update(key, |member| member.suppressed = None);
+                    released.push(key);
+                }
+            }
+        }
+        released
+    }
+
+    /// Why a member makes no fault now, if there is a reason.
+    fn suppressed(&self, member: &Member, now: Timestamp, rules: &Rules) -> Option<Suppressed> {
+        let labels = labels(member);
+        self.suppression
+            .silenced(&labels, now)
+            .or_else(|| maintained(member, &labels, now, rules))
+            .or_else(|| self.inhibited(member, &labels, rules))
+            .or_else(|| self.flaps(member, now, rules))
+    }
+
+    fn inhibited(&self, member: &Member, labels: &Labels, rules: &Rules) -> Option<Suppressed> {
+        let explains = rules.suppress.inhibit.iter().enumerate().filter(|(_, rule)| rule.target.matches(labels));
+        explains.into_iter().find_map(|(number, rule)| {
+            let equal = rule.equal(labels);
+            let sources = self.suppression.sources.range((number, equal, 0)..=(number, equal, u64::MAX));
+            sources.into_iter().filter(|(.., key)| *key != member.key).find_map(|(.., key)| {
+                let (_, source) = self.member(*key)?;
+                let along = !rule.along_topology || depends(&rules.topology, &member.entity, &source.entity);
+                let why = || format!("{} of {} explains it", source.source.name(), source.entity);
+                along.then(|| Suppressed { by: By::Inhibition, why: why(), until: None })
+            })
+        })
+    }
+
+    fn flaps(&self, member: &Member, now: Timestamp, rules: &Rules) -> Option<Suppressed> {
+        let (rule, Source::Alert { fingerprint, .. }) = (rules.suppress.flapping?, &member.source) else { return None };
+        let fired = self.fired.get(fingerprint)?;
+        let times = fired.starts.iter().filter(|start| member.starts_at.since(**start) <= rule.within).count();
+        let settles = member.starts_at + rule.settle;
+        let flaps = times >= rule.times as usize && now < settles;
+        let why = || format!("it fired {times} times within {}", crate::model::duration::show(rule.within));
+        flaps.then(|| Suppressed { by: By::Flapping, why: why(), until: Some(settles) })
+    }
+
+    pub(super) fn rebind_silences(&mut self) {
+        self.suppression.parse();
+    }
+}
+
+impl Fired {
+    /// Takes note of a start, for those who ask how often there was one.
+    pub(super) fn starts(&mut self, at: Timestamp, rules: &Rules) {
+        let Some(rule) = rules.suppress.flapping else { return };
+        self.starts.push(at);
+        let kept = rule.times as usize;
+        if self.starts.len() > kept {
+            self.starts.drain(..self.starts.len() - kept);
+        }
+    }
+}
+
+fn maintained(member: &Member, labels: &Labels, now: Timestamp, rules: &Rules) -> Option<Suppressed> {
+    let (maintenance, until) = rules.suppress.maintenance.iter().find_map(|maintenance| {
+        let until = maintenance.window.until(now)?;
+        let on = match &maintenance.of {
+            Of::Entity(entity) => member.entity == *entity || depends(&rules.topology, &member.entity, entity),
+            Of::Alerts(selector) => selector.matches(labels),
+        };
+        on.then_some((maintenance, until))
+    })?;
+    Some(Suppressed { by: By::Maintenance, why: format!("maintenance: {}", maintenance.name), until: Some(until) })
+}
+
+/// Whether an entity depends on another, directly or not.
+fn depends(topology: &Topology, entity: &Entity, on: &Entity) -> bool {
+    let (Some(from), Some(to)) = (topology.node(entity), topology.node(on)) else { return false };
+    let mut reached: BTreeSet<Node> = BTreeSet::from([from]);
+    let mut frontier = vec![from];
+    for _ in 0..HOPS_MAX {
+        let mut next = vec![];
+        for dependency in frontier.iter().flat_map(|node| topology.depends_on(*node)) {
+            if *dependency == to {
+                return true;
+            }
+            if reached.len() < REACHED_MAX && reached.insert(*dependency) {
+                next.push(*dependency);
+            }
+        }
+        frontier = next;
+    }
+    false
+}
