@@ -1,4 +1,4 @@
-.PHONY: demo build test chaos fuzz promql accuracy bench-detect bench-kafka bench-route lint deny check-deploy clean
+.PHONY: demo build test chaos fuzz promql accuracy storms bench-correlate bench-detect bench-kafka bench-route lint deny check-deploy clean
 
 # A recorded fault, from the first sign to the recovery.
 demo: build
@@ -36,6 +36,16 @@ promql:
 accuracy:
 	@scripts/setup
 	cargo bench --locked --bench accuracy -- $(WHAT)
+
+# Grouping and suspects on generated storms whose truth is known; the generator is in ../shared/storms or RICHTER_STORMS.
+# SEEDS=20-29 and PROFILES="base noisy" for others.
+storms: build
+	benches/storms/run $(or $(SEEDS),0-9) "$(or $(PROFILES),base late noisy storm dense badtopo)"
+
+# Correlation from memory on one core: alerts per second, bytes per active alert, and grouping on storms of its own.
+bench-correlate:
+	@scripts/setup
+	cargo bench --locked --bench correlate -- $(WHAT)
 
 # Detection from memory on one core: nanoseconds per evaluation, bytes per series. WHAT=400000 for one number of series.
 bench-detect:

@@ -8,6 +8,10 @@
 #[allow(dead_code, reason = "the tests draw more than is drawn here")]
 mod random;
 
+#[path = "../tests/it/storm.rs"]
+#[allow(dead_code, reason = "the tests look at more")]
+mod storm;
+
 use std::alloc::System;
 use std::time::{Duration, Instant};
 
@@ -37,7 +41,26 @@ fn main() {
     for active in actives {
         steady(active);
     }
-    storm();
+    in_a_storm();
+    grouping();
+}
+
+/// How well storms of another physics than the one that the constants were chosen on are grouped.
+fn grouping() {
+    const SEEDS: u64 = 10;
+    println!("\n{:<10} {:>6} {:>6} {:>8} {:>8} {:>9} {:>9}", "grouping", "B3", "ARI", "root@1", "root@3", "largest", "in truth");
+    let (mut b3, mut ari, mut first, mut third) = (0.0, 0.0, 0.0, 0.0);
+    for seed in 1..=SEEDS {
+        let score = storm::Storm::new(seed).score(5_000, seed);
+        let (name, largest, truly) = (format!("seed {seed}"), score.largest, score.largest_true);
+        println!(
+            "{name:<10} {:>6.3} {:>6.3} {:>8.2} {:>8.2} {largest:>9} {truly:>9}",
+            score.b3, score.ari, score.root_first, score.root_third
+        );
+        (b3, ari, first, third) = (b3 + score.b3, ari + score.ari, first + score.root_first, third + score.root_third);
+    }
+    let mean = |sum: f64| sum / SEEDS as f64;
+    println!("{:<10} {:>6.3} {:>6.3} {:>8.2} {:>8.2}", "mean", mean(b3), mean(ari), mean(first), mean(third));
 }
 
 struct World {
@@ -161,7 +184,7 @@ fn steady(active: usize) {
     line("steady", active, &mut took, began.elapsed(), bytes);
 }
 
-fn storm() {
+fn in_a_storm() {
     const STORM: usize = 100_000;
     let mut world = World::new();
     let region = Region::new(ALLOCATOR);

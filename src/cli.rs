@@ -5,6 +5,7 @@ mod check;
 mod decode;
 mod demo;
 mod eval;
+mod explain;
 mod plot;
 mod render;
 mod replay;
@@ -41,6 +42,8 @@ enum Command {
     Decode(decode::Arguments),
     /// Evaluate a query over recorded samples; one JSON object a result
     Eval(eval::Arguments),
+    /// Say why an incident is what it is: its level, its members, its suspects
+    Explain(explain::Arguments),
     /// Run series through a monitor's judges: limits and score of each value, and how often it would have paged
     Backtest(backtest::Arguments),
 }
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Backtest(arguments) => backtest::run(&arguments),
     };
     match outcome {

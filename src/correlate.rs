@@ -1,7 +1,7 @@
 //! Correlate: signals → situations, the sets of signals believed to have one cause.
 //!
 //! Each signal goes to the burst of alerts it belongs to, and each burst to the one that most likely made it: see
-//! [`forest`]. What hangs together is a situation; bounded by life and size, so that nothing can glue the world together.
+//! `forest`. What hangs together is a situation; bounded by life and size, so that nothing can glue the world together.
 
 mod calls;
 mod cause;
@@ -197,7 +197,7 @@ impl Situations {
         }
         let member = Member {
             key,
-            entity: breach.entity.clone(),
+            entity: rules.topology.resolve(breach.entity.clone()),
             source: Source::Breach { monitor: breach.monitor.clone(), group: breach.group.clone(), judge: breach.judge },
             summary: breach.definition.as_ref().map_or_else(String::new, |d| d.scenario.clone()),
             definition: breach.definition.clone().map(Arc::new),
@@ -335,7 +335,7 @@ impl Situations {
             fired.sign = Some(sign);
             fired.starts(at, rules);
         }
-        self.settle(rules);
+        self.settle();
         (member.sign, member.why) = (sign, why);
         if let Some(id) = self.full(&member) {
             self.tally(id, &member);
@@ -384,7 +384,7 @@ impl Situations {
             }
         }
         self.forest.advance(now, View { topology: &rules.topology, open: &self.open, tuning });
-        self.settle(rules);
+        self.settle();
     }
 
     /// What fires again may by now be known to be part of something new.
@@ -394,7 +394,7 @@ impl Situations {
         let Some(node) = rules.topology.node(&member.entity) else { return };
         let onset = Onset { node, at: member.starts_at, blur: blur(member, rules) };
         let (other, why) = self.forest.place(onset, Some((rate, sign)), View { topology: &rules.topology, open: &self.open, tuning });
-        self.settle(rules);
+        self.settle();
         if other == sign {
             return;
         }
@@ -425,7 +425,7 @@ impl Situations {
     }
 
     /// Moves the members whose signs have moved, and takes note of why they are where they are.
-    fn settle(&mut self, rules: &Rules) {
+    fn settle(&mut self) {
         for moved in self.forest.moved() {
             let (gone, into) = match &moved {
                 Moved::Merged { gone, kept, .. } => (self.take(*gone, |_| true), *kept),
@@ -445,7 +445,7 @@ impl Situations {
                 }
             }
         }
-        for (member, why) in self.forest.rejoined(rules.topology.len()) {
+        for (member, why) in self.forest.rejoined() {
             if let Some((into, _)) = self.place(member) {
                 self.update(member, |member| member.why = why);
                 self.news.push(News::Moved { member, into });
@@ -515,7 +515,8 @@ fn alert_key(fingerprint: u64, starts_at: Timestamp) -> u64 {
 fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Timestamp, rules: &Rules) -> Member {
     let name = alert.labels.get("alertname");
     let monitor = rules.alert_monitor(&alert.labels);
-    let entity = monitor.and_then(|m| m.entity.entity(&alert.labels)).or_else(|| rules.topology.entity(&alert.labels));
+    let own = monitor.and_then(|m| m.entity.entity(&alert.labels)).map(|entity| rules.topology.resolve(entity));
+    let entity = own.or_else(|| rules.topology.entity(&alert.labels));
     let summary = if alert.summary.is_empty() { name } else { &alert.summary };
     let own = monitor.and_then(|m| m.definition.clone());
     let definition = own.or_else(|| {

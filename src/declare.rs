@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::correlate::{Calls, News, Situation, SituationId, Situations, Taken, Tally, rank};
-use crate::model::{Alert, Origin, Signal, Timestamp};
+use crate::model::{Alert, Entity, Origin, Signal, Timestamp};
 use crate::rules::{Config, Rules};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
 use crate::wire::internal::{SignalsRecord, decode};
@@ -85,6 +85,7 @@ impl Declare {
             if let Signal::Breach(breach) = signal {
                 self.updates(Some(origin), breach.at, out);
             }
+            self.learn(signal);
             let tuning = &self.config.tuning;
             let taken = match signal {
                 Signal::Breach(b) => self.state.situations.breach(b, origin, &mut self.rules, tuning),
@@ -114,6 +115,22 @@ impl Declare {
         }
         self.state.progress.hear(origin, progress, self.config.tuning.idle_after);
         self.updates(Some(origin), progress, out);
+    }
+
+    /// A signal that names several entities tells where one of them runs.
+    fn learn(&mut self, signal: &Signal) {
+        let topology = &mut self.rules.topology;
+        let (about, labels, at) = match signal {
+            _ if !topology.names_several() => return,
+            Signal::Alert(alert) => (None, &alert.labels, alert.starts_at),
+            Signal::Breach(breach) => (Some(topology.resolve(breach.entity.clone())), &breach.group, breach.at),
+            Signal::Resolved { .. } | Signal::Change(_) | Signal::Command(_) => return,
+        };
+        let named: Vec<Entity> = topology.entities(labels).collect();
+        let Some(about) = about.or_else(|| named.first().cloned()) else { return };
+        for (from, to) in self.state.calls.name(&about, named.into_iter(), at) {
+            topology.add(&from, &to);
+        }
     }
 
     fn took(&mut self, taken: &Taken, signal: &Signal, out: &mut Outbox) {

@@ -21,12 +21,13 @@ pub(super) struct Arguments {
     format: Format,
 }
 
-const CONFIG: [(&str, &str); 5] = [
+const CONFIG: [(&str, &str); 6] = [
     ("config/richter.yaml", include_str!("../../config/richter.yaml")),
     ("config/monitors/shop.yaml", include_str!("../../config/monitors/shop.yaml")),
     ("config/levels.yaml", include_str!("../../config/levels.yaml")),
     ("config/topology.yaml", include_str!("../../config/topology.yaml")),
     ("config/duty.yaml", include_str!("../../config/duty.yaml")),
+    ("config/suppress.yaml", include_str!("../../config/suppress.yaml")),
 ];
 
 /// Series of the Numenta Anomaly Benchmark and the parts they play; see `demo/README.md`.

@@ -66,7 +66,7 @@ pub(super) fn event(payload: &[u8]) -> anyhow::Result<String> {
     Ok(out)
 }
 
-fn levels(incident: &Value) -> String {
+pub(super) fn levels(incident: &Value) -> String {
     let met = |which: &str| match incident.pointer(&format!("/level/{which}")) {
         Some(met) if met.is_object() => format!("{which} {} by {}", text(met, "/level"), text(met, "/by")),
         _ => format!("{which} none"),
@@ -88,15 +88,15 @@ fn span(incident: &Value) -> String {
     format!("{} h {:02} min", minutes / 60, minutes % 60)
 }
 
-fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
+pub(super) fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
     value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+pub(super) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// `2013-12-16 15:40` of an RFC 3339 time.
-fn clock(time: &str) -> String {
+pub(super) fn clock(time: &str) -> String {
     time.get(..16).unwrap_or(time).replace('T', " ")
 }

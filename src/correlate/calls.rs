@@ -1,4 +1,5 @@
-//! Calls between services, as the traces' metrics tell of them: dependencies that nobody wrote down. They age out.
+//! Dependencies that nobody wrote down: calls between services, as the traces' metrics tell of them, and what one signal
+//! names together. They age out.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +16,8 @@ const CALLS_MAX: usize = 100_000;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Calls {
     seen: BTreeMap<(String, String), Timestamp>,
+    /// What one signal named together: what it was about, and where that ran.
+    named: BTreeMap<(Entity, Entity), Timestamp>,
     newest: Timestamp,
 }
 
@@ -35,12 +38,30 @@ impl Calls {
         dependency
     }
 
+    /// Takes note of all that a signal names beside the entity that it is about: it depends on those, as a service does
+    /// on its host. Gives the dependencies that were not known.
+    pub fn name(&mut self, about: &Entity, others: impl Iterator<Item = Entity>, at: Timestamp) -> Vec<(Entity, Entity)> {
+        self.newest = self.newest.max(at);
+        let mut new = vec![];
+        for other in others.filter(|other| other != about) {
+            let pair = (about.clone(), other);
+            if let Some(last) = self.named.get_mut(&pair) {
+                *last = at.max(*last);
+            } else if self.named.len() < CALLS_MAX {
+                self.named.insert(pair.clone(), at);
+                new.push(pair);
+            }
+        }
+        new
+    }
+
     /// Forgets calls that were last seen this long before the newest; tells whether there were any. Where nobody tells of
     /// calls, nothing is forgotten.
     pub fn forget(&mut self, after: Duration) -> bool {
-        let (before, newest) = (self.seen.len(), self.newest);
+        let (before, newest) = (self.seen.len() + self.named.len(), self.newest);
         self.seen.retain(|_, last| newest.since(*last) < after);
-        self.seen.len() < before
+        self.named.retain(|_, last| newest.since(*last) < after);
+        self.seen.len() + self.named.len() < before
     }
 
     /// The rules with what was learnt added to their topology.
@@ -52,6 +73,7 @@ impl Calls {
                 rules.topology.add(&from, &to);
             }
         }
+        self.named.keys().for_each(|(from, to)| rules.topology.add(from, to));
         rules
     }
 }

@@ -85,6 +85,8 @@ pub(super) struct Cause {
     pub(super) link: Link,
     /// All that speaks for the cause's situation, as a rate per second.
     pub(super) rate: f64,
+    /// How often such a sign comes by itself, in a second.
+    pub(super) background: f64,
 }
 
 /// How a cause reaches its effect.
@@ -184,13 +186,11 @@ impl Forest {
     }
 
     /// The members that opened signs with another cause since this was asked last, and what it is.
-    pub(super) fn rejoined(&mut self, entities: usize) -> Vec<(u64, Joined)> {
+    pub(super) fn rejoined(&mut self) -> Vec<(u64, Joined)> {
         let mut signs = std::mem::take(&mut self.rejoined);
         signs.sort_unstable();
         signs.dedup();
-        let openers =
-            signs.into_iter().filter_map(|id| Some((self.get(id)?.opener?, self.joined(id, self.rates.alone(Kind::Lone, entities)))));
-        openers.collect()
+        signs.into_iter().filter_map(|id| Some((self.get(id)?.opener?, self.joined(id)))).collect()
     }
 
     /// Finds its way about in a topology whose numbers are others.
@@ -254,7 +254,7 @@ impl Forest {
             return (id, Joined { how: How::SameEntity, rate, background });
         }
         let id = self.open(onset, view);
-        (id, self.joined(id, background))
+        (id, self.joined(id))
     }
 
     /// The sign of the same entity that this most likely belongs to.

@@ -83,6 +83,6 @@ impl<'f> Found<'f> {
             Way::Through(silent) => Link::Through(self.view.topology.name(silent).clone()),
             Way::Meanwhile => Link::Meanwhile,
         };
-        Some(Cause { sign: likeliest.sign, link, rate: likeliest.rate })
+        Some(Cause { sign: likeliest.sign, link, rate: likeliest.rate, background: 0.0 })
     }
 }

@@ -22,9 +22,9 @@ pub(super) const CALLERS_MAX: usize = 256;
 
 impl Forest {
     /// How something joined that has just opened a sign.
-    pub(super) fn joined(&self, id: SignId, background: f64) -> Joined {
+    pub(super) fn joined(&self, id: SignId) -> Joined {
         let sign = &self[id];
-        let Some(cause) = &sign.cause else { return Joined { how: How::First, rate: background, background } };
+        let Some(cause) = &sign.cause else { return Joined::default() };
         let of = &self[cause.sign];
         let how = match &cause.link {
             Link::Direct if of.told == 0 => How::SilentCause(of.entity.clone()),
@@ -32,7 +32,7 @@ impl Forest {
             Link::Through(silent) => How::Through(of.entity.clone(), silent.clone()),
             Link::Meanwhile => How::Meanwhile(of.entity.clone()),
         };
-        Joined { how, rate: cause.rate * ONLY_ONE, background }
+        Joined { how, rate: cause.rate, background: cause.background }
     }
 
     pub(super) fn is_below(&self, id: SignId, top: SignId) -> bool {
@@ -122,6 +122,7 @@ impl Forest {
             (_, Kind::Fault) => self.rates.alone(Kind::Fault, entities),
         };
         let cause = self.best(sign.onset(), Some(id), view).filter(|cause| cause.rate > background * ASKED);
+        let cause = cause.map(|cause| Cause { background, ..cause });
         let by_itself = cause.is_none() && sign.told > 0;
         self.attach(id, cause, view);
         if by_itself {

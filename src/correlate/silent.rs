@@ -40,7 +40,8 @@ impl Forest {
         let cause = self.grow(Onset { node: silent, at: onset, blur: 0.0 }, 0, situation, view.topology);
         self.recount(cause);
         let rate = kernel::direct(SILENT_LEAD.as_secs_f64(), false, 0.0);
-        self.attach(effects[0], Some(Cause { sign: cause, link: Link::Direct, rate }), view);
+        let background = self.rates.alone(self.kind(effects[0]), view.topology.len());
+        self.attach(effects[0], Some(Cause { sign: cause, link: Link::Direct, rate, background }), view);
         self.reconsider(cause, view);
         for effect in effects.into_iter().skip(1) {
             self.reconsider(effect, view);

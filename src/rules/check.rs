@@ -141,6 +141,7 @@ impl Checker {
     fn topology(&mut self, files: &[(String, String)]) -> (Topology, BTreeSet<Entity>) {
         let mut mapping = vec![];
         let mut entities: BTreeMap<Entity, Place> = BTreeMap::new();
+        let mut aliases: BTreeMap<Entity, (Entity, Place)> = BTreeMap::new();
         let mut edges = vec![];
         let mut catalogs = vec![];
         for (file, text) in files {
@@ -157,12 +158,23 @@ impl Checker {
                     self.faults.push(entity.name.fault(file, format!("entity {name} exists already at {first}; name it once")));
                 }
                 entities.entry(name.clone()).or_insert_with(|| entity.name.place(file));
+                for alias in &entity.aliases {
+                    let Some(alias_name) = self.good(file, alias, Entity::parse(&alias.value)) else { continue };
+                    if let Some((other, _)) = aliases.insert(alias_name.clone(), (name.clone(), alias.place(file))) {
+                        self.faults.push(alias.fault(file, format!("{alias_name} is an alias of {other} already")));
+                    }
+                }
                 edges.extend(entity.depends_on.iter().map(|on| (file, name.clone(), on.clone())));
             }
+        }
+        for (alias, (_, place)) in aliases.iter().filter(|(alias, _)| entities.contains_key(*alias)) {
+            self.faults
+                .push(Fault { place: place.clone(), message: format!("{alias} is an entity of its own; it cannot be an alias too") });
         }
         let mut known_edges = vec![];
         for (file, from, on) in edges {
             let Some(to) = self.good(file, &on, Entity::parse(&on.value)) else { continue };
+            let to = aliases.get(&to).map_or(to, |(of, _)| of.clone());
             if !entities.contains_key(&to) {
                 self.faults.push(on.fault(file, format!("unknown entity {to}; add it under `entities`, or mend the name")));
             }
@@ -172,6 +184,7 @@ impl Checker {
             mapping.extend(Template::parse("service={{ service }}"));
         }
         let mut topology = Topology::new(known_edges, mapping);
+        aliases.into_iter().for_each(|(alias, (of, _))| topology.alias(alias, of));
         let mut entities: BTreeSet<Entity> = entities.into_keys().collect();
         let service = |topology: &Topology, name: &str| topology.entity(&Labels::of([("service", name)]));
         for catalog in &catalogs {

@@ -372,6 +372,8 @@ pub(super) struct TopologyFile {
 pub(super) struct Entity {
     pub(super) name: At<String>,
     #[serde(default)]
+    pub(super) aliases: Vec<At<String>>,
+    #[serde(default)]
     pub(super) depends_on: Vec<At<String>>,
 }
 

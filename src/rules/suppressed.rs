@@ -71,6 +71,7 @@ impl Compiler<'_> {
         if raw.days.is_empty() {
             self.faults.push(at.fault(self.file, "on no day; name some of mon, tue, wed, thu, fri, sat, sun"));
         }
+        let (from, to) = (self.good(&raw.from, time_of_day(&raw.from.value)), self.good(&raw.to, time_of_day(&raw.to.value)));
         let calendar = match &raw.calendar {
             None => None,
             Some(name) => {
@@ -79,8 +80,7 @@ impl Compiler<'_> {
                 Some(self.good(name, known.ok_or(message))?)
             }
         };
-        let (from, to) = (self.good(&raw.from, time_of_day(&raw.from.value))?, self.good(&raw.to, time_of_day(&raw.to.value))?);
-        Some(Window::Weekly { days, from, to, calendar })
+        Some(Window::Weekly { days, from: from?, to: to?, calendar })
     }
 
     fn flapping(&mut self, at: &At<raw::Flapping>) -> Flapping {

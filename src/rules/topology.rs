@@ -18,6 +18,8 @@ pub struct Topology {
     depends_on: Vec<Vec<Node>>,
     callers: Vec<Vec<Node>>,
     mapping: Vec<Template>,
+    /// Other names of entities.
+    aliases: HashMap<Entity, Entity>,
 }
 
 impl Topology {
@@ -92,10 +94,32 @@ impl Topology {
         self.depends_on.iter().zip(&self.entities).flat_map(move |(on, from)| on.iter().map(move |to| (from, self.name(*to))))
     }
 
+    /// Another name of an entity.
+    pub fn alias(&mut self, alias: Entity, of: Entity) {
+        self.aliases.insert(alias, of);
+    }
+
+    /// The entity by its own name.
+    #[must_use]
+    pub fn resolve(&self, entity: Entity) -> Entity {
+        self.aliases.get(&entity).cloned().unwrap_or(entity)
+    }
+
     /// The entity that labels name: by the first mapping whose labels are all there.
     #[must_use]
     pub fn entity(&self, labels: &Labels) -> Option<Entity> {
-        self.mapping.iter().find_map(|template| template.entity(labels))
+        self.entities(labels).next()
+    }
+
+    /// Whether labels can name more than one entity.
+    #[must_use]
+    pub fn names_several(&self) -> bool {
+        self.mapping.len() > 1
+    }
+
+    /// All entities that labels name, the one that they are about first.
+    pub fn entities(&self, labels: &Labels) -> impl Iterator<Item = Entity> {
+        self.mapping.iter().filter_map(|template| template.entity(labels)).map(|entity| self.resolve(entity))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The stages on Kafka: one consumer group and one thread a stage.
 
 mod client;
+mod history;
 mod intake;
 mod oauth;
 mod partition;
@@ -18,6 +19,7 @@ use crate::model::Timestamp;
 use crate::rules::Config;
 
 pub(super) use client::client_config;
+pub(crate) use history::incidents;
 pub(super) use router::Router;
 pub(super) use topics::{NotReady, prepare};
 pub(super) use worker::Worker;

@@ -91,7 +91,11 @@ impl Metrics {
             evaluations: make.counter("richter_evaluations_total", "Evaluations of a group at a step.")?,
             signals: make.counters("richter_signals_total", "Signals in correlation, by what became of them.", &["outcome"])?,
             declarations: make.counters("richter_declarations_total", "Declarations, by type.", &["type"])?,
-            suppressed: make.counters("richter_suppressed_total", "What made no fault although it could, by the kind of reason.", &["by"])?,
+            suppressed: make.counters(
+                "richter_suppressed_total",
+                "What made no fault although it could, by the kind of reason.",
+                &["by"],
+            )?,
             groups: make.gauges("richter_groups", "Groups under watch.", &["partition"])?,
             situations: make.gauges("richter_situations_open", "Situations that are open, declared or not.", &["partition"])?,
             incidents: make.gauges("richter_incidents_open", "Incidents that are declared and have not recovered.", &["level"])?,

@@ -71,9 +71,6 @@ mod tests {
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"unsilence"}"#), "unexpected_shape");
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"dance"}"#), "unknown_command");
         assert_eq!(reason(r#"{"id":"a","command":"unsilence","silence":"c"}"#), "unexpected_shape");
-        assert_eq!(
-            reason(r#"{"id":"a","author":"b","command":"silence","alerts":"{x=","until":"2026-11-25T12:00:00Z"}"#),
-            "bad_selector"
-        );
+        assert_eq!(reason(r#"{"id":"a","author":"b","command":"silence","alerts":"{x=","until":"2026-11-25T12:00:00Z"}"#), "bad_selector");
     }
 }
