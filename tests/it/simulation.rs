@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::case::{Case, events, record};
 use super::random::Random;
+use super::storm::Storm;
 
 const HEAD: &str = r#"
 == monitors
@@ -254,6 +255,14 @@ fn a_stage_restored_anywhere_goes_on_to_the_same_bytes() {
         }
         same(seed, &logs.signals, || Declare::new(case.config.clone()));
     }
+}
+
+#[test]
+fn a_storm_goes_on_to_the_same_bytes_wherever_it_is_interrupted() {
+    let storm = Storm::new(5);
+    let (config, settings) = storm.configured();
+    let case = Case { settings, config, records: storm.records(60_000, 1), sections: vec![] };
+    same(5, &logs(&case).signals, || Declare::new(case.config.clone()));
 }
 
 fn same<S: Stage>(seed: u64, log: &[Vec<u8>], fresh: impl Fn() -> S) {

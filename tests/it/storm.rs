@@ -3,10 +3,11 @@
 //! ten minutes before it tells everything at once. The truth is known, so grouping and suspects are scored.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use richter::engine::Pipeline;
 use richter::model::{Labels, Origin, Timestamp};
-use richter::rules::{Config, Files, Tuning, settings};
+use richter::rules::{Config, Files, Settings, Tuning, settings};
 use richter::stage::Record;
 use richter::wire::recording::Recorded;
 use serde_json::{Value, json};
@@ -179,7 +180,7 @@ impl Storm {
     }
 
     /// The records in the order of their arrival: every alert up to `late` milliseconds late.
-    fn records(&self, late: u64, shuffle: u64) -> Vec<Recorded> {
+    pub(crate) fn records(&self, late: u64, shuffle: u64) -> Vec<Recorded> {
         let mut random = Random(shuffle);
         let mut records = vec![];
         for (number, episode) in self.episodes.iter().enumerate() {
@@ -207,15 +208,20 @@ impl Storm {
         records
     }
 
-    /// Runs it through the stages, and scores what was traced.
-    pub(crate) fn score(&self, late: u64, shuffle: u64) -> Score {
+    /// What it is run with.
+    pub(crate) fn configured(&self) -> (Arc<Config>, Arc<Settings>) {
         let topology = vec![("topology.yaml".to_owned(), self.topology())];
         let (config, faults) = Config::new(&Files { topology, ..Files::default() }, Tuning::default());
         assert_eq!(faults, []);
         let text = "sources: [ { topic: alerts, kind: alerts }, { topic: changes, kind: changes } ]";
-        let settings = settings("storm", text, &BTreeMap::new()).0.expect("settings");
+        (config.into(), settings("storm", text, &BTreeMap::new()).0.expect("settings").into())
+    }
+
+    /// Runs it through the stages, and scores what was traced.
+    pub(crate) fn score(&self, late: u64, shuffle: u64) -> Score {
+        let (config, settings) = self.configured();
         let origins = ["alerts", "changes"].map(|topic| Origin { topic: topic.into(), partition: 0 });
-        let mut pipeline = Pipeline::new(&config.into(), &settings.into(), origins).0;
+        let mut pipeline = Pipeline::new(&config, &settings, origins).0;
         let mut trace = vec![];
         for recorded in self.records(late, shuffle) {
             let record = Record {
