@@ -10,6 +10,7 @@ mod forest;
 mod found;
 mod joined;
 mod kernel;
+mod member;
 mod rates;
 mod seek;
 mod silent;
@@ -18,13 +19,13 @@ mod storm;
 mod suppress;
 mod taken;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Alert, Breach, Change, Definition, Entity, Ladder, Origin, Phase, Timestamp, labels::Fnv};
+use crate::model::{Alert, Breach, Change, Entity, Origin, Phase, Timestamp, labels::Fnv};
 use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
@@ -40,9 +41,10 @@ pub use suppress::{By, Suppressed};
 pub use taken::{News, Taken};
 
 use forest::{Forest, Moved, Onset, View};
+use member::{alert_key, alert_member, blur};
 use rates::Flaps;
 use storm::Tallied;
-use suppress::Suppression;
+use suppress::{Suppression, is_source};
 
 /// A situation without an incident is forgotten when it heard nothing for this long: Alertmanager repeats a firing
 /// alert every four hours by default, so its resolution was lost.
@@ -68,13 +70,13 @@ pub struct Situations {
     forest: Forest,
     /// Those whose incident has recovered.
     recovered: BTreeSet<SituationId>,
-    /// Those with too many members to keep them all.
-    storms: BTreeSet<SituationId>,
+    /// Those with too many members to keep them all, of which some that are only counted last; when such a one was heard.
+    storms: BTreeMap<SituationId, Timestamp>,
     /// The episodes of each fingerprint.
     fired: BTreeMap<u64, Fired>,
     /// What fired again, by its key: when it is looked at again, how often it was to be expected, and how often it was
     /// looked at.
-    again: VecDeque<(Timestamp, u64, f64, u8)>,
+    again: BTreeMap<(Timestamp, u64), (f64, u8)>,
     /// What is not kept as a member, by its key.
     tallied: BTreeMap<u64, Tallied>,
     suppression: Suppression,
@@ -85,6 +87,9 @@ pub struct Situations {
     /// Where a member is.
     #[serde(skip)]
     places: HashMap<u64, (SituationId, usize)>,
+    /// The sign of what is on its way to become a member.
+    #[serde(skip)]
+    coming: Option<SignId>,
     #[serde(skip)]
     origins: Vec<Arc<Origin>>,
     #[serde(skip)]
@@ -146,6 +151,9 @@ impl Situations {
         }
         if fired && !fires {
             self.inhibits_no_more(key);
+            if let Some(suppressed) = self.member(key).and_then(|(_, member)| member.suppressed.clone()) {
+                self.waits_no_more(key, &suppressed);
+            }
         }
     }
 
@@ -174,6 +182,13 @@ impl Situations {
         self.rebind_silences();
     }
 
+    /// The topology has come to know an entity.
+    pub fn listed(&mut self, entity: &Entity, rules: &Rules) {
+        if let Some(node) = rules.topology.node(entity) {
+            self.forest.listed(node);
+        }
+    }
+
     /// Takes in what detection says about a breach.
     pub fn breach(&mut self, breach: &Breach, origin: &Origin, rules: &mut Rules, tuning: &Tuning) -> Taken {
         let group = breach.group.fingerprint().to_be_bytes();
@@ -191,6 +206,10 @@ impl Situations {
                 member.new_normal = breach.new_normal;
             });
             return Taken::updated(key);
+        }
+        if self.tallied.contains_key(&key) {
+            let ends = breach.phase == Phase::Ended && self.ends_tallied(key);
+            return Taken::nothing(if ends { Outcome::Applied } else { Outcome::Duplicate });
         }
         if breach.phase == Phase::Ended {
             return Taken::nothing(Outcome::NotWanted);
@@ -236,6 +255,7 @@ impl Situations {
         }
         if self.tallied.contains_key(&key) {
             if alert.ends_at.is_none() {
+                self.hears_tallied(key, at);
                 return Taken::nothing(Outcome::Duplicate);
             }
             self.ends_tallied(key);
@@ -253,8 +273,15 @@ impl Situations {
             self.ended(alert.fingerprint, alert.starts_at, at);
             return taken;
         }
+        let before = fired.and_then(|fired| fired.open).filter(|before| *before < alert.starts_at);
         let member = alert_member(key, alert, self.origin(origin), at, rules);
-        let taken = self.join(alert.fingerprint, member, rules, tuning);
+        let mut taken = self.join(alert.fingerprint, member, rules, tuning);
+        // Nobody told of the end of the episode before.
+        if let Some(before) = before.map(|before| alert_key(alert.fingerprint, before)) {
+            self.ends_tallied(before);
+            self.update(before, |member| member.ends_at = member.ends_at.or(Some(alert.starts_at)));
+            taken.ended = self.place(before).map(|_| before);
+        }
         if let Some(fired) = self.fired.get_mut(&alert.fingerprint).filter(|_| taken.joined) {
             fired.open = Some(alert.starts_at);
         }
@@ -306,11 +333,15 @@ impl Situations {
         }
         fired.ended = Some(starts_at);
         fired.heard = fired.heard.max(at);
+        self.forget_fingerprints();
+    }
+
+    fn forget_fingerprints(&mut self) {
         if self.fired.len() > EPISODES_MAX {
             let mut heard: Vec<Timestamp> = self.fired.values().map(|fired| fired.heard).collect();
             heard.sort_unstable();
             let middle = heard[heard.len() / 2];
-            self.fired.retain(|_, fired| fired.open.is_some() || fired.heard > middle);
+            self.fired.retain(|_, fired| fired.heard > middle);
         }
     }
 
@@ -322,28 +353,32 @@ impl Situations {
         let onset = Onset { node: rules.topology.number(&member.entity), at, blur: blur(&member, rules) };
         self.advance(at, rules, tuning);
         let again = self.fires_again(fingerprint, at, tuning);
+        let entities = self.entities(rules);
+        let view = View { topology: &rules.topology, open: &self.open, tuning, entities };
         let (sign, why) = match self.relapsed(&member, tuning) {
             Some(situation) => (self.forest.open_in(onset, situation, &rules.topology), Joined::relapse()),
-            None => self.forest.place(onset, again, View { topology: &rules.topology, open: &self.open, tuning }),
+            None => self.forest.place(onset, again, view),
         };
         if let Some((rate, before)) = again
             && before == sign
         {
-            self.again.push_back((at + LOOK_AGAIN[0], key, rate, 0));
+            self.again.insert((at + LOOK_AGAIN[0], key), (rate, 0));
         }
         if let Some(fired) = self.fired.get_mut(&fingerprint) {
             fired.sign = Some(sign);
             fired.starts(at, rules);
         }
+        self.coming = Some(sign);
         self.settle();
+        self.coming = None;
         (member.sign, member.why) = (sign, why);
-        if let Some(id) = self.full(&member) {
+        if let Some(id) = self.full(&member).filter(|_| !is_source(&member, rules)) {
             self.tally(id, &member);
-            return Taken { outcome: Outcome::Applied, member: None, joined: true, tallied: Some((id, Box::new(member))) };
+            return Taken { outcome: Outcome::Applied, member: None, joined: true, tallied: Some((id, Box::new(member))), ended: None };
         }
         self.put(member);
         self.suppress(key, rules);
-        Taken { outcome: Outcome::Applied, member: Some(key), joined: true, tallied: None }
+        Taken { outcome: Outcome::Applied, member: Some(key), joined: true, tallied: None, ended: None }
     }
 
     /// Takes note of an episode; gives how often it was to be expected, and the sign of the one before.
@@ -352,11 +387,12 @@ impl Situations {
         let before = fired.sign.filter(|_| at.since(fired.heard) < tuning.gap);
         let again = before.map(|sign| (fired.flaps.fires(at), sign));
         fired.heard = fired.heard.max(at);
+        self.forget_fingerprints();
         again
     }
 
     fn relapsed(&self, member: &Member, tuning: &Tuning) -> Option<SituationId> {
-        let recovered = self.recovered.iter().filter_map(|id| self.open.get(id));
+        let recovered = self.recovered.iter().filter(|_| member.counts()).filter_map(|id| self.open.get(id));
         recovered.filter(|situation| situation.relapses(member, tuning)).map(|situation| situation.id).next()
     }
 
@@ -376,40 +412,58 @@ impl Situations {
 
     /// Lets time pass: what was unexplained is looked at again, in the light of what has come since.
     fn advance(&mut self, now: Timestamp, rules: &Rules, tuning: &Tuning) {
-        while let Some((at, key, rate, looks)) = self.again.front().copied().filter(|(at, ..)| *at <= now) {
-            self.again.pop_front();
+        while let Some((&(at, key), &(rate, looks))) = self.again.first_key_value().filter(|((at, _), _)| *at <= now) {
+            self.again.pop_first();
             self.look_again(key, rate, rules, tuning);
             if let Some(after) = LOOK_AGAIN.get(usize::from(looks) + 1) {
-                self.again.push_back((at.max(now) + *after, key, rate, looks + 1));
+                self.again.insert((at + *after, key), (rate, looks + 1));
             }
         }
-        self.forest.advance(now, View { topology: &rules.topology, open: &self.open, tuning });
+        let entities = self.entities(rules);
+        self.forest.advance(now, View { topology: &rules.topology, open: &self.open, tuning, entities });
         self.settle();
     }
 
     /// What fires again may by now be known to be part of something new.
     fn look_again(&mut self, key: u64, rate: f64, rules: &Rules, tuning: &Tuning) {
-        let Some((situation, member)) = self.member(key).filter(|(situation, _)| !situation.declared) else { return };
-        let (from, sign) = (situation.id, member.sign);
+        let Some((_, member)) = self.member(key).filter(|(situation, _)| !situation.declared) else { return };
+        let sign = member.sign;
         let Some(node) = rules.topology.node(&member.entity) else { return };
         let onset = Onset { node, at: member.starts_at, blur: blur(member, rules) };
-        let (other, why) = self.forest.place(onset, Some((rate, sign)), View { topology: &rules.topology, open: &self.open, tuning });
+        let entities = self.entities(rules);
+        let view = View { topology: &rules.topology, open: &self.open, tuning, entities };
+        let (other, why) = self.forest.place(onset, Some((rate, sign)), view);
         self.settle();
-        if other == sign {
-            return;
+        if other != sign {
+            self.moves(key, sign, other, why);
         }
-        let from = self.forest.get(sign).map_or(from, |sign| sign.situation);
-        let taken = self.take(from, |member| member.key == key);
-        for mut member in taken {
-            if let Some(sign) = self.forest.get_mut(sign) {
-                sign.firing = sign.firing.saturating_sub(u32::from(member.ends_at.is_none()));
-            }
-            (member.sign, member.why) = (other, why.clone());
-            self.put(member);
+    }
+
+    /// A member leaves a sign for another.
+    fn moves(&mut self, key: u64, sign: SignId, other: SignId, why: Joined) {
+        let Some((from, _)) = self.place(key) else { return };
+        let Some(mut member) = self.take(from, |member| member.key == key).pop() else { return };
+        if let Some(sign) = self.forest.get_mut(sign) {
+            sign.firing = sign.firing.saturating_sub(u32::from(member.ends_at.is_none()));
         }
+        (member.sign, member.why) = (other, why);
+        self.put(member);
+        self.forget_empty(from);
         if let Some((into, _)) = self.place(key) {
             self.news.push(News::Moved { member: key, into });
         }
+    }
+
+    /// Signs of which no member is left go; those of one that is still on its way to its sign stay.
+    fn forget_empty(&mut self, id: SituationId) {
+        if !self.open.contains_key(&id) && self.forest.signs_in(id).iter().all(|sign| Some(*sign) != self.coming) {
+            self.forest.forget(id);
+        }
+    }
+
+    /// How many entities there are to fail.
+    fn entities(&self, rules: &Rules) -> usize {
+        rules.topology.known() + self.forest.strangers()
     }
 
     /// Takes members out of a situation, which goes with the last of them.
@@ -427,15 +481,13 @@ impl Situations {
     /// Moves the members whose signs have moved, and takes note of why they are where they are.
     fn settle(&mut self) {
         for moved in self.forest.moved() {
-            let (gone, into) = match &moved {
-                Moved::Merged { gone, kept, .. } => (self.take(*gone, |_| true), *kept),
-                Moved::Split { signs, from, into } => (self.take(*from, |member| signs.binary_search(&member.sign).is_ok()), *into),
+            let (from, into, gone) = match &moved {
+                Moved::Merged { gone, kept, .. } => (*gone, *kept, self.take(*gone, |_| true)),
+                Moved::Split { signs, from, into } => (*from, *into, self.take(*from, |member| signs.binary_search(&member.sign).is_ok())),
             };
-            if gone.is_empty() {
-                continue;
-            }
             match moved {
-                Moved::Merged { gone, kept, cause } => self.news.push(News::Merged { gone, kept, cause }),
+                Moved::Merged { gone: id, kept, cause } if !gone.is_empty() => self.news.push(News::Merged { gone: id, kept, cause }),
+                Moved::Merged { .. } => {}
                 Moved::Split { .. } => self.news.extend(gone.iter().map(|member| News::Moved { member: member.key, into })),
             }
             for member in gone {
@@ -444,6 +496,8 @@ impl Situations {
                     None => self.keep(into, member),
                 }
             }
+            self.storms_move(from, into);
+            self.forget_empty(from);
         }
         for (member, why) in self.forest.rejoined() {
             if let Some((into, _)) = self.place(member) {
@@ -460,14 +514,12 @@ impl Situations {
             return vec![];
         }
         self.swept = clock;
-        let over = self.open.values().filter(|s| is_over(s, clock, rules, tuning) && !self.storms.contains(&s.id));
+        let heard = |id: &SituationId| self.storms.get(id).is_some_and(|heard| clock <= *heard + FORGET_AFTER);
+        let over = self.open.values().filter(|s| is_over(s, clock, rules, tuning) && (s.declared || !heard(&s.id)));
         let over: Vec<SituationId> = over.map(|s| s.id).collect();
         let gone: Vec<Situation> = over.iter().filter_map(|id| self.open.remove(id)).collect();
         for situation in &gone {
-            if self.storms.remove(&situation.id) {
-                let of = self.forest.signs_in(situation.id);
-                self.tallied.retain(|_, tallied| !of.contains(&tallied.sign));
-            }
+            self.forget_tallied(situation.id);
             self.forest.forget(situation.id);
             self.recovered.remove(&situation.id);
             for member in &situation.members {
@@ -492,13 +544,15 @@ impl Fired {
     }
 }
 
-/// To how many seconds the onset is known: a monitor looks once in its interval.
-fn blur(member: &Member, rules: &Rules) -> f64 {
-    let Source::Breach { monitor, .. } = &member.source else { return 0.0 };
-    rules.watches().find(|(m, _)| m.name == *monitor).map_or(0.0, |(_, watch)| watch.every.as_secs_f64())
-}
-
 fn is_over(situation: &Situation, clock: Timestamp, rules: &Rules, tuning: &Tuning) -> bool {
+    // What is suppressed and lasts has to act when it is suppressed no more.
+    let waits = |m: &Member| {
+        let told_of = matches!(m.source, Source::Breach { .. }) || clock <= m.heard_at + FORGET_AFTER;
+        m.suppressed.is_some() && m.ends_at.is_none() && told_of
+    };
+    if situation.members.iter().any(waits) {
+        return false;
+    }
     if let Some(recovered) = situation.recovered_at {
         // What begins within the time to reopen may be told as much later as it is held back.
         return clock > recovered + (tuning.reopen_within + rules.hold_max() + tuning.gap);
@@ -506,38 +560,4 @@ fn is_over(situation: &Situation, clock: Timestamp, rules: &Rules, tuning: &Tuni
     let quiet_since = situation.members.iter().map(|m| m.ends_at.unwrap_or(m.heard_at)).max();
     let quiet = |long: Duration| quiet_since.is_none_or(|since| clock > since + long);
     !situation.declared && (quiet(FORGET_AFTER) || (quiet(tuning.gap) && situation.members.iter().all(|m| m.ends_at.is_some())))
-}
-
-fn alert_key(fingerprint: u64, starts_at: Timestamp) -> u64 {
-    Fnv::of(&[b"alert", &fingerprint.to_be_bytes(), &starts_at.0.to_be_bytes()])
-}
-
-fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Timestamp, rules: &Rules) -> Member {
-    let name = alert.labels.get("alertname");
-    let monitor = rules.alert_monitor(&alert.labels);
-    let own = monitor.and_then(|m| m.entity.entity(&alert.labels)).map(|entity| rules.topology.resolve(entity));
-    let entity = own.or_else(|| rules.topology.entity(&alert.labels));
-    let summary = if alert.summary.is_empty() { name } else { &alert.summary };
-    let own = monitor.and_then(|m| m.definition.clone());
-    let definition = own.or_else(|| {
-        let generic: Vec<Ladder> = rules.levels.fallback(&alert.labels).cloned().collect();
-        (!generic.is_empty()).then(|| Definition { scenario: summary.to_owned(), generic, ..Definition::default() })
-    });
-    Member {
-        key,
-        entity: entity.unwrap_or_else(|| Entity::new("alert", name)),
-        source: Source::Alert { fingerprint: alert.fingerprint, labels: alert.labels.clone(), monitor: monitor.map(|m| m.name.clone()) },
-        summary: definition.as_ref().map_or(summary, |d| &d.scenario).to_owned(),
-        definition: definition.map(Arc::new),
-        origin,
-        starts_at: alert.starts_at,
-        ends_at: None,
-        new_normal: false,
-        told_at: alert.starts_at,
-        heard_at: at,
-        judged: None,
-        why: Joined::default(),
-        suppressed: None,
-        sign: SignId::default(),
-    }
 }

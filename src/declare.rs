@@ -86,11 +86,12 @@ impl Declare {
                 self.updates(Some(origin), breach.at, out);
             }
             self.learn(signal);
+            let told = if progress == Timestamp::MIN { self.state.progress.watermark() } else { progress };
             let tuning = &self.config.tuning;
             let taken = match signal {
                 Signal::Breach(b) => self.state.situations.breach(b, origin, &mut self.rules, tuning),
                 // A part of a large record tells no progress; the alert was heard at its start at the earliest.
-                Signal::Alert(a) => self.state.situations.alert(a, origin, progress.max(a.starts_at), &mut self.rules, tuning),
+                Signal::Alert(a) => self.state.situations.alert(a, origin, told.max(a.starts_at), &mut self.rules, tuning),
                 Signal::Resolved { fingerprint, at } => self.state.situations.resolved(*fingerprint, *at),
                 Signal::Command(c) => {
                     out.count(Count::Signals(self.state.situations.command(c, &self.rules)));
@@ -128,8 +129,16 @@ impl Declare {
         };
         let named: Vec<Entity> = topology.entities(labels).collect();
         let Some(about) = about.or_else(|| named.first().cloned()) else { return };
-        for (from, to) in self.state.calls.name(&about, named.into_iter(), at) {
-            topology.add(&from, &to);
+        let new = self.state.calls.name(&about, named.into_iter(), at);
+        self.depend(&new);
+    }
+
+    /// Dependencies that were learnt: who depends, on whom.
+    fn depend(&mut self, new: &[(Entity, Entity)]) {
+        for (from, to) in new {
+            self.rules.topology.add(from, to);
+            self.state.situations.listed(from, &self.rules);
+            self.state.situations.listed(to, &self.rules);
         }
     }
 
@@ -156,6 +165,9 @@ impl Declare {
             Signal::Command(c) => c.at,
         };
         self.judge(member.key, at, out);
+        if let Some(ended) = taken.ended {
+            self.judge(ended, at, out);
+        }
     }
 
     /// Tells what has become of situations, which may make a fault of what was none.
@@ -205,6 +217,7 @@ impl Declare {
         let (id, lasts) = (situation.id, situation.lasts());
         let incident = self.state.incidents.get(&id).map(|i| (i.state, i.level.clone()));
         match (incident, member.graded(at)) {
+            (None, Some(_)) if self.state.situations.suppress_now(key, at, &self.rules) => self.tell_news(out),
             (None, Some(graded)) => self.declare(id, at, &graded, out),
             (Some((State::Recovered, _)), graded) if lasts => {
                 self.event(id, Event::Reopened, at, graded, "the same trouble again".into(), out);
@@ -256,7 +269,11 @@ impl Declare {
     }
 
     fn update(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
-        let (Some(incident), Some(situation)) = (self.state.incidents.get_mut(&id), self.state.situations.get(id)) else { return };
+        let Some(situation) = self.state.situations.get(id) else {
+            self.state.incidents.remove(&id);
+            return;
+        };
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         incident.looked_at = at;
         let ranking = rank(situation, &self.state.situations.changes, &self.rules, &self.config.tuning, at);
         let picture = story::picture(situation, &ranking.suspects, at);
@@ -288,6 +305,9 @@ impl Declare {
             out.trace.push(self.cause(&situation));
         }
         self.tell_news(out);
+        if self.rules.topology.len() > 2 * self.rules.topology.known() + STRANGERS_MAX {
+            self.rebind();
+        }
     }
 
     /// An alert has lasted for as long as one of its rungs asks.
@@ -310,17 +330,15 @@ impl Stage for Declare {
                 }
             }
             Ok(SignalsRecord::Calls(calls)) => {
-                for call in &calls {
-                    if let Some((from, to)) = self.state.calls.see(call, &self.rules.topology) {
-                        self.rules.topology.add(&from, &to);
-                    }
-                }
+                let new: Vec<_> = calls.iter().filter_map(|call| self.state.calls.see(call, &self.rules.topology)).collect();
+                self.depend(&new);
             }
             // Members keep the definitions they joined under; nothing is told.
             Ok(SignalsRecord::Follow(bundle)) => match Config::from_bundle(&bundle) {
                 Ok(config) => {
                     self.config = Arc::new(config);
                     self.rebind();
+                    self.state.situations.follow(&self.rules);
                 }
                 Err(_) => out.count(Count::DeadLetters("internal_config")),
             },
@@ -353,6 +371,9 @@ fn ended(situation: &Situation) -> String {
     let ended = "every business breach has ended";
     if settled.is_empty() { ended.to_owned() } else { format!("{ended}; the new normal level of {}", settled.join(", ")) }
 }
+
+/// Entities that only alerts have named, and that are remembered; beyond it those without signs are forgotten.
+const STRANGERS_MAX: usize = 50_000;
 
 /// An incident's picture is looked at this often at the least, however often it may be updated.
 const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);

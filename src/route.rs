@@ -103,11 +103,14 @@ impl Route {
         let Some(place) = self.place(record.topic) else { return };
         let outcome = match self.settings.sources[place].kind {
             Kind::Metrics => self.metrics(place, record, out),
-            Kind::Alerts => self.sources[place].decoder.alerts(record.payload, record.timestamp).map(|s| self.signals(record, s, out)),
-            Kind::Commands => commands::decode(record.payload, record.timestamp).map(|s| self.signals(record, s, out)),
+            Kind::Alerts => {
+                let decoded = self.sources[place].decoder.alerts(record.payload, record.timestamp);
+                decoded.and_then(|signals| self.signals(record, signals, out))
+            }
+            Kind::Commands => commands::decode(record.payload, record.timestamp).and_then(|s| self.signals(record, s, out)),
             Kind::Changes => {
                 let decoded = self.sources[place].decoder.changes(record.payload, record.headers, record.timestamp);
-                decoded.map(|signals| self.signals(record, signals, out))
+                decoded.and_then(|signals| self.signals(record, signals, out))
             }
         };
         let outcome = outcome.unwrap_or_else(|reject| {
@@ -193,12 +196,23 @@ impl Route {
         Ok(())
     }
 
-    /// Alerts and changes tell of times long past, so their origin's progress is the record's own time.
-    fn signals(&self, record: &Record<'_>, signals: Vec<Signal>, out: &mut Outbox) -> Outcome {
+    /// Alerts and changes tell of times long past, so their origin's progress is the record's own time. What began long
+    /// after its record was appended comes from a clock that is wrong.
+    fn signals(&self, record: &Record<'_>, mut signals: Vec<Signal>, out: &mut Outbox) -> Result<Outcome, Reject> {
+        let latest = record.timestamp + self.config.tuning.ahead_max;
+        let ahead = |signal: &Signal| signal.began().filter(|at| *at > latest);
+        if let Some(at) = signals.iter().find_map(ahead) {
+            let all = signals.len();
+            signals.retain(|signal| ahead(signal).is_none());
+            let detail = format!("{at} is ahead of its record, appended at {}", record.timestamp);
+            let refused =
+                BTreeMap::from([("timestamp_ahead", ((all - signals.len()) as u64, Reject { reason: "timestamp_ahead", detail }))]);
+            Self::parts(record, signals.len() as u64, refused, out)?;
+        }
         let outcome = if signals.is_empty() { Outcome::NotWanted } else { Outcome::Applied };
         let partition = signals_partition(self.settings.partitions.signals);
         let origin = Origin { topic: record.topic.to_owned(), partition: record.partition };
         out.messages.extend(signals_messages(partition, &origin, record.timestamp, signals));
-        outcome
+        Ok(outcome)
     }
 }

@@ -105,8 +105,12 @@ pub fn rank(situation: &Situation, changes: &Changes, rules: &Rules, tuning: &Tu
     }
     let Some(earliest) = first.values().min().copied() else { return Ranking::default() };
     let shows: BTreeMap<Node, Timestamp> = first.iter().filter_map(|(entity, sign)| Some((topology.node(entity)?, *sign))).collect();
-    let trouble = Trouble { shows: &shows, earliest, topology, changes, window: tuning.change_window };
-    let mut suspects: Vec<Suspect> = candidates(&shows, topology).into_iter().map(|node| trouble.suspect(node)).collect();
+    // In the order of their names: sums of floats depend on it, and numbers on what was known first.
+    let order: Vec<(Node, Timestamp)> = first.iter().filter_map(|(entity, sign)| Some((topology.node(entity)?, *sign))).collect();
+    let trouble = Trouble { shows: &shows, order: &order, earliest, topology, changes, window: tuning.change_window };
+    let mut candidates: Vec<Node> = candidates(&shows, topology).into_iter().collect();
+    candidates.sort_by_key(|node| topology.name(*node));
+    let mut suspects: Vec<Suspect> = candidates.into_iter().map(|node| trouble.suspect(node)).collect();
     let no_change = share_out(&mut suspects);
     suspects.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.entity.cmp(&b.entity)));
     Ranking { suspects, no_change }
@@ -131,6 +135,8 @@ fn candidates(shows: &BTreeMap<Node, Timestamp>, topology: &Topology) -> BTreeSe
 
 struct Trouble<'t> {
     shows: &'t BTreeMap<Node, Timestamp>,
+    /// The same, by name.
+    order: &'t [(Node, Timestamp)],
     earliest: Timestamp,
     topology: &'t Topology,
     changes: &'t Changes,
@@ -144,7 +150,7 @@ impl Trouble<'_> {
         let onset = sign.unwrap_or(self.earliest - Duration::from_secs_f64(SILENT_LEAD));
         let reached = self.reached(node);
         let (mut reach, mut order, mut explained) = (0.0, 0.0, 1);
-        for (other, first) in self.shows.iter().filter(|(other, _)| **other != node) {
+        for (other, first) in self.order.iter().filter(|(other, _)| *other != node) {
             let Some(steps) = reached.get(other) else {
                 reach -= UNREACHED;
                 continue;
@@ -154,7 +160,7 @@ impl Trouble<'_> {
             order -= (seconds(onset, *first) - LATE).clamp(0.0, 3.0 * LATE) / LATE;
         }
         let quiet = self.topology.callers(node).iter().filter(|caller| !self.shows.contains_key(*caller)).count();
-        let change = self.changes.likeliest(self.topology.name(node), onset, self.window, self.topology.len());
+        let change = self.changes.likeliest(self.topology.name(node), onset, self.window, self.topology.known());
         let others = self.shows.len() - usize::from(sign.is_some());
         let after = sign.map(|sign| seconds(sign, self.earliest));
         let mut evidence = vec![];

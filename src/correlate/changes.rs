@@ -57,22 +57,23 @@ impl Changes {
         let Some(entity) = entity else { return Outcome::NotWanted };
         let place = self.changes.partition_point(|c| c.change.at <= change.at);
         let same_time = self.changes[..place].iter().rev().take_while(|c| c.change.at == change.at);
-        let own = self.of.entry(entity.clone()).or_default();
-        let known = own.iter().any(|(_, id)| *id == change.id);
+        let known = self.of.get(&entity).is_some_and(|own| own.iter().any(|(_, id)| *id == change.id));
         if known || same_time.clone().any(|c| c.change.id == change.id && c.change.source == change.source) {
             return Outcome::Duplicate;
         }
-        own.push((change.at, change.id.clone()));
+        self.of.entry(entity.clone()).or_default().push((change.at, change.id.clone()));
         self.began = Some(self.began.map_or(change.at, |began| began.min(change.at)));
         self.newest = self.newest.max(change.at);
         self.changes.insert(place, Changed { change: change.clone(), entity });
         if self.changes.len() > CHANGES_MAX {
             self.drop_oldest(1);
+            self.began = self.changes.first().map(|oldest| oldest.change.at);
         }
         Outcome::Applied
     }
 
     pub(super) fn forget(&mut self, before: Timestamp) {
+        self.began = self.began.map(|began| began.max(before));
         self.drop_oldest(self.changes.partition_point(|c| c.change.at < before));
     }
 

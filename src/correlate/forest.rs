@@ -6,7 +6,7 @@
 //! them, and explains neither. Causes are sought anew as signs arrive that may be better ones, so the order in which they
 //! are told matters little.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
@@ -48,6 +48,9 @@ pub(super) struct Sign {
     pub(super) entity: Entity,
     #[serde(skip)]
     pub(super) node: Node,
+    /// The topology does not know the entity.
+    #[serde(skip)]
+    stranger: bool,
     pub(super) first: Timestamp,
     /// How exactly that is known, in seconds.
     pub(super) blur: f64,
@@ -112,12 +115,19 @@ pub(super) struct View<'v> {
     pub(super) topology: &'v Topology,
     pub(super) open: &'v BTreeMap<SituationId, Situation>,
     pub(super) tuning: &'v Tuning,
+    /// How many entities there are to fail.
+    pub(super) entities: usize,
 }
 
 impl View<'_> {
     /// What was declared gives nothing away.
     pub(super) fn holds(&self, situation: SituationId) -> bool {
         self.open.get(&situation).is_some_and(|s| s.declared)
+    }
+
+    /// What has recovered stays as it is.
+    pub(super) fn is_over(&self, situation: SituationId) -> bool {
+        self.open.get(&situation).is_some_and(|s| s.recovered_at.is_some())
     }
 
     fn takes(&self, situation: SituationId, at: Timestamp) -> bool {
@@ -136,12 +146,14 @@ pub(super) struct Forest {
     /// Latest first told.
     pub(super) recent: VecDeque<SignId>,
     /// To be looked at again: when, and how often before.
-    due: VecDeque<(Timestamp, SignId, u8)>,
+    due: BTreeSet<(Timestamp, SignId, u8)>,
     pub(super) rates: Rates,
     now: Timestamp,
     /// Of each entity, oldest first.
     #[serde(skip)]
     at: Vec<SmallVec<[SignId; 2]>>,
+    #[serde(skip)]
+    strangers: usize,
     #[serde(skip)]
     moves: Vec<Moved>,
     /// Signs with another cause than before.
@@ -193,23 +205,38 @@ impl Forest {
         signs.into_iter().filter_map(|id| Some((self.get(id)?.opener?, self.joined(id)))).collect()
     }
 
-    /// Finds its way about in a topology whose numbers are others.
+    /// Finds its way about in a topology whose numbers are others, or in which strangers were listed.
     pub(super) fn rebind(&mut self, topology: &mut Topology) {
         self.at = vec![SmallVec::new(); topology.len()];
+        self.strangers = 0;
         let mut placed = vec![];
         for sign in self.slots.iter_mut().flatten() {
             sign.node = topology.number(&sign.entity);
             placed.push((sign.id, sign.node));
         }
         placed.sort_unstable();
-        placed.into_iter().for_each(|(id, node)| self.stand(id, node));
+        placed.into_iter().for_each(|(id, node)| self.stand(id, node, topology));
     }
 
-    fn stand(&mut self, id: SignId, node: Node) {
+    fn stand(&mut self, id: SignId, node: Node, topology: &Topology) {
         if self.at.len() <= node as usize {
             self.at.resize(node as usize + 1, SmallVec::new());
         }
+        self[id].stranger = topology.is_stranger(node);
+        self.strangers += usize::from(self[id].stranger && self.at[node as usize].is_empty());
         self.at[node as usize].push(id);
+    }
+
+    /// The topology has come to know an entity.
+    pub(super) fn listed(&mut self, node: Node) {
+        let signs = self.signs_of(node).to_vec();
+        self.strangers -= usize::from(signs.first().is_some_and(|id| self[*id].stranger));
+        signs.into_iter().for_each(|id| self[id].stranger = false);
+    }
+
+    /// How many entities with signs the topology does not know.
+    pub(super) fn strangers(&self) -> usize {
+        self.strangers
     }
 
     pub(super) fn signs_of(&self, node: Node) -> &[SignId] {
@@ -223,14 +250,14 @@ impl Forest {
         }
         self.now = now;
         self.rates.advance(now);
-        while let Some((at, id, looks)) = self.due.front().copied().filter(|(at, ..)| *at <= now) {
-            self.due.pop_front();
+        while let Some((at, id, looks)) = self.due.first().copied().filter(|(at, ..)| *at <= now) {
+            self.due.pop_first();
             let Some(sign) = self.get(id) else { continue };
             if sign.cause.is_none() {
                 self.reconsider(id, view);
             }
             if let Some(after) = LOOK_AGAIN.get(usize::from(looks) + 1) {
-                self.due.push_back((at.max(now) + *after, id, looks + 1));
+                self.due.insert((at + *after, id, looks + 1));
             }
         }
     }
@@ -239,7 +266,7 @@ impl Forest {
     pub(super) fn place(&mut self, onset: Onset, again: Option<(f64, SignId)>, view: View<'_>) -> (SignId, Joined) {
         let at = onset.at;
         let others = self.best(onset, None, view).map_or(0.0, |best| best.rate) * ONLY_ONE;
-        let background = self.rates.alone(Kind::Lone, view.topology.len());
+        let background = self.rates.alone(Kind::Lone, view.entities);
         let same = self.same(onset, view);
         if let Some((rate, id)) = again.filter(|(_, id)| self.get(*id).is_some_and(|sign| self.takes(sign.situation, 0, at, view))) {
             let same_rate = same.map_or(0.0, |(rate, _)| rate);
@@ -288,7 +315,7 @@ impl Forest {
         self.recount(id);
         self.recent.push_front(id);
         self.recent.truncate(RECENT_MAX);
-        self.due.push_back((self.now + LOOK_AGAIN[0], id, 0));
+        self.due.insert((self.now + LOOK_AGAIN[0], id, 0));
         self.reconsider(id, view);
         self.reconsider_callers(id, view);
         id
@@ -316,6 +343,7 @@ impl Forest {
         let id = SignId { serial: self.serial, slot };
         let entity = topology.name(node).clone();
         self.slots[slot as usize] = Some(Sign {
+            stranger: false,
             id,
             entity,
             node,
@@ -329,7 +357,7 @@ impl Forest {
             cause: None,
             effects: vec![],
         });
-        self.stand(id, node);
+        self.stand(id, node, topology);
         self.of.entry(situation).or_default().push(id);
         id
     }
@@ -340,6 +368,7 @@ impl Forest {
             let Some(sign) = self.slots[id.slot as usize].take() else { continue };
             if let Some(signs) = self.at.get_mut(sign.node as usize) {
                 signs.retain(|other| *other != id);
+                self.strangers -= usize::from(sign.stranger && signs.is_empty());
             }
             self.free.push(id.slot);
         }

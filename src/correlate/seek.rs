@@ -69,7 +69,7 @@ impl Forest {
             }
         }
         let best = found.best().map_or(0.0, |best| best.rate);
-        if me.is_some() && best * 2.0 < self.rates.alone(Kind::Fault, view.topology.len()) {
+        if me.is_some() && best * 2.0 < self.rates.alone(Kind::Fault, view.entities) {
             self.meanwhile(&mut found);
         }
         found.best()
@@ -100,7 +100,7 @@ impl Forest {
         }
         for (situation, signs) in spreading.into_iter().filter(|(_, signs)| *signs >= SPREADING) {
             if let Some(root) = self.root(situation) {
-                found.add(root, Way::Meanwhile, kernel::unconnected(signs, found.view.topology.len()));
+                found.add(root, Way::Meanwhile, kernel::unconnected(signs, found.view.entities));
             }
         }
     }
@@ -112,10 +112,10 @@ impl Forest {
     /// Seeks the cause of a sign anew.
     pub(super) fn reconsider(&mut self, id: SignId, view: View<'_>) {
         let sign = &self[id];
-        if sign.cause.is_some() && view.holds(sign.situation) {
+        if (sign.cause.is_some() && view.holds(sign.situation)) || view.is_over(sign.situation) {
             return;
         }
-        let entities = view.topology.len();
+        let entities = view.entities;
         let background = match (sign.told, self.kind(id)) {
             (0, _) => self.rates.alone(Kind::Fault, entities) * SILENT / (1.0 - TOLD),
             (_, Kind::Lone) => self.rates.alone(Kind::Lone, entities) / ONLY_ONE,
@@ -172,7 +172,7 @@ impl Forest {
         }
         let known = match &of.cause {
             Some(cause) => cause.rate,
-            None => self.rates.alone(self.kind(other), view.topology.len()),
+            None => self.rates.alone(self.kind(other), view.entities),
         };
         rate * OTHERS_ADD > known
     }

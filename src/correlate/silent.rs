@@ -40,7 +40,7 @@ impl Forest {
         let cause = self.grow(Onset { node: silent, at: onset, blur: 0.0 }, 0, situation, view.topology);
         self.recount(cause);
         let rate = kernel::direct(SILENT_LEAD.as_secs_f64(), false, 0.0);
-        let background = self.rates.alone(self.kind(effects[0]), view.topology.len());
+        let background = self.rates.alone(self.kind(effects[0]), view.entities);
         self.attach(effects[0], Some(Cause { sign: cause, link: Link::Direct, rate, background }), view);
         self.reconsider(cause, view);
         for effect in effects.into_iter().skip(1) {
@@ -51,7 +51,7 @@ impl Forest {
     /// By how many nats a silent entity's failure explains signs of its callers better than chance, and which ones,
     /// earliest first.
     fn explained_by(&self, silent: Node, id: SignId, view: View<'_>) -> Option<(f64, Vec<SignId>)> {
-        let (at, entities) = (self[id].first, view.topology.len());
+        let (at, entities) = (self[id].first, view.entities);
         let (mut effects, mut quiet) = (vec![], 0usize);
         let callers = view.topology.callers(silent);
         if callers.len() > CALLERS_MAX {

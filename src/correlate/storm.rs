@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Entity;
+use crate::model::{Entity, Timestamp};
 
 use super::forest::{Forest, Sign, SignId};
-use super::situation::{Member, SituationId};
+use super::situation::{Member, SituationId, Source};
 use super::{News, Situations};
 
 /// Members of one situation that are kept; what can make a fault always is, of the rest so many. Beyond it there are exact
@@ -62,6 +62,7 @@ impl Sign {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Tallied {
     pub(super) sign: SignId,
+    fingerprint: Option<u64>,
     name: Arc<str>,
 }
 
@@ -100,24 +101,66 @@ impl Situations {
     pub(super) fn full(&self, member: &Member) -> Option<SituationId> {
         let id = self.forest.get(member.sign)?.situation;
         let full = self.open.get(&id)?.members.len() >= MEMBERS_MAX;
-        (full && member.definition.is_none()).then_some(id)
+        let source = self.is_inhibiting(member.key);
+        (full && member.definition.is_none() && !source).then_some(id)
     }
 
     pub(super) fn tally(&mut self, situation: SituationId, member: &Member) {
         let Some(sign) = self.forest.get_mut(member.sign) else { return };
         let fires = member.ends_at.is_none();
         let name = sign.count(member.source.name(), fires);
-        if fires {
-            self.tallied.insert(member.key, Tallied { sign: member.sign, name });
+        if !fires {
+            return;
         }
-        if self.storms.insert(situation) {
+        let fingerprint = match member.source {
+            Source::Alert { fingerprint, .. } => Some(fingerprint),
+            Source::Breach { .. } => None,
+        };
+        self.tallied.insert(member.key, Tallied { sign: member.sign, fingerprint, name });
+        if self.storms.insert(situation, member.heard_at).is_none() {
             self.news.push(News::Storm { situation, worst: self.forest.worst(situation) });
         }
+    }
+
+    /// One of those that are only counted is told of again.
+    pub(super) fn hears_tallied(&mut self, key: u64, at: Timestamp) {
+        let sign = self.tallied.get(&key).and_then(|tallied| self.forest.get(tallied.sign));
+        if let Some(heard) = sign.and_then(|sign| self.storms.get_mut(&sign.situation)) {
+            *heard = at.max(*heard);
+        }
+    }
+
+    /// Signs have moved, and what is only counted with them.
+    pub(super) fn storms_move(&mut self, from: SituationId, into: SituationId) {
+        let Some(heard) = self.storms.get(&from).copied() else { return };
+        if !self.forest.has_tallied(from) {
+            self.storms.remove(&from);
+        }
+        if self.forest.has_tallied(into) {
+            let known = self.storms.entry(into).or_insert(heard);
+            *known = heard.max(*known);
+        }
+    }
+
+    /// Forgets what is only counted in a situation that goes.
+    pub(super) fn forget_tallied(&mut self, situation: SituationId) {
+        if self.storms.remove(&situation).is_none() {
+            return;
+        }
+        let Self { tallied, forest, fired, .. } = self;
+        tallied.retain(|_, tallied| {
+            let stays = forest.get(tallied.sign).is_some_and(|sign| sign.situation != situation);
+            if !stays && let Some(fired) = tallied.fingerprint.and_then(|fingerprint| fired.get_mut(&fingerprint)) {
+                fired.open = None;
+            }
+            stays
+        });
     }
 
     /// A member that is only counted from now on.
     pub(super) fn count_only(&mut self, situation: SituationId, member: &Member) {
         self.places.remove(&member.key);
+        self.inhibits_no_more(member.key);
         if let Some(sign) = self.forest.get_mut(member.sign) {
             sign.firing = sign.firing.saturating_sub(u32::from(member.ends_at.is_none()));
         }
@@ -126,11 +169,11 @@ impl Situations {
 
     /// The end of one that is only counted; tells whether it was one.
     pub(super) fn ends_tallied(&mut self, key: u64) -> bool {
-        let Some(Tallied { sign, name }) = self.tallied.remove(&key) else { return false };
+        let Some(Tallied { sign, name, .. }) = self.tallied.remove(&key) else { return false };
         if let Some(sign) = self.forest.get_mut(sign) {
             sign.ends(&name);
             let situation = sign.situation;
-            if !self.forest.has_tallied(situation) && self.storms.remove(&situation) {
+            if !self.forest.has_tallied(situation) && self.storms.remove(&situation).is_some() {
                 self.news.push(News::Calm { situation });
             }
         }

@@ -103,12 +103,15 @@ impl Suppression {
 
     fn parse(&mut self) {
         let Self { silences, selectors, .. } = self;
-        for silence in silences.values() {
-            if let Ok(selector) = Selector::parse(&silence.alerts) {
-                selectors.entry(silence.alerts.clone()).or_insert(selector);
+        let texts: BTreeSet<&str> = silences.values().map(|silence| silence.alerts.as_str()).collect();
+        selectors.retain(|text, _| texts.contains(text.as_str()));
+        for text in texts {
+            if !selectors.contains_key(text)
+                && let Ok(selector) = Selector::parse(text)
+            {
+                selectors.insert(text.to_owned(), selector);
             }
         }
-        selectors.retain(|text, _| silences.values().any(|silence| silence.alerts == *text));
     }
 }
 
@@ -119,6 +122,7 @@ impl Situations {
         if own.done.iter().any(|(_, id)| *id == command.id) {
             return Outcome::Duplicate;
         }
+        own.silences.retain(|_, silence| silence.until > command.at);
         match &command.order {
             Order::Silence { .. } if own.silences.len() >= SILENCES_MAX => return Outcome::Limited,
             Order::Silence { alerts, until, comment } => {
@@ -164,17 +168,56 @@ impl Situations {
     /// Suppresses what has just come, where there is a reason; and takes note where it is a reason itself.
     pub(super) fn suppress(&mut self, key: u64, rules: &Rules) {
         let Some((_, member)) = self.member(key).filter(|(_, member)| member.ends_at.is_none()) else { return };
-        let (now, labels) = (member.heard_at, labels(member));
+        let now = member.heard_at;
         let suppressed = member.definition.is_some().then(|| self.suppressed(member, now, rules)).flatten();
+        self.inhibits(key, rules);
+        if let Some(suppressed) = suppressed {
+            self.mute(key, suppressed);
+        }
+    }
+
+    pub(super) fn is_inhibiting(&self, key: u64) -> bool {
+        self.suppression.inhibits.contains_key(&key)
+    }
+
+    /// Whether there is a reason by now that a member makes no fault; takes note of it.
+    pub fn suppress_now(&mut self, key: u64, now: Timestamp, rules: &Rules) -> bool {
+        let Some((_, member)) = self.member(key) else { return false };
+        match self.suppressed(member, now, rules) {
+            Some(suppressed) => {
+                self.mute(key, suppressed);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Other rules inhibit from now on, and others are inhibited.
+    pub fn follow(&mut self, rules: &Rules) {
+        self.suppression.sources.clear();
+        self.suppression.inhibits.clear();
+        self.suppression.stale = true;
+        let firing = self.open.values().flat_map(|s| &s.members).filter(|m| m.ends_at.is_none()).map(|m| m.key);
+        for key in firing.collect::<Vec<u64>>() {
+            self.inhibits(key, rules);
+        }
+    }
+
+    /// Takes note of what a member that fires inhibits.
+    fn inhibits(&mut self, key: u64, rules: &Rules) {
+        let Some((_, member)) = self.member(key) else { return };
+        let labels = labels(member);
         let inhibits = rules.suppress.inhibit.iter().enumerate().filter(|(_, rule)| rule.source.matches(&labels));
         let inhibits: Vec<(usize, u64)> = inhibits.map(|(number, rule)| (number, rule.equal(&labels))).collect();
         if !inhibits.is_empty() {
             self.suppression.sources.extend(inhibits.iter().map(|(number, equal)| (*number, *equal, key)));
             self.suppression.inhibits.insert(key, inhibits);
         }
-        if let Some(suppressed) = suppressed {
-            self.mute(key, suppressed);
-        }
+    }
+
+    /// What has ended waits for nothing.
+    pub(super) fn waits_no_more(&mut self, key: u64, suppressed: &Suppressed) {
+        self.suppression.muted.remove(&(suppressed.until.unwrap_or(Timestamp(i64::MAX)), key));
     }
 
     /// What ends inhibits no more.
@@ -296,4 +339,13 @@ fn depends(topology: &Topology, entity: &Entity, on: &Entity) -> bool {
         frontier = next;
     }
     false
+}
+
+/// Whether a member inhibits others while it fires.
+pub(super) fn is_source(member: &Member, rules: &Rules) -> bool {
+    let mut sources = rules.suppress.inhibit.iter().map(|rule| &rule.source).peekable();
+    sources.peek().is_some() && {
+        let labels = labels(member);
+        sources.any(|source| source.matches(&labels))
+    }
 }

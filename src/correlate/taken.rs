@@ -16,6 +16,8 @@ pub struct Taken {
     pub member: Option<u64>,
     /// Whether the member is new.
     pub joined: bool,
+    /// The episode before, of whose end nobody told.
+    pub ended: Option<u64>,
     /// What is only counted in its situation, which has too many members to keep them all.
     pub tallied: Option<(SituationId, Box<Member>)>,
 }
@@ -63,10 +65,10 @@ pub enum News {
 
 impl Taken {
     pub(super) fn nothing(outcome: Outcome) -> Self {
-        Self { outcome, member: None, joined: false, tallied: None }
+        Self { outcome, member: None, joined: false, tallied: None, ended: None }
     }
 
     pub(super) fn updated(key: u64) -> Self {
-        Self { outcome: Outcome::Applied, member: Some(key), joined: false, tallied: None }
+        Self { outcome: Outcome::Applied, member: Some(key), joined: false, tallied: None, ended: None }
     }
 }

@@ -197,7 +197,7 @@ impl Checker {
             }
         }
         for entity in &entities {
-            topology.number(entity);
+            topology.list(entity);
         }
         (topology, entities)
     }

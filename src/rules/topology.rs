@@ -13,6 +13,9 @@ pub type Node = u32;
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
     entities: Vec<Entity>,
+    /// Whether it was listed, or has a dependency: others are strangers that some alert named.
+    listed: Vec<bool>,
+    known: usize,
     nodes: HashMap<Entity, Node>,
     /// Of each entity, in the order of their names: numbers depend on which was known first, and nothing else may.
     depends_on: Vec<Vec<Node>>,
@@ -33,11 +36,30 @@ impl Topology {
 
     /// Adds an edge: who depends, on whom.
     pub fn add(&mut self, from: &Entity, to: &Entity) {
-        let (from, to) = (self.number(from), self.number(to));
+        let (from, to) = (self.list(from), self.list(to));
         if from != to {
             insert(&self.entities, &mut self.depends_on[from as usize], to);
             insert(&self.entities, &mut self.callers[to as usize], from);
         }
+    }
+
+    /// Lists an entity; gives its number.
+    pub fn list(&mut self, entity: &Entity) -> Node {
+        let node = self.number(entity);
+        self.known += usize::from(!std::mem::replace(&mut self.listed[node as usize], true));
+        node
+    }
+
+    /// Whether the entity was never listed and has no dependency.
+    #[must_use]
+    pub fn is_stranger(&self, node: Node) -> bool {
+        !self.listed[node as usize]
+    }
+
+    /// How many entities are listed or have dependencies.
+    #[must_use]
+    pub fn known(&self) -> usize {
+        self.known
     }
 
     /// The entity's number; a new one, without edges, where it is not known.
@@ -48,6 +70,7 @@ impl Topology {
         let node = Node::try_from(self.entities.len()).unwrap_or(Node::MAX);
         self.nodes.insert(entity.clone(), node);
         self.entities.push(entity.clone());
+        self.listed.push(false);
         self.depends_on.push(vec![]);
         self.callers.push(vec![]);
         node

@@ -1,0 +1,52 @@
+//! External alerts as members.
+
+use std::sync::Arc;
+
+use crate::model::{Alert, Definition, Entity, Ladder, Origin, Timestamp, labels::Fnv};
+use crate::rules::Rules;
+
+use super::forest::SignId;
+use super::joined::Joined;
+use super::situation::{Member, Source};
+
+/// To how many seconds the onset is known: a monitor looks once in its interval.
+pub(super) fn blur(member: &Member, rules: &Rules) -> f64 {
+    let Source::Breach { monitor, .. } = &member.source else { return 0.0 };
+    rules.watches().find(|(m, _)| m.name == *monitor).map_or(0.0, |(_, watch)| watch.every.as_secs_f64())
+}
+
+/// The identity of an alert's episode.
+pub(super) fn alert_key(fingerprint: u64, starts_at: Timestamp) -> u64 {
+    Fnv::of(&[b"alert", &fingerprint.to_be_bytes(), &starts_at.0.to_be_bytes()])
+}
+
+/// An external alert that was told at that time, as a member of a situation to be found.
+pub(super) fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Timestamp, rules: &Rules) -> Member {
+    let name = alert.labels.get("alertname");
+    let monitor = rules.alert_monitor(&alert.labels);
+    let own = monitor.and_then(|m| m.entity.entity(&alert.labels)).map(|entity| rules.topology.resolve(entity));
+    let entity = own.or_else(|| rules.topology.entity(&alert.labels));
+    let summary = if alert.summary.is_empty() { name } else { &alert.summary };
+    let own = monitor.and_then(|m| m.definition.clone());
+    let definition = own.or_else(|| {
+        let generic: Vec<Ladder> = rules.levels.fallback(&alert.labels).cloned().collect();
+        (!generic.is_empty()).then(|| Definition { scenario: summary.to_owned(), generic, ..Definition::default() })
+    });
+    Member {
+        key,
+        entity: entity.unwrap_or_else(|| Entity::new("alert", name)),
+        source: Source::Alert { fingerprint: alert.fingerprint, labels: alert.labels.clone(), monitor: monitor.map(|m| m.name.clone()) },
+        summary: definition.as_ref().map_or(summary, |d| &d.scenario).to_owned(),
+        definition: definition.map(Arc::new),
+        origin,
+        starts_at: alert.starts_at,
+        ends_at: None,
+        new_normal: false,
+        told_at: alert.starts_at,
+        heard_at: at,
+        judged: None,
+        why: Joined::default(),
+        suppressed: None,
+        sign: SignId::default(),
+    }
+}
