@@ -48,6 +48,7 @@ fn target() -> &'static Target {
         match name.split_once('/') {
             Some(("files", "topology")) => Target::File(|text| Files { topology: vec![("file.yaml".into(), text)], ..Files::default() }),
             Some(("files", "duty")) => Target::File(|text| Files { duty: vec![("file.yaml".into(), text)], ..Files::default() }),
+            Some(("files", "suppress")) => Target::File(|text| Files { suppress: vec![("file.yaml".into(), text)], ..Files::default() }),
             Some(("files", "monitors")) => Target::File(|text| Files { monitors: vec![("file.yaml".into(), text)], ..Files::default() }),
             Some(("files", "levels")) => Target::File(|text| Files { levels: vec![("file.yaml".into(), text)], ..Files::default() }),
             Some((kind, format)) => source(kind, format),

@@ -1,5 +1,6 @@
 //! Grouping on storms of known truth; `cargo bench --bench correlate` prints the scores.
 
+use super::case::{Case, events, line};
 use super::storm::Storm;
 
 const SEEDS: std::ops::Range<u64> = 1..4;
@@ -35,4 +36,39 @@ fn the_order_of_arrival_matters_little() {
 fn the_same_order_gives_the_same_groups() {
     let storm = Storm::new(9);
     assert_eq!(storm.score(LATE, 4).members, storm.score(LATE, 4).members);
+}
+
+/// A database takes twenty services down, each with fifty alerts: one incident, of which not everything is kept, but
+/// everything counted, and over when all is over.
+#[test]
+fn a_storm_is_counted_and_ends() {
+    let mut rows = String::from("metric noise{service=\"clock\"} 1x240\n");
+    for service in 0..20 {
+        for instance in 0..50 {
+            let labels = format!("Down service=s{service} instance=i{instance}");
+            let second = (service * 3 + instance) % 60;
+            rows.push_str(&format!("alert 15:05:{second:02} firing {labels}\n"));
+            rows.push_str(&format!("alert 15:30:{second:02} resolved@15:05:{second:02} {labels}\n"));
+        }
+    }
+    let services: String = (0..20).map(|s| format!("  - {{ name: service=s{s}, depends_on: [ service=db ] }}\n")).collect();
+    let text = format!(
+        "== monitors\nmonitors:\n  - {{ name: web, scenario: Nobody can buy, entity: service=s0, alerts: Shop, \
+         fault: {{ sequence: P, ladder: [ {{ level: 1 }} ] }} }}\n== topology\nentities:\n  - {{ name: service=db }}\n{services}\
+         == records 2026-11-22T15:00:00Z every 1m\n{rows}alert 15:05:02 firing DbDown service=db\n\
+         alert 15:05:05 firing Shop service=s0\nalert 15:31:00 resolved@15:05:05 Shop service=s0\n\
+         alert 15:31:30 resolved@15:05:02 DbDown service=db\n"
+    );
+    let case = Case::parse("storm", &text);
+    let out = case.run();
+    let told: Vec<String> = events(&out.messages).iter().map(line).collect();
+    let storm = "so many alerts that further ones are only counted";
+    assert!(told[0].contains("declared P1") && told.iter().any(|line| line.contains(storm)), "{told:#?}");
+    assert!(told.last().is_some_and(|line| line.contains("recovered P1")), "{told:#?}");
+    let last = &events(&out.messages).pop().expect("an event")["data"]["incident"];
+    let counted: u64 = last["counted"].as_array().into_iter().flatten().filter_map(|counted| counted["told"].as_u64()).sum();
+    assert_eq!(last["members_total"], 1002);
+    assert!(counted >= 500 && last["counted"][0]["firing"] == 0, "{}", last["counted"]);
+    let kinds = |kind: &str| out.trace.iter().filter(|line| line["kind"] == kind).count();
+    assert_eq!((kinds("storm"), kinds("calm")), (1, 1));
 }
