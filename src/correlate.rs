@@ -68,8 +68,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 pub struct Situations {
     open: BTreeMap<SituationId, Situation>,
     forest: Forest,
-    /// Those whose incident has recovered.
-    recovered: BTreeSet<SituationId>,
+    /// Those whose incident has recovered, by what a relapse of it would be of.
+    recovered: BTreeSet<(u64, SituationId)>,
     /// Those with too many members to keep them all, of which some that are only counted last; when such a one was heard.
     storms: BTreeMap<SituationId, Timestamp>,
     /// The episodes of each fingerprint.
@@ -167,10 +167,13 @@ impl Situations {
         let Some(situation) = self.open.get_mut(&id) else { return };
         situation.declared = true;
         situation.recovered_at = recovered_at;
+        let of = situation.members.iter().filter(|member| member.definition.is_some()).map(|member| (member.relapse_key(), id));
         if recovered_at.is_some() {
-            self.recovered.insert(id);
+            self.recovered.extend(of);
         } else {
-            self.recovered.remove(&id);
+            for key in of {
+                self.recovered.remove(&key);
+            }
         }
     }
 
@@ -392,7 +395,8 @@ impl Situations {
     }
 
     fn relapsed(&self, member: &Member, tuning: &Tuning) -> Option<SituationId> {
-        let recovered = self.recovered.iter().filter(|_| member.counts()).filter_map(|id| self.open.get(id));
+        let key = member.relapse_key();
+        let recovered = self.recovered.range((key, SituationId(0))..=(key, SituationId(u64::MAX))).filter_map(|(_, id)| self.open.get(id));
         recovered.filter(|situation| situation.relapses(member, tuning)).map(|situation| situation.id).next()
     }
 
@@ -521,7 +525,9 @@ impl Situations {
         for situation in &gone {
             self.forget_tallied(situation.id);
             self.forest.forget(situation.id);
-            self.recovered.remove(&situation.id);
+            for member in situation.members.iter().filter(|member| member.definition.is_some()) {
+                self.recovered.remove(&(member.relapse_key(), situation.id));
+            }
             for member in &situation.members {
                 self.places.remove(&member.key);
                 self.inhibits_no_more(member.key);

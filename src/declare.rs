@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Calls, News, Situation, SituationId, Situations, Taken, Tally, rank};
+use crate::correlate::{Calls, How, News, Situation, SituationId, Situations, Taken, Tally, rank};
 use crate::model::{Alert, Entity, Origin, Signal, Timestamp};
 use crate::rules::{Config, Rules};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
@@ -38,8 +38,16 @@ struct Domain {
     situations: Situations,
     calls: Calls,
     incidents: BTreeMap<SituationId, Incident>,
+    looks: Vec<Looks>,
     /// When an alert that lasts meets another of its rungs, by its key.
     rungs: BTreeSet<(Timestamp, u64)>,
+}
+
+/// When pictures of open incidents are to be looked at, of those that follow the time of one input, or of the clock.
+#[derive(Debug, Serialize, Deserialize)]
+struct Looks {
+    origin: Option<Origin>,
+    due: BTreeSet<(Timestamp, SituationId)>,
 }
 
 /// What is open, for the metrics.
@@ -255,17 +263,37 @@ impl Declare {
         out.trace.push(trace::declaration(incident, event, &reason));
         out.trace.push(trace::cause(id, &story.ranking));
         incident.picture = story.picture();
+        if matches!(event, Event::Declared | Event::Reopened) {
+            self.look_at(id);
+        }
     }
 
     /// Tells of open incidents whose picture has changed, at most every so often, in the time of the input that their
     /// breach came from; those that rest on alerts alone follow the clock.
     fn updates(&mut self, origin: Option<&Origin>, until: Timestamp, out: &mut Outbox) {
-        let due: Vec<SituationId> = self.state.incidents.iter().filter(|(_, i)| i.follows(origin)).map(|(id, _)| *id).collect();
-        for id in due {
-            while let Some(at) = self.state.incidents.get(&id).and_then(|i| i.update_due(self.config.tuning.update_every, until)) {
-                self.update(id, at, out);
+        let Some(place) = self.state.looks.iter().position(|looks| looks.origin.as_ref() == origin) else { return };
+        while let Some((due, id)) = self.state.looks[place].due.first().copied().filter(|(due, _)| *due <= until) {
+            self.state.looks[place].due.pop_first();
+            let every = self.config.tuning.update_every;
+            let next = |incidents: &BTreeMap<SituationId, Incident>| incidents.get(&id).and_then(|incident| incident.next_look(every));
+            if next(&self.state.incidents).is_some_and(|next| next <= due) {
+                self.update(id, due, out);
+            }
+            if let Some(next) = next(&self.state.incidents) {
+                self.state.looks[place].due.insert((next, id));
             }
         }
+    }
+
+    /// From now on its picture is looked at.
+    fn look_at(&mut self, id: SituationId) {
+        let Some(incident) = self.state.incidents.get(&id) else { return };
+        let Some(due) = incident.next_look(self.config.tuning.update_every) else { return };
+        let place = self.state.looks.iter().position(|looks| looks.origin == incident.origin).unwrap_or_else(|| {
+            self.state.looks.push(Looks { origin: incident.origin.clone(), due: BTreeSet::new() });
+            self.state.looks.len() - 1
+        });
+        self.state.looks[place].due.insert((due, id));
     }
 
     fn update(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
@@ -303,11 +331,26 @@ impl Declare {
         for situation in self.state.situations.close(clock, &self.rules, &self.config.tuning) {
             self.state.incidents.remove(&situation.id);
             out.trace.push(self.cause(&situation));
+            self.learn_from(&situation);
         }
         self.tell_news(out);
         if self.rules.topology.len() > 2 * self.rules.topology.known() + STRANGERS_MAX {
             self.rebind();
         }
+    }
+
+    /// What often fails together, though no path is known, is believed to depend on one another.
+    fn learn_from(&mut self, situation: &Situation) {
+        let mut new = vec![];
+        for member in &situation.members {
+            let meanwhile = match &member.why.how {
+                How::Meanwhile(of) => Some(of),
+                How::First | How::DependsOn(_) | How::Through(..) | How::SilentCause(_) => None,
+                How::Again | How::SameEntity | How::Relapse => continue,
+            };
+            new.extend(self.state.calls.shows(&member.entity, meanwhile, member.starts_at));
+        }
+        self.depend(&new);
     }
 
     /// An alert has lasted for as long as one of its rungs asks.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Definition, Entity, Judge, Labels, Origin, Reading, Timestamp};
+use crate::model::{Breach, Definition, Entity, Judge, Labels, Origin, Reading, Timestamp, labels::Fnv};
 use crate::rules::Tuning;
 
 use super::forest::SignId;
@@ -139,6 +139,11 @@ impl Member {
     #[must_use]
     pub fn counts(&self) -> bool {
         self.definition.is_some() && self.suppressed.is_none()
+    }
+
+    /// What it is of, hashed: its entity and its name.
+    pub(super) fn relapse_key(&self) -> u64 {
+        Fnv::of(&[self.entity.as_str().as_bytes(), self.source.name().as_bytes()])
     }
 
     fn lasts(&self) -> bool {

@@ -192,14 +192,9 @@ impl Incident {
         self.history.push(Told { event, at: self.at, level: self.level.clone(), reason: reason.to_owned() });
     }
 
-    /// Whether its updates follow the time of this input; none stands for the clock.
-    pub(super) fn follows(&self, origin: Option<&Origin>) -> bool {
-        self.state == State::Declared && self.origin.as_ref() == origin
-    }
-
-    /// When its picture has to be looked at next, if that is not after `until`.
-    pub(super) fn update_due(&self, every: Duration, until: Timestamp) -> Option<Timestamp> {
-        Some(self.looked_at + every.max(LOOK_EVERY_MIN)).filter(|at| *at <= until)
+    /// When its picture has to be looked at next; never while it is over.
+    pub(super) fn next_look(&self, every: Duration) -> Option<Timestamp> {
+        (self.state == State::Declared).then(|| self.looked_at + every.max(LOOK_EVERY_MIN))
     }
 }
 

@@ -72,3 +72,37 @@ fn a_storm_is_counted_and_ends() {
     let kinds = |kind: &str| out.trace.iter().filter(|line| line["kind"] == kind).count();
     assert_eq!((kinds("storm"), kinds("calm")), (1, 1));
 }
+
+/// Billing fails whenever the database does, five times over, although nobody wrote down that it depends on it; the sixth
+/// time that is known. Mail fails as well, but as often by itself.
+#[test]
+fn what_often_fails_together_is_learnt() {
+    let mut rows = String::from("metric noise{service=\"clock\"} 1x1400\n");
+    for hour in (0..18).step_by(3) {
+        let mut alert = |minute: usize, second: usize, labels: &str| {
+            rows.push_str(&format!("alert {hour:02}:{minute:02}:{second:02} firing {labels}\n"));
+            rows.push_str(&format!("alert {hour:02}:{:02}:00 resolved@{hour:02}:{minute:02}:{second:02} {labels}\n", minute + 10));
+        };
+        alert(5, 0, "Down service=db");
+        for service in ["web", "pay", "cart", "login", "search"] {
+            alert(5, 8, &format!("Slow service={service}"));
+        }
+        for alertname in ["Failing", "Slow"] {
+            alert(5, 10, &format!("{alertname} service=billing"));
+        }
+        alert(40, 0, "Slow service=mail");
+    }
+    rows.push_str("alert 15:06:00 firing Shop service=web\nalert 15:20:00 resolved@15:06:00 Shop service=web\n");
+    let services: String =
+        ["web", "pay", "cart", "login", "search"].map(|s| format!("  - {{ name: service={s}, depends_on: [ service=db ] }}\n")).concat();
+    let text = format!(
+        "== monitors\nmonitors:\n  - {{ name: web, scenario: Nobody can buy, entity: service=web, alerts: Shop, \
+         fault: {{ sequence: P, ladder: [ {{ level: 1 }} ] }} }}\n== topology\nentities:\n  - {{ name: service=db }}\n{services}  \
+         - {{ name: service=billing }}\n  - {{ name: service=mail }}\n== records 2026-11-22T00:00:00Z every 1m\n{rows}"
+    );
+    let out = Case::parse("together", &text).run();
+    let joined = |line: &&serde_json::Value| line["kind"] == "member" && line["entity"] == "service=billing" && line["name"] == "Failing";
+    let why: Vec<&str> = out.trace.iter().filter(joined).filter_map(|line| line["why"].as_str()).collect();
+    assert!(why.contains(&"while the trouble of service=db spread"), "{why:?}");
+    assert_eq!(why.last(), Some(&"depends on service=db"), "{why:?}");
+}
