@@ -152,17 +152,17 @@ impl Declare {
 
     fn took(&mut self, taken: &Taken, signal: &Signal, out: &mut Outbox) {
         if let Some((id, member)) = &taken.tallied {
-            out.trace.push(trace::member(*id, member));
+            out.decide(|| trace::member(*id, member));
         }
         let Some((situation, member)) = taken.member.and_then(|key| self.state.situations.member(key)) else { return };
         if taken.joined {
-            out.trace.push(trace::member(situation.id, member));
+            out.decide(|| trace::member(situation.id, member));
             if let Some(at) = member.next_rung(member.told_at) {
                 self.state.rungs.insert((at, member.key));
             }
             // A ranking costs as much as the situation is large, so it is traced as the situation doubles, and at its end.
             if situation.members.len().is_power_of_two() {
-                out.trace.push(self.cause(situation));
+                out.decide(|| self.cause(situation));
             }
         }
         let at = match signal {
@@ -183,22 +183,22 @@ impl Declare {
         for news in self.state.situations.news() {
             match news {
                 News::Merged { gone, kept, cause } => {
-                    out.trace.push(trace::merge(gone, kept, &cause));
+                    out.decide(|| trace::merge(gone, kept, &cause));
                     if let Some(situation) = self.state.situations.get(kept) {
-                        out.trace.push(self.cause(situation));
+                        out.decide(|| self.cause(situation));
                     }
                 }
                 News::Storm { situation, worst } => self.storm(situation, worst.as_ref(), out),
                 News::Suppressed { member, suppressed } => {
                     out.count(Count::Suppressed(suppressed.by.as_str()));
                     if let Some((situation, member)) = self.state.situations.member(member) {
-                        out.trace.push(trace::suppressed(situation.id, member, &suppressed));
+                        out.decide(|| trace::suppressed(situation.id, member, &suppressed));
                     }
                 }
-                News::Calm { situation } => out.trace.push(trace::calm(situation)),
+                News::Calm { situation } => out.decide(|| trace::calm(situation)),
                 News::Moved { member, .. } => {
                     if let Some((situation, member)) = self.state.situations.member(member) {
-                        out.trace.push(trace::member(situation.id, member));
+                        out.decide(|| trace::member(situation.id, member));
                     }
                 }
             }
@@ -207,7 +207,7 @@ impl Declare {
 
     /// A situation has too many members to tell of them all; who knows of its incident hears why.
     fn storm(&mut self, id: SituationId, worst: Option<&Tally>, out: &mut Outbox) {
-        out.trace.push(trace::storm(id, worst));
+        out.decide(|| trace::storm(id, worst));
         let Some(incident) = self.state.incidents.get(&id).filter(|i| i.state == State::Declared) else { return };
         let most = worst.map_or_else(String::new, |worst| format!("; most of them of {}", worst.entity));
         let (at, reason) = (incident.at, format!("so many alerts that further ones are only counted{most}"));
@@ -261,7 +261,7 @@ impl Declare {
         out.messages.push(story.message(event, &reason));
         out.count(Count::Declarations(event.as_str()));
         out.trace.push(trace::declaration(incident, event, &reason));
-        out.trace.push(trace::cause(id, &story.ranking));
+        out.decide(|| trace::cause(id, &story.ranking));
         incident.picture = story.picture();
         if matches!(event, Event::Declared | Event::Reopened) {
             self.look_at(id);
@@ -323,14 +323,14 @@ impl Declare {
         }
         for key in self.state.situations.released(clock, &self.rules) {
             if let Some((situation, member)) = self.state.situations.member(key) {
-                out.trace.push(trace::released(situation.id, member, clock));
+                out.decide(|| trace::released(situation.id, member, clock));
             }
             self.judge(key, clock, out);
         }
         self.updates(None, clock, out);
         for situation in self.state.situations.close(clock, &self.rules, &self.config.tuning) {
             self.state.incidents.remove(&situation.id);
-            out.trace.push(self.cause(&situation));
+            out.decide(|| self.cause(&situation));
             self.learn_from(&situation);
         }
         self.tell_news(out);

@@ -121,9 +121,24 @@ pub struct Outbox {
     pub counts: BTreeMap<Count, u64>,
     /// The decision log: one JSON object each, in order.
     pub trace: Vec<serde_json::Value>,
+    /// Nobody reads the decision log.
+    pub untraced: bool,
 }
 
 impl Outbox {
+    /// One that keeps no more of the decision log than the declarations: nobody reads it.
+    #[must_use]
+    pub fn without_trace() -> Self {
+        Self { untraced: true, ..Self::default() }
+    }
+
+    /// Adds to the decision log, where somebody reads it.
+    pub fn decide(&mut self, line: impl FnOnce() -> serde_json::Value) {
+        if !self.untraced {
+            self.trace.push(line());
+        }
+    }
+
     /// Counts one.
     pub fn count(&mut self, count: Count) {
         self.add(count, 1);
