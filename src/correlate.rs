@@ -395,6 +395,9 @@ impl Situations {
     }
 
     fn relapsed(&self, member: &Member, tuning: &Tuning) -> Option<SituationId> {
+        if self.recovered.is_empty() || !member.counts() {
+            return None;
+        }
         let key = member.relapse_key();
         let recovered = self.recovered.range((key, SituationId(0))..=(key, SituationId(u64::MAX))).filter_map(|(_, id)| self.open.get(id));
         recovered.filter(|situation| situation.relapses(member, tuning)).map(|situation| situation.id).next()
