@@ -35,16 +35,15 @@ pub use changes::{Changed, Changes};
 pub use forest::SignId;
 pub use joined::{How, Joined};
 pub use situation::{Judged, Member, Situation, SituationId, Source};
-
 pub use storm::Tally;
 pub use suppress::{By, Suppressed};
 pub use taken::{News, Taken};
 
-use forest::{Forest, Moved, Onset, View};
+use forest::{Forest, LOOK_AGAIN, Moved, Onset, View};
 use member::{alert_key, alert_member, blur};
 use rates::Flaps;
 use storm::Tallied;
-use suppress::{Suppression, is_source};
+use suppress::{Suppression, inhibits};
 
 /// A situation without an incident is forgotten when it heard nothing for this long: Alertmanager repeats a firing
 /// alert every four hours by default, so its resolution was lost.
@@ -56,9 +55,6 @@ const EPISODES_MAX: usize = 200_000;
 
 /// Situations open at once; beyond it what cannot make a fault opens no new one.
 const SITUATIONS_MAX: usize = 100_000;
-
-/// What fires again is looked at again after so long, and once more: it may be part of something new.
-const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(50), Duration::from_secs(400)];
 
 /// It is looked at what is over as often as this.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -183,6 +179,12 @@ impl Situations {
         let members = |s: &Situation| s.members.iter().enumerate().map(|(place, m)| (m.key, (s.id, place))).collect::<Vec<_>>();
         self.places = self.open.values().flat_map(members).collect();
         self.rebind_silences();
+    }
+
+    /// How many entities there are to fail: those that are known, and strangers that something is told of.
+    #[must_use]
+    pub fn entities(&self, rules: &Rules) -> usize {
+        self.forest.entities(&rules.topology)
     }
 
     /// The topology has come to know an entity.
@@ -356,8 +358,7 @@ impl Situations {
         let onset = Onset { node: rules.topology.number(&member.entity), at, blur: blur(&member, rules) };
         self.advance(at, rules, tuning);
         let again = self.fires_again(fingerprint, at, tuning);
-        let entities = self.entities(rules);
-        let view = View { topology: &rules.topology, open: &self.open, tuning, entities };
+        let view = View::new(&rules.topology, &self.open, tuning, &self.forest);
         let (sign, why) = match self.relapsed(&member, tuning) {
             Some(situation) => (self.forest.open_in(onset, situation, &rules.topology), Joined::relapse()),
             None => self.forest.place(onset, again, view),
@@ -375,13 +376,13 @@ impl Situations {
         self.settle();
         self.coming = None;
         (member.sign, member.why) = (sign, why);
-        if let Some(id) = self.full(&member).filter(|_| !is_source(&member, rules)) {
+        if let Some(id) = self.full(&member).filter(|_| inhibits(&member, rules).is_empty()) {
             self.tally(id, &member);
-            return Taken { outcome: Outcome::Applied, member: None, joined: true, tallied: Some((id, Box::new(member))), ended: None };
+            return Taken { joined: true, tallied: Some((id, Box::new(member))), ..Taken::nothing(Outcome::Applied) };
         }
         self.put(member);
         self.suppress(key, rules);
-        Taken { outcome: Outcome::Applied, member: Some(key), joined: true, tallied: None, ended: None }
+        Taken { joined: true, ..Taken::updated(key) }
     }
 
     /// Takes note of an episode; gives how often it was to be expected, and the sign of the one before.
@@ -426,8 +427,8 @@ impl Situations {
                 self.again.insert((at + *after, key), (rate, looks + 1));
             }
         }
-        let entities = self.entities(rules);
-        self.forest.advance(now, View { topology: &rules.topology, open: &self.open, tuning, entities });
+        let view = View::new(&rules.topology, &self.open, tuning, &self.forest);
+        self.forest.advance(now, view);
         self.settle();
     }
 
@@ -437,8 +438,7 @@ impl Situations {
         let sign = member.sign;
         let Some(node) = rules.topology.node(&member.entity) else { return };
         let onset = Onset { node, at: member.starts_at, blur: blur(member, rules) };
-        let entities = self.entities(rules);
-        let view = View { topology: &rules.topology, open: &self.open, tuning, entities };
+        let view = View::new(&rules.topology, &self.open, tuning, &self.forest);
         let (other, why) = self.forest.place(onset, Some((rate, sign)), view);
         self.settle();
         if other != sign {
@@ -456,9 +456,7 @@ impl Situations {
         (member.sign, member.why) = (other, why);
         self.put(member);
         self.forget_empty(from);
-        if let Some((into, _)) = self.place(key) {
-            self.news.push(News::Moved { member: key, into });
-        }
+        self.news.push(News::Moved { member: key });
     }
 
     /// Signs of which no member is left go; those of one that is still on its way to its sign stay.
@@ -466,11 +464,6 @@ impl Situations {
         if !self.open.contains_key(&id) && self.forest.signs_in(id).iter().all(|sign| Some(*sign) != self.coming) {
             self.forest.forget(id);
         }
-    }
-
-    /// How many entities there are to fail.
-    fn entities(&self, rules: &Rules) -> usize {
-        rules.topology.known() + self.forest.strangers()
     }
 
     /// Takes members out of a situation, which goes with the last of them.
@@ -495,7 +488,7 @@ impl Situations {
             match moved {
                 Moved::Merged { gone: id, kept, cause } if !gone.is_empty() => self.news.push(News::Merged { gone: id, kept, cause }),
                 Moved::Merged { .. } => {}
-                Moved::Split { .. } => self.news.extend(gone.iter().map(|member| News::Moved { member: member.key, into })),
+                Moved::Split { .. } => self.news.extend(gone.iter().map(|member| News::Moved { member: member.key })),
             }
             for member in gone {
                 match self.full(&member) {
@@ -507,10 +500,8 @@ impl Situations {
             self.forget_empty(from);
         }
         for (member, why) in self.forest.rejoined() {
-            if let Some((into, _)) = self.place(member) {
-                self.update(member, |member| member.why = why);
-                self.news.push(News::Moved { member, into });
-            }
+            self.update(member, |member| member.why = why);
+            self.news.push(News::Moved { member });
         }
     }
 

@@ -196,7 +196,7 @@ impl Declare {
                     }
                 }
                 News::Calm { situation } => out.decide(|| trace::calm(situation)),
-                News::Moved { member, .. } => {
+                News::Moved { member } => {
                     if let Some((situation, member)) = self.state.situations.member(member) {
                         out.decide(|| trace::member(situation.id, member));
                     }
@@ -334,7 +334,8 @@ impl Declare {
             self.learn_from(&situation);
         }
         self.tell_news(out);
-        if self.rules.topology.len() > 2 * self.rules.topology.known() + STRANGERS_MAX {
+        // Those with signs are needed.
+        if self.rules.topology.len() > self.state.situations.entities(&self.rules) + STRANGERS_MAX {
             self.rebind();
         }
     }

@@ -101,17 +101,16 @@ impl Route {
     /// Takes in a record of a source. Samples wait in batches for [`Route::flush`].
     pub fn apply(&mut self, record: &Record<'_>, out: &mut Outbox) {
         let Some(place) = self.place(record.topic) else { return };
-        let outcome = match self.settings.sources[place].kind {
-            Kind::Metrics => self.metrics(place, record, out),
-            Kind::Alerts => {
-                let decoded = self.sources[place].decoder.alerts(record.payload, record.timestamp);
-                decoded.and_then(|signals| self.signals(record, signals, out))
-            }
-            Kind::Commands => commands::decode(record.payload, record.timestamp).and_then(|s| self.signals(record, s, out)),
-            Kind::Changes => {
-                let decoded = self.sources[place].decoder.changes(record.payload, record.headers, record.timestamp);
-                decoded.and_then(|signals| self.signals(record, signals, out))
-            }
+        let decoder = &self.sources[place].decoder;
+        let signals = match self.settings.sources[place].kind {
+            Kind::Metrics => None,
+            Kind::Alerts => Some(decoder.alerts(record.payload, record.timestamp)),
+            Kind::Changes => Some(decoder.changes(record.payload, record.headers, record.timestamp)),
+            Kind::Commands => Some(commands::decode(record.payload, record.timestamp)),
+        };
+        let outcome = match signals {
+            None => self.metrics(place, record, out),
+            Some(signals) => signals.and_then(|signals| self.signals(record, signals, out)),
         };
         let outcome = outcome.unwrap_or_else(|reject| {
             out.messages.push(dead_letter::letter(record, &reject));

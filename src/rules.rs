@@ -18,7 +18,7 @@ mod settings;
 mod suppress;
 mod suppressed;
 mod template;
-mod topology;
+pub mod topology;
 mod yaml;
 
 pub use baseline::{BaselineRule, Constants, Dynamics, MinChange, Season};

@@ -7,14 +7,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Entity, Timestamp};
-use crate::rules::{Node, Rules, Topology, Tuning};
+use crate::rules::topology::{HOPS_MAX, Node, REACHED_MAX, Topology};
+use crate::rules::{Rules, Tuning};
 
-use super::kernel::seconds;
+use super::kernel::{SILENT_LEAD, seconds};
 use super::{Changes, Situation};
-
-/// How far a failure is followed from its root, and through how many entities at the most.
-const HOPS_MAX: usize = 5;
-const REACHED_MAX: usize = 4000;
 
 /// The earliest entities, of which the dependencies are candidates too.
 const EARLIEST: usize = 24;
@@ -36,9 +33,6 @@ const QUIET_CALLER: f64 = 0.28;
 /// and for each so many seconds that it showed later than the first, up to this many nats.
 const FIRST: f64 = 500.0;
 const FIRST_MAX: f64 = 2.4;
-
-/// A silent root failed so long before the first sign, in seconds.
-const SILENT_LEAD: f64 = 10.0;
 
 /// The share of faults that a change makes.
 const BY_CHANGE: f64 = 0.4;
@@ -147,7 +141,7 @@ struct Trouble<'t> {
 impl Trouble<'_> {
     fn suspect(&self, node: Node) -> Suspect {
         let sign = self.shows.get(&node).copied();
-        let onset = sign.unwrap_or(self.earliest - Duration::from_secs_f64(SILENT_LEAD));
+        let onset = sign.unwrap_or(self.earliest - SILENT_LEAD);
         let reached = self.reached(node);
         let (mut reach, mut order, mut explained) = (0.0, 0.0, 1);
         for (other, first) in self.order.iter().filter(|(other, _)| *other != node) {

@@ -25,8 +25,8 @@ use super::storm::Counted;
 /// A connection must be likelier than its absence by this factor; its logarithm is 1.1.
 pub(super) const ASKED: f64 = 3.0;
 
-/// A lone sign is looked at again after so long, and once more: what explains it may have come later.
-const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(50), Duration::from_secs(400)];
+/// What nothing new explains is looked at again after so long, and once more: what does may have come later.
+pub(super) const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(50), Duration::from_secs(400)];
 
 /// Signs that are looked through for what goes on meanwhile.
 const RECENT_MAX: usize = 256;
@@ -119,7 +119,11 @@ pub(super) struct View<'v> {
     pub(super) entities: usize,
 }
 
-impl View<'_> {
+impl<'v> View<'v> {
+    pub(super) fn new(topology: &'v Topology, open: &'v BTreeMap<SituationId, Situation>, tuning: &'v Tuning, forest: &Forest) -> Self {
+        Self { topology, open, tuning, entities: forest.entities(topology) }
+    }
+
     /// What was declared gives nothing away.
     pub(super) fn holds(&self, situation: SituationId) -> bool {
         self.open.get(&situation).is_some_and(|s| s.declared)
@@ -234,9 +238,9 @@ impl Forest {
         signs.into_iter().for_each(|id| self[id].stranger = false);
     }
 
-    /// How many entities with signs the topology does not know.
-    pub(super) fn strangers(&self) -> usize {
-        self.strangers
+    /// How many entities there are to fail: those that are known, and strangers with signs.
+    pub(super) fn entities(&self, topology: &Topology) -> usize {
+        topology.known() + self.strangers
     }
 
     pub(super) fn signs_of(&self, node: Node) -> &[SignId] {

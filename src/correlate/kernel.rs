@@ -7,6 +7,8 @@
 //! The constants were chosen together by random search on generated storms (`make storms` prints what they give on
 //! others), for no topology and no load in particular.
 
+use std::time::Duration;
+
 use crate::model::Timestamp;
 
 /// The probability that a failing entity makes one that depends on it fail.
@@ -26,6 +28,9 @@ const LASTS: f64 = 21_600.0;
 
 /// The probability that a dependency is missing in the topology.
 const UNKNOWN: f64 = 0.15;
+
+/// A cause of which nothing is told came so long before the first sign of it.
+pub(super) const SILENT_LEAD: Duration = Duration::from_secs(10);
 
 /// The spread (in seconds) around a moment within which signs count for what goes on at that moment.
 const MEANWHILE: f64 = 30.0;

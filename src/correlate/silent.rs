@@ -5,15 +5,12 @@ use std::time::Duration;
 use crate::rules::Node;
 
 use super::forest::{Cause, Forest, Link, Onset, SILENT, SignId, View};
-use super::kernel::{self, NEAR, SPREADS, TOLD, seconds};
+use super::kernel::{self, NEAR, SILENT_LEAD, SPREADS, TOLD, seconds};
 use super::rates::{Kind, ONLY_ONE};
 use super::seek::CALLERS_MAX;
 
 /// Signs this close together may have one silent cause.
 const TOGETHER: Duration = Duration::from_secs(180);
-
-/// A silent cause came so long before the first sign of it.
-const SILENT_LEAD: Duration = Duration::from_secs(10);
 
 /// By how many nats a silent cause must be the better explanation.
 const SILENT_ASKED: f64 = 1.4;

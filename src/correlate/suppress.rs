@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Command, Entity, Labels, Order, Timestamp};
+use crate::model::{Command, Labels, Order, Timestamp};
 use crate::query::Selector;
-use crate::rules::{Node, Of, Rules, Topology};
+use crate::rules::{Of, Rules};
 use crate::stage::Outcome;
 
 use super::situation::{Member, Source};
@@ -15,10 +15,6 @@ use super::{Fired, News, Situations};
 
 /// Silences at once; a further one is refused.
 const SILENCES_MAX: usize = 10_000;
-
-/// How far a dependency is followed, and through how many entities.
-const HOPS_MAX: usize = 5;
-const REACHED_MAX: usize = 4000;
 
 /// Why something makes no fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +38,13 @@ pub enum By {
     Inhibition,
     /// It comes and goes.
     Flapping,
+}
+
+impl Suppressed {
+    /// When it ends; never by itself where that is not known.
+    fn ends(&self) -> Timestamp {
+        self.until.unwrap_or(Timestamp(i64::MAX))
+    }
 }
 
 impl By {
@@ -160,7 +163,7 @@ impl Situations {
     }
 
     fn mute(&mut self, key: u64, suppressed: Suppressed) {
-        self.suppression.muted.insert((suppressed.until.unwrap_or(Timestamp(i64::MAX)), key));
+        self.suppression.muted.insert((suppressed.ends(), key));
         self.news.push(News::Suppressed { member: key, suppressed: suppressed.clone() });
         self.update(key, |member| member.suppressed = Some(Box::new(suppressed)));
     }
@@ -206,9 +209,7 @@ impl Situations {
     /// Takes note of what a member that fires inhibits.
     fn inhibits(&mut self, key: u64, rules: &Rules) {
         let Some((_, member)) = self.member(key) else { return };
-        let labels = labels(member);
-        let inhibits = rules.suppress.inhibit.iter().enumerate().filter(|(_, rule)| rule.source.matches(&labels));
-        let inhibits: Vec<(usize, u64)> = inhibits.map(|(number, rule)| (number, rule.equal(&labels))).collect();
+        let inhibits = inhibits(member, rules);
         if !inhibits.is_empty() {
             self.suppression.sources.extend(inhibits.iter().map(|(number, equal)| (*number, *equal, key)));
             self.suppression.inhibits.insert(key, inhibits);
@@ -217,7 +218,7 @@ impl Situations {
 
     /// What has ended waits for nothing.
     pub(super) fn waits_no_more(&mut self, key: u64, suppressed: &Suppressed) {
-        self.suppression.muted.remove(&(suppressed.until.unwrap_or(Timestamp(i64::MAX)), key));
+        self.suppression.muted.remove(&(suppressed.ends(), key));
     }
 
     /// What ends inhibits no more.
@@ -246,7 +247,7 @@ impl Situations {
             let Some((_, member)) = self.member(key).filter(|(_, member)| member.ends_at.is_none()) else { continue };
             match self.suppressed(member, now, rules) {
                 Some(other) => {
-                    self.suppression.muted.insert((other.until.unwrap_or(Timestamp(i64::MAX)), key));
+                    self.suppression.muted.insert((other.ends(), key));
                     self.update(key, |member| member.suppressed = Some(Box::new(other)));
                 }
                 None => {
@@ -275,7 +276,7 @@ impl Situations {
             let sources = self.suppression.sources.range((number, equal, 0)..=(number, equal, u64::MAX));
             sources.into_iter().filter(|(.., key)| *key != member.key).find_map(|(.., key)| {
                 let (_, source) = self.member(*key)?;
-                let along = !rule.along_topology || depends(&rules.topology, &member.entity, &source.entity);
+                let along = !rule.along_topology || rules.topology.depends(&member.entity, &source.entity);
                 let why = || format!("{} of {} explains it", source.source.name(), source.entity);
                 along.then(|| Suppressed { by: By::Inhibition, why: why(), until: None })
             })
@@ -313,7 +314,7 @@ fn maintained(member: &Member, labels: &Labels, now: Timestamp, rules: &Rules) -
     let (maintenance, until) = rules.suppress.maintenance.iter().find_map(|maintenance| {
         let until = maintenance.window.until(now)?;
         let on = match &maintenance.of {
-            Of::Entity(entity) => member.entity == *entity || depends(&rules.topology, &member.entity, entity),
+            Of::Entity(entity) => member.entity == *entity || rules.topology.depends(&member.entity, entity),
             Of::Alerts(selector) => selector.matches(labels),
         };
         on.then_some((maintenance, until))
@@ -321,31 +322,9 @@ fn maintained(member: &Member, labels: &Labels, now: Timestamp, rules: &Rules) -
     Some(Suppressed { by: By::Maintenance, why: format!("maintenance: {}", maintenance.name), until: Some(until) })
 }
 
-/// Whether an entity depends on another, directly or not.
-fn depends(topology: &Topology, entity: &Entity, on: &Entity) -> bool {
-    let (Some(from), Some(to)) = (topology.node(entity), topology.node(on)) else { return false };
-    let mut reached: BTreeSet<Node> = BTreeSet::from([from]);
-    let mut frontier = vec![from];
-    for _ in 0..HOPS_MAX {
-        let mut next = vec![];
-        for dependency in frontier.iter().flat_map(|node| topology.depends_on(*node)) {
-            if *dependency == to {
-                return true;
-            }
-            if reached.len() < REACHED_MAX && reached.insert(*dependency) {
-                next.push(*dependency);
-            }
-        }
-        frontier = next;
-    }
-    false
-}
-
-/// Whether a member inhibits others while it fires.
-pub(super) fn is_source(member: &Member, rules: &Rules) -> bool {
-    let mut sources = rules.suppress.inhibit.iter().map(|rule| &rule.source).peekable();
-    sources.peek().is_some() && {
-        let labels = labels(member);
-        sources.any(|source| source.matches(&labels))
-    }
+/// What a member inhibits while it fires: by which rules, and where what must be equal is the same.
+pub(super) fn inhibits(member: &Member, rules: &Rules) -> Vec<(usize, u64)> {
+    let labels = labels(member);
+    let sources = rules.suppress.inhibit.iter().enumerate().filter(|(_, rule)| rule.source.matches(&labels));
+    sources.map(|(number, rule)| (number, rule.equal(&labels))).collect()
 }

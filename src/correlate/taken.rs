@@ -58,8 +58,6 @@ pub enum News {
     Moved {
         /// The member's key.
         member: u64,
-        /// The situation that it is in.
-        into: SituationId,
     },
 }
 
@@ -69,6 +67,6 @@ impl Taken {
     }
 
     pub(super) fn updated(key: u64) -> Self {
-        Self { outcome: Outcome::Applied, member: Some(key), joined: false, tallied: None, ended: None }
+        Self { member: Some(key), ..Self::nothing(Outcome::Applied) }
     }
 }

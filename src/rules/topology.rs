@@ -1,10 +1,16 @@
 //! Which entity depends on which, and how labels name an entity.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::model::{Entity, Labels};
 
 use super::Template;
+
+/// How far a dependency is followed: faults seldom show further away.
+pub const HOPS_MAX: usize = 5;
+
+/// Through how many entities dependencies are followed: hubs are bounded.
+pub const REACHED_MAX: usize = 4000;
 
 /// An entity's number in a topology: the same as long as the topology is.
 pub type Node = u32;
@@ -110,6 +116,27 @@ impl Topology {
     #[must_use]
     pub fn callers(&self, node: Node) -> &[Node] {
         &self.callers[node as usize]
+    }
+
+    /// Whether an entity depends on another, directly or through a few.
+    #[must_use]
+    pub fn depends(&self, entity: &Entity, on: &Entity) -> bool {
+        let (Some(from), Some(to)) = (self.node(entity), self.node(on)) else { return false };
+        let mut reached = BTreeSet::from([from]);
+        let mut frontier = vec![from];
+        for _ in 0..HOPS_MAX {
+            let mut next = vec![];
+            for dependency in frontier.iter().flat_map(|node| self.depends_on(*node)) {
+                if *dependency == to {
+                    return true;
+                }
+                if reached.len() < REACHED_MAX && reached.insert(*dependency) {
+                    next.push(*dependency);
+                }
+            }
+            frontier = next;
+        }
+        false
     }
 
     /// All edges: who depends, on whom.
