@@ -12,6 +12,9 @@ use crate::rules::{Rules, Topology};
 /// Pairs of services that are remembered; beyond it no new one is.
 const CALLS_MAX: usize = 100_000;
 
+/// It is looked for what is to be forgotten as often as this: the topology is built anew where there is something.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
 /// So often must an entity have shown something while another one's trouble spread, to be believed to depend on it;
 const TOGETHER_LEAST: u32 = 5;
 
@@ -29,6 +32,8 @@ pub struct Calls {
     /// How often each of those showed something at all.
     shown: BTreeMap<Entity, u32>,
     newest: Timestamp,
+    /// When it was last looked for what is to be forgotten.
+    swept: Timestamp,
 }
 
 /// How often, and when last.
@@ -99,6 +104,10 @@ impl Calls {
     /// Forgets calls that were last seen this long before the newest; tells whether there were any. Where nobody tells of
     /// calls, nothing is forgotten.
     pub fn forget(&mut self, after: Duration) -> bool {
+        if self.newest.since(self.swept) < SWEEP_EVERY {
+            return false;
+        }
+        self.swept = self.newest;
         let (before, newest) = (self.seen.len() + self.named.len(), self.newest);
         self.seen.retain(|_, last| newest.since(*last) < after);
         self.named.retain(|_, last| newest.since(*last) < after);

@@ -11,6 +11,9 @@ use super::fault::{At, Fault};
 use super::raw;
 use super::suppress::{Flapping, Inhibit, Maintenance, Of, Suppress, Window};
 
+/// Starts of one alert that are remembered.
+const TIMES_MAX: u32 = 100;
+
 /// The contents of a file, and what is wrong with them.
 pub(super) fn compile(file: &str, raw: raw::SuppressFile, calendars: &[Arc<Calendar>]) -> (Suppress, Vec<Fault>) {
     let mut compiler = Compiler { file, calendars, faults: vec![] };
@@ -87,6 +90,9 @@ impl Compiler<'_> {
         let raw::Flapping { times, within, settle } = &at.value;
         if *times < 2 {
             self.faults.push(at.fault(self.file, "what fires once does not flap; let `times` be 2 or more"));
+        }
+        if *times > TIMES_MAX {
+            self.faults.push(at.fault(self.file, format!("so many starts are not remembered; let `times` be {TIMES_MAX} at most")));
         }
         Flapping { times: *times, within: within.0, settle: settle.0 }
     }

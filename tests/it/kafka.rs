@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::broker::{self, Broker};
 use super::case::{Case, events, line};
+use super::program::richter;
 use super::world::World;
 
 pub(crate) fn case(name: &str) -> Case {
@@ -44,6 +45,9 @@ fn a_recording_gives_on_kafka_what_replay_gives_offline() {
         }
         let told: Vec<Value> = told.into_iter().map(|(_, event)| event).collect();
         assert_eq!(in_order(&told), expected, "{name}");
+        let incident = told[0]["data"]["incident"]["id"].as_str().expect("an id");
+        let explained = richter(&["explain", incident, "--config", &world.folder.to_string_lossy()]);
+        assert!(explained.code == Some(0) && explained.stdout.contains(incident), "{name}: {}", explained.stderr);
         assert_eq!(daemon.stops(), Some(0), "{}", world.log());
     }
 }

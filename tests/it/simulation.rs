@@ -259,7 +259,8 @@ fn a_stage_restored_anywhere_goes_on_to_the_same_bytes() {
 
 #[test]
 fn a_storm_goes_on_to_the_same_bytes_wherever_it_is_interrupted() {
-    let storm = Storm::new(5);
+    let mut storm = Storm::new(5);
+    storm.strangers();
     let (config, settings) = storm.configured();
     let case = Case { settings, config, records: storm.records(60_000, 1), sections: vec![] };
     same(5, &logs(&case).signals, || Declare::new(case.config.clone()));

@@ -161,6 +161,14 @@ impl Storm {
         }
     }
 
+    /// Alerts of what the topology does not know, each of its own.
+    pub(crate) fn strangers(&mut self) {
+        for number in 0..200 {
+            let at = number as i64 * MINUTE;
+            self.tell(&format!("Stranger{number}"), ("pod", number), at, at + 3 * MINUTE, 5000 + number);
+        }
+    }
+
     fn tell(&mut self, name: &str, (kind, number): (&'static str, usize), from: i64, to: i64, fault: usize) {
         let entity = if kind == "host" { format!("host-{number}") } else { format!("svc-{number}") };
         let labels = BTreeMap::from([("alertname", name.to_owned()), (kind, entity)]);
