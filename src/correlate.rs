@@ -12,6 +12,7 @@ mod joined;
 mod kernel;
 mod member;
 mod rates;
+mod said;
 mod seek;
 mod silent;
 mod situation;
@@ -34,6 +35,7 @@ pub use cause::{Part, Ranking, Suspect, rank};
 pub use changes::{Changed, Changes};
 pub use forest::SignId;
 pub use joined::{How, Joined};
+pub use said::Said;
 pub use situation::{Judged, Member, Situation, SituationId, Source};
 pub use storm::Tally;
 pub use suppress::{By, Suppressed};
@@ -200,10 +202,16 @@ impl Situations {
         let fingerprint = Fnv::of(&[b"breach", breach.monitor.as_bytes(), &group]);
         let key = Fnv::of(&[b"breach", breach.monitor.as_bytes(), &group, &breach.onset.0.to_be_bytes()]);
         if let Some((_, member)) = self.member(key) {
-            if breach.at <= member.told_at {
+            let stale = breach.phase == Phase::Stale;
+            if (stale && (member.stale || member.ends_at.is_some())) || (!stale && breach.at <= member.told_at) {
                 return Taken::nothing(Outcome::Duplicate);
             }
+            if stale {
+                self.update(key, |member| member.stale = true);
+                return Taken::updated(key);
+            }
             self.update(key, |member| {
+                member.stale = false;
                 member.told_at = breach.at;
                 member.heard_at = breach.at;
                 member.judged = Some(Box::new(breach.into()));
@@ -216,7 +224,7 @@ impl Situations {
             let ends = breach.phase == Phase::Ended && self.ends_tallied(key);
             return Taken::nothing(if ends { Outcome::Applied } else { Outcome::Duplicate });
         }
-        if breach.phase == Phase::Ended {
+        if matches!(breach.phase, Phase::Ended | Phase::Stale) {
             return Taken::nothing(Outcome::NotWanted);
         }
         let member = Member {
@@ -229,6 +237,7 @@ impl Situations {
             starts_at: breach.onset,
             ends_at: None,
             new_normal: false,
+            stale: false,
             told_at: breach.at,
             heard_at: breach.at,
             judged: Some(Box::new(breach.into())),

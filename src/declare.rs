@@ -4,9 +4,17 @@
 //! An incident is declared the moment a member of a situation meets a fault definition. Its events carry the whole
 //! story as of their own event time, so that a story does not depend on how fast its parts travelled.
 
+mod acts;
+mod agenda;
+pub mod contract;
+mod evidence;
+mod gather;
 mod incident;
+mod life;
+mod picture;
 mod story;
 mod trace;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,14 +22,22 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Calls, How, News, Situation, SituationId, Situations, Taken, Tally, rank};
-use crate::model::{Alert, Entity, Origin, Signal, Timestamp};
+use crate::correlate::{Calls, News, Situation, SituationId, Situations, Taken, Tally, rank};
+use crate::model::{Alert, Entity, Event, Origin, Signal, Timestamp};
 use crate::rules::{Config, Rules};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
 use crate::wire::internal::{SignalsRecord, decode};
 
-use incident::Graded;
-pub use incident::{Event, Incident, State};
+use acts::Seen;
+use agenda::Agenda;
+pub use incident::Incident;
+use incident::RICHTER;
+
+/// Entities that only alerts have named, and that are remembered; beyond it those without signs are forgotten.
+const STRANGERS_MAX: usize = 50_000;
+
+/// An incident's picture is looked at this often at the least, however often it may be updated.
+const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);
 
 /// The last stage, of one partition.
 #[derive(Debug)]
@@ -37,17 +53,16 @@ struct Domain {
     progress: Progress,
     situations: Situations,
     calls: Calls,
+    /// By the situation that each began with.
     incidents: BTreeMap<SituationId, Incident>,
-    looks: Vec<Looks>,
+    /// Situations that belong to another one's incident.
+    owners: BTreeMap<SituationId, SituationId>,
+    /// Those that are suspected.
+    suspected: BTreeSet<SituationId>,
+    agenda: Agenda,
+    commands: Seen,
     /// When an alert that lasts meets another of its rungs, by its key.
     rungs: BTreeSet<(Timestamp, u64)>,
-}
-
-/// When pictures of open incidents are to be looked at, of those that follow the time of one input, or of the clock.
-#[derive(Debug, Serialize, Deserialize)]
-struct Looks {
-    origin: Option<Origin>,
-    due: BTreeSet<(Timestamp, SituationId)>,
 }
 
 /// What is open, for the metrics.
@@ -55,8 +70,10 @@ struct Looks {
 pub struct Open {
     /// Situations, declared or not.
     pub situations: usize,
-    /// Declared incidents by level.
+    /// Incidents that are on, by level.
     pub incidents: BTreeMap<String, usize>,
+    /// Incidents by state.
+    pub states: BTreeMap<&'static str, usize>,
 }
 
 impl Declare {
@@ -70,8 +87,11 @@ impl Declare {
     #[must_use]
     pub fn open(&self) -> Open {
         let mut open = Open { situations: self.state.situations.iter().count(), ..Open::default() };
-        for incident in self.state.incidents.values().filter(|i| i.state == State::Declared) {
-            *open.incidents.entry(incident.level.to_string()).or_default() += 1;
+        for incident in self.state.incidents.values() {
+            *open.states.entry(incident.state.as_str()).or_default() += 1;
+            if let Some(level) = incident.level().filter(|_| incident.state.is_on()) {
+                *open.incidents.entry(level.to_string()).or_default() += 1;
+            }
         }
         open
     }
@@ -91,7 +111,7 @@ impl Declare {
     fn signals(&mut self, origin: &Origin, progress: Timestamp, signals: &[Signal], out: &mut Outbox) {
         for signal in signals {
             if let Signal::Breach(breach) = signal {
-                self.updates(Some(origin), breach.at, out);
+                self.turns(Some(origin), breach.at, out);
             }
             self.learn(signal);
             let told = if progress == Timestamp::MIN { self.state.progress.watermark() } else { progress };
@@ -102,8 +122,7 @@ impl Declare {
                 Signal::Alert(a) => self.state.situations.alert(a, origin, told.max(a.starts_at), &mut self.rules, tuning),
                 Signal::Resolved { fingerprint, at } => self.state.situations.resolved(*fingerprint, *at),
                 Signal::Command(c) => {
-                    out.count(Count::Signals(self.state.situations.command(c, &self.rules)));
-                    self.tell_news(out);
+                    self.command(c, origin, out);
                     continue;
                 }
                 Signal::Change(c) => {
@@ -119,11 +138,14 @@ impl Declare {
             out.count(Count::Signals(taken.outcome));
             self.tell_news(out);
             if taken.outcome == Outcome::Applied {
-                self.took(&taken, signal, out);
+                self.took(&taken, told_at(signal), out);
+                if let (Signal::Breach(breach), Some(key)) = (signal, taken.member) {
+                    self.hears(breach, key, out);
+                }
             }
         }
         self.state.progress.hear(origin, progress, self.config.tuning.idle_after);
-        self.updates(Some(origin), progress, out);
+        self.turns(Some(origin), progress, out);
     }
 
     /// A signal that names several entities tells where one of them runs.
@@ -150,7 +172,7 @@ impl Declare {
         }
     }
 
-    fn took(&mut self, taken: &Taken, signal: &Signal, out: &mut Outbox) {
+    fn took(&mut self, taken: &Taken, at: Timestamp, out: &mut Outbox) {
         if let Some((id, member)) = &taken.tallied {
             out.decide(|| trace::member(*id, member));
         }
@@ -165,13 +187,6 @@ impl Declare {
                 out.decide(|| self.cause(situation));
             }
         }
-        let at = match signal {
-            Signal::Breach(b) => b.at,
-            Signal::Alert(a) => a.ends_at.unwrap_or(a.starts_at),
-            Signal::Resolved { at, .. } => *at,
-            Signal::Change(c) => c.at,
-            Signal::Command(c) => c.at,
-        };
         self.judge(member.key, at, out);
         if let Some(ended) = taken.ended {
             self.judge(ended, at, out);
@@ -184,6 +199,7 @@ impl Declare {
             match news {
                 News::Merged { gone, kept, cause } => {
                     out.decide(|| trace::merge(gone, kept, &cause));
+                    self.merged(gone, kept, &cause, out);
                     if let Some(situation) = self.state.situations.get(kept) {
                         out.decide(|| self.cause(situation));
                     }
@@ -203,112 +219,22 @@ impl Declare {
                 }
             }
         }
+        self.forget_suspicions(out);
     }
 
     /// A situation has too many members to tell of them all; who knows of its incident hears why.
     fn storm(&mut self, id: SituationId, worst: Option<&Tally>, out: &mut Outbox) {
         out.decide(|| trace::storm(id, worst));
-        let Some(incident) = self.state.incidents.get(&id).filter(|i| i.state == State::Declared) else { return };
+        let id = self.owner(id);
+        let Some(incident) = self.state.incidents.get(&id).filter(|i| i.state.is_on()) else { return };
         let most = worst.map_or_else(String::new, |worst| format!("; most of them of {}", worst.entity));
         let (at, reason) = (incident.at, format!("so many alerts that further ones are only counted{most}"));
-        self.event(id, Event::Updated, at, None, reason, out);
+        self.event(id, Event::Updated, at, RICHTER, reason, out);
     }
 
     fn cause(&self, situation: &Situation) -> serde_json::Value {
         let latest = situation.members.iter().map(|m| m.starts_at).max().unwrap_or(Timestamp::MIN);
         trace::cause(situation.id, &rank(situation, &self.state.situations.changes, &self.rules, &self.config.tuning, latest))
-    }
-
-    /// Grades a member as of a time, and declares what follows from it for its situation.
-    fn judge(&mut self, key: u64, at: Timestamp, out: &mut Outbox) {
-        let Some((situation, member)) = self.state.situations.member(key) else { return };
-        let (id, lasts) = (situation.id, situation.lasts());
-        let incident = self.state.incidents.get(&id).map(|i| (i.state, i.level.clone()));
-        match (incident, member.graded(at)) {
-            (None, Some(_)) if self.state.situations.suppress_now(key, at, &self.rules) => self.tell_news(out),
-            (None, Some(graded)) => self.declare(id, at, &graded, out),
-            (Some((State::Recovered, _)), graded) if lasts => {
-                self.event(id, Event::Reopened, at, graded, "the same trouble again".into(), out);
-            }
-            (Some((State::Declared, level)), Some(graded)) if graded.level().rank < level.rank => {
-                let reason = format!("{level} → {}: {}", graded.level(), graded.reason());
-                self.event(id, Event::Escalated, at, Some(graded), reason, out);
-            }
-            _ => {}
-        }
-        if !lasts && self.state.incidents.get(&id).is_some_and(|i| i.state == State::Declared) {
-            let ended = self.state.situations.get(id).map(ended).unwrap_or_default();
-            self.event(id, Event::Recovered, at, None, ended, out);
-        }
-    }
-
-    fn declare(&mut self, id: SituationId, at: Timestamp, graded: &Graded, out: &mut Outbox) {
-        let Some((_, member)) = self.state.situations.member(graded.key) else { return };
-        let incident = Incident::new(member, graded, at);
-        self.state.incidents.insert(id, incident);
-        let reason = format!("{}: {}", graded.level(), graded.reason());
-        self.event(id, Event::Declared, at, Some(graded.clone()), reason, out);
-    }
-
-    /// One event of an incident: its state moves on, its story is told.
-    fn event(&mut self, id: SituationId, event: Event, at: Timestamp, graded: Option<Graded>, reason: String, out: &mut Outbox) {
-        let Domain { situations, incidents, .. } = &mut self.state;
-        let Some(incident) = incidents.get_mut(&id) else { return };
-        incident.moves(event, at, graded, &reason);
-        situations.declared(id, incident.recovered_at);
-        let Some(situation) = situations.get(id) else { return };
-        let story = story::Story::new(incident, situation, situations, &self.rules, &self.config.tuning);
-        out.messages.push(story.message(event, &reason));
-        out.count(Count::Declarations(event.as_str()));
-        out.trace.push(trace::declaration(incident, event, &reason));
-        out.decide(|| trace::cause(id, &story.ranking));
-        incident.picture = story.picture();
-        if matches!(event, Event::Declared | Event::Reopened) {
-            self.look_at(id);
-        }
-    }
-
-    /// Tells of open incidents whose picture has changed, at most every so often, in the time of the input that their
-    /// breach came from; those that rest on alerts alone follow the clock.
-    fn updates(&mut self, origin: Option<&Origin>, until: Timestamp, out: &mut Outbox) {
-        let Some(place) = self.state.looks.iter().position(|looks| looks.origin.as_ref() == origin) else { return };
-        while let Some((due, id)) = self.state.looks[place].due.first().copied().filter(|(due, _)| *due <= until) {
-            self.state.looks[place].due.pop_first();
-            let every = self.config.tuning.update_every;
-            let next = |incidents: &BTreeMap<SituationId, Incident>| incidents.get(&id).and_then(|incident| incident.next_look(every));
-            if next(&self.state.incidents).is_some_and(|next| next <= due) {
-                self.update(id, due, out);
-            }
-            if let Some(next) = next(&self.state.incidents) {
-                self.state.looks[place].due.insert((next, id));
-            }
-        }
-    }
-
-    /// From now on its picture is looked at.
-    fn look_at(&mut self, id: SituationId) {
-        let Some(incident) = self.state.incidents.get(&id) else { return };
-        let Some(due) = incident.next_look(self.config.tuning.update_every) else { return };
-        let place = self.state.looks.iter().position(|looks| looks.origin == incident.origin).unwrap_or_else(|| {
-            self.state.looks.push(Looks { origin: incident.origin.clone(), due: BTreeSet::new() });
-            self.state.looks.len() - 1
-        });
-        self.state.looks[place].due.insert((due, id));
-    }
-
-    fn update(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
-        let Some(situation) = self.state.situations.get(id) else {
-            self.state.incidents.remove(&id);
-            return;
-        };
-        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
-        incident.looked_at = at;
-        let ranking = rank(situation, &self.state.situations.changes, &self.rules, &self.config.tuning, at);
-        let picture = story::picture(situation, &ranking.suspects, at);
-        if picture != incident.picture {
-            let reason = picture.news(&incident.picture);
-            self.event(id, Event::Updated, at, None, reason, out);
-        }
     }
 
     /// What time alone brings: alerts whose duration reaches the next rung, updates, and ends.
@@ -327,9 +253,9 @@ impl Declare {
             }
             self.judge(key, clock, out);
         }
-        self.updates(None, clock, out);
+        self.turns(None, clock, out);
         for situation in self.state.situations.close(clock, &self.rules, &self.config.tuning) {
-            self.state.incidents.remove(&situation.id);
+            self.lets_go(situation.id, clock, out);
             out.decide(|| self.cause(&situation));
             self.learn_from(&situation);
         }
@@ -338,20 +264,6 @@ impl Declare {
         if self.rules.topology.len() > self.state.situations.entities(&self.rules) + STRANGERS_MAX {
             self.rebind();
         }
-    }
-
-    /// What often fails together, though no path is known, is believed to depend on one another.
-    fn learn_from(&mut self, situation: &Situation) {
-        let mut new = vec![];
-        for member in &situation.members {
-            let meanwhile = match &member.why.how {
-                How::Meanwhile(of) => Some(of),
-                How::First | How::DependsOn(_) | How::Through(..) | How::SilentCause(_) => None,
-                How::Again | How::SameEntity | How::Relapse => continue,
-            };
-            new.extend(self.state.calls.shows(&member.entity, meanwhile, member.starts_at));
-        }
-        self.depend(&new);
     }
 
     /// An alert has lasted for as long as one of its rungs asks.
@@ -383,6 +295,7 @@ impl Stage for Declare {
                     self.config = Arc::new(config);
                     self.rebind();
                     self.state.situations.follow(&self.rules);
+                    self.state.incidents.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| self.schedule(id));
                 }
                 Err(_) => out.count(Count::DeadLetters("internal_config")),
             },
@@ -408,16 +321,13 @@ impl Stage for Declare {
     }
 }
 
-/// Why an incident recovers once nothing of it lasts.
-fn ended(situation: &Situation) -> String {
-    let settled = situation.members.iter().filter(|member| member.new_normal && member.counts());
-    let settled: Vec<&str> = settled.filter_map(|member| member.source.monitor()).collect();
-    let ended = "every business breach has ended";
-    if settled.is_empty() { ended.to_owned() } else { format!("{ended}; the new normal level of {}", settled.join(", ")) }
+/// The time that a signal tells of.
+fn told_at(signal: &Signal) -> Timestamp {
+    match signal {
+        Signal::Breach(b) => b.at,
+        Signal::Alert(a) => a.ends_at.unwrap_or(a.starts_at),
+        Signal::Resolved { at, .. } => *at,
+        Signal::Change(c) => c.at,
+        Signal::Command(c) => c.at,
+    }
 }
-
-/// Entities that only alerts have named, and that are remembered; beyond it those without signs are forgotten.
-const STRANGERS_MAX: usize = 50_000;
-
-/// An incident's picture is looked at this often at the least, however often it may be updated.
-const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);

@@ -10,6 +10,7 @@ mod chance;
 mod forecast;
 mod group;
 mod hold;
+mod impact;
 mod index;
 mod judges;
 mod monitor;
@@ -37,7 +38,7 @@ use crate::wire::internal::{Batch, SamplesRecord, decode, signals_messages, sign
 pub use chance::Counted;
 pub use trial::{Trial, Tried};
 
-use group::Subject;
+use group::{Counts, Subject};
 use monitor::MonitorState;
 
 /// Progress is passed on when it has grown by this much: finer than any monitor's step.
@@ -82,12 +83,14 @@ impl Detect {
     /// whose query changed keeps its open breaches; nothing is told.
     fn follow(&mut self, config: Config) {
         let mut old = std::mem::take(&mut self.state.monitors);
-        for (monitor, watch) in config.rules.watches() {
+        for (monitor, watch) in config.rules.inputs() {
             if let Some(mut state) = old.remove(&watch.key) {
                 if let Some((_, was)) = watched(&self.config.rules, &self.by_key, watch.key).filter(|(before, _)| *before != monitor) {
                     state.reconfigure(was.every == watch.every && was.judge.remembers_as(&watch.judge));
                 }
                 self.state.monitors.insert(watch.key, state);
+            } else if watch.key != watch.routed {
+                // What is counted beside a monitor has no breach to keep.
             } else if let Some(key) = old.iter().find(|(_, s)| s.name == monitor.name).map(|(key, _)| *key) {
                 let kept = old.remove(&key).map(|state| state.only_open_breaches(&watch.query));
                 self.state.monitors.extend(kept.map(|state| (watch.key, state)));
@@ -120,7 +123,8 @@ impl Detect {
                 out.count(Count::Samples(Outcome::Late));
                 continue;
             }
-            let state = self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(&monitor.name));
+            let name = || if watch.key == watch.routed { monitor.name.clone() } else { format!("{} (impact)", monitor.name) };
+            let state = self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(name()));
             let outcome = state.push(watch, series, sample.at, &sample.value, &self.config.tuning, out);
             out.count(Count::Samples(outcome));
         }
@@ -141,10 +145,12 @@ impl Detect {
         for (monitor, watch) in self.config.rules.watches() {
             let own = watch.partition(&Labels::default(), self.partitions.samples) == self.origin.partition;
             if own && watch.query.speaks_of_nothing() {
-                self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(&monitor.name));
+                self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(monitor.name.clone()));
             }
+            let counted = counted(&mut self.state.monitors, monitor, watch, ready, out);
             let Some(state) = self.state.monitors.get_mut(&watch.key) else { continue };
-            state.evaluate(Subject { monitor, watch }, ready, own, &self.config.tuning, &mut breaches, out);
+            let subject = Subject { monitor, watch, counted: &counted };
+            state.evaluate(subject, ready, own, &self.config.tuning, &mut breaches, out);
         }
         self.state.evaluated = Some(ready);
         self.tell(breaches, out);
@@ -159,7 +165,7 @@ impl Detect {
         let mut breaches = vec![];
         for (monitor, watch) in self.config.rules.watches() {
             if let Some(state) = self.state.monitors.get_mut(&watch.key) {
-                state.silence(Subject { monitor, watch }, clock, &mut breaches);
+                state.silence(Subject { monitor, watch, counted: &Counts::new() }, clock, &mut breaches);
             }
         }
         self.tell(breaches, out);
@@ -179,11 +185,26 @@ impl Detect {
     }
 }
 
-/// The monitor with that key.
+/// What is counted beside a monitor, at all steps up to `ready`.
+fn counted(states: &mut BTreeMap<u64, MonitorState>, monitor: &Monitor, watch: &Watch, ready: Timestamp, out: &mut Outbox) -> Counts {
+    let mut counts = Counts::new();
+    for (measure, beside) in watch.impact.iter().flat_map(|impact| &impact.queries) {
+        if let Some(state) = states.get_mut(&beside.key) {
+            state.count(monitor, beside, *measure, ready, &mut counts, out);
+        }
+    }
+    counts
+}
+
+/// The monitor with that key, or the one beside which that is counted.
 fn watched<'r>(rules: &'r Rules, by_key: &BTreeMap<u64, usize>, key: u64) -> Option<(&'r Monitor, &'r Watch)> {
     let monitor = rules.monitors.get(*by_key.get(&key)?)?;
     match &monitor.input {
-        Input::Watch(watch) => Some((monitor, watch)),
+        Input::Watch(watch) if watch.key == key => Some((monitor, watch)),
+        Input::Watch(watch) => {
+            let mut beside = watch.impact.iter().flat_map(|impact| &impact.queries);
+            beside.find(|(_, watch)| watch.key == key).map(|(_, watch)| (monitor, watch))
+        }
         Input::Alerts(_) => None,
     }
 }

@@ -1,11 +1,16 @@
 //! Grade: the conditions that are met → levels.
 //!
-//! The business definition speaks for the scenario, the generic ones are the floor and the fallback: the effective
-//! level is the more severe of the two, and both are kept.
+//! The business definition speaks for the scenario, the generic ones are the floor and the fallback: in each sequence the
+//! effective level is the more severe of the two, and both are kept. The most severe of all sequences leads.
+
+mod distance;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Condition, Definition, Ladder, Level, Rung, Timestamp};
+use crate::model::{Condition, Definition, Ladder, Level, Numbers, Reading, Rung, Timestamp};
 
 /// A level and what met it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,36 +21,146 @@ pub struct Met {
     pub by: String,
 }
 
-/// What a member is graded as.
+/// The next level, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Next {
+    /// The level.
+    pub level: Level,
+    /// The condition, in words.
+    pub by: String,
+    /// What is missing to it, in words; empty where that cannot be said.
+    pub distance: String,
+}
+
+/// What a member is graded as in one sequence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grade {
+pub struct Standing {
     /// By the business definition.
     pub business: Option<Met>,
     /// By the generic definitions.
     pub generic: Option<Met>,
     /// What would raise it next, by either.
-    pub next: Option<Met>,
+    pub next: Option<Next>,
 }
 
-impl Grade {
+/// What a member is graded as: its standing in each sequence, by the sequence's place in the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grade(pub BTreeMap<u8, Standing>);
+
+/// What is known of what is graded.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'f> {
+    /// The last reading; without a value where there is none.
+    pub reading: &'f Reading,
+    /// What it costs, as it is measured and as people say.
+    pub numbers: &'f Numbers,
+    /// When it began.
+    pub starts_at: Timestamp,
+    /// As of when.
+    pub at: Timestamp,
+    /// Who has watched how long conditions held.
+    pub watched: Watched<'f>,
+}
+
+/// Who has watched how long conditions held.
+#[derive(Clone, Copy, Debug)]
+pub enum Watched<'f> {
+    /// Detection.
+    Detection {
+        /// Conditions that were met.
+        met: &'f [String],
+        /// Conditions that hold, but not for long enough yet: for how long by then.
+        holding: &'f [(String, Duration)],
+    },
+    /// Nobody: an alert lasts, and that is all that is known.
+    Nobody,
+}
+
+impl Standing {
     /// The more severe of the two.
     #[must_use]
     pub fn effective(&self) -> Option<&Met> {
         let both = self.business.iter().chain(&self.generic);
         both.min_by(|a, b| a.level.cmp(&b.level))
     }
+
+    /// Which definition gave the effective level, and by what.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let Some(met) = self.effective() else { return String::new() };
+        let which = if self.business.as_ref() == Some(met) { "business" } else { "generic" };
+        format!("{which} definition, {}", met.by)
+    }
 }
 
-/// Grades by the conditions that detection found met.
-#[must_use]
-pub fn by_conditions(definition: &Definition, met: &[String]) -> Grade {
-    grade(definition, |condition| met.contains(&condition.to_string()))
+impl Grade {
+    /// The standing that leads: the most severe one.
+    #[must_use]
+    pub fn leading(&self) -> Option<&Standing> {
+        let met = self.0.values().filter_map(|standing| Some((&standing.effective()?.level, standing)));
+        met.min_by(|a, b| a.0.cmp(b.0)).map(|(_, standing)| standing)
+    }
+
+    /// The most severe level.
+    #[must_use]
+    pub fn level(&self) -> Option<&Level> {
+        self.leading().and_then(Standing::effective).map(|met| &met.level)
+    }
 }
 
-/// Grades an external alert, of which only the duration is known, as of a time.
+impl Facts<'_> {
+    fn meet(&self, condition: &Condition) -> bool {
+        let tests = || condition.tests.iter().all(|test| test.holds(self.reading, self.numbers));
+        match self.watched {
+            Watched::Nobody => tests() && self.at.since(self.starts_at) >= condition.hold,
+            Watched::Detection { met, .. } => {
+                // What people say is not seen by detection.
+                let said = condition.hold.is_zero() && condition.tests.iter().any(|test| self.numbers.contains_key(&test.measure));
+                met.contains(&condition.to_string()) || (said && tests())
+            }
+        }
+    }
+
+    /// For how long a condition has held, as far as somebody watched.
+    fn held(&self, condition: &Condition) -> Duration {
+        match self.watched {
+            Watched::Nobody => self.at.since(self.starts_at),
+            Watched::Detection { holding, .. } => {
+                let words = condition.to_string();
+                holding.iter().find(|(holds, _)| *holds == words).map_or(Duration::ZERO, |(_, held)| *held)
+            }
+        }
+    }
+}
+
+/// Grades by a definition.
 #[must_use]
-pub fn by_duration(definition: &Definition, starts_at: Timestamp, at: Timestamp) -> Grade {
-    grade(definition, |condition| condition.tests.is_empty() && at.since(starts_at) >= condition.hold)
+pub fn grade(definition: &Definition, facts: &Facts<'_>) -> Grade {
+    let mut grade = Grade::default();
+    let best = |ladder: &Ladder| ladder.rungs.iter().find(|rung| facts.meet(&rung.condition)).map(met);
+    let severe = |a: Option<Met>, b: Option<Met>| a.into_iter().chain(b).min_by(|a, b| a.level.cmp(&b.level));
+    for ladder in &definition.business {
+        let Some(place) = place(ladder) else { continue };
+        let standing = grade.0.entry(place).or_default();
+        standing.business = severe(standing.business.take(), best(ladder));
+    }
+    for ladder in &definition.generic {
+        let Some(place) = place(ladder) else { continue };
+        let standing = grade.0.entry(place).or_default();
+        standing.generic = severe(standing.generic.take(), best(ladder));
+    }
+    for (place, standing) in &mut grade.0 {
+        standing.next = next(definition, *place, standing.effective().map(|met| met.level.rank), facts);
+    }
+    grade
+}
+
+/// The nearest level above; of several ways there the business definition's comes first.
+fn next(definition: &Definition, place: u8, now: Option<u8>, facts: &Facts<'_>) -> Option<Next> {
+    let rungs = definition.ladders().flat_map(|ladder| &ladder.rungs);
+    let above = rungs.filter(|rung| rung.level.place == place && now.is_none_or(|now| rung.level.rank < now));
+    let rung = above.min_by(|a, b| b.level.rank.cmp(&a.level.rank))?;
+    Some(Next { level: rung.level.clone(), by: rung.by(), distance: distance::to(&rung.condition, facts) })
 }
 
 /// When, if it lasts, an external alert's level can next change.
@@ -55,46 +170,62 @@ pub fn next_change(definition: &Definition, starts_at: Timestamp, after: Timesta
     times.filter(|at| *at > after).min()
 }
 
-fn grade(definition: &Definition, holds: impl Fn(&Condition) -> bool) -> Grade {
-    let best = |ladder: &Ladder| ladder.rungs.iter().find(|rung| holds(&rung.condition)).map(met);
-    let mut grade = Grade {
-        business: definition.business.as_ref().and_then(best),
-        generic: definition.generic.iter().filter_map(best).min_by(|a, b| a.level.cmp(&b.level)),
-        next: None,
-    };
-    let now = grade.effective().map(|met| met.level.rank);
-    let above = definition.ladders().flat_map(|l| &l.rungs).filter(|r| now.is_none_or(|now| r.level.rank < now));
-    // The nearest level above; of several ways there the business definition's comes first.
-    grade.next = above.min_by(|a, b| b.level.rank.cmp(&a.level.rank)).map(met);
-    grade
+fn place(ladder: &Ladder) -> Option<u8> {
+    ladder.rungs.first().map(|rung| rung.level.place)
 }
 
 fn met(rung: &Rung) -> Met {
-    Met { level: rung.level.clone(), by: rung.condition.to_string() }
+    Met { level: rung.level.clone(), by: rung.by() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
-    fn ladder(rungs: &[(u8, u64)]) -> Ladder {
+    fn ladder(sequence: &str, place: u8, rungs: &[(u8, u64)]) -> Ladder {
         let rung = |(rank, minutes): &(u8, u64)| Rung {
-            level: Level { rank: *rank, place: 0, sequence: "P".into() },
+            level: Level { rank: *rank, place, sequence: sequence.into() },
             condition: Condition { tests: vec![], hold: Duration::from_secs(60 * minutes) },
+            because: String::new(),
         };
         Ladder { rungs: rungs.iter().map(rung).collect() }
     }
 
+    fn at(definition: &Definition, minutes: i64) -> Grade {
+        let facts = Facts {
+            reading: &Reading::default(),
+            numbers: &Numbers::new(),
+            starts_at: Timestamp(0),
+            at: Timestamp(minutes * 60_000),
+            watched: Watched::Nobody,
+        };
+        grade(definition, &facts)
+    }
+
     #[test]
     fn the_effective_level_is_never_less_severe_than_the_generic_one() {
-        let (business, generic) = (Some(ladder(&[(3, 0)])), vec![ladder(&[(2, 10), (4, 0)])]);
+        let (business, generic) = (vec![ladder("P", 0, &[(3, 0)])], vec![ladder("P", 0, &[(2, 10), (4, 0)])]);
         let definition = Definition { business, generic, ..Definition::default() };
-        let at = |minutes: i64| {
-            let grade = by_duration(&definition, Timestamp(0), Timestamp(minutes * 60_000));
-            grade.effective().map(|met| (met.level.to_string(), met.by.clone()))
-        };
-        assert_eq!(at(0), Some(("P3".into(), "breach".into())));
-        assert_eq!(at(10), Some(("P2".into(), "breach for 10m".into())));
+        let standing = |minutes| at(&definition, minutes).leading().map(|s| (s.effective().map(|met| met.level.to_string()), s.reason()));
+        assert_eq!(standing(0), Some((Some("P3".into()), "business definition, breach".into())));
+        assert_eq!(standing(10), Some((Some("P2".into()), "generic definition, breach for 10m".into())));
+    }
+
+    #[test]
+    fn each_sequence_has_its_own_level_and_the_most_severe_leads() {
+        let business = vec![ladder("P", 0, &[(2, 30), (3, 0)]), ladder("S", 3, &[(1, 20), (4, 0)])];
+        let definition = Definition { business, ..Definition::default() };
+        let levels =
+            |minutes| at(&definition, minutes).0.values().filter_map(|s| Some(s.effective()?.level.to_string())).collect::<Vec<_>>();
+        assert_eq!((levels(0), at(&definition, 0).level().map(ToString::to_string)), (vec!["P3".into(), "S4".into()], Some("P3".into())));
+        assert_eq!((levels(20), at(&definition, 20).level().map(ToString::to_string)), (vec!["P3".into(), "S1".into()], Some("S1".into())));
+    }
+
+    #[test]
+    fn the_way_to_the_next_level_is_told() {
+        let definition = Definition { business: vec![ladder("P", 0, &[(2, 30), (3, 0)])], ..Definition::default() };
+        let grade = at(&definition, 26);
+        let next = grade.leading().and_then(|standing| standing.next.clone()).expect("a level above");
+        assert_eq!((next.level.to_string(), next.distance), ("P2".into(), "in 4m if it lasts".into()));
     }
 }

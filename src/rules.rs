@@ -9,15 +9,22 @@ pub mod check;
 mod compiled;
 mod config;
 mod decode;
+pub mod duty;
 mod fault;
 mod format;
+mod handling;
 mod judges;
+mod ladders;
 pub mod mapping;
+pub mod plans;
 mod raw;
 mod settings;
+mod slo;
 mod suppress;
 mod suppressed;
+mod teams;
 mod template;
+mod text;
 pub mod topology;
 mod yaml;
 
@@ -25,13 +32,17 @@ pub use baseline::{BaselineRule, Constants, Dynamics, MinChange, Season};
 pub use calendar::Calendar;
 pub use check::{Files, check};
 pub use compiled::{
-    Absent, Amount, Combine, CompareRule, ForecastRule, Generic, Input, JudgeRules, Levels, Limits, Monitor, Rules, Sequence, Watch,
+    Absent, Amount, Combine, CompareRule, ForecastRule, Generic, ImpactRules, Input, JudgeRules, Levels, Limits, Matrix, Money, Monitor,
+    Rules, Scenario, Sequence, Watch,
 };
 pub use config::Config;
+pub use duty::Duty;
 pub use fault::{Fault, Place};
 pub use format::Format;
+pub use handling::{Handling, OVERDUE_AFTER};
 pub use mapping::{Mapping, Unit};
 pub use settings::{Kind, Partitions, Patterns, Property, Settings, Source, Tuning, settings};
 pub use suppress::{Flapping, Inhibit, Maintenance, Of, Suppress, Window};
 pub use template::Template;
+pub use text::Text;
 pub use topology::{Node, Topology};

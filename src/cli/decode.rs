@@ -163,17 +163,23 @@ fn signal(signal: &Signal) -> Json {
             "summary": change.summary,
             "at": change.at.to_string(),
         }),
-        Signal::Command(Command { id, author, at, order }) => match order {
-            Order::Silence { alerts, until, comment } => json!({
-                "silence": id,
+        Signal::Command(Command { id, author, at, comment, order }) => {
+            let (about, details) = match order {
+                Order::Silence { alerts, until } => (None, json!({"alerts": alerts, "until": until.to_string()})),
+                Order::Unsilence { silence } => (None, json!({"silence": silence})),
+                Order::Declare { level, scenario, entity, .. } => (None, json!({"level": level, "scenario": scenario, "entity": entity})),
+                Order::On { incident, .. } => (Some(incident), Json::Null),
+            };
+            json!({
+                "command": order.as_str(),
+                "id": id,
                 "author": author,
                 "at": at.to_string(),
-                "alerts": alerts,
-                "until": until.to_string(),
                 "comment": comment,
-            }),
-            Order::Unsilence { silence } => json!({"unsilence": silence, "id": id, "author": author, "at": at.to_string()}),
-        },
+                "incident": about,
+                "details": details,
+            })
+        }
         Signal::Breach(_) => Json::Null,
     }
 }

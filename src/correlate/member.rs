@@ -42,6 +42,7 @@ pub(super) fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Tim
         starts_at: alert.starts_at,
         ends_at: None,
         new_normal: false,
+        stale: false,
         told_at: alert.starts_at,
         heard_at: at,
         judged: None,

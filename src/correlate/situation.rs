@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Definition, Entity, Judge, Labels, Origin, Reading, Timestamp, labels::Fnv};
+use crate::model::{Breach, Definition, Entity, Judge, Labels, Numbers, Origin, Reading, Step, Timestamp, labels::Fnv};
 use crate::rules::Tuning;
 
 use super::forest::SignId;
@@ -60,6 +61,8 @@ pub struct Member {
     pub ends_at: Option<Timestamp>,
     /// It has ended because what was bad is the normal from now on.
     pub new_normal: bool,
+    /// Its data has stopped: nothing tells whether it lasts.
+    pub stale: bool,
     /// The event time that the last statement about it, or the clock, has brought it to.
     pub told_at: Timestamp,
     /// When it was last heard of, repeats included.
@@ -83,11 +86,24 @@ pub struct Judged {
     pub worst: Reading,
     /// The conditions that are met.
     pub met: Vec<String>,
+    /// The conditions that hold, but not for long enough yet.
+    pub holding: Vec<(String, Duration)>,
+    /// What it costs so far.
+    pub numbers: Numbers,
+    /// How it went, once it has ended.
+    pub curve: Vec<Step>,
 }
 
 impl From<&Breach> for Judged {
     fn from(breach: &Breach) -> Self {
-        Self { reading: breach.reading, worst: breach.worst, met: breach.met.clone() }
+        Self {
+            reading: breach.reading,
+            worst: breach.worst,
+            met: breach.met.clone(),
+            holding: breach.holding.clone(),
+            numbers: breach.numbers.clone(),
+            curve: breach.curve.clone(),
+        }
     }
 }
 
@@ -112,6 +128,13 @@ pub enum Source {
         /// The monitor that reads it, where one does.
         monitor: Option<String>,
     },
+    /// A person says so.
+    Person {
+        /// Who.
+        author: String,
+        /// The command's id.
+        command: String,
+    },
 }
 
 impl Source {
@@ -121,6 +144,7 @@ impl Source {
         match self {
             Self::Breach { monitor, .. } => monitor,
             Self::Alert { labels, .. } => labels.get("alertname"),
+            Self::Person { author, .. } => author,
         }
     }
 
@@ -130,6 +154,7 @@ impl Source {
         match self {
             Self::Breach { monitor, .. } => Some(monitor),
             Self::Alert { monitor, .. } => monitor.as_deref(),
+            Self::Person { .. } => None,
         }
     }
 }

@@ -114,7 +114,7 @@ impl Situations {
         }
         let fingerprint = match member.source {
             Source::Alert { fingerprint, .. } => Some(fingerprint),
-            Source::Breach { .. } => None,
+            Source::Breach { .. } | Source::Person { .. } => None,
         };
         self.tallied.insert(member.key, Tallied { sign: member.sign, fingerprint, name });
         if self.storms.insert(situation, member.heard_at).is_none() {

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Command, Labels, Order, Timestamp};
+use crate::model::{Command, Labels, Timestamp};
 use crate::query::Selector;
 use crate::rules::{Of, Rules};
-use crate::stage::Outcome;
 
 use super::situation::{Member, Source};
 use super::{Fired, News, Situations};
@@ -73,8 +72,6 @@ struct Silence {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Suppression {
     silences: BTreeMap<String, Silence>,
-    /// Commands that are done, by when.
-    done: BTreeSet<(Timestamp, String)>,
     /// What fires and inhibits: by rule and by what must be equal.
     sources: BTreeSet<(usize, u64, u64)>,
     /// The same by what fires.
@@ -92,6 +89,7 @@ fn labels(member: &Member) -> Labels {
     match &member.source {
         Source::Alert { labels, .. } => labels.clone(),
         Source::Breach { monitor, group, .. } => group.with("alertname", monitor),
+        Source::Person { .. } => Labels::default(),
     }
 }
 
@@ -119,35 +117,33 @@ impl Suppression {
 }
 
 impl Situations {
-    /// Takes in a command.
-    pub fn command(&mut self, command: &Command, rules: &Rules) -> Outcome {
+    /// What matches makes no fault until then; the command's id names the silence.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub fn silence(&mut self, command: &Command, alerts: &str, until: Timestamp, rules: &Rules) -> Result<(), String> {
         let own = &mut self.suppression;
-        if own.done.iter().any(|(_, id)| *id == command.id) {
-            return Outcome::Duplicate;
-        }
         own.silences.retain(|_, silence| silence.until > command.at);
-        match &command.order {
-            Order::Silence { .. } if own.silences.len() >= SILENCES_MAX => return Outcome::Limited,
-            Order::Silence { alerts, until, comment } => {
-                let (author, from) = (command.author.clone(), command.at);
-                let silence = Silence { author, comment: comment.clone(), alerts: alerts.clone(), from, until: *until };
-                own.silences.insert(command.id.clone(), silence);
-                own.parse();
-                self.silence_open(command.at, rules);
-            }
-            Order::Unsilence { silence } => {
-                if own.silences.remove(silence).is_none() {
-                    return Outcome::NotWanted;
-                }
-                own.parse();
-                own.stale = true;
-            }
+        if own.silences.len() >= SILENCES_MAX {
+            return Err(format!("there are {SILENCES_MAX} silences already"));
         }
-        self.suppression.done.insert((command.at, command.id.clone()));
-        if self.suppression.done.len() > SILENCES_MAX {
-            self.suppression.done.pop_first();
-        }
-        Outcome::Applied
+        let (author, comment, from) = (command.author.clone(), command.comment.clone(), command.at);
+        own.silences.insert(command.id.clone(), Silence { author, comment, alerts: alerts.to_owned(), from, until });
+        own.parse();
+        self.silence_open(command.at, rules);
+        Ok(())
+    }
+
+    /// A silence ends now.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn unsilence(&mut self, silence: &str) -> Result<(), String> {
+        let own = &mut self.suppression;
+        own.silences.remove(silence).ok_or_else(|| format!("there is no silence {silence:?}"))?;
+        own.parse();
+        own.stale = true;
+        Ok(())
     }
 
     /// What is open but has made no fault yet makes none while it is silenced.
@@ -261,6 +257,9 @@ impl Situations {
 
     /// Why a member makes no fault now, if there is a reason.
     fn suppressed(&self, member: &Member, now: Timestamp, rules: &Rules) -> Option<Suppressed> {
+        if matches!(member.source, Source::Person { .. }) {
+            return None;
+        }
         let labels = labels(member);
         self.suppression
             .silenced(&labels, now)

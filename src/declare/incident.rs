@@ -1,101 +1,121 @@
-//! An incident: its life, its level and its history.
+//! An incident: its life, its levels, and what people said of it.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Member, Source};
-use crate::grade::{self, Grade, Met};
-use crate::model::{Level, Origin, Timestamp, labels::Fnv};
+use crate::correlate::{Member, SituationId, Source};
+use crate::grade::{self, Facts, Grade, Standing, Watched};
+use crate::model::{Event, Level, Numbers, Origin, Point, Reading, State, Timestamp, labels::Fnv};
+use crate::rules::{Handling, OVERDUE_AFTER, Tuning};
 
 use super::LOOK_EVERY_MIN;
-use super::story::Picture;
+use super::agenda::Timer;
+use super::contract::{Action, By, Cause, Discovery, Evidence, Note, Told};
+use super::gather::Gathered;
+use super::picture::Picture;
 
 /// Events that an incident's history keeps; each event carries it whole.
 const HISTORY_MAX: usize = 100;
 
-/// Where an incident is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// It is on.
-    Declared,
-    /// All that counts has ended; a relapse may reopen it.
-    Recovered,
-}
+/// Notes and actions that an incident keeps; further ones are refused.
+pub(super) const NOTES_MAX: usize = 200;
 
-/// What a declaration says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Event {
-    /// A fault definition is met for the first time.
-    Declared,
-    /// The level has risen.
-    Escalated,
-    /// Other entities are in it, or another one is suspected.
-    Updated,
-    /// All that counts has ended.
-    Recovered,
-    /// It relapsed.
-    Reopened,
-}
+/// How often an overdue review is reminded of.
+const OVERDUE_MAX: u8 = 30;
 
-impl Event {
-    /// As written in the event's type.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Declared => "declared",
-            Self::Escalated => "escalated",
-            Self::Updated => "updated",
-            Self::Recovered => "recovered",
-            Self::Reopened => "reopened",
-        }
-    }
-}
+/// Who speaks where no person does.
+pub(super) const RICHTER: &str = "richter";
 
-/// A declared fault.
+/// A fault, suspected or declared.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Incident {
-    /// The day of its first sign and a hash of what declared it: the same on every machine and after every replay.
+    /// The day of its first sign and a hash of what began it: the same on every machine and after every replay.
     pub id: String,
     /// Where it is in its life.
     pub state: State,
     /// The number of its last event; the first is 1, without gaps.
     pub sequence: u32,
-    /// The effective level: it never falls by itself.
-    pub level: Level,
-    /// What met it.
-    pub grade: Grade,
+    /// Its level in each sequence, by the sequence's place.
+    held: BTreeMap<u8, Held>,
     /// The member that leads: by whom it was graded so.
     pub leader: u64,
-    /// The input that the declaring breach came from; none where alerts alone made the incident.
+    /// The input that its first breach came from; none where alerts or people alone made it.
     pub origin: Option<Origin>,
-    /// When it was declared.
+    /// The situations it is of: its own, and those of what was merged into it.
+    pub situations: Vec<SituationId>,
+    /// When it was declared; when it was suspected first while it is.
     pub declared_at: Timestamp,
-    /// When it recovered, while it is recovered.
-    pub recovered_at: Option<Timestamp>,
+    /// When all that counts had ended, while it is recovering or recovered.
+    pub good_since: Option<Timestamp>,
     /// The time of its last event.
     pub at: Timestamp,
     /// When its picture was last looked at.
     pub looked_at: Timestamp,
+    /// Since when it is on: its declaration, or its last relapse.
+    pub on_since: Timestamp,
+    /// When it was last told how things stand.
+    pub followed_at: Timestamp,
     /// The picture that its last event showed.
     pub picture: Picture,
+    /// Who has taken it on.
+    pub acknowledged: Option<By>,
+    /// How often somebody was asked to.
+    pub asked: u8,
+    /// Its data has stopped.
+    pub stale: bool,
+    /// What people say it costs.
+    pub said: Numbers,
+    /// What it was measured to cost when its situation was let go of.
+    pub measured: Numbers,
+    /// How it was noticed.
+    pub discovery: Option<Discovery>,
+    /// Points in time.
+    pub timeline: BTreeMap<Point, (Timestamp, String)>,
+    /// The root cause.
+    pub cause: Option<Cause>,
+    /// What people noted.
+    pub notes: Vec<Note>,
+    /// What is to be done so that it does not come again.
+    pub actions: Vec<Action>,
+    /// Whom to gather.
+    pub(super) gathered: Gathered,
+    /// Its review.
+    pub review: Option<Review>,
+    /// The incident it is part of.
+    pub merged_into: Option<String>,
+    /// The incidents that are part of it.
+    pub merged: Vec<String>,
+    /// What it rested on when its situation was let go of.
+    pub kept: Option<Box<Evidence>>,
     /// Its events so far; of very many the first and the latest.
     pub history: Vec<Told>,
 }
 
-/// One event in an incident's history.
+/// A level in a sequence.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Told {
-    /// What.
-    pub event: Event,
-    /// When.
-    pub at: Timestamp,
-    /// The level then.
-    pub level: Level,
-    /// Why.
-    pub reason: String,
+pub(super) struct Held {
+    /// It never falls by itself.
+    pub(super) level: Level,
+    /// The most severe level that was ever measured.
+    measured: Option<Level>,
+    /// What met it, and what is next.
+    pub(super) standing: Standing,
+    /// Who set it, where a person did.
+    pub(super) set_by: Option<String>,
+}
+
+/// The review after the recovery.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Review {
+    /// When it is due.
+    pub due_at: Timestamp,
+    /// When it is reminded of next.
+    pub remind_at: Timestamp,
+    /// How often it was found overdue.
+    pub overdue: u8,
+    /// Who has done it.
+    pub done: Option<By>,
 }
 
 /// A member that meets a definition, and how it is graded.
@@ -103,23 +123,16 @@ pub struct Told {
 pub(super) struct Graded {
     /// Its key.
     pub(super) key: u64,
-    /// Its grade.
-    pub grade: Grade,
-    met: Met,
+    /// Its grade, with a level.
+    pub(super) grade: Grade,
 }
 
 impl Graded {
-    /// The effective level.
-    #[must_use]
-    pub(super) fn level(&self) -> &Level {
-        &self.met.level
-    }
-
-    /// Which definition gave it, and by what.
-    #[must_use]
+    /// The leading level and which definition gave it, by what.
     pub(super) fn reason(&self) -> String {
-        let which = if self.grade.business.as_ref() == Some(&self.met) { "business" } else { "generic" };
-        format!("{which} definition, {}", self.met.by)
+        let leading = self.grade.leading();
+        let level = leading.and_then(Standing::effective).map(|met| met.level.to_string());
+        format!("{}: {}", level.unwrap_or_default(), leading.map(Standing::reason).unwrap_or_default())
     }
 }
 
@@ -127,18 +140,29 @@ impl Member {
     /// Whether it is graded by its duration alone.
     #[must_use]
     pub fn by_duration(&self) -> bool {
-        matches!(self.source, Source::Alert { .. })
+        !matches!(self.source, Source::Breach { .. })
     }
 
-    /// None for what is evidence only, and for what meets nothing yet.
-    pub(super) fn graded(&self, at: Timestamp) -> Option<Graded> {
+    /// Its grade as of a time, with what people say it costs; none for what is evidence only.
+    pub(super) fn grade(&self, at: Timestamp, said: &Numbers) -> Option<Grade> {
         let definition = self.definition.as_ref().filter(|_| self.counts())?;
-        let grade = match self.source {
-            Source::Breach { .. } => grade::by_conditions(definition, self.judged.as_ref().map_or(&[], |judged| &judged.met)),
-            Source::Alert { .. } => grade::by_duration(definition, self.starts_at, self.ends_at.unwrap_or(at)),
+        let judged = self.judged.as_ref();
+        let mut numbers = judged.map(|judged| judged.numbers.clone()).unwrap_or_default();
+        numbers.extend(said.iter().map(|(measure, number)| (*measure, *number)));
+        let nothing = Reading { value: f64::NAN, ..Reading::default() };
+        let watched = match (&self.source, judged) {
+            (Source::Breach { .. }, Some(judged)) => Watched::Detection { met: &judged.met, holding: &judged.holding },
+            _ => Watched::Nobody,
         };
-        let met = grade.effective()?.clone();
-        Some(Graded { key: self.key, grade, met })
+        let reading = judged.map_or(&nothing, |judged| &judged.reading);
+        let facts = Facts { reading, numbers: &numbers, starts_at: self.starts_at, at: self.ends_at.unwrap_or(at), watched };
+        Some(grade::grade(definition, &facts))
+    }
+
+    /// Its grade, where it meets a definition.
+    pub(super) fn graded(&self, at: Timestamp, said: &Numbers) -> Option<Graded> {
+        let grade = self.grade(at, said).filter(|grade| grade.level().is_some())?;
+        Some(Graded { key: self.key, grade })
     }
 
     /// When, if it lasts, it meets another rung; none for what is not graded by its duration.
@@ -149,60 +173,208 @@ impl Member {
 }
 
 impl Incident {
-    pub(super) fn new(member: &Member, graded: &Graded, at: Timestamp) -> Self {
+    pub(super) fn new(member: &Member, situation: SituationId, at: Timestamp) -> Self {
         Self {
-            id: id(member),
-            state: State::Declared,
+            id: id(member, situation, at),
+            state: State::Suspected,
             sequence: 0,
-            level: graded.level().clone(),
-            grade: graded.grade.clone(),
+            held: BTreeMap::new(),
             leader: member.key,
             origin: (!member.by_duration()).then(|| Origin::clone(&member.origin)),
+            situations: vec![situation],
             declared_at: at,
-            recovered_at: None,
+            good_since: None,
             at,
             looked_at: at,
+            on_since: at,
+            followed_at: at,
             picture: Picture::default(),
+            acknowledged: None,
+            asked: 0,
+            stale: false,
+            said: Numbers::new(),
+            measured: Numbers::new(),
+            discovery: None,
+            timeline: BTreeMap::new(),
+            cause: None,
+            notes: vec![],
+            actions: vec![],
+            gathered: Gathered::default(),
+            review: None,
+            merged_into: None,
+            merged: vec![],
+            kept: None,
             history: vec![],
         }
     }
 
+    /// The leading level; none while it is suspected.
+    #[must_use]
+    pub fn level(&self) -> Option<&Level> {
+        self.held().next().map(|held| &held.level)
+    }
+
+    /// Its levels, the leading one first.
+    pub(super) fn held(&self) -> impl Iterator<Item = &Held> {
+        let mut held: Vec<&Held> = self.held.values().collect();
+        held.sort_by(|a, b| a.level.cmp(&b.level));
+        held.into_iter()
+    }
+
+    /// Takes a member's grade in: in each sequence the level rises, or stays as it is. Gives what has risen, in words.
+    pub(super) fn take(&mut self, graded: &Graded) -> Vec<String> {
+        let mut risen = vec![];
+        for (place, standing) in &graded.grade.0 {
+            let Some(met) = standing.effective() else { continue };
+            let Some(held) = self.held.get_mut(place) else {
+                let level = met.level.clone();
+                risen.push((level.clone(), format!("{level}: {}", standing.reason())));
+                self.held.insert(*place, Held { measured: Some(level.clone()), level, standing: standing.clone(), set_by: None });
+                continue;
+            };
+            // What a person has set less severe stays so until more is measured than was by then.
+            let more = held.measured.as_ref().is_none_or(|most| met.level.rank < most.rank);
+            if more && met.level.rank < held.level.rank {
+                risen.push((met.level.clone(), format!("{} → {}: {}", held.level, met.level, standing.reason())));
+                (held.level, held.standing, held.set_by) = (met.level.clone(), standing.clone(), None);
+            } else if held.standing.effective() == Some(met) {
+                held.standing = standing.clone();
+            }
+            if more {
+                held.measured = Some(met.level.clone());
+            }
+        }
+        risen.sort();
+        if risen.first().is_some_and(|(level, _)| Some(level) == self.level()) {
+            self.leader = graded.key;
+        }
+        risen.into_iter().map(|(_, words)| words).collect()
+    }
+
+    /// A person sets a level.
+    pub(super) fn set_level(&mut self, level: Level, author: &str) {
+        let held = self.held.entry(level.place).or_insert_with(|| Held {
+            level: level.clone(),
+            measured: None,
+            standing: Standing::default(),
+            set_by: None,
+        });
+        held.level = level;
+        held.set_by = Some(author.to_owned());
+    }
+
+    /// Its level in a sequence.
+    pub(super) fn level_in(&self, place: u8) -> Option<&Level> {
+        self.held.get(&place).map(|held| &held.level)
+    }
+
     /// Its state after an event.
-    pub(super) fn moves(&mut self, event: Event, at: Timestamp, graded: Option<Graded>, reason: &str) {
+    pub(super) fn moves(&mut self, event: Event, state: State, at: Timestamp, author: &str, reason: &str) {
         // What was known late is told late: the story's time never goes back.
         self.at = at.max(self.at);
         self.looked_at = self.at;
         self.sequence += 1;
-        if let Some(graded) = graded
-            && (self.history.is_empty() || graded.level().rank < self.level.rank)
-        {
-            self.level = graded.level().clone();
-            self.leader = graded.key;
-            self.grade = graded.grade;
-        }
+        self.state = state;
         match event {
-            Event::Declared | Event::Escalated | Event::Updated => {}
-            Event::Recovered => (self.state, self.recovered_at) = (State::Recovered, Some(self.at)),
-            Event::Reopened => (self.state, self.recovered_at) = (State::Declared, None),
+            Event::Declared => {
+                (self.declared_at, self.on_since, self.followed_at) = (self.at, self.at, self.at);
+                self.timeline.entry(Point::Discovered).or_insert((self.at, author.to_owned()));
+            }
+            Event::FollowUpDue => self.followed_at = self.at,
+            Event::Acknowledged => {
+                self.acknowledged = Some(By { at: self.at.to_string(), by: author.to_owned() });
+                self.timeline.entry(Point::Responded).or_insert((self.at, author.to_owned()));
+            }
+            Event::Recovering => self.good_since = Some(self.at),
+            Event::Recovered => {
+                let good_since = *self.good_since.get_or_insert(self.at);
+                self.timeline.entry(Point::Recovered).or_insert((good_since, author.to_owned()));
+                self.stale = false;
+            }
+            Event::Reopened => {
+                (self.on_since, self.followed_at) = (self.at, self.at);
+                (self.acknowledged, self.asked) = (None, 0);
+                self.goes_on();
+            }
+            Event::RecoveryRevoked => self.goes_on(),
+            Event::Stale => self.stale = true,
+            _ => {}
         }
         if self.history.len() >= HISTORY_MAX {
             // The declaration stays; what followed it longest ago goes.
             self.history.remove(1);
         }
-        self.history.push(Told { event, at: self.at, level: self.level.clone(), reason: reason.to_owned() });
+        let level = self.level().map(ToString::to_string);
+        let (author, reason) = (author.to_owned(), reason.to_owned());
+        self.history.push(Told { event, at: self.at.to_string(), level, author, reason });
     }
 
-    /// When its picture has to be looked at next; never while it is over.
-    pub(super) fn next_look(&self, every: Duration) -> Option<Timestamp> {
-        (self.state == State::Declared).then(|| self.looked_at + every.max(LOOK_EVERY_MIN))
+    fn goes_on(&mut self) {
+        (self.good_since, self.review) = (None, None);
+        self.timeline.remove(&Point::Recovered);
+    }
+
+    /// What has to be looked at when.
+    pub(super) fn timers(&self, handling: &Handling, tuning: &Tuning) -> Vec<(Timer, Timestamp)> {
+        let mut timers = vec![];
+        if self.state.is_on() {
+            timers.push((Timer::Look, self.looked_at + tuning.update_every.max(LOOK_EVERY_MIN)));
+            timers.push((Timer::FollowUp, self.followed_at + handling.follow_up));
+            timers.extend(self.gathered.until.map(|until| (Timer::HandOver, until)));
+        }
+        if self.state == State::Declared && self.acknowledged.is_none() {
+            let asks = handling.acknowledge_within.into_iter().chain(self.gathered.escalate.iter().map(|(after, _)| *after));
+            let mut asks: Vec<_> = asks.collect();
+            asks.sort();
+            timers.extend(asks.get(usize::from(self.asked)).map(|after| (Timer::Unacknowledged, self.on_since + *after)));
+        }
+        if let (State::Recovering, Some(good_since)) = (self.state, self.good_since) {
+            timers.push((Timer::Recovery, good_since + tuning.recover_after));
+        }
+        if let (State::Recovered, Some(review)) = (self.state, &self.review)
+            && review.overdue < OVERDUE_MAX
+        {
+            timers.push((Timer::Review, review.remind_at));
+        }
+        if matches!(self.state, State::Cancelled | State::Merged) {
+            timers.push((Timer::Close, self.at + tuning.reopen_within));
+        }
+        timers
+    }
+
+    /// All actions are done.
+    pub(super) fn is_done(&self) -> bool {
+        self.actions.iter().all(|action| action.done_at.is_some())
     }
 }
 
-/// The day of the onset and 40 bits of the declaring member's identity, in letters that are not mistaken for one
-/// another when read out (Crockford's base 32).
-fn id(member: &Member) -> String {
+impl Review {
+    /// A review that is due then, of which it is reminded so long before.
+    pub(super) fn new(due_at: Timestamp, handling: &Handling, now: Timestamp) -> Self {
+        let remind_at = Some(due_at - handling.remind_before).filter(|at| *at > now).unwrap_or(due_at);
+        Self { due_at, remind_at, overdue: 0, done: None }
+    }
+
+    /// It was reminded of; the event, and when it is next.
+    pub(super) fn reminds(&mut self) -> (Event, String) {
+        let at = self.remind_at;
+        self.remind_at = if at < self.due_at { self.due_at } else { at + OVERDUE_AFTER };
+        match at.cmp(&self.due_at) {
+            std::cmp::Ordering::Less => (Event::ReviewDue, format!("the review is due at {}", self.due_at)),
+            std::cmp::Ordering::Equal => (Event::ReviewDue, "the review is due now".to_owned()),
+            std::cmp::Ordering::Greater => {
+                self.overdue += 1;
+                (Event::ReviewOverdue, format!("the review was due at {}", self.due_at))
+            }
+        }
+    }
+}
+
+/// The day of the onset and 40 bits of how it began, in letters that are not mistaken for one another when read out
+/// (Crockford's base 32). A member may begin another one, in another situation or later.
+fn id(member: &Member, situation: SituationId, at: Timestamp) -> String {
     const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let hash = Fnv::of(&[b"incident", &member.key.to_be_bytes()]);
+    let hash = Fnv::of(&[b"incident", &member.key.to_be_bytes(), &situation.0.to_be_bytes(), &at.0.to_be_bytes()]);
     let letters: String = (0..8).map(|i| char::from(LETTERS[usize::try_from(hash >> (5 * i) & 31).unwrap_or(0)])).collect();
     let day: String = member.starts_at.to_string().chars().take(10).filter(char::is_ascii_digit).collect();
     format!("{day}-{letters}")

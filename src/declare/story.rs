@@ -1,364 +1,252 @@
 //! The story an event tells: all a consumer needs, without history.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use crate::correlate::{Changed, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
-use crate::grade::Met;
-use crate::model::{Entity, Reading, Timestamp};
-use crate::rules::{Rules, Tuning};
+use crate::correlate::Member;
+use crate::grade;
+use crate::model::{Class, Entity, Event, Measure, Numbers, Point, State, Timestamp};
+use crate::rules::plans::{Kind, Need, fitting};
+use crate::rules::{Input, Rules};
 use crate::stage::Message;
 use crate::wire::cloudevent::{Attributes, message};
 
-use super::{Event, Incident};
+use super::contract::{
+    Body, By, Data, Discovery, Durations, Emergency, Evidence, Happening, Impact, Levels, Met, Next, Plan, Review, Source,
+};
+use super::evidence::{Grounds, rounded, source};
+use super::gather::{self, Fault, gather};
+use super::incident::{Held, Incident};
 
-/// Members and suspects that an event shows; all are counted.
-const MEMBERS_MAX: usize = 50;
-const SUSPECTS_MAX: usize = 5;
-
-/// Counts of further members that an event shows, the largest ones.
-const TALLIES_MAX: usize = 20;
-
-/// Changes that an event shows, the latest ones.
-const CHANGES_MAX: usize = 20;
-
-/// What has to change for an open incident to be told of again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Picture {
-    entities: BTreeSet<Entity>,
-    suspect: Option<Entity>,
-}
-
-impl Picture {
-    /// What is new against an earlier picture, in words.
-    pub(super) fn news(&self, before: &Self) -> String {
-        let new: Vec<&str> = self.entities.difference(&before.entities).map(Entity::as_str).collect();
-        let joined = (!new.is_empty()).then(|| format!("now also {}", new.join(", ")));
-        let suspect = self.suspect.as_ref().filter(|s| Some(*s) != before.suspect.as_ref()).map(|s| format!("first suspect is now {s}"));
-        joined.into_iter().chain(suspect).collect::<Vec<_>>().join("; ")
-    }
-}
-
-/// The picture of a situation as it was known at `at`.
-pub(super) fn picture(situation: &Situation, suspects: &[Suspect], at: Timestamp) -> Picture {
-    let known = situation.members.iter().filter(|m| m.starts_at <= at);
-    Picture { entities: known.map(|m| m.entity.clone()).collect(), suspect: suspects.first().map(|s| s.entity.clone()) }
-}
+/// Plans that an event shows, the best ones.
+const PLANS_MAX: usize = 5;
 
 /// The story of an incident as of its last event.
 pub(super) struct Story<'a> {
     incident: &'a Incident,
-    situation: &'a Situation,
-    leader: Option<&'a Member>,
-    pub(super) ranking: Ranking,
-    changes: Vec<&'a Changed>,
-    tallies: Vec<Tally>,
-}
-
-#[derive(Serialize)]
-struct Data<'a> {
-    event: Happening<'a>,
-    incident: Body<'a>,
-}
-
-#[derive(Serialize)]
-struct Happening<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    at: String,
-    reason: &'a str,
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    id: &'a str,
-    sequence: u32,
-    state: super::State,
+    rules: &'a Rules,
+    /// None where its situations were let go of.
+    grounds: Option<&'a Grounds<'a>>,
+    evidence: Evidence,
     title: String,
-    scenario: &'a str,
-    business: &'a str,
-    owner: &'a str,
-    entity: &'a str,
-    level: Levels<'a>,
-    started_at: String,
-    declared_at: String,
-    recovered_at: Option<String>,
-    lasted_seconds: u64,
-    measure: Option<Measured<'a>>,
-    suspects: Vec<Suspected<'a>>,
-    undetermined: bool,
-    no_change: f64,
-    changes: Vec<ChangeView<'a>>,
-    members: Vec<MemberView<'a>>,
-    members_total: u64,
-    counted: Vec<CountedView<'a>>,
-    history: Vec<HistoryView<'a>>,
-}
-
-#[derive(Serialize)]
-struct Levels<'a> {
-    effective: String,
-    sequence: &'a str,
-    rank: u8,
-    business: Option<MetView<'a>>,
-    generic: Option<MetView<'a>>,
-    next: Option<MetView<'a>>,
-}
-
-#[derive(Serialize)]
-struct MetView<'a> {
-    level: String,
-    by: &'a str,
-}
-
-#[derive(Serialize)]
-struct Measured<'a> {
-    monitor: &'a str,
-    group: &'a crate::model::Labels,
-    last: Reading,
-    worst: Reading,
-}
-
-#[derive(Serialize)]
-struct Suspected<'a> {
-    entity: &'a str,
-    probability: f64,
-    explains: f64,
-    first_sign: Option<String>,
-    change: Option<&'a str>,
-    evidence: Vec<Evidence<'a>>,
-}
-
-#[derive(Serialize)]
-struct Evidence<'a> {
-    kind: &'a str,
-    what: &'a str,
-    nats: f64,
-}
-
-#[derive(Serialize)]
-struct ChangeView<'a> {
-    id: &'a str,
-    kind: &'a str,
-    entity: &'a str,
-    at: String,
-    summary: &'a str,
-    before_first_sign_seconds: u64,
-}
-
-#[derive(Serialize)]
-struct MemberView<'a> {
-    kind: &'static str,
-    name: &'a str,
-    entity: &'a str,
-    started_at: String,
-    ended_at: Option<String>,
-    joined: String,
-    joined_nats: f64,
-    summary: &'a str,
-    suppressed: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct CountedView<'a> {
-    entity: &'a str,
-    name: &'a str,
-    told: u64,
-    firing: u64,
-}
-
-#[derive(Serialize)]
-struct HistoryView<'a> {
-    event: &'static str,
-    at: String,
-    level: String,
-    reason: &'a str,
 }
 
 impl<'a> Story<'a> {
-    pub(super) fn new(
-        incident: &'a Incident,
-        situation: &'a Situation,
-        situations: &'a Situations,
-        rules: &Rules,
-        tuning: &Tuning,
-    ) -> Self {
-        let changes = &situations.changes;
-        let near = changes.near(situation, incident.at, &rules.topology, tuning);
-        let ranking = rank(situation, changes, rules, tuning, incident.at);
-        let leader = situation.members.iter().find(|m| m.key == incident.leader);
-        let tallies = situations.tallies(situation.id);
-        Self { incident, situation, leader, ranking, changes: near, tallies }
+    pub(super) fn new(incident: &'a Incident, grounds: Option<&'a Grounds<'a>>, rules: &'a Rules) -> Self {
+        let kept = || incident.kept.as_deref().cloned().unwrap_or_default();
+        let evidence = grounds.map_or_else(kept, Grounds::evidence);
+        let title = title(incident, grounds, &evidence);
+        Self { incident, rules, grounds, evidence, title }
     }
 
-    pub(super) fn picture(&self) -> Picture {
-        picture(self.situation, &self.ranking.suspects, self.incident.at)
+    /// Whom to gather, as of a time.
+    pub(super) fn gather(&self, at: Timestamp) -> gather::Gathered {
+        let Some(level) = self.incident.level() else { return gather::Gathered::default() };
+        let waits = self.incident.acknowledged.is_none().then(|| at.since(self.incident.on_since));
+        gather(
+            &Fault { id: &self.incident.id, title: &self.title, level, evidence: &self.evidence, unacknowledged: waits },
+            &self.rules.duty,
+            at,
+        )
     }
 
-    pub(super) fn message(&self, event: Event, reason: &str) -> Message {
+    /// What it rests on, to be kept when its situation goes.
+    pub(super) fn into_evidence(self) -> Evidence {
+        self.evidence
+    }
+
+    pub(super) fn message(&self, event: Event, author: &str, reason: &str) -> Message {
         let incident = self.incident;
         let at = incident.at.to_string();
-        let subject = self.leader.map_or("", |m| m.entity.as_str());
         let attributes = Attributes {
             specversion: "1.0",
             id: format!("{}.{}", incident.id, incident.sequence),
             source: "/richter",
             kind: format!("io.richter.incident.{}.v1", event.as_str()),
-            subject: subject.to_owned(),
+            subject: self.evidence.entity.clone(),
             time: at.clone(),
             datacontenttype: "application/json",
             partitionkey: incident.id.clone(),
-            sequence: format!("{:010}", incident.sequence),
-            level: incident.level.to_string(),
+            sequence: Some(format!("{:010}", incident.sequence)),
+            level: incident.level().map(ToString::to_string),
         };
-        let data = Data { event: Happening { kind: event.as_str(), at, reason }, incident: self.body(subject) };
-        message(&attributes, &data)
+        let event = Happening { kind: event, at, author: author.to_owned(), reason: reason.to_owned() };
+        message(&attributes, &Data { event, incident: self.body() })
     }
 
-    fn body(&'a self, entity: &'a str) -> Body<'a> {
+    fn body(&self) -> Body {
         let incident = self.incident;
-        let started = self.situation.members.iter().filter(|m| m.counts()).map(|m| m.starts_at).min().unwrap_or(incident.declared_at);
-        let definition = self.leader.and_then(|m| m.definition.as_ref());
-        let known = || self.situation.members.iter().filter(|m| m.starts_at <= incident.at);
+        let marked = |point: Point| incident.timeline.get(&point).map(|(at, _)| *at);
+        let started = marked(Point::Occurred).unwrap_or(incident.declared_at);
+        let over = matches!(incident.state, State::Recovered | State::Reviewed | State::Closed);
+        let recovered = incident.good_since.filter(|_| over);
+        let levels: Vec<Levels> = incident.held().map(|held| self.levels(held)).collect();
         Body {
-            id: &incident.id,
+            id: incident.id.clone(),
             sequence: incident.sequence,
             state: incident.state,
-            title: self.title(),
-            scenario: self.leader.map_or("", |m| &m.summary),
-            business: definition.map_or("", |d| &d.unit),
-            owner: definition.map_or("", |d| &d.owner),
-            entity,
-            level: self.levels(),
+            title: self.title.clone(),
+            level: levels.first().cloned(),
+            levels,
             started_at: started.to_string(),
             declared_at: incident.declared_at.to_string(),
-            recovered_at: incident.recovered_at.map(|t| t.to_string()),
-            lasted_seconds: incident.at.since(started).as_secs(),
-            measure: self.leader.and_then(measured),
-            suspects: self.ranking.suspects.iter().take(SUSPECTS_MAX).map(suspected).collect(),
-            undetermined: self.ranking.is_undetermined(),
-            no_change: rounded(self.ranking.no_change),
-            changes: self.changes.iter().rev().take(CHANGES_MAX).rev().map(|c| self.change(c)).collect(),
-            members: known().take(MEMBERS_MAX).map(|m| member(m, incident.at)).collect(),
-            members_total: known().count() as u64 + self.tallies.iter().map(|tally| tally.told).sum::<u64>(),
-            counted: self.tallies.iter().take(TALLIES_MAX).map(counted).collect(),
-            history: incident.history.iter().map(told).collect(),
+            recovered_at: recovered.map(|t| t.to_string()),
+            lasted_seconds: recovered.unwrap_or(incident.at).since(started).as_secs(),
+            acknowledged: incident.acknowledged.clone(),
+            stale: incident.stale,
+            impact: self.impact(),
+            timeline: incident.timeline.iter().map(|(point, (at, by))| (*point, By { at: at.to_string(), by: by.clone() })).collect(),
+            durations: durations(incident),
+            discovery: self.discovery(),
+            emergency: self.emergency(),
+            plans: if incident.state.is_on() { self.plans() } else { vec![] },
+            cause: incident.cause.clone(),
+            review: incident.review.as_ref().map(|review| Review {
+                due_at: review.due_at.to_string(),
+                owner: self.evidence.owner.clone(),
+                done: review.done.clone(),
+            }),
+            actions: incident.actions.clone(),
+            notes: incident.notes.clone(),
+            merged_into: incident.merged_into.clone(),
+            merged: incident.merged.clone(),
+            evidence: self.evidence.clone(),
+            history: incident.history.clone(),
         }
     }
 
-    fn title(&self) -> String {
-        let Some(leader) = self.leader else { return self.incident.id.clone() };
-        let numbers = match &leader.source {
-            Source::Breach { .. } => in_numbers(&leader.judged.as_ref().map_or_else(Reading::default, |judged| judged.reading)),
-            Source::Alert { labels, .. } => labels.get("alertname").to_owned(),
-        };
-        format!("{} {} ({}): {numbers}", self.incident.level, leader.summary, leader.entity.name())
-    }
-
-    fn levels(&self) -> Levels<'_> {
-        let (level, grade) = (&self.incident.level, &self.incident.grade);
+    fn levels(&self, held: &Held) -> Levels {
+        let met = |met: &grade::Met| Met { level: met.level.to_string(), by: met.by.clone() };
+        let next = |next: &grade::Next| Next { level: next.level.to_string(), by: next.by.clone(), distance: next.distance.clone() };
+        let above = held.standing.next.as_ref().filter(|next| next.level.rank < held.level.rank);
         Levels {
-            effective: level.to_string(),
-            sequence: &level.sequence,
-            rank: level.rank,
-            business: grade.business.as_ref().map(met),
-            generic: grade.generic.as_ref().map(met),
-            next: grade.next.as_ref().map(met),
+            effective: held.level.to_string(),
+            sequence: held.level.sequence.clone(),
+            rank: held.level.rank,
+            set_by: held.set_by.clone(),
+            business: held.standing.business.as_ref().map(met),
+            generic: held.standing.generic.as_ref().map(met),
+            next: above.map(next),
         }
     }
 
-    fn change(&self, changed: &'a Changed) -> ChangeView<'a> {
-        let change = &changed.change;
-        let first = self.situation.started_at().unwrap_or(change.at);
-        ChangeView {
-            id: &change.id,
-            kind: &change.kind,
-            entity: changed.entity.as_str(),
-            at: change.at.to_string(),
-            summary: &change.summary,
-            before_first_sign_seconds: first.since(change.at).as_secs(),
+    fn impact(&self) -> Impact {
+        let counting = self.grounds.into_iter().flat_map(Grounds::members).filter(|member| member.counts());
+        let mut numbers = Numbers::new();
+        for (measure, number) in counting.filter_map(|member| member.judged.as_ref()).flat_map(|judged| &judged.numbers) {
+            let sum = numbers.entry(*measure).or_default();
+            *sum = if measure.grows() { *sum + number } else { sum.max(*number) };
+        }
+        if self.grounds.is_none() {
+            numbers.extend(&self.incident.measured);
+        }
+        numbers.extend(&self.incident.said);
+        let numbers: BTreeMap<Measure, f64> = numbers.into_iter().map(|(measure, number)| (measure, rounded(number))).collect();
+        let currency = if numbers.contains_key(&Measure::Money) { self.currency() } else { String::new() };
+        Impact { numbers, currency, said: self.incident.said.keys().copied().collect() }
+    }
+
+    fn currency(&self) -> String {
+        let named = self.evidence.measure.as_ref().and_then(|measure| self.rules.monitor(&measure.monitor));
+        let of = |input: &Input| match input {
+            Input::Watch(watch) => watch.impact.as_ref()?.money.as_ref().map(|money| money.currency.clone()),
+            Input::Alerts(_) => None,
+        };
+        named.and_then(|monitor| of(&monitor.input)).unwrap_or_default()
+    }
+
+    fn discovery(&self) -> Discovery {
+        match &self.incident.discovery {
+            Some(discovery) => discovery.clone(),
+            None => self.grounds.and_then(|grounds| grounds.leader).map_or_else(unknown, discovered),
         }
     }
-}
 
-/// `41.3, expected 78.2 (47 % below)`.
-fn in_numbers(reading: &Reading) -> String {
-    if reading.value.is_nan() {
-        return "no data".into();
+    fn emergency(&self) -> Option<Emergency> {
+        let incident = self.incident;
+        let gathered = Some(&incident.gathered).filter(|_| incident.state.is_on())?;
+        let handling = self.rules.levels.handling(incident.level()?);
+        Some(Emergency {
+            group: gathered.group.clone(),
+            channel: gathered.channel.clone(),
+            conference: gathered.conference.clone(),
+            people: gathered.people.clone(),
+            until: gathered.until.map(|until| until.to_string()),
+            follow_up_at: Some((incident.followed_at + handling.follow_up).to_string()),
+        })
     }
-    let value = significant(reading.value);
-    match reading.expected.filter(|e| *e != 0.0) {
-        Some(expected) => {
-            let share = (reading.value - expected) / expected.abs() * 100.0;
-            let side = if share < 0.0 { "below" } else { "above" };
-            format!("{value}, expected {} ({:.0}% {side})", significant(expected), share.abs())
+
+    /// The plans that fit; where a change is suspected first, taking it back comes first.
+    fn plans(&self) -> Vec<Plan> {
+        let evidence = &self.evidence;
+        let first = evidence.suspects.first().filter(|_| !evidence.undetermined);
+        let change = first.and_then(|suspect| suspect.change.as_ref());
+        let change = change.and_then(|id| evidence.changes.iter().find(|change| change.id == *id));
+        let suspect = first.and_then(|suspect| Entity::parse(&suspect.entity).ok());
+        let Ok(entity) = Entity::parse(&evidence.entity) else { return vec![] };
+        let need = Need {
+            scenario: &evidence.scenario,
+            entity: &entity,
+            suspect: suspect.as_ref(),
+            class: self.incident.cause.as_ref().map(|cause| cause.class).or_else(|| change.map(|_| Class::Change)),
+            change: change.map(|change| change.kind.as_str()),
+        };
+        let back = |kind: Kind| change.filter(|_| kind == Kind::RollBack).map(|change| change.id.clone());
+        let plans = fitting(&self.rules.plans, &need).into_iter().map(|plan| Plan {
+            name: plan.name.clone(),
+            kind: plan.kind,
+            link: plan.link.clone(),
+            owner: plan.owner.clone(),
+            takes_seconds: plan.takes.map(|takes| takes.as_secs()),
+            risk: plan.risk,
+            change: back(plan.kind),
+        });
+        let mut plans: Vec<Plan> = plans.take(PLANS_MAX).collect();
+        if let Some(change) = change.filter(|_| plans.iter().all(|plan| plan.kind != Kind::RollBack)) {
+            plans.insert(0, roll_back(change));
         }
-        None => value,
+        plans
     }
 }
 
-/// Four significant digits, which is as many as anybody reads.
-fn significant(x: f64) -> String {
-    if x == 0.0 {
-        return "0".into();
-    }
-    let digits = (3.0 - x.abs().log10().floor()).clamp(0.0, 9.0);
-    let text = format!("{x:.0$}", digits as usize);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
-fn met(met: &Met) -> MetView<'_> {
-    MetView { level: met.level.to_string(), by: &met.by }
-}
-
-fn measured(member: &Member) -> Option<Measured<'_>> {
-    match &member.source {
-        Source::Breach { monitor, group, .. } => {
-            let judged = member.judged.as_ref()?;
-            Some(Measured { monitor, group, last: judged.reading, worst: judged.worst })
-        }
-        Source::Alert { .. } => None,
+/// Nobody has to write a plan for taking a change back.
+fn roll_back(change: &super::contract::Change) -> Plan {
+    Plan {
+        name: format!("roll {} of {} back", change.id, change.entity),
+        kind: Kind::RollBack,
+        link: String::new(),
+        owner: String::new(),
+        takes_seconds: None,
+        risk: crate::rules::plans::Risk::Medium,
+        change: Some(change.id.clone()),
     }
 }
 
-/// Probabilities are rounded: their last digits are no knowledge, and they differ between C libraries.
-fn suspected(suspect: &Suspect) -> Suspected<'_> {
-    Suspected {
-        entity: suspect.entity.as_str(),
-        probability: rounded(suspect.probability),
-        explains: rounded(suspect.explains),
-        first_sign: suspect.first_sign.map(|t| t.to_string()),
-        change: suspect.change.as_deref(),
-        evidence: suspect.evidence.iter().map(|part| Evidence { kind: &part.kind, what: &part.what, nats: rounded(part.nats) }).collect(),
+/// By what a member makes an incident known.
+pub(super) fn discovered(member: &Member) -> Discovery {
+    Discovery { by: source(member), name: member.source.name().to_owned() }
+}
+
+fn unknown() -> Discovery {
+    Discovery { by: Source::Person, name: String::new() }
+}
+
+fn title(incident: &Incident, grounds: Option<&Grounds<'_>>, evidence: &Evidence) -> String {
+    let level = incident.level().map_or_else(|| "suspected:".to_owned(), ToString::to_string);
+    let entity = evidence.entity.split_once('=').map_or(evidence.entity.as_str(), |(_, name)| name);
+    let what = format!("{level} {} ({entity})", evidence.scenario);
+    match grounds.map(Grounds::in_numbers).filter(|numbers| !numbers.is_empty()) {
+        Some(numbers) => format!("{what}: {numbers}"),
+        None => what,
     }
 }
 
-fn rounded(x: f64) -> f64 {
-    (x * 1000.0).round() / 1000.0
-}
-
-fn member(member: &Member, at: Timestamp) -> MemberView<'_> {
-    MemberView {
-        kind: match member.source {
-            Source::Breach { .. } => "breach",
-            Source::Alert { .. } => "alert",
-        },
-        name: member.source.name(),
-        entity: member.entity.as_str(),
-        started_at: member.starts_at.to_string(),
-        ended_at: member.ends_at.filter(|end| *end <= at).map(|end| end.to_string()),
-        joined: member.why.to_string(),
-        joined_nats: rounded(member.why.nats()),
-        summary: &member.summary,
-        suppressed: member.suppressed.as_ref().map(|suppressed| suppressed.why.as_str()),
+fn durations(incident: &Incident) -> Durations {
+    let at = |point: Point| incident.timeline.get(&point).map(|(at, _)| *at);
+    let between = |from: Point, to: Point| Some(at(to)?.since(at(from)?).as_secs());
+    Durations {
+        detect: between(Point::Occurred, Point::Discovered),
+        acknowledge: between(Point::Discovered, Point::Responded),
+        locate: between(Point::Discovered, Point::Located),
+        recover: between(Point::Occurred, Point::Recovered),
     }
-}
-
-fn counted(tally: &Tally) -> CountedView<'_> {
-    CountedView { entity: tally.entity.as_str(), name: &tally.name, told: tally.told, firing: tally.firing }
-}
-
-fn told(told: &super::incident::Told) -> HistoryView<'_> {
-    HistoryView { event: told.event.as_str(), at: told.at.to_string(), level: told.level.to_string(), reason: &told.reason }
 }

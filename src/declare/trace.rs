@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::correlate::{Member, Ranking, SituationId, Source, Suppressed, Tally};
-use crate::model::{Entity, Timestamp};
+use crate::model::{Entity, Event, Timestamp};
 
-use super::{Event, Incident};
+use super::Incident;
 
 /// Suspects of a ranking that are traced.
 const SUSPECTS_MAX: usize = 10;
@@ -25,6 +25,7 @@ pub(super) fn member(id: SituationId, member: &Member) -> Value {
     match &member.source {
         Source::Breach { group, .. } => line["group"] = json!(group),
         Source::Alert { fingerprint, .. } => line["fingerprint"] = json!(format!("{fingerprint:016x}")),
+        Source::Person { command, .. } => line["command"] = json!(command),
     }
     line
 }
@@ -87,8 +88,7 @@ pub(super) fn declaration(incident: &Incident, event: Event, reason: &str) -> Va
         "sequence": incident.sequence,
         "event": event.as_str(),
         "at": incident.at.to_string(),
-        "level": incident.level.to_string(),
-        "grade": incident.grade,
+        "level": incident.level().map(ToString::to_string),
         "reason": reason,
     })
 }

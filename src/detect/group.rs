@@ -1,20 +1,27 @@
 //! One group: its judges' state, and its breach while one is open.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Entity, Labels, Phase, Reading, Timestamp};
+use crate::model::{Breach, Entity, Labels, Measure, Phase, Reading, Timestamp};
 use crate::rules::{Monitor, Watch};
 
 use super::absence::{Gaps, missing};
 use super::chance::Counted;
-use super::hold::{Hold, Moved};
+use super::hold::{Hold, Moved, Terms};
+use super::impact::{Daily, Impact};
 use super::judges::{Judges, Measured, Verdict};
+
+/// What is counted beside a monitor, by step and group.
+pub(super) type Counts = BTreeMap<(Timestamp, Labels), Vec<(Measure, f64)>>;
 
 /// Which monitor's group is evaluated.
 #[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
     pub(super) monitor: &'a Monitor,
     pub(super) watch: &'a Watch,
+    pub(super) counted: &'a Counts,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,11 +32,13 @@ pub(super) struct Group {
     gaps: Gaps,
     judges: Judges,
     hold: Hold,
+    /// What a usual day has, where it is asked what a breach costs.
+    daily: Option<Box<Daily>>,
 }
 
 impl Group {
     pub(super) fn new(labels: Labels, seen: Timestamp) -> Self {
-        Self { labels, seen, gaps: Gaps::default(), judges: Judges::default(), hold: Hold::default() }
+        Self { labels, seen, gaps: Gaps::default(), judges: Judges::default(), hold: Hold::default(), daily: None }
     }
 
     /// What the group is about; where it lacks a label that the monitor names it by, the monitor itself.
@@ -92,6 +101,9 @@ impl Group {
         });
         let measured = Measured { step, every: watch.every, sampled, value, counted };
         let verdict = self.judges.judge(&watch.judge, measured, self.hold.judge());
+        if watch.impact.is_some() && matches!(verdict, Verdict::Good { .. }) {
+            self.daily.get_or_insert_default().see(value, watch.every);
+        }
         self.moved(subject, step, verdict)
     }
 
@@ -110,15 +122,26 @@ impl Group {
     /// No step comes, for all inputs are silent: only absence can be judged.
     pub(super) fn silence(&mut self, subject: Subject<'_>, clock: Timestamp) -> Option<Breach> {
         if self.hold.open() {
-            return None;
+            let moved = self.hold.goes_stale(clock, subject.watch.every)?;
+            return self.told(subject.monitor, moved);
         }
         self.missing(subject, clock)
     }
 
     fn moved(&mut self, subject: Subject<'_>, step: Timestamp, verdict: Verdict) -> Option<Breach> {
-        let Subject { monitor, watch } = subject;
-        let Moved { phase, at, judge, reading, new_normal } =
-            self.hold.step(&watch.judge, monitor.definition.as_ref(), watch.every, step, verdict)?;
+        let Subject { monitor, watch, counted } = subject;
+        let impact = watch.impact.as_ref().map(|rules| {
+            let beside = if rules.queries.is_empty() { None } else { counted.get(&(step, self.labels.clone())) };
+            let daily = self.daily.as_ref().and_then(|daily| daily.a_day(rules.per));
+            Impact { rules, counted: beside.map_or(&[], Vec::as_slice), daily }
+        });
+        let terms = Terms { rules: &watch.judge, definition: monitor.definition.as_ref(), every: watch.every, impact };
+        let moved = self.hold.step(terms, step, verdict)?;
+        self.told(monitor, moved)
+    }
+
+    fn told(&mut self, monitor: &Monitor, moved: Moved) -> Option<Breach> {
+        let Moved { phase, at, judge, reading, new_normal } = moved;
         let breach = Breach {
             monitor: monitor.name.clone(),
             group: self.labels.clone(),
@@ -132,6 +155,9 @@ impl Group {
             worst: self.hold.worst(),
             definition: self.hold.definition(),
             met: self.hold.met(),
+            holding: self.hold.holding(),
+            numbers: self.hold.numbers(),
+            curve: self.hold.curve(phase),
         };
         if phase == Phase::Ended {
             self.hold = Hold::default();

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Labels, Timestamp, Value};
+use crate::model::{Breach, Labels, Measure, Timestamp, Value};
 use crate::query::{Cell, Memo, Output, Pushed, Query};
-use crate::rules::{Tuning, Watch};
+use crate::rules::{Monitor, Tuning, Watch};
 use crate::stage::{Count, Outbox, Outcome};
 
-use super::group::{Group, Subject};
+use super::group::{Counts, Group, Subject};
 use super::index::Index;
 
 /// A group without data and without a breach is forgotten after this long; a profile of the day outlives a weekend.
@@ -42,8 +42,8 @@ pub(super) struct Kept {
 }
 
 impl MonitorState {
-    pub(super) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), done: None, cells: vec![], index: Index::default(), memo: Memo::default() }
+    pub(super) fn new(name: String) -> Self {
+        Self { name, done: None, cells: vec![], index: Index::default(), memo: Memo::default() }
     }
 
     /// Finds its way about in what was restored.
@@ -62,7 +62,7 @@ impl MonitorState {
 
     /// What outlives a change of the query: breaches that are open, each in the cell it belongs to now.
     pub(super) fn only_open_breaches(self, query: &Query) -> Self {
-        let mut state = Self::new(&self.name);
+        let mut state = Self::new(self.name);
         let groups = self.cells.into_iter().flatten().flat_map(|kept| kept.groups);
         for group in groups.filter_map(|mut group| group.keep_breach_only().then_some(group)) {
             let place = state.cell(&query.key(&group.labels), query);
@@ -162,6 +162,32 @@ impl MonitorState {
             for place in 0..self.cells.len() {
                 self.step(subject, place, step, tuning, breaches, out);
                 self.forget(watch, place, step, always);
+            }
+            self.done = Some(step);
+        }
+    }
+
+    /// Counts what the monitor's breaches cost, at all steps up to `ready`.
+    pub(super) fn count(
+        &mut self,
+        monitor: &Monitor,
+        watch: &Watch,
+        measure: Measure,
+        ready: Timestamp,
+        counts: &mut Counts,
+        out: &mut Outbox,
+    ) {
+        while let Some(step) = self.next_step(watch, false, ready).filter(|step| *step <= ready) {
+            for place in 0..self.cells.len() {
+                let Some(kept) = &mut self.cells[place] else { continue };
+                match kept.cell.evaluate(&watch.query, &mut self.memo, step) {
+                    Ok(outputs) => {
+                        let numbers = outputs.into_iter().filter_map(|output| Some((output.labels, output.value.float()?)));
+                        numbers.for_each(|(labels, number)| counts.entry((step, labels)).or_default().push((measure, number)));
+                    }
+                    Err(_) => out.count(Count::Unmatched(monitor.name.clone())),
+                }
+                self.forget(watch, place, step, false);
             }
             self.done = Some(step);
         }

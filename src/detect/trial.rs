@@ -6,7 +6,7 @@ use crate::model::{Judge, Phase, Reading, Timestamp};
 use crate::rules::JudgeRules;
 
 use super::absence::{Gaps, missing};
-use super::hold::Hold;
+use super::hold::{Hold, Terms};
 use super::judges::{Judges, Measured, Verdict};
 
 /// A series under trial.
@@ -71,13 +71,14 @@ impl Trial {
     }
 
     fn step(&mut self, at: Timestamp, verdict: Verdict) -> bool {
-        match self.hold.step(&self.rules, None, self.every, at, verdict).map(|moved| moved.phase) {
+        let terms = Terms { rules: &self.rules, definition: None, every: self.every, impact: None };
+        match self.hold.step(terms, at, verdict).map(|moved| moved.phase) {
             Some(Phase::Opened) => true,
             Some(Phase::Ended) => {
                 self.hold = Hold::default();
                 false
             }
-            Some(Phase::Changed) | None => false,
+            Some(Phase::Changed | Phase::Stale) | None => false,
         }
     }
 }

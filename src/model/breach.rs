@@ -1,8 +1,10 @@
 //! A breach: a group's evaluations outside their limits for long enough.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Definition, Entity, Labels, Measure, Timestamp};
+use super::{Definition, Entity, Labels, Measure, Numbers, Timestamp};
 
 /// One judged evaluation: the numbers a person needs to see why it counts as bad.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,7 +22,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Takes a measure; none where it needs an expected value that is not known or is zero.
+    /// Takes a measure of its own; none where it needs an expected value that is not known or is zero.
     #[must_use]
     pub fn measure(&self, measure: Measure) -> Option<f64> {
         let change = || {
@@ -31,6 +33,15 @@ impl Reading {
             Measure::Value => Some(self.value),
             Measure::Rise => change(),
             Measure::Drop => change().map(|x| -x),
+            Measure::Lost
+            | Measure::LostShare
+            | Measure::Money
+            | Measure::AffectedUsers
+            | Measure::AffectedMerchants
+            | Measure::Complaints
+            | Measure::Mentions
+            | Measure::NegativeShare
+            | Measure::Reach => None,
         };
         taken.filter(|x| !x.is_nan())
     }
@@ -62,8 +73,10 @@ pub enum Judge {
 pub enum Phase {
     /// It has held for the monitor's `for`.
     Opened,
-    /// Other conditions of its ladder hold than before.
+    /// Other conditions of its ladder hold than before, or its data is back.
     Changed,
+    /// Its data has stopped: nothing tells whether it lasts.
+    Stale,
     /// It is over.
     Ended,
 }
@@ -95,4 +108,19 @@ pub struct Breach {
     pub definition: Option<Definition>,
     /// The conditions that were met, in the words of [`Condition`](super::Condition)'s display.
     pub met: Vec<String>,
+    /// The conditions that hold, but not for long enough yet: for how long by then.
+    pub holding: Vec<(String, Duration)>,
+    /// What it costs so far.
+    pub numbers: Numbers,
+    /// How it went since its onset, thinned out where it is long.
+    pub curve: Vec<Step>,
+}
+
+/// A step of a breach, to be drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// When.
+    pub at: Timestamp,
+    /// What was read.
+    pub reading: Reading,
 }

@@ -1,5 +1,6 @@
 //! Conditions on the measures of a breach, as the rungs of a ladder state them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::{breach::Reading, duration};
 
 /// What a breach is measured by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// The monitor's value itself.
     Value,
@@ -17,6 +18,79 @@ pub enum Measure {
     Rise,
     /// How far the value is below the expected one, as a share of it: `(expected − value) / |expected|`.
     Drop,
+    /// The integral lost since the onset, in what the query counts: `∑ |expected − value|` over the bad steps.
+    Lost,
+    /// The same as a share of what a usual day has.
+    LostShare,
+    /// The same in money.
+    Money,
+    /// Users who feel it.
+    AffectedUsers,
+    /// Merchants who feel it.
+    AffectedMerchants,
+    /// Complaints about it.
+    Complaints,
+    /// Times that it is mentioned in public.
+    Mentions,
+    /// The share of the mentions that are negative.
+    NegativeShare,
+    /// People who can have read of it.
+    Reach,
+}
+
+/// Measures other than a reading's own, as far as they are known.
+pub type Numbers = BTreeMap<Measure, f64>;
+
+impl Measure {
+    /// Those that are no reading's own.
+    pub const NUMBERS: [Self; 9] = [
+        Self::Lost,
+        Self::LostShare,
+        Self::Money,
+        Self::AffectedUsers,
+        Self::AffectedMerchants,
+        Self::Complaints,
+        Self::Mentions,
+        Self::NegativeShare,
+        Self::Reach,
+    ];
+
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Value => "value",
+            Self::Rise => "rise",
+            Self::Drop => "drop",
+            Self::Lost => "lost",
+            Self::LostShare => "lost_share",
+            Self::Money => "money",
+            Self::AffectedUsers => "affected_users",
+            Self::AffectedMerchants => "affected_merchants",
+            Self::Complaints => "complaints",
+            Self::Mentions => "mentions",
+            Self::NegativeShare => "negative_share",
+            Self::Reach => "reach",
+        }
+    }
+
+    /// Whether it is a share, which people read in per cent.
+    #[must_use]
+    pub fn is_share(self) -> bool {
+        matches!(self, Self::Rise | Self::Drop | Self::LostShare | Self::NegativeShare)
+    }
+
+    /// Whether it grows as long as the breach lasts: time is in it already.
+    #[must_use]
+    pub fn grows(self) -> bool {
+        matches!(self, Self::Lost | Self::LostShare | Self::Money)
+    }
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// How a measure is compared with its limit.
@@ -66,10 +140,16 @@ pub struct Test {
 }
 
 impl Test {
-    /// Whether the reading passes; a measure that cannot be taken (no expected value) does not.
+    /// The measure, where it can be taken: of the reading, or of the numbers beside it.
     #[must_use]
-    pub fn holds(&self, reading: &Reading) -> bool {
-        reading.measure(self.measure).is_some_and(|x| self.comparison.holds(x, self.limit))
+    pub fn measured(&self, reading: &Reading, numbers: &Numbers) -> Option<f64> {
+        reading.measure(self.measure).or_else(|| numbers.get(&self.measure).copied())
+    }
+
+    /// Whether the reading, with the numbers beside it, passes; a measure that cannot be taken does not.
+    #[must_use]
+    pub fn holds(&self, reading: &Reading, numbers: &Numbers) -> bool {
+        self.measured(reading, numbers).is_some_and(|x| self.comparison.holds(x, self.limit))
     }
 }
 
@@ -84,10 +164,11 @@ pub struct Condition {
 
 impl fmt::Display for Test {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.measure {
-            Measure::Value => write!(f, "value {} {}", self.comparison.sign(), self.limit),
-            Measure::Rise => write!(f, "rise {} {}%", self.comparison.sign(), percent(self.limit)),
-            Measure::Drop => write!(f, "drop {} {}%", self.comparison.sign(), percent(self.limit)),
+        let (measure, sign) = (self.measure, self.comparison.sign());
+        if measure.is_share() {
+            write!(f, "{measure} {sign} {}%", percent(self.limit))
+        } else {
+            write!(f, "{measure} {sign} {}", self.limit)
         }
     }
 }

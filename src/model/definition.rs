@@ -16,8 +16,8 @@ pub struct Definition {
     pub unit: String,
     /// Who owns it; empty where nobody said.
     pub owner: String,
-    /// The scenario's own ladder.
-    pub business: Option<Ladder>,
+    /// The scenario's own ladders, one a sequence.
+    pub business: Vec<Ladder>,
     /// The generic ladders, which are floor and fallback.
     pub generic: Vec<Ladder>,
 }
@@ -36,10 +36,20 @@ pub struct Rung {
     pub level: Level,
     /// By this.
     pub condition: Condition,
+    /// What else has to be said of it, such as which asset the data is of; empty where the condition says it all.
+    pub because: String,
+}
+
+impl Rung {
+    /// What meets it, in words.
+    #[must_use]
+    pub fn by(&self) -> String {
+        if self.because.is_empty() { self.condition.to_string() } else { format!("{}, {}", self.because, self.condition) }
+    }
 }
 
 impl Definition {
-    /// All its ladders, the business one first.
+    /// All its ladders, the business ones first.
     pub fn ladders(&self) -> impl Iterator<Item = &Ladder> {
         self.business.iter().chain(&self.generic)
     }

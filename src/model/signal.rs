@@ -76,6 +76,7 @@ impl Signal {
                 match b.phase {
                     Phase::Opened => b"o",
                     Phase::Changed => b"c",
+                    Phase::Stale => b"s",
                     Phase::Ended => b"e",
                 },
             ]),

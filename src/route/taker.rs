@@ -91,7 +91,7 @@ impl Seen {
 
 /// Where a series goes: for each monitor that reads it, the partition of its cell.
 fn found_out(series: &Labels, config: &Config, partitions: u32) -> Option<Known> {
-    let wanted = config.rules.watches().filter(|(_, watch)| watch.query.reads(series));
+    let wanted = config.rules.inputs().filter(|(_, watch)| watch.query.reads(series));
     let destinations = wanted.map(|(_, watch)| {
         let partition = watch.partition(&watch.query.key(series), partitions);
         Destination { monitor: watch.key, partition, batch: 0, place: 0 }

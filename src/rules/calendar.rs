@@ -5,14 +5,19 @@ use jiff::tz::TimeZone;
 
 use crate::model::Timestamp;
 
-/// A time zone and its holidays.
+/// Days that are looked through for workdays.
+const DAYS_MAX: usize = 1000;
+
+/// A time zone, its holidays and its weekends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calendar {
     /// Unique.
     pub name: String,
-    zone: TimeZone,
+    /// Whose clock.
+    pub zone: TimeZone,
     /// In order.
     holidays: Vec<Date>,
+    weekend: Vec<Weekday>,
 }
 
 /// A moment as people in the calendar's place live it.
@@ -34,13 +39,36 @@ impl Calendar {
         let known = TimeZone::get(zone).map_err(|_| format!("unknown time zone {zone:?}; write one like Europe/Berlin or UTC"))?;
         holidays.sort_unstable();
         holidays.dedup();
-        Ok(Self { name: name.to_owned(), zone: known, holidays })
+        Ok(Self { name: name.to_owned(), zone: known, holidays, weekend: vec![Weekday::Saturday, Weekday::Sunday] })
+    }
+
+    /// With other days of the week off, Monday first.
+    #[must_use]
+    pub fn with_weekend(self, off: [bool; 7]) -> Self {
+        let days = Weekday::Monday.cycle_forward().take(7).zip(off).filter(|(_, off)| *off).map(|(day, _)| day).collect();
+        Self { weekend: days, ..self }
     }
 
     /// The time zone's name.
     #[must_use]
-    pub fn zone(&self) -> Option<&str> {
+    pub fn zone_name(&self) -> Option<&str> {
         self.zone.iana_name()
+    }
+
+    /// The same time of day so many workdays later: neither weekends nor holidays count.
+    #[must_use]
+    pub fn workdays_after(&self, at: Timestamp, workdays: u8) -> Timestamp {
+        let Ok(instant) = jiff::Timestamp::from_millisecond(at.0) else { return at };
+        let local = self.zone.to_datetime(instant);
+        let (mut day, mut left) = (local.date(), workdays);
+        // A calendar without any workday would never end.
+        for _ in 0..DAYS_MAX {
+            let Some(next) = Some(left).filter(|left| *left > 0).and_then(|_| day.tomorrow().ok()) else { break };
+            day = next;
+            left -= u8::from(!self.weekend.contains(&day.weekday()) && self.holidays.binary_search(&day).is_err());
+        }
+        let due = day.to_datetime(local.time()).to_zoned(self.zone.clone());
+        due.map_or(at, |due| Timestamp(due.timestamp().as_millisecond()))
     }
 
     /// The local clock, as if it were UTC's.
@@ -75,6 +103,18 @@ mod tests {
         let clock = |text: &str| berlin().local(Timestamp::parse(text).expect("a time")).clock.to_string();
         assert_eq!(clock("2026-10-24T07:00:00Z"), "2026-10-24T09:00:00.000Z");
         assert_eq!(clock("2026-10-26T08:00:00Z"), "2026-10-26T09:00:00.000Z");
+    }
+
+    #[test]
+    fn workdays_leave_weekends_and_holidays_out() {
+        let after = |text: &str, days| berlin().workdays_after(Timestamp::parse(text).expect("a time"), days).to_string();
+        assert_eq!(after("2026-05-13T10:00:00Z", 1), "2026-05-15T10:00:00.000Z", "Thursday is a holiday");
+        assert_eq!(after("2026-05-15T10:00:00Z", 3), "2026-05-20T10:00:00.000Z", "over a weekend");
+        assert_eq!(after("2026-10-23T10:00:00Z", 1), "2026-10-26T11:00:00.000Z", "noon is noon, in summer and in winter");
+        let gulf =
+            Calendar::new("g", "Asia/Riyadh", vec![]).expect("a calendar").with_weekend([false, false, false, false, true, true, false]);
+        let thursday = Timestamp::parse("2026-05-14T10:00:00Z").expect("a time");
+        assert_eq!(gulf.workdays_after(thursday, 1).to_string(), "2026-05-17T10:00:00.000Z");
     }
 
     #[test]

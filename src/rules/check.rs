@@ -6,18 +6,23 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Comparison, Condition, Definition, Entity, Labels, Ladder, Level, Measure, Rung, Test};
+use crate::model::{Entity, Labels, Measure};
 use crate::query::{LOOKBACK, Query, Selector};
 
 use super::calendar::Calendar;
-use super::compiled::{Generic, Input, JudgeRules, Levels, Monitor, Rules, Sequence, Watch};
+use super::compiled::{ImpactRules, Input, JudgeRules, Levels, Money, Monitor, Rules, Watch};
 use super::decode::decode;
+use super::duty::Duty;
 use super::fault::{At, Fault, Place};
+use super::plans::{self, Plan};
 use super::suppress::Suppress;
-use super::{Template, Topology, catalog, judges, raw, suppressed};
+use super::{Template, Topology, catalog, judges, raw, suppressed, teams};
 
 /// How often a query is evaluated where its monitor does not say.
 const EVERY: Duration = Duration::from_secs(60);
+
+/// What a query counts by where nothing is said: seconds, as a rate does.
+const PER: Duration = Duration::from_secs(1);
 
 /// The rule files' names and texts.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -28,9 +33,12 @@ pub struct Files {
     pub levels: Vec<(String, String)>,
     /// Entities.
     pub topology: Vec<(String, String)>,
-    /// Calendars.
+    /// Calendars, teams and roles.
     #[serde(default)]
     pub duty: Vec<(String, String)>,
+    /// Recovery plans.
+    #[serde(default)]
+    pub plans: Vec<(String, String)>,
     /// What makes no fault.
     #[serde(default)]
     pub suppress: Vec<(String, String)>,
@@ -41,13 +49,15 @@ pub struct Files {
 pub fn check(files: &Files) -> (Rules, Vec<Fault>) {
     let mut checker = Checker::default();
     let (topology, entities) = checker.topology(&files.topology);
-    let levels = checker.levels(&files.levels);
-    checker.calendars(&files.duty);
+    let (levels, slos) = checker.levels(&files.levels);
+    let duty = checker.duty(&files.duty);
     let suppress = checker.suppress(&files.suppress);
-    let mut rules = Rules { monitors: vec![], levels, topology, suppress };
+    let mut rules = Rules { monitors: vec![], levels, topology, suppress, duty, plans: vec![], notes: vec![] };
     let mut names = BTreeMap::new();
-    for (file, text) in &files.monitors {
-        for monitor in checker.decode::<raw::MonitorFile>(file, text).monitors {
+    let monitors: Vec<_> = files.monitors.iter().map(|(file, text)| (file, text, checker.decode::<raw::MonitorFile>(file, text))).collect();
+    let written = monitors.into_iter().map(|(file, text, raw)| (file, text.as_str(), raw.monitors));
+    for (file, text, monitors) in written.chain(slos.into_iter().map(|(file, monitors)| (file, "", monitors))) {
+        for monitor in monitors {
             let first = names.entry(monitor.name.value.clone()).or_insert_with(|| monitor.name.place(file));
             if *first != monitor.name.place(file) {
                 let message = format!("a monitor {:?} exists already at {first}; names are unique", monitor.name.value);
@@ -59,15 +69,23 @@ pub fn check(files: &Files) -> (Rules, Vec<Fault>) {
             }
         }
     }
+    rules.plans = checker.plans(&files.plans, &rules);
+    checker.unmeasured(&rules);
     checker.faults.sort();
     checker.faults.dedup();
+    checker.notes.sort();
+    rules.notes = checker.notes;
     (rules, checker.faults)
 }
 
 #[derive(Default)]
-struct Checker {
-    faults: Vec<Fault>,
+pub(super) struct Checker {
+    pub(super) faults: Vec<Fault>,
+    /// What is no fault, but should be looked at.
+    pub(super) notes: Vec<Fault>,
     calendars: Vec<Arc<Calendar>>,
+    /// Scenarios with one of the two most severe levels: where they are written.
+    pub(super) severe: Vec<(String, Place)>,
 }
 
 #[derive(Clone, Copy)]
@@ -96,34 +114,52 @@ impl Source<'_> {
 }
 
 impl Checker {
-    fn decode<T: serde::de::DeserializeOwned + Default>(&mut self, file: &str, text: &str) -> T {
+    pub(super) fn decode<T: serde::de::DeserializeOwned + Default>(&mut self, file: &str, text: &str) -> T {
         let (value, faults) = decode(file, text);
         self.faults.extend(faults);
         value.unwrap_or_default()
     }
 
     /// Notes a fault at the value's place, and gives what is good.
-    fn good<T, U>(&mut self, file: &str, at: &At<U>, result: Result<T, String>) -> Option<T> {
+    pub(super) fn good<T, U>(&mut self, file: &str, at: &At<U>, result: Result<T, String>) -> Option<T> {
         result.map_err(|why| self.faults.push(at.fault(file, why))).ok()
     }
 
-    fn calendars(&mut self, files: &[(String, String)]) {
-        for (file, text) in files {
-            for raw in self.decode::<raw::DutyFile>(file, text).calendars {
-                let dates = raw.holidays.iter().filter_map(|day| {
-                    let date = day.value.parse().map_err(|_| format!("{:?} is not a date; write one like 2026-10-01", day.value));
-                    self.good(file, day, date)
-                });
-                let dates = dates.collect();
-                let Some(calendar) = self.good(file, &raw.time_zone, Calendar::new(&raw.name.value, &raw.time_zone.value, dates)) else {
-                    continue;
-                };
-                if self.calendars.iter().any(|known| known.name == calendar.name) {
-                    self.faults.push(raw.name.fault(file, format!("calendar {:?} exists already; name it once", calendar.name)));
-                }
-                self.calendars.push(Arc::new(calendar));
+    fn duty(&mut self, files: &[(String, String)]) -> Duty {
+        let files: Vec<(&String, raw::DutyFile)> = files.iter().map(|(file, text)| (file, self.decode(file, text))).collect();
+        for (file, raw) in files.iter().flat_map(|(file, raw)| raw.calendars.iter().map(move |calendar| (*file, calendar))) {
+            let dates = raw.holidays.iter().filter_map(|day| {
+                let date = day.value.parse().map_err(|_| format!("{:?} is not a date; write one like 2026-10-01", day.value));
+                self.good(file, day, date)
+            });
+            let dates = dates.collect();
+            let calendar = self.good(file, &raw.time_zone, Calendar::new(&raw.name.value, &raw.time_zone.value, dates));
+            let Some(mut calendar) = calendar else { continue };
+            if let Some(weekend) = &raw.weekend {
+                let mut off = [false; 7];
+                weekend.iter().for_each(|day| off[*day as usize] = true);
+                calendar = calendar.with_weekend(off);
             }
+            if self.calendars.iter().any(|known| known.name == calendar.name) {
+                self.faults.push(raw.name.fault(file, format!("calendar {:?} exists already; name it once", calendar.name)));
+            }
+            self.calendars.push(Arc::new(calendar));
         }
+        let (duty, faults) = teams::compile(&files, &self.calendars);
+        self.faults.extend(faults);
+        duty
+    }
+
+    fn plans(&mut self, files: &[(String, String)], rules: &Rules) -> Vec<Plan> {
+        let scenarios = rules.monitors.iter().filter_map(|m| m.definition.as_ref()).map(|d| d.scenario.clone());
+        let scenarios: Vec<String> = scenarios.chain(rules.levels.scenarios.iter().map(|s| s.name.clone())).collect();
+        let mut all = vec![];
+        for (file, text) in files {
+            let (plans, faults) = plans::compile(file, self.decode(file, text), &scenarios);
+            self.faults.extend(faults);
+            all.extend(plans);
+        }
+        all
     }
 
     fn suppress(&mut self, files: &[(String, String)]) -> Suppress {
@@ -202,50 +238,10 @@ impl Checker {
         (topology, entities)
     }
 
-    fn levels(&mut self, files: &[(String, String)]) -> Levels {
-        let files: Vec<(&String, raw::LevelFile)> = files.iter().map(|(file, text)| (file, self.decode(file, text))).collect();
-        let mut levels = Levels::default();
-        for (file, sequence) in files.iter().flat_map(|(file, raw)| raw.sequences.iter().map(move |s| (*file, s))) {
-            self.sequence(file, sequence, &mut levels);
-        }
-        if levels.sequences.is_empty() {
-            let default = [("P", "priority"), ("D", "data quality"), ("R", "public-opinion risk"), ("S", "SLA")];
-            levels.sequences = default.map(|(name, title)| Sequence { name: name.into(), title: title.into(), levels: 4 }).into();
-        }
-        for (file, generic) in files.iter().flat_map(|(file, raw)| raw.generic.iter().map(move |g| (*file, g))) {
-            let alerts = generic.alerts.as_ref().map(|text| (text, self.good(file, text, selector(&text.value))));
-            let measurable = if alerts.is_some() { Measurable::Duration } else { Measurable::All };
-            let ladder = self.ladder(file, &generic.sequence, &generic.ladder, measurable, &levels.sequences);
-            if let (Some(ladder), None | Some((_, Some(_)))) = (ladder, &alerts) {
-                levels.generic.push(Generic { alerts: alerts.and_then(|(_, s)| s), ladder });
-            }
-        }
-        levels
-    }
-
-    fn sequence(&mut self, file: &str, raw: &raw::Sequence, levels: &mut Levels) {
-        if levels.sequences.iter().any(|s| s.name == raw.name.value) {
-            self.faults.push(raw.name.fault(file, format!("sequence {:?} exists already; name it once", raw.name.value)));
-            return;
-        }
-        let count = raw.levels.as_ref().map_or(4, |l| l.value);
-        if let Some(at) = raw.levels.as_ref().filter(|l| !(1..=9).contains(&l.value)) {
-            self.faults.push(at.fault(file, format!("{} levels; a sequence has 1 to 9", at.value)));
-        }
-        let title = raw.title.clone().unwrap_or_else(|| raw.name.value.clone());
-        levels.sequences.push(Sequence { name: raw.name.value.clone(), title, levels: count });
-    }
-
     fn monitor(&mut self, source: Source<'_>, raw: &raw::Monitor, levels: &Levels, entities: &BTreeSet<Entity>) -> Option<Monitor> {
         let file = source.file;
         let entity = self.good(file, &raw.entity, Template::parse(&raw.entity.value));
-        let measurable = match (&raw.alerts, raw.judge.as_ref().is_some_and(|judge| judge.value.expects())) {
-            (Some(_), _) => Measurable::Duration,
-            (None, true) => Measurable::All,
-            (None, false) => Measurable::Value,
-        };
-        let ladder = raw.fault.as_ref().map(|f| self.ladder(file, &f.value.sequence, &f.value.ladder, measurable, &levels.sequences));
-        let definition = self.definition(file, raw, ladder.flatten(), levels);
+        let definition = self.definition(file, raw, levels);
         let input = match (&raw.query, &raw.alerts) {
             (Some(query), None) => self.watch(source, raw, query).map(|w| Input::Watch(Box::new(w))),
             (None, Some(alerts)) => self.alerts(file, raw, alerts).map(Input::Alerts),
@@ -261,21 +257,6 @@ impl Checker {
         let (entity, input) = (entity?, input?);
         self.entity_exists(file, raw, &entity, &input, entities);
         Some(Monitor { name: raw.name.value.clone(), entity, input, definition })
-    }
-
-    fn definition(&mut self, file: &str, raw: &raw::Monitor, ladder: Option<Ladder>, levels: &Levels) -> Option<Definition> {
-        if raw.scenario.is_none()
-            && let Some(fault) = &raw.fault
-        {
-            self.faults.push(fault.fault(file, "a fault needs a `scenario`: what the user cannot do, in a sentence"));
-        }
-        Some(Definition {
-            scenario: raw.scenario.clone()?,
-            unit: raw.business.clone().unwrap_or_default(),
-            owner: raw.owner.clone().unwrap_or_default(),
-            business: ladder,
-            generic: levels.floor().cloned().collect(),
-        })
     }
 
     fn alerts(&mut self, file: &str, raw: &raw::Monitor, alerts: &At<String>) -> Option<Selector> {
@@ -325,7 +306,54 @@ impl Checker {
             let message = "the query is no share of a count; divide one sum of increases or rates by another over the same range";
             self.faults.push(least.fault(file, message));
         }
-        Some(Watch { key: Watch::key(&raw.name.value, &text.value), query, every, judge })
+        let key = Watch::key(&raw.name.value, &text.value);
+        let impact = raw.impact.as_ref().map(|impact| self.impact(source, raw, impact, &query, key));
+        Some(Watch { key, query, every, judge, routed: key, impact })
+    }
+
+    /// What is counted beside a monitor is counted in its groups, so that both meet in one partition.
+    fn impact(&mut self, source: Source<'_>, monitor: &raw::Monitor, at: &At<raw::Impact>, query: &Query, routed: u64) -> ImpactRules {
+        let (file, raw) = (source.file, &at.value);
+        let beside = [
+            (Measure::AffectedUsers, &raw.affected_users),
+            (Measure::AffectedMerchants, &raw.affected_merchants),
+            (Measure::Complaints, &raw.complaints),
+            (Measure::Mentions, &raw.mentions),
+            (Measure::NegativeShare, &raw.negative_share),
+            (Measure::Reach, &raw.reach),
+        ];
+        let every = monitor.every.as_ref().map_or(EVERY, |e| e.value.0);
+        let lookback = monitor.lookback.as_ref().map_or(LOOKBACK, |l| l.value.0);
+        let mut queries = vec![];
+        for (measure, text) in beside.into_iter().filter_map(|(measure, text)| Some((measure, text.as_ref()?))) {
+            match Query::plan(&text.value, every, lookback) {
+                Ok(counts) if counts.key_scope() != query.key_scope() => {
+                    let message = "it is not kept apart by the labels that the monitor's query is; use the same `by (..)`";
+                    self.faults.push(text.fault(file, message));
+                }
+                Ok(counts) => {
+                    let key = Watch::key(&format!("{}/{measure}", monitor.name.value), &text.value);
+                    queries.push((measure, Watch { key, query: counts, every, judge: JudgeRules::default(), routed, impact: None }));
+                }
+                Err(refusal) => self.faults.push(Fault { place: source.inside(text, refusal.offset), message: refusal.message }),
+            }
+        }
+        let per = raw.per.as_ref().map_or(PER, |per| per.value.0);
+        if per.is_zero() {
+            self.faults.push(at.fault(file, "counts by no time at all; let `per` be 1s for a rate, 1m for a number a minute"));
+        }
+        let money = raw.money.as_ref().map(|money| Money { per_lost_unit: money.per_lost_unit.value, currency: money.currency.clone() });
+        if let Some(money) = raw.money.as_ref().filter(|money| !(money.per_lost_unit.value > 0.0 && money.per_lost_unit.value.is_finite()))
+        {
+            self.faults.push(money.per_lost_unit.fault(file, "what is lost is worth more than 0"));
+        }
+        let expects = monitor.judge.as_ref().is_some_and(|judge| judge.value.expects());
+        if let Some(money) = raw.money.as_ref().filter(|_| !expects) {
+            let message =
+                "nothing tells what would be expected, so nothing is known to be lost; add `baseline`, `compare` or `change` to `judge`";
+            self.faults.push(money.per_lost_unit.fault(file, message));
+        }
+        ImpactRules { per, money, queries }
     }
 
     fn judge(&mut self, file: &str, raw: &raw::Monitor, every: Duration) -> JudgeRules {
@@ -341,96 +369,9 @@ impl Checker {
         }
         rules
     }
-
-    fn ladder(
-        &mut self,
-        file: &str,
-        sequence: &At<String>,
-        raw: &[At<raw::Rung>],
-        measurable: Measurable,
-        sequences: &[Sequence],
-    ) -> Option<Ladder> {
-        let Some(place) = sequences.iter().position(|s| s.name == sequence.value) else {
-            let names: Vec<&str> = sequences.iter().map(|s| s.name.as_str()).collect();
-            self.faults.push(sequence.fault(file, format!("unknown sequence {:?}; there are {}", sequence.value, names.join(", "))));
-            return None;
-        };
-        if raw.is_empty() {
-            self.faults.push(sequence.fault(file, "the ladder has no rung; add at least one {level: ..}"));
-        }
-        let mut rungs: Vec<(&At<raw::Rung>, Rung)> = raw.iter().map(|r| (r, rung(&r.value, &sequences[place], place))).collect();
-        for (at, rung) in &rungs {
-            if rung.level.rank == 0 || rung.level.rank > sequences[place].levels {
-                let (rank, most) = (rung.level.rank, sequences[place].levels);
-                self.faults.push(at.value.level.fault(file, format!("level {rank} of sequence {}; it has 1 to {most}", sequence.value)));
-            }
-            self.measurable(file, at, &rung.condition, measurable);
-        }
-        rungs.sort_by(|a, b| a.1.level.cmp(&b.1.level));
-        self.monotone(file, &rungs);
-        Some(Ladder { rungs: rungs.into_iter().map(|(_, rung)| rung).collect() })
-    }
-
-    fn measurable(&mut self, file: &str, at: &At<raw::Rung>, condition: &Condition, measurable: Measurable) {
-        for test in &condition.tests {
-            let why = match (measurable, test.measure) {
-                (Measurable::Duration, _) => "cannot be measured on an alert; only `for` can",
-                (Measurable::Value, Measure::Rise | Measure::Drop) => {
-                    "needs an expected value; add `baseline`, `compare` or `change` to `judge`"
-                }
-                (Measurable::Value, Measure::Value) | (Measurable::All, _) => continue,
-            };
-            self.faults.push(at.fault(file, format!("`{test}` {why}")));
-        }
-    }
-
-    /// A more severe level must demand more: it may not hold whenever a less severe one does.
-    fn monotone(&mut self, file: &str, rungs: &[(&At<raw::Rung>, Rung)]) {
-        for (i, (at, severe)) in rungs.iter().enumerate() {
-            let mild = rungs[i + 1..].iter().map(|(_, r)| r);
-            if let Some(mild) = mild.filter(|m| m.level.rank > severe.level.rank).find(|m| implies(&m.condition, &severe.condition)) {
-                let message = format!(
-                    "the ladder is not monotone: level {} ({}) holds whenever level {} ({}) does; a more severe level must demand more",
-                    severe.level.rank, severe.condition, mild.level.rank, mild.condition
-                );
-                self.faults.push(at.fault(file, message));
-            }
-        }
-    }
-}
-
-/// What a monitor's breaches can be measured by.
-#[derive(Clone, Copy)]
-enum Measurable {
-    All,
-    Value,
-    Duration,
 }
 
 pub(super) fn selector(text: &str) -> Result<Selector, String> {
     let selector = Selector::parse(text)?;
     selector.contradiction().map_or(Ok(selector), |why| Err(format!("matches nothing: {why}")))
-}
-
-fn rung(raw: &raw::Rung, sequence: &Sequence, place: usize) -> Rung {
-    let value = raw.value.map(|raw::Compared(comparison, limit)| Test { measure: Measure::Value, comparison, limit });
-    let share = |measure, share: raw::Share| Test { measure, comparison: Comparison::AtLeast, limit: share.0 };
-    let rise = raw.rise.map(|s| share(Measure::Rise, s));
-    let drop = raw.drop.map(|s| share(Measure::Drop, s));
-    let place = u8::try_from(place).unwrap_or(u8::MAX);
-    Rung {
-        level: Level { rank: raw.level.value, place, sequence: sequence.name.clone() },
-        condition: Condition { tests: value.into_iter().chain(rise).chain(drop).collect(), hold: raw.hold.unwrap_or_default().0 },
-    }
-}
-
-/// Whether `b` holds whenever `a` does.
-fn implies(a: &Condition, b: &Condition) -> bool {
-    let upward = |c: Comparison| matches!(c, Comparison::Above | Comparison::AtLeast);
-    let covers = |strict: &Test, loose: &Test| {
-        strict.measure == loose.measure
-            && upward(strict.comparison) == upward(loose.comparison)
-            && if upward(loose.comparison) { strict.limit >= loose.limit } else { strict.limit <= loose.limit }
-    };
-    b.hold <= a.hold && b.tests.iter().all(|loose| a.tests.iter().any(|strict| covers(strict, loose)))
 }

@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::model::{Definition, Labels, Ladder, labels::Fnv};
+use crate::model::{Definition, Labels, Ladder, Level, Measure, labels::Fnv};
 use crate::query::{Query, Selector};
 
 use super::baseline::BaselineRule;
+use super::duty::Duty;
+use super::fault::Fault;
+use super::handling::Handling;
+use super::plans::Plan;
 use super::suppress::Suppress;
 use super::{Template, Topology};
 
@@ -23,6 +27,12 @@ pub struct Rules {
     pub topology: Topology,
     /// What makes no fault.
     pub suppress: Suppress,
+    /// Who is on duty, and who may do what.
+    pub duty: Duty,
+    /// How to recover.
+    pub plans: Vec<Plan>,
+    /// What is no fault of the configuration, but should be looked at.
+    pub notes: Vec<Fault>,
 }
 
 /// A rule: what to measure, how to judge it, and what fault it means.
@@ -58,6 +68,30 @@ pub struct Watch {
     pub every: Duration,
     /// How an evaluation is judged.
     pub judge: JudgeRules,
+    /// By whose key it goes to its partition: the monitor's own, also for what is counted beside it.
+    pub routed: u64,
+    /// What a breach costs, where that is measured.
+    pub impact: Option<ImpactRules>,
+}
+
+/// How it is reckoned what a breach costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImpactRules {
+    /// The time that the query counts by: a second for a rate.
+    pub per: Duration,
+    /// What a lost unit is worth.
+    pub money: Option<Money>,
+    /// What else is counted, in the monitor's groups and at its steps.
+    pub queries: Vec<(Measure, Watch)>,
+}
+
+/// What a lost unit is worth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Money {
+    /// In the currency.
+    pub per_lost_unit: f64,
+    /// Such as EUR.
+    pub currency: String,
 }
 
 /// How an evaluation is judged.
@@ -167,6 +201,38 @@ pub struct Levels {
     pub sequences: Vec<Sequence>,
     /// They grade every business monitor (as a floor) and the alerts they select (as a fallback).
     pub generic: Vec<Generic>,
+    /// The business definition of a core function whose monitor has none of its own.
+    pub business: Vec<Ladder>,
+    /// How much less severe a fault is of what is core, sub-core and non-core.
+    pub importance: [u8; 3],
+    /// What businesses cannot do, whichever monitors measure it.
+    pub scenarios: Vec<Scenario>,
+    /// How faults of data are graded.
+    pub matrix: Option<Matrix>,
+    /// What people do about faults, and until when.
+    pub handling: Vec<Handling>,
+}
+
+/// What a business cannot do, whichever monitors measure it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// In a sentence; unique.
+    pub name: String,
+    /// Whose business.
+    pub business: String,
+    /// Who owns it.
+    pub owner: String,
+    /// How much less severe it is than a core function's.
+    pub shift: u8,
+    /// Its own ladders.
+    pub ladders: Vec<Ladder>,
+}
+
+/// How faults of data are graded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matrix {
+    /// The ladders by asset level and impact factor.
+    pub ladders: BTreeMap<(String, String), Ladder>,
 }
 
 /// A family of levels.
@@ -198,20 +264,25 @@ impl Rules {
         })
     }
 
+    /// The same, and what is counted beside them.
+    pub fn inputs(&self) -> impl Iterator<Item = (&Monitor, &Watch)> {
+        self.watches().flat_map(|(monitor, watch)| {
+            let beside = watch.impact.iter().flat_map(|impact| &impact.queries).map(|(_, watch)| watch);
+            std::iter::once(watch).chain(beside).map(move |watch| (monitor, watch))
+        })
+    }
+
     /// The longest that a monitor holds a breach back.
     #[must_use]
     pub fn hold_max(&self) -> Duration {
         self.watches().map(|(_, watch)| watch.judge.hold).max().unwrap_or_default()
     }
 
-    /// The monitors that evaluate a query, by their keys.
+    /// The places of the monitors that evaluate a query, by the keys of all they evaluate.
     #[must_use]
     pub fn by_key(&self) -> BTreeMap<u64, usize> {
-        let keyed = self.monitors.iter().enumerate().filter_map(|(place, m)| match &m.input {
-            Input::Watch(watch) => Some((watch.key, place)),
-            Input::Alerts(_) => None,
-        });
-        keyed.collect()
+        let places: BTreeMap<&str, usize> = self.monitors.iter().enumerate().map(|(place, m)| (m.name.as_str(), place)).collect();
+        self.inputs().filter_map(|(monitor, watch)| Some((watch.key, *places.get(monitor.name.as_str())?))).collect()
     }
 
     /// The monitor of that name.
@@ -231,6 +302,23 @@ impl Rules {
 }
 
 impl Levels {
+    /// What people do about a fault of that level.
+    #[must_use]
+    pub fn handling(&self, level: &Level) -> Handling {
+        self.handling.iter().find(|handling| handling.is_for(level)).cloned().unwrap_or_else(|| Handling::default_of(level.rank))
+    }
+
+    /// The level of that name, such as `P2`.
+    #[must_use]
+    pub fn level(&self, name: &str) -> Option<Level> {
+        let of = |(place, sequence): (usize, &Sequence)| {
+            let rank: u8 = name.strip_prefix(sequence.name.as_str())?.parse().ok()?;
+            let level = Level { rank, place: u8::try_from(place).ok()?, sequence: sequence.name.clone() };
+            (1..=sequence.levels).contains(&rank).then_some(level)
+        };
+        self.sequences.iter().enumerate().find_map(of)
+    }
+
     /// The generic ladders that grade every business monitor.
     pub fn floor(&self) -> impl Iterator<Item = &Ladder> {
         self.generic.iter().filter(|g| g.alerts.is_none()).map(|g| &g.ladder)
@@ -252,7 +340,7 @@ impl Watch {
     /// The partition of so many to which a cell of the query goes.
     #[must_use]
     pub fn partition(&self, cell: &Labels, partitions: u32) -> u32 {
-        let hash = Fnv::of(&[&self.key.to_be_bytes(), &cell.fingerprint().to_be_bytes()]);
+        let hash = Fnv::of(&[&self.routed.to_be_bytes(), &cell.fingerprint().to_be_bytes()]);
         u32::try_from(hash % u64::from(partitions.max(1))).unwrap_or(0)
     }
 }

@@ -88,6 +88,7 @@ fn pack(files: &Files, tuning: &Tuning) -> (Vec<u8>, u64) {
             levels: rename(&files.levels),
             topology: rename(&files.topology),
             duty: rename(&files.duty),
+            plans: rename(&files.plans),
             suppress: rename(&files.suppress),
         };
         postcard::to_stdvec(&Texts { files, tuning: tuning.clone() }).expect("texts are plain data")

@@ -158,7 +158,7 @@ impl JudgeRules {
     #[must_use]
     pub fn remembers_as(&self, other: &Self) -> bool {
         let baseline = |rules: &Self| {
-            rules.baseline.as_ref().map(|b| (b.season, b.calendar.as_ref().and_then(|calendar| calendar.zone().map(str::to_owned))))
+            rules.baseline.as_ref().map(|b| (b.season, b.calendar.as_ref().and_then(|calendar| calendar.zone_name().map(str::to_owned))))
         };
         let lags = |rules: &Self| [rules.change, rules.compare].map(|rule| rule.map(|rule| rule.lag));
         let ahead = |rules: &Self| rules.forecast.map(|rule| rule.within);

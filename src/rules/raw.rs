@@ -1,5 +1,9 @@
 //! The rule files as they are written; names and shapes here are the file format.
 
+mod duty;
+mod levels;
+mod plans;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -10,6 +14,12 @@ use crate::model::{Comparison, duration};
 use super::baseline::Season;
 use super::compiled::{Absent, Amount, Combine};
 use super::fault::At;
+
+pub(super) use duty::{DutyFile, Emergency, Role, Shift, Team};
+pub(super) use levels::{
+    Burn, Data, Definition, Faults, Generic, Handling, Importance, LevelFile, Matrix, Rung, Scenario, Sequence, Slo, Spent,
+};
+pub(super) use plans::PlanFile;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +41,35 @@ pub(super) struct Monitor {
     pub(super) every: Option<At<Span>>,
     pub(super) lookback: Option<At<Span>>,
     pub(super) judge: Option<At<Judge>>,
-    pub(super) fault: Option<At<Definition>>,
+    /// How much the business depends on it.
+    #[serde(default)]
+    pub(super) importance: Option<Importance>,
+    /// It measures the business as a whole: its breach is global unavailability.
+    #[serde(default)]
+    pub(super) global: bool,
+    pub(super) data: Option<At<Data>>,
+    pub(super) impact: Option<At<Impact>>,
+    pub(super) fault: Option<Faults>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Impact {
+    pub(super) per: Option<At<Span>>,
+    pub(super) affected_users: Option<At<String>>,
+    pub(super) affected_merchants: Option<At<String>>,
+    pub(super) complaints: Option<At<String>>,
+    pub(super) mentions: Option<At<String>>,
+    pub(super) negative_share: Option<At<String>>,
+    pub(super) reach: Option<At<String>>,
+    pub(super) money: Option<Money>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Money {
+    pub(super) per_lost_unit: At<f64>,
+    pub(super) currency: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -233,65 +271,6 @@ impl<'de> Deserialize<'de> for Absent {
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Definition {
-    pub(super) sequence: At<String>,
-    pub(super) ladder: Vec<At<Rung>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Rung {
-    pub(super) level: At<u8>,
-    pub(super) value: Option<Compared>,
-    pub(super) rise: Option<Share>,
-    pub(super) drop: Option<Share>,
-    #[serde(rename = "for")]
-    pub(super) hold: Option<Span>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LevelFile {
-    #[serde(default)]
-    pub(super) sequences: Vec<Sequence>,
-    #[serde(default)]
-    pub(super) generic: Vec<Generic>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Sequence {
-    pub(super) name: At<String>,
-    pub(super) title: Option<String>,
-    pub(super) levels: Option<At<u8>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Generic {
-    pub(super) alerts: Option<At<String>>,
-    pub(super) sequence: At<String>,
-    pub(super) ladder: Vec<At<Rung>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DutyFile {
-    #[serde(default)]
-    pub(super) calendars: Vec<Calendar>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Calendar {
-    pub(super) name: At<String>,
-    pub(super) time_zone: At<String>,
-    #[serde(default)]
-    pub(super) holidays: Vec<At<String>>,
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SuppressFile {
@@ -338,7 +317,7 @@ pub(super) struct Weekly {
     pub(super) calendar: Option<At<String>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Day {
     Mon,

@@ -1,5 +1,7 @@
 //! The daemon's own settings: `richter.yaml`, decoded strictly, then overlaid by `RICHTER__SECTION__KEY`.
 
+mod kafka;
+
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -67,6 +69,8 @@ pub struct Tuning {
     pub reopen_within: Duration,
     /// An open incident whose picture changes is updated at most this often.
     pub update_every: Duration,
+    /// An incident has recovered once it has been good, and heard of, for this long.
+    pub recover_after: Duration,
     /// Groups a monitor may have.
     pub groups_max: usize,
     /// Series a monitor may read.
@@ -204,8 +208,10 @@ pub struct Patterns {
     pub levels: Vec<(String, Place)>,
     /// Entities.
     pub topology: Vec<(String, Place)>,
-    /// Of calendars.
+    /// Calendars, teams and roles.
     pub duty: Vec<(String, Place)>,
+    /// Recovery plans.
+    pub plans: Vec<(String, Place)>,
     /// What makes no fault.
     pub suppress: Vec<(String, Place)>,
 }
@@ -219,6 +225,7 @@ struct Raw {
     level_files: Vec<At<String>>,
     topology_files: Vec<At<String>>,
     duty_files: Vec<At<String>>,
+    plan_files: Vec<At<String>>,
     suppress_files: Vec<At<String>>,
     http: Http,
     time: Time,
@@ -239,6 +246,7 @@ impl Raw {
             change_window: self.situations.change_window.0,
             reopen_within: self.situations.reopen_within.0,
             update_every: self.situations.update_every.0,
+            recover_after: self.situations.recover_after.0,
             groups_max: self.limits.groups_per_monitor,
             series_max: self.limits.series_per_monitor,
         }
@@ -344,6 +352,7 @@ struct Situations {
     change_window: Span,
     reopen_within: Span,
     update_every: Span,
+    recover_after: Span,
 }
 
 impl Default for Situations {
@@ -356,6 +365,7 @@ impl Default for Situations {
             change_window: minutes(60),
             reopen_within: minutes(30),
             update_every: minutes(10),
+            recover_after: minutes(5),
         }
     }
 }
@@ -377,35 +387,6 @@ fn written<T>(value: T) -> At<T> {
     At { line: 0, column: 0, value }
 }
 
-/// Properties whose value is a secret and may not stand in the file.
-const SECRETS: [&str; 6] = [
-    "sasl.password",
-    "ssl.key.password",
-    "ssl.key.pem",
-    "ssl.keystore.password",
-    "sasl.oauthbearer.client.secret",
-    "sasl.oauthbearer.config",
-];
-
-/// A replay reaches back to the snapshot before the newest: within the day that the internal topics keep at the least.
-const SNAPSHOT_EVERY_MAX: Duration = Duration::from_secs(12 * 3600);
-
-/// Properties that the promise of the daemon rests on, with the reason they are not for passing through.
-const RESERVED: [(&str, &str); 12] = [
-    ("message.timeout.ms", "records are never given up"),
-    ("delivery.timeout.ms", "records are never given up"),
-    ("partition.assignment.strategy", "partitions move one by one, cooperatively"),
-    ("group.protocol", "partitions move by the classic protocol"),
-    ("group.instance.id", "set kafka.instance"),
-    ("transactional.id", "set kafka.instance"),
-    ("isolation.level", "what was taken back must not be read"),
-    ("enable.auto.commit", "offsets are committed after delivery"),
-    ("enable.auto.offset.store", "offsets are committed after delivery"),
-    ("enable.idempotence", "the producer is idempotent"),
-    ("group.id", "set kafka.prefix"),
-    ("bootstrap.servers", "set kafka.brokers"),
-];
-
 /// Reads and checks the settings. `environment` holds the process's variables; only `RICHTER__*` are looked at.
 #[must_use]
 pub fn settings(file: &str, text: &str, environment: &BTreeMap<String, String>) -> (Option<Settings>, Patterns, Vec<Fault>) {
@@ -424,9 +405,10 @@ pub fn settings(file: &str, text: &str, environment: &BTreeMap<String, String>) 
         levels: place(&raw.level_files),
         topology: place(&raw.topology_files),
         duty: place(&raw.duty_files),
+        plans: place(&raw.plan_files),
         suppress: place(&raw.suppress_files),
     };
-    check_kafka(file, &raw.kafka, &mut faults);
+    kafka::check(file, &raw.kafka, &mut faults);
     let sources = check_sources(file, &raw.sources, &mut faults);
     let listen = raw.http.listen.value.parse();
     let Ok(listen) = listen else {
@@ -477,45 +459,6 @@ fn overlay(mut raw: Raw, environment: &BTreeMap<String, String>) -> Result<Raw, 
         .map_err(fault)?;
     laid_over.kafka.properties.extend(properties);
     Ok(laid_over)
-}
-
-fn check_kafka(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
-    for broker in &kafka.brokers {
-        let port = broker.value.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
-        if port.is_none_or(|(host, _)| host.is_empty()) {
-            faults.push(broker.fault(file, format!("{:?} is not a broker; write host:port", broker.value)));
-        }
-    }
-    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if kafka.prefix.value.is_empty() || !kafka.prefix.value.chars().all(legal) {
-        faults.push(kafka.prefix.fault(file, format!("{:?} cannot start a topic's name; use letters, digits, . _ -", kafka.prefix.value)));
-    }
-    let counts = kafka.partitions.value;
-    if !(1..=1024).contains(&counts.samples) || !(1..=1024).contains(&counts.signals) {
-        faults.push(kafka.partitions.fault(file, "partition counts are from 1 to 1024"));
-    }
-    if let Some(instance) = kafka.instance.as_ref().filter(|i| i.value.is_empty() || i.value.len() > 200 || !i.value.chars().all(legal)) {
-        faults.push(instance.fault(file, format!("{:?} cannot name an instance; use letters, digits, . _ -", instance.value)));
-    }
-    let milliseconds = |ms: u64| Duration::from_millis(ms);
-    if !(milliseconds(1)..=milliseconds(5000)).contains(&kafka.commit_every.value.0) {
-        faults.push(kafka.commit_every.fault(file, "the time between commits is from 1ms to 5s"));
-    }
-    let SnapshotEvery { min, max } = &kafka.snapshot_every.value;
-    if min.0 > max.0 || max.0 > SNAPSHOT_EVERY_MAX || max.0.is_zero() {
-        faults.push(kafka.snapshot_every.fault(file, "the time between snapshots is at most 12h, and `min` is not above `max`"));
-    }
-    if !(1..=15).contains(&kafka.replication_factor.value) {
-        faults.push(kafka.replication_factor.fault(file, "a replication factor is from 1 to 15"));
-    }
-    for (name, value) in &kafka.properties {
-        if SECRETS.contains(&name.as_str()) && matches!(value.value, Property::Inline(_)) {
-            faults.push(value.fault(file, format!("`{name}` is a secret; give {{file: ...}} or {{env: ...}} instead")));
-        }
-        if let Some((_, why)) = RESERVED.iter().find(|(reserved, _)| reserved == name) {
-            faults.push(value.fault(file, format!("`{name}` cannot be set: {why}")));
-        }
-    }
 }
 
 fn check_sources(file: &str, sources: &[RawSource], faults: &mut Vec<Fault>) -> Vec<Source> {

@@ -44,6 +44,7 @@ pub fn checked(file: &str, text: &str, environment: &BTreeMap<String, String>, r
         levels: read(&patterns.levels, &mut faults),
         topology: read(&patterns.topology, &mut faults),
         duty: read(&patterns.duty, &mut faults),
+        plans: read(&patterns.plans, &mut faults),
         suppress: read(&patterns.suppress, &mut faults),
     };
     let tuning = settings.as_ref().map_or_else(Tuning::default, |s| s.tuning.clone());

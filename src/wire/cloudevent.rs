@@ -25,10 +25,12 @@ pub struct Attributes {
     pub datacontenttype: &'static str,
     /// The incident's id, so that its events stay in order.
     pub partitionkey: String,
-    /// The event's number within its incident, padded so that texts sort as numbers do.
-    pub sequence: String,
-    /// The effective level, e.g. `P1`.
-    pub level: String,
+    /// The event's number within its incident, padded so that texts sort as numbers do; none of what is no incident's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<String>,
+    /// The effective level, e.g. `P1`; none before one is met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -51,14 +53,14 @@ pub fn message<T: Serialize>(attributes: &Attributes, data: &T) -> Message {
         ("ce_subject", &a.subject),
         ("ce_time", &a.time),
         ("ce_partitionkey", &a.partitionkey),
-        ("ce_sequence", &a.sequence),
-        ("ce_level", &a.level),
     ];
+    let further = [("ce_sequence", &a.sequence), ("ce_level", &a.level)];
+    let further = further.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
     Message {
         topic: Topic::Incidents,
         partition: None,
         key: a.partitionkey.clone(),
-        headers: headers.map(|(name, value)| (name, value.to_owned())).into(),
+        headers: headers.into_iter().chain(further).map(|(name, value)| (name, value.to_owned())).collect(),
         payload: serde_json::to_vec(&Event { attributes, data }).expect("an event is plain data"),
     }
 }

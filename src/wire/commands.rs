@@ -3,29 +3,105 @@
 //! ```json
 //! {"id": "s-17", "author": "ann", "at": "2026-11-25T10:00:00Z", "command": "silence",
 //!  "alerts": "{service=\"search\"}", "until": "2026-11-25T12:00:00Z", "comment": "reindexing"}
-//! {"id": "u-4", "author": "ann", "command": "unsilence", "silence": "s-17"}
+//! {"id": "c-4", "author": "ann", "command": "acknowledge", "incident": "20261125-k3v9x0ab"}
 //! ```
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::model::{Command, Order, Signal, Timestamp};
+use crate::model::{Act, Class, Command, Entity, Measure, Order, Point, Signal, Timestamp, command::COMMANDS};
 use crate::query::Selector;
 
 use super::alerts::documents;
 use super::{Reject, time, within_limits};
 
-#[derive(Deserialize)]
+/// What a command's texts may hold, in bytes each.
+const TEXT_BYTES_MAX: usize = 4096;
+
+/// A command as it is written. Which of the fields are needed depends on the command.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Raw {
-    id: String,
-    author: String,
-    at: Option<String>,
-    command: String,
-    alerts: Option<String>,
-    until: Option<String>,
-    #[serde(default)]
-    comment: String,
-    silence: Option<String>,
+pub struct Written {
+    /// Unique: the same command told twice acts once.
+    pub id: String,
+    /// Who says so.
+    pub author: String,
+    /// When, RFC 3339; when the record was appended where it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// What is to be done.
+    pub command: String,
+    /// Why, or whatever else there is to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+    /// The incident it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
+    /// silence: a selector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<String>,
+    /// silence: when it ends, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// unsilence: the silence's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence: Option<String>,
+    /// set_level and declare: such as P2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// declare: what the user cannot do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
+    /// declare and set_cause: what failed, as kind=name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entity: Option<String>,
+    /// declare: whose business.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub business: Option<String>,
+    /// declare: the team that owns it; action: who does it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// set_impact: how many users are affected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affected_users: Option<f64>,
+    /// set_impact: how many merchants are affected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affected_merchants: Option<f64>,
+    /// set_impact: how many complaints there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complaints: Option<f64>,
+    /// set_impact: how much money is lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub money: Option<f64>,
+    /// mark: which point of the timeline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub point: Option<Point>,
+    /// mark: when that was, RFC 3339; the command's own time where it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// set_cause: in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// set_cause: its class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// set_cause: the id of the change that triggered it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+    /// merge: the incident it is part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub into: Option<String>,
+    /// split: the incident that was merged into it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged: Option<String>,
+    /// action: what is to be done; action_done: the action's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// action: until when, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
+    /// action: how it is known to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify: Option<String>,
 }
 
 /// Decodes one record; a command without a time was given when it was appended.
@@ -38,23 +114,113 @@ pub fn decode(payload: &[u8], appended: Timestamp) -> Result<Vec<Signal>, Reject
 }
 
 fn command(one: serde_json::Value, appended: Timestamp) -> Result<Command, Reject> {
-    let raw: Raw = serde_json::from_value(one).map_err(|why| Reject::new("unexpected_shape", format!("no command: {why}")))?;
-    let missing = |what: &str| Reject::new("unexpected_shape", format!("{} without `{what}`", raw.command));
-    let order = match raw.command.as_str() {
-        "silence" => {
-            let alerts = raw.alerts.clone().ok_or_else(|| missing("alerts"))?;
-            Selector::parse(&alerts).map_err(|why| Reject::new("bad_selector", why))?;
-            let until = time("until", raw.until.as_deref().ok_or_else(|| missing("until"))?)?;
-            Order::Silence { alerts, until, comment: raw.comment.clone() }
+    let written: Written = serde_json::from_value(one).map_err(|why| Reject::new("unexpected_shape", format!("no command: {why}")))?;
+    written.read(appended)
+}
+
+impl Written {
+    /// The command; one without a time was given at `appended`.
+    ///
+    /// # Errors
+    /// Something that the command needs is missing or cannot be read.
+    pub fn read(self, appended: Timestamp) -> Result<Command, Reject> {
+        if self.id.is_empty() || self.author.is_empty() {
+            return Err(Reject::new("unexpected_shape", "a command has an id and an author"));
         }
-        "unsilence" => Order::Unsilence { silence: raw.silence.clone().ok_or_else(|| missing("silence"))? },
-        other => return Err(Reject::new("unknown_command", format!("{other:?}; there are silence and unsilence"))),
-    };
-    if raw.id.is_empty() || raw.author.is_empty() {
-        return Err(Reject::new("unexpected_shape", "a command has an id and an author"));
+        if self.texts().any(|text| text.len() > TEXT_BYTES_MAX) {
+            return Err(Reject::new("too_large", format!("a text of more than {TEXT_BYTES_MAX} bytes")));
+        }
+        let at = self.at.as_deref().map(|at| time("at", at)).transpose()?.unwrap_or(appended);
+        let order = self.order(at)?;
+        Ok(Command { id: self.id, author: self.author, at, comment: self.comment, order })
     }
-    let at = raw.at.as_deref().map(|at| time("at", at)).transpose()?.unwrap_or(appended);
-    Ok(Command { id: raw.id, author: raw.author, at, order })
+
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        let optional = [&self.scenario, &self.business, &self.owner, &self.cause, &self.change, &self.action, &self.verify, &self.alerts];
+        [&self.id, &self.author, &self.comment].into_iter().chain(optional.into_iter().flatten())
+    }
+
+    fn order(&self, at: Timestamp) -> Result<Order, Reject> {
+        Ok(match self.command.as_str() {
+            "silence" => {
+                let alerts = self.need("alerts", &self.alerts)?;
+                Selector::parse(&alerts).map_err(|why| Reject::new("bad_selector", why))?;
+                Order::Silence { alerts, until: time("until", &self.need("until", &self.until)?)? }
+            }
+            "unsilence" => Order::Unsilence { silence: self.need("silence", &self.silence)? },
+            "declare" => Order::Declare {
+                level: self.need("level", &self.level)?,
+                scenario: self.need("scenario", &self.scenario)?,
+                entity: entity(&self.need("entity", &self.entity)?)?,
+                business: self.business.clone().unwrap_or_default(),
+                owner: self.owner.clone().unwrap_or_default(),
+            },
+            _ => Order::On { act: self.act(at)?, incident: self.need("incident", &self.incident)? },
+        })
+    }
+
+    fn act(&self, at: Timestamp) -> Result<Act, Reject> {
+        Ok(match self.command.as_str() {
+            "acknowledge" => Act::Acknowledge,
+            "set_level" => Act::SetLevel { level: self.need("level", &self.level)? },
+            "set_impact" => Act::SetImpact { numbers: self.numbers()? },
+            "mark" => Act::Mark {
+                point: self.need("point", &self.point)?,
+                time: self.time.as_deref().map(|text| time("time", text)).transpose()?.unwrap_or(at),
+            },
+            "set_cause" => Act::SetCause {
+                cause: self.need("cause", &self.cause)?,
+                class: self.need("class", &self.class)?,
+                entity: self.entity.as_deref().map(entity).transpose()?,
+                change: self.change.clone(),
+            },
+            "note" => match self.comment.is_empty() {
+                true => return Err(self.missing("comment")),
+                false => Act::Note,
+            },
+            "merge" => Act::Merge { into: self.need("into", &self.into)? },
+            "split" => Act::Split { merged: self.need("merged", &self.merged)? },
+            "cancel" => Act::Cancel,
+            "recover" => Act::Recover,
+            "revoke_recovery" => Act::RevokeRecovery,
+            "action" => Act::Action {
+                action: self.need("action", &self.action)?,
+                owner: self.need("owner", &self.owner)?,
+                due: time("due", &self.need("due", &self.due)?)?,
+                verify: self.verify.clone().unwrap_or_default(),
+            },
+            "action_done" => Act::ActionDone { action: self.need("action", &self.action)? },
+            "review_done" => Act::Reviewed,
+            other => return Err(Reject::new("unknown_command", format!("{other:?}; there are {}", COMMANDS.join(", ")))),
+        })
+    }
+
+    fn numbers(&self) -> Result<Vec<(Measure, f64)>, Reject> {
+        let numbers = [
+            (Measure::AffectedUsers, self.affected_users),
+            (Measure::AffectedMerchants, self.affected_merchants),
+            (Measure::Complaints, self.complaints),
+            (Measure::Money, self.money),
+        ];
+        let numbers: Vec<(Measure, f64)> = numbers.into_iter().filter_map(|(measure, number)| Some((measure, number?))).collect();
+        match numbers.iter().find(|(_, number)| !number.is_finite() || *number < 0.0) {
+            Some((measure, number)) => Err(Reject::new("bad_number", format!("{measure}: {number} is not a number from 0"))),
+            None if numbers.is_empty() => Err(self.missing("affected_users, affected_merchants, complaints or money")),
+            None => Ok(numbers),
+        }
+    }
+
+    fn need<T: Clone>(&self, what: &str, value: &Option<T>) -> Result<T, Reject> {
+        value.clone().ok_or_else(|| self.missing(what))
+    }
+
+    fn missing(&self, what: &str) -> Reject {
+        Reject::new("unexpected_shape", format!("{} without `{what}`", self.command))
+    }
+}
+
+fn entity(text: &str) -> Result<Entity, Reject> {
+    Entity::parse(text).map_err(|why| Reject::new("bad_entity", why))
 }
 
 #[cfg(test)]
@@ -69,8 +235,10 @@ mod tests {
     fn what_is_no_command_is_refused_with_the_reason() {
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"unsilence","silence":"c"}"#), "none");
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"unsilence"}"#), "unexpected_shape");
-        assert_eq!(reason(r#"{"id":"a","author":"b","command":"dance"}"#), "unknown_command");
+        assert_eq!(reason(r#"{"id":"a","author":"b","command":"dance","incident":"i"}"#), "unknown_command");
         assert_eq!(reason(r#"{"id":"a","command":"unsilence","silence":"c"}"#), "unexpected_shape");
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"silence","alerts":"{x=","until":"2026-11-25T12:00:00Z"}"#), "bad_selector");
+        assert_eq!(reason(r#"{"id":"a","author":"b","command":"acknowledge"}"#), "unexpected_shape");
+        assert_eq!(reason(r#"{"id":"a","author":"b","command":"set_impact","incident":"i","money":-1}"#), "bad_number");
     }
 }

@@ -3,12 +3,14 @@
 //! ```text
 //! # what it shows
 //! == monitors
-//! (YAML)            == levels, == topology, == duty, == suppress and == settings as well; none is needed but monitors
+//! (YAML)            == levels, == topology, == duty, == plans, == suppress and == settings as well; none is needed but monitors
 //! == records 2026-11-22T15:00:00Z every 1m
 //! metric orders{service="checkout"} 100x10 50x5 _x3      value x steps; _ is no sample
 //! alert 15:05 firing CheckoutErrors service=checkout      resolved needs the start: resolved@15:05
 //! change 15:03 checkout v2
 //! raw 15:04 metrics {not json
+//! say 15:10 ann acknowledge incident=@1 comment="on it"   a command; @1 is the first incident there was
+//! say +2d09:00 bob note incident=@1 comment="two days later"
 //! == declarations
 //! 15:12:00 #1 declared P3 by business definition, drop >= 20% for 2m; suspects checkout
 //! ```
@@ -52,6 +54,7 @@ impl Case {
             levels: file("levels"),
             topology: file("topology"),
             duty: file("duty"),
+            plans: file("plans"),
             suppress: file("suppress"),
         };
         let settings = settings.expect(name);
@@ -80,10 +83,29 @@ impl Case {
         let mut pipeline = self.pipeline();
         let mut out = Outbox::default();
         for recorded in &self.records {
-            out.extend(push(&mut pipeline, recorded));
+            let named = named(recorded, &out.messages);
+            out.extend(push(&mut pipeline, named.as_ref().unwrap_or(recorded)));
         }
         out
     }
+}
+
+/// A command with the incidents' ids for `@1` and so on, in the order they began; none for what names none.
+fn named(recorded: &Recorded, messages: &[Message]) -> Option<Recorded> {
+    let mut text = String::from_utf8_lossy(recorded.bytes()).into_owned();
+    if recorded.topic != "commands" || !text.contains("\"@") {
+        return None;
+    }
+    let mut ids: Vec<&str> = vec![];
+    for message in messages.iter().filter(|m| m.topic == Topic::Incidents && !m.key.is_empty()) {
+        if !ids.contains(&message.key.as_str()) {
+            ids.push(&message.key);
+        }
+    }
+    for (place, id) in ids.iter().enumerate() {
+        text = text.replace(&format!("\"@{}\"", place + 1), &format!("\"{id}\""));
+    }
+    Some(Recorded { payload: Some(text.into_bytes()), ..recorded.clone() })
 }
 
 pub(crate) fn push(pipeline: &mut Pipeline, recorded: &Recorded) -> Outbox {
@@ -107,6 +129,13 @@ pub(crate) fn events(messages: &[Message]) -> Vec<Value> {
     incidents.map(|m| serde_json::from_slice(&m.payload).expect("an event is JSON")).collect()
 }
 
+/// An event in a line, with the days since the first record where it is a later one.
+pub(crate) fn line_since(start: Timestamp, event: &Value) -> String {
+    let at = Timestamp::parse(event["time"].as_str().unwrap_or_default()).expect("a time");
+    let days = at.0.div_euclid(86_400_000) - start.0.div_euclid(86_400_000);
+    if days > 0 { format!("+{days}d {}", line(event)) } else { line(event) }
+}
+
 /// An event in a line.
 pub(crate) fn line(event: &Value) -> String {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -116,14 +145,31 @@ pub(crate) fn line(event: &Value) -> String {
         list.iter().map(name).collect::<Vec<_>>().join(", ")
     };
     let mut line = format!("{} ", &text("/time")[11..19]);
+    if text("/type") == "io.richter.command.rejected.v1" {
+        write!(line, "rejected {} of {}: {}", text("/data/order"), text("/data/author"), text("/data/reason")).expect("written");
+        return line;
+    }
     write!(line, "#{} ", event["data"]["incident"]["sequence"]).expect("written");
-    write!(line, "{} {} {}: ", text("/data/event/type"), text("/level"), text("/subject").trim_start_matches("service=")).expect("written");
+    let levels = names("/data/incident/levels", "effective").replace(", ", " ");
+    let levels = if levels.is_empty() { levels } else { format!("{levels} ") };
+    write!(line, "{} {levels}{}: ", text("/data/event/type"), text("/subject").trim_start_matches("service=")).expect("written");
+    if text("/data/event/author") != "richter" {
+        write!(line, "({}) ", text("/data/event/author")).expect("written");
+    }
     write!(line, "{}", text("/data/event/reason")).expect("written");
     if text("/data/event/type") == "declared" {
         write!(line, "; suspects {}", names("/data/incident/suspects", "entity")).expect("written");
         let changes = names("/data/incident/changes", "id");
         if !changes.is_empty() {
             write!(line, "; changes {changes}").expect("written");
+        }
+        let plans = names("/data/incident/plans", "name");
+        if !plans.is_empty() {
+            write!(line, "; plans {plans}").expect("written");
+        }
+        let people = names("/data/incident/emergency/people", "name");
+        if !people.is_empty() {
+            write!(line, "; on duty {people}").expect("written");
         }
     }
     line
@@ -153,6 +199,7 @@ fn records(start: Timestamp, every_ms: i64, body: &str) -> Vec<Recorded> {
             "metric" => metric(start, every_ms, rest, &mut records),
             "alert" => records.push(alert(start, rest)),
             "change" => records.push(change(start, rest)),
+            "say" => records.push(say(start, rest)),
             "raw" => {
                 let words: Vec<&str> = rest.splitn(3, ' ').collect();
                 records.push(recorded(words[1], clock(start, words[0]), words[2].to_owned()));
@@ -221,8 +268,29 @@ fn change(start: Timestamp, rest: &str) -> Recorded {
     recorded("changes", at, event.to_string())
 }
 
-/// `15:05` or `15:05:30` on the day of the start.
+/// `15:05 ann acknowledge incident=@1 comment="on it"`
+fn say(start: Timestamp, rest: &str) -> Recorded {
+    let mut words = rest.splitn(4, ' ');
+    let mut word = || words.next().unwrap_or_default();
+    let (at, author, command, mut pairs) = (clock(start, word()), word(), word(), word());
+    let id = format!("{command}-{}", &at.to_string()[11..19]);
+    let mut object = json!({"id": id, "author": author, "at": at.to_string(), "command": command});
+    while let Some((name, value)) = pairs.split_once('=') {
+        let (value, after) = match value.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').expect(rest),
+            None => value.split_once(' ').unwrap_or((value, "")),
+        };
+        object[name] = value.parse::<f64>().map_or_else(|_| json!(value), |number| json!(number));
+        pairs = after.trim_start();
+    }
+    recorded("commands", at, object.to_string())
+}
+
+/// `15:05` or `15:05:30` on the day of the start, `+2d09:00` two days later.
 fn clock(start: Timestamp, text: &str) -> Timestamp {
+    if let Some((days, time)) = text.strip_prefix('+').and_then(|rest| rest.split_once('d')) {
+        return Timestamp(clock(start, time).0 + days.parse::<i64>().expect(text) * 86_400_000);
+    }
     let seconds = if text.len() == 5 { ":00" } else { "" };
     Timestamp::parse(&format!("{}T{text}{seconds}Z", &start.to_string()[..10])).expect(text)
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::case::{Case, events, line};
+use super::case::{Case, events, line_since};
 
 fn cases() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
@@ -20,7 +20,7 @@ fn every_case_gives_its_declarations() {
         let text = fs::read_to_string(&path).expect("readable");
         let case = Case::parse(&name, &text);
         let out = case.run();
-        let told: String = events(&out.messages).iter().map(|event| line(event) + "\n").collect();
+        let told: String = events(&out.messages).iter().map(|event| line_since(case.records[0].ts, event) + "\n").collect();
         if told != case.section("declarations") {
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
                 let head = text.split("== declarations").next().expect("a head");

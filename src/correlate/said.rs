@@ -1,0 +1,68 @@
+//! What people say: that there is a fault, and that it is over.
+
+use std::sync::Arc;
+
+use crate::model::{Definition, Entity, Origin, Timestamp, labels::Fnv};
+use crate::rules::{Rules, Tuning};
+use crate::stage::Outcome;
+
+use super::forest::SignId;
+use super::joined::Joined;
+use super::situation::{Member, SituationId, Source};
+use super::{Situations, Taken};
+
+/// A fault that a person declares.
+#[derive(Debug)]
+pub struct Said {
+    /// Who.
+    pub author: String,
+    /// The command's id.
+    pub command: String,
+    /// What it is about.
+    pub entity: Entity,
+    /// What it means.
+    pub definition: Definition,
+    /// Where the command came from.
+    pub origin: Origin,
+    /// When it began.
+    pub at: Timestamp,
+}
+
+impl Situations {
+    /// Takes in that a person declares a fault.
+    pub fn said(&mut self, said: Said, rules: &mut Rules, tuning: &Tuning) -> Taken {
+        let key = Fnv::of(&[b"person", said.command.as_bytes()]);
+        if self.member(key).is_some() {
+            return Taken::nothing(Outcome::Duplicate);
+        }
+        let entity = rules.topology.resolve(said.entity);
+        let fingerprint = Fnv::of(&[b"person", entity.as_str().as_bytes()]);
+        let member = Member {
+            key,
+            entity,
+            summary: said.definition.scenario.clone(),
+            definition: Some(Arc::new(said.definition)),
+            source: Source::Person { author: said.author, command: said.command },
+            origin: self.origin(&said.origin),
+            starts_at: said.at,
+            ends_at: None,
+            new_normal: false,
+            stale: false,
+            told_at: said.at,
+            heard_at: said.at,
+            judged: None,
+            why: Joined::default(),
+            suppressed: None,
+            sign: SignId::default(),
+        };
+        self.join(fingerprint, member, rules, tuning)
+    }
+
+    /// Ends what lasts in a situation, for a person says that it is over.
+    pub fn end(&mut self, id: SituationId, at: Timestamp) {
+        let lasting = self.get(id).into_iter().flat_map(|s| &s.members).filter(|m| m.ends_at.is_none()).map(|m| m.key);
+        for key in lasting.collect::<Vec<u64>>() {
+            self.update(key, |member| member.ends_at = Some(at.max(member.starts_at)));
+        }
+    }
+}

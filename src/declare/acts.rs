@@ -1,0 +1,314 @@
+//! What people do about incidents: their commands, each done once, or answered with why it was not.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::correlate::{Said, SituationId};
+use crate::model::{Act, Command, Condition, Definition, Event, Ladder, Measure, Order, Origin, Point, Rung, State, Timestamp};
+use crate::stage::{Count, Outbox, Outcome};
+use crate::wire::cloudevent::{Attributes, message};
+
+use super::Declare;
+use super::contract::{Action, By, Cause, Note, Rejection};
+use super::incident::NOTES_MAX;
+
+/// Commands whose ids are remembered; of more, the oldest is forgotten.
+const COMMANDS_MAX: usize = 20_000;
+
+/// Commands that were seen, so that each is done once.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Seen {
+    by_time: BTreeSet<(Timestamp, String)>,
+    ids: BTreeSet<String>,
+}
+
+impl Seen {
+    /// Whether it is the first time.
+    fn first(&mut self, command: &Command) -> bool {
+        if !self.ids.insert(command.id.clone()) {
+            return false;
+        }
+        self.by_time.insert((command.at, command.id.clone()));
+        if self.by_time.len() > COMMANDS_MAX
+            && let Some((_, oldest)) = self.by_time.pop_first()
+        {
+            self.ids.remove(&oldest);
+        }
+        true
+    }
+}
+
+/// Why a command is not done.
+type Refused = String;
+
+impl Declare {
+    /// Takes in a command.
+    pub(super) fn command(&mut self, command: &Command, origin: &Origin, out: &mut Outbox) {
+        if !self.state.commands.first(command) {
+            out.count(Count::Signals(Outcome::Duplicate));
+            return;
+        }
+        out.count(Count::Signals(Outcome::Applied));
+        let done = match self.rules.duty.may(&command.author, command.order.as_str()) {
+            true => self.order(command, origin, out),
+            false => Err(format!("no role of {} may {}", command.author, command.order.as_str())),
+        };
+        if let Err(why) = done {
+            reject(command, &why, out);
+        }
+    }
+
+    fn order(&mut self, command: &Command, origin: &Origin, out: &mut Outbox) -> Result<(), Refused> {
+        match &command.order {
+            Order::Silence { alerts, until } => {
+                self.state.situations.silence(command, alerts, *until, &self.rules)?;
+                self.tell_news(out);
+                Ok(())
+            }
+            Order::Unsilence { silence } => self.state.situations.unsilence(silence),
+            Order::Declare { .. } => self.declare_by_hand(command, origin, out),
+            Order::On { incident, act } => {
+                let id = self.find(incident)?;
+                self.act(id, act, command, out)
+            }
+        }
+    }
+
+    /// The incident of that name.
+    fn find(&self, incident: &str) -> Result<SituationId, Refused> {
+        let found = self.state.incidents.iter().find(|(_, known)| known.id == incident).map(|(id, _)| *id);
+        found.ok_or_else(|| format!("there is no incident {incident:?} that is open or waits for its review"))
+    }
+
+    fn act(&mut self, id: SituationId, act: &Act, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
+        match act {
+            Act::Acknowledge => self.says(id, Event::Acknowledged, command, with(command, "acknowledged"), out),
+            Act::SetLevel { level } => self.set_level(id, level, command, out),
+            Act::SetImpact { numbers } => self.set_impact(id, numbers, command, out),
+            Act::Mark { point, time } => {
+                let words = with(command, &format!("{point} at {time}"));
+                self.legal(id, Event::Updated, command)?;
+                self.change(id, |incident| incident.timeline.insert(*point, (*time, command.author.clone())));
+                self.says(id, Event::Updated, command, words, out)
+            }
+            Act::SetCause { cause, class, entity, change } => {
+                self.legal(id, Event::Updated, command)?;
+                let known = Cause {
+                    cause: cause.clone(),
+                    class: *class,
+                    entity: entity.as_ref().map(ToString::to_string),
+                    change: change.clone(),
+                    by: command.author.clone(),
+                };
+                self.change(id, |incident| {
+                    incident.cause = Some(known);
+                    incident.timeline.entry(Point::CauseKnown).or_insert((command.at, command.author.clone()));
+                });
+                self.says(id, Event::Updated, command, format!("root cause ({class}): {cause}"), out)
+            }
+            Act::Note => {
+                self.legal(id, Event::Updated, command)?;
+                let note = Note { at: command.at.to_string(), by: command.author.clone(), text: command.comment.clone() };
+                self.keeps(id, |incident| &mut incident.notes, note)?;
+                self.says(id, Event::Updated, command, format!("note: {}", command.comment), out)
+            }
+            Act::Merge { into } => self.merge_by_hand(id, into, command, out),
+            Act::Split { merged } => self.split_by_hand(id, merged, command, out),
+            Act::Cancel => self.says(id, Event::Cancelled, command, with(command, "it was no fault"), out),
+            Act::Recover => {
+                self.legal(id, Event::Recovered, command)?;
+                for situation in self.situations_of(id) {
+                    self.state.situations.end(situation, command.at);
+                }
+                self.says(id, Event::Recovered, command, with(command, "a person says so"), out)
+            }
+            Act::RevokeRecovery => self.says(id, Event::RecoveryRevoked, command, with(command, "a person says so"), out),
+            Act::Action { .. } | Act::ActionDone { .. } | Act::Reviewed => self.review(id, act, command, out),
+        }
+    }
+
+    /// What follows from an incident so that it does not come again.
+    fn review(&mut self, id: SituationId, act: &Act, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
+        let by = By { at: command.at.to_string(), by: command.author.clone() };
+        match act {
+            Act::Action { action, owner, due, verify } => {
+                self.legal(id, Event::Updated, command)?;
+                let (due_at, verify) = (due.to_string(), verify.clone());
+                let new = Action { id: command.id.clone(), action: action.clone(), owner: owner.clone(), due_at, verify, done_at: None };
+                self.keeps(id, |incident| &mut incident.actions, new)?;
+                let due = due.to_string();
+                self.says(id, Event::Updated, command, format!("action of {owner} until {}: {action}", &due[..10]), out)?;
+            }
+            Act::ActionDone { action } => {
+                self.legal(id, Event::Updated, command)?;
+                let incident = self.state.incidents.get_mut(&id);
+                let known = incident.and_then(|incident| incident.actions.iter_mut().find(|known| known.id == *action));
+                let known = known.ok_or_else(|| format!("it has no action {action:?}"))?;
+                known.done_at = Some(by.at);
+                let words = format!("action done: {}", known.action);
+                self.says(id, Event::Updated, command, words, out)?;
+            }
+            _ => {
+                self.legal(id, Event::Reviewed, command)?;
+                let known = self.state.incidents.get(&id).is_some_and(|incident| incident.cause.is_some());
+                known.then_some(()).ok_or("the root cause is not said yet: set_cause comes first")?;
+                self.change(id, |incident| incident.review.iter_mut().for_each(|review| review.done = Some(by.clone())));
+                self.says(id, Event::Reviewed, command, with(command, "the review is done"), out)?;
+            }
+        }
+        self.close_reviewed(id, command.at, out);
+        Ok(())
+    }
+
+    fn set_level(&mut self, id: SituationId, name: &str, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
+        let level = self.rules.levels.level(name).ok_or_else(|| format!("there is no level {name:?}"))?;
+        let Some(incident) = self.state.incidents.get(&id) else { return Ok(()) };
+        let now = incident.level_in(level.place).cloned();
+        let event = match &now {
+            Some(now) if now.rank == level.rank => return Err(format!("it is {now} already")),
+            Some(now) if now.rank < level.rank => Event::Downgraded,
+            _ => Event::Escalated,
+        };
+        self.legal(id, event, command)?;
+        let before = now.map_or_else(|| "none".to_owned(), |now| now.to_string());
+        let words = with(command, &format!("{before} → {level}: a person says so"));
+        self.change(id, |incident| incident.set_level(level, &command.author));
+        self.says(id, event, command, words, out)
+    }
+
+    fn set_impact(&mut self, id: SituationId, numbers: &[(Measure, f64)], command: &Command, out: &mut Outbox) -> Result<(), Refused> {
+        self.legal(id, Event::Updated, command)?;
+        self.change(id, |incident| incident.said.extend(numbers.iter().copied()));
+        let words: Vec<String> = numbers.iter().map(|(measure, number)| format!("{measure} {number}")).collect();
+        self.says(id, Event::Updated, command, with(command, &words.join(", ")), out)?;
+        let counting = self.situations_of(id).into_iter().filter_map(|situation| self.state.situations.get(situation));
+        let counting = counting.flat_map(|situation| &situation.members).filter(|m| m.counts()).map(|m| m.key);
+        for key in counting.collect::<Vec<u64>>() {
+            self.judge(key, command.at, out);
+        }
+        Ok(())
+    }
+
+    fn merge_by_hand(&mut self, id: SituationId, into: &str, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
+        let other = self.find(into)?;
+        if other == id {
+            return Err("it is that incident itself".into());
+        }
+        self.legal(id, Event::Merged, command)?;
+        self.legal(other, Event::Updated, command)?;
+        self.merge(id, other, command.at, &command.author, &with(command, "a person says so"), out);
+        Ok(())
+    }
+
+    fn split_by_hand(&mut self, id: SituationId, merged: &str, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
+        let gone = self.find(merged)?;
+        let part = |whole: &super::Incident| whole.merged.iter().any(|known| known == merged);
+        if !self.state.incidents.get(&id).is_some_and(part) {
+            return Err(format!("{merged} is not part of it"));
+        }
+        self.legal(gone, Event::Reopened, command)?;
+        let own = self.situations_of(gone);
+        self.change(id, |whole| {
+            whole.merged.retain(|known| known != merged);
+            whole.situations.retain(|situation| !own.contains(situation));
+        });
+        self.state.owners.retain(|situation, _| !own.contains(situation));
+        self.change(gone, |incident| incident.merged_into = None);
+        self.says(gone, Event::Reopened, command, with(command, "it is a fault of its own"), out)?;
+        self.says(id, Event::Updated, command, format!("{merged} is no part of it any more"), out)
+    }
+
+    /// A person declares what no monitor has noticed; it lasts until a person says that it is over.
+    fn declare_by_hand(&mut self, command: &Command, origin: &Origin, out: &mut Outbox) -> Result<(), Refused> {
+        let Order::Declare { level, scenario, entity, business, owner } = &command.order else { return Ok(()) };
+        let level = self.rules.levels.level(level).ok_or_else(|| format!("there is no level {level:?}"))?;
+        let condition = Condition { tests: vec![], hold: std::time::Duration::ZERO };
+        let rung = Rung { level, condition, because: format!("{} says so", command.author) };
+        let definition = Definition {
+            scenario: scenario.clone(),
+            unit: business.clone(),
+            owner: owner.clone(),
+            business: vec![Ladder { rungs: vec![rung] }],
+            generic: vec![],
+        };
+        let said = Said {
+            author: command.author.clone(),
+            command: command.id.clone(),
+            entity: entity.clone(),
+            definition,
+            origin: origin.clone(),
+            at: command.at,
+        };
+        let taken = self.state.situations.said(said, &mut self.rules, &self.config.tuning);
+        self.tell_news(out);
+        self.took(&taken, command.at, out);
+        Ok(())
+    }
+
+    /// Whether an event is legal now.
+    fn legal(&self, id: SituationId, event: Event, command: &Command) -> Result<(), Refused> {
+        let Some(incident) = self.state.incidents.get(&id) else { return Err("it is closed".into()) };
+        let legal = event.after(Some(incident.state)).is_some();
+        legal.then_some(()).ok_or_else(|| format!("{} is not possible while it is {}", command.order.as_str(), incident.state))
+    }
+
+    /// An event that a person brings about.
+    fn says(&mut self, id: SituationId, event: Event, command: &Command, reason: String, out: &mut Outbox) -> Result<(), Refused> {
+        self.legal(id, event, command)?;
+        self.event(id, event, command.at, &command.author, reason, out);
+        Ok(())
+    }
+
+    fn change<T>(&mut self, id: SituationId, change: impl FnOnce(&mut super::Incident) -> T) {
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            change(incident);
+        }
+    }
+
+    /// Keeps one more of what an incident may have so many of.
+    fn keeps<T>(&mut self, id: SituationId, of: impl Fn(&mut super::Incident) -> &mut Vec<T>, new: T) -> Result<(), Refused> {
+        let Some(all) = self.state.incidents.get_mut(&id).map(of) else { return Ok(()) };
+        if all.len() >= NOTES_MAX {
+            return Err(format!("it has {NOTES_MAX} of them already"));
+        }
+        all.push(new);
+        Ok(())
+    }
+
+    /// Nothing is left to do once it is reviewed and all actions are done.
+    fn close_reviewed(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
+        if self.state.incidents.get(&id).is_some_and(|incident| incident.state == State::Reviewed && incident.is_done()) {
+            self.event(id, Event::Closed, at, super::incident::RICHTER, "reviewed, and all actions are done".into(), out);
+        }
+    }
+}
+
+/// What a person says of it, or else what there is to say.
+fn with(command: &Command, words: &str) -> String {
+    if command.comment.is_empty() { words.to_owned() } else { format!("{words}: {}", command.comment) }
+}
+
+/// The answer to a command that is not done.
+fn reject(command: &Command, why: &str, out: &mut Outbox) {
+    let incident = match &command.order {
+        Order::On { incident, .. } => Some(incident.clone()),
+        Order::Silence { .. } | Order::Unsilence { .. } | Order::Declare { .. } => None,
+    };
+    let attributes = Attributes {
+        specversion: "1.0",
+        id: format!("command.{}", command.id),
+        source: "/richter",
+        kind: "io.richter.command.rejected.v1".into(),
+        subject: incident.clone().unwrap_or_default(),
+        time: command.at.to_string(),
+        datacontenttype: "application/json",
+        partitionkey: incident.clone().unwrap_or_else(|| command.id.clone()),
+        sequence: None,
+        level: None,
+    };
+    let (order, author) = (command.order.as_str().to_owned(), command.author.clone());
+    let rejection = Rejection { command: command.id.clone(), order, author, incident, reason: why.to_owned() };
+    out.messages.push(message(&attributes, &rejection));
+    out.count(Count::Declarations("command_rejected"));
+}

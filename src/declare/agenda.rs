@@ -1,0 +1,62 @@
+//! What has to be looked at when: for each incident, in the time of the input that its breach came from, or by the clock.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::correlate::SituationId;
+use crate::model::{Origin, Timestamp};
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Timer {
+    /// It has been good for long enough.
+    Recovery,
+    /// Whether its picture has changed.
+    Look,
+    /// Others are on duty.
+    HandOver,
+    /// Nobody has acknowledged it.
+    Unacknowledged,
+    /// How things stand.
+    FollowUp,
+    /// Its review, soon, now, or too late.
+    Review,
+    /// Nothing more comes of it.
+    Close,
+}
+
+impl Timer {
+    /// Whether it waits for data: what is not heard of neither changes nor recovers.
+    pub(super) fn waits_for_data(self) -> bool {
+        matches!(self, Self::Recovery | Self::Look)
+    }
+}
+
+/// What is due, by whose time.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Agenda(Vec<Line>);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    /// None: the clock.
+    origin: Option<Origin>,
+    due: BTreeSet<(Timestamp, Timer, SituationId)>,
+}
+
+impl Agenda {
+    pub(super) fn add(&mut self, origin: Option<&Origin>, at: Timestamp, timer: Timer, id: SituationId) {
+        let place = self.0.iter().position(|line| line.origin.as_ref() == origin).unwrap_or_else(|| {
+            self.0.push(Line { origin: origin.cloned(), due: BTreeSet::new() });
+            self.0.len() - 1
+        });
+        self.0[place].due.insert((at, timer, id));
+    }
+
+    /// The next that is due by then.
+    pub(super) fn next(&mut self, origin: Option<&Origin>, until: Timestamp) -> Option<(Timestamp, Timer, SituationId)> {
+        let line = self.0.iter_mut().find(|line| line.origin.as_ref() == origin)?;
+        line.due.first().filter(|(at, ..)| *at <= until)?;
+        line.due.pop_first()
+    }
+}

@@ -1,0 +1,454 @@
+//! What an event holds: the contract with whoever reads the incidents topic. Times are RFC 3339 in UTC, durations whole
+//! seconds, shares parts of 1.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Class, Event, Labels, Measure, Point, Reading, State};
+use crate::rules::plans::{Kind, Risk};
+
+/// The data of an event about an incident.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Data {
+    /// What has happened.
+    pub event: Happening,
+    /// The whole story so far.
+    pub incident: Body,
+}
+
+/// What has happened.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Happening {
+    /// The event's type.
+    #[serde(rename = "type")]
+    pub kind: Event,
+    /// When.
+    pub at: String,
+    /// Who says so: `richter`, or a person.
+    pub author: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// An incident, as of an event.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Body {
+    /// The same after any restart.
+    pub id: String,
+    /// The event's number within the incident, from 1, without gaps.
+    pub sequence: u32,
+    /// Where it is in its life.
+    pub state: State,
+    /// Level, scenario, entity and numbers in a line.
+    pub title: String,
+    /// The sequence that leads; none while the incident is suspected.
+    pub level: Option<Levels>,
+    /// All sequences in which it has a level, the leading one first.
+    pub levels: Vec<Levels>,
+    /// The first sign of what counts.
+    pub started_at: String,
+    /// When it was declared; when it was suspected first while it is.
+    pub declared_at: String,
+    /// When users felt it no more; none while it is on.
+    pub recovered_at: Option<String>,
+    /// From the first sign to this event, or to the recovery.
+    pub lasted_seconds: u64,
+    /// Who has taken it on.
+    pub acknowledged: Option<By>,
+    /// Its data has stopped: nothing tells whether it lasts.
+    pub stale: bool,
+    /// What it costs, by measure.
+    pub impact: Impact,
+    /// Its points in time.
+    pub timeline: BTreeMap<Point, By>,
+    /// How long its stages took.
+    pub durations: Durations,
+    /// How it was noticed.
+    pub discovery: Discovery,
+    /// Whom to gather, and where; none once it is over, or where nobody is named.
+    pub emergency: Option<Emergency>,
+    /// How to recover, the best way first.
+    pub plans: Vec<Plan>,
+    /// The root cause, once people know it.
+    pub cause: Option<Cause>,
+    /// Its review; none before it has recovered.
+    pub review: Option<Review>,
+    /// What is to be done so that it does not come again.
+    pub actions: Vec<Action>,
+    /// What people noted.
+    pub notes: Vec<Note>,
+    /// The incident it is part of.
+    pub merged_into: Option<String>,
+    /// The incidents that are part of it.
+    pub merged: Vec<String>,
+    /// What it rests on.
+    #[serde(flatten)]
+    pub evidence: Evidence,
+    /// Its events so far; of very many the first and the latest.
+    pub history: Vec<Told>,
+}
+
+/// A sequence's level.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Levels {
+    /// Such as P2.
+    pub effective: String,
+    /// Such as P.
+    pub sequence: String,
+    /// 1 is the most severe.
+    pub rank: u8,
+    /// Who set it, where a person did.
+    pub set_by: Option<String>,
+    /// By the business definition.
+    pub business: Option<Met>,
+    /// By the generic definitions.
+    pub generic: Option<Met>,
+    /// What would raise it next.
+    pub next: Option<Next>,
+}
+
+/// A level and what met it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Met {
+    /// Such as P2.
+    pub level: String,
+    /// The condition.
+    pub by: String,
+}
+
+/// The next level, and how far it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Next {
+    /// Such as P1.
+    pub level: String,
+    /// The condition.
+    pub by: String,
+    /// What is missing to it; empty where that cannot be said.
+    pub distance: String,
+}
+
+/// A time, and who said so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct By {
+    /// When.
+    pub at: String,
+    /// `richter`, or a person.
+    pub by: String,
+}
+
+/// What it costs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Impact {
+    /// By measure: what is lost and money add up over the monitors, of what is counted it is the highest number.
+    pub numbers: BTreeMap<Measure, f64>,
+    /// Of the money.
+    pub currency: String,
+    /// The measures that people have said.
+    pub said: Vec<Measure>,
+}
+
+/// How long the stages took, in seconds; none where a point of the timeline is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Durations {
+    /// From what users felt first to its discovery.
+    pub detect: Option<u64>,
+    /// From the discovery to the first who took it on.
+    pub acknowledge: Option<u64>,
+    /// From the discovery to knowing what has to be recovered.
+    pub locate: Option<u64>,
+    /// From what users felt first to the recovery.
+    pub recover: Option<u64>,
+}
+
+/// How it was noticed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discovery {
+    /// By what.
+    pub by: Source,
+    /// Its name.
+    pub name: String,
+}
+
+/// By what a thing is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// A monitor's breach.
+    Breach,
+    /// An alert of somebody else.
+    Alert,
+    /// A person.
+    Person,
+}
+
+/// Whom to gather, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Emergency {
+    /// The handling group's name.
+    pub group: Option<String>,
+    /// The channel it talks in.
+    pub channel: Option<String>,
+    /// The link to its conference.
+    pub conference: Option<String>,
+    /// Who is on duty now.
+    pub people: Vec<Person>,
+    /// When others may be.
+    pub until: Option<String>,
+    /// When it is told next how things stand.
+    pub follow_up_at: Option<String>,
+}
+
+/// Somebody on duty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// Who.
+    pub name: String,
+    /// Of which team.
+    pub team: String,
+    /// How the team is reached.
+    pub contact: String,
+}
+
+/// A way to recover.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Its name.
+    pub name: String,
+    /// What kind of deed it is.
+    pub kind: Kind,
+    /// Where it is written down.
+    pub link: String,
+    /// Who can do it.
+    pub owner: String,
+    /// How long it takes.
+    pub takes_seconds: Option<u64>,
+    /// What it may break.
+    pub risk: Risk,
+    /// The change it takes back.
+    pub change: Option<String>,
+}
+
+/// The root cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// In a sentence.
+    pub cause: String,
+    /// Its class.
+    pub class: Class,
+    /// What failed.
+    pub entity: Option<String>,
+    /// The change that triggered it, by its id.
+    pub change: Option<String>,
+    /// Who says so.
+    pub by: String,
+}
+
+/// The review after the recovery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// When it is due.
+    pub due_at: String,
+    /// Who reviews: the team that owns it.
+    pub owner: String,
+    /// When it was done, and by whom.
+    pub done: Option<By>,
+}
+
+/// Something to be done so that it does not come again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// The id of the command that asked for it.
+    pub id: String,
+    /// What.
+    pub action: String,
+    /// By whom.
+    pub owner: String,
+    /// Until when.
+    pub due_at: String,
+    /// How it is known to be done.
+    pub verify: String,
+    /// When it was done.
+    pub done_at: Option<String>,
+}
+
+/// What somebody noted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// When.
+    pub at: String,
+    /// Who.
+    pub by: String,
+    /// What.
+    pub text: String,
+}
+
+/// What an incident rests on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What the user cannot do.
+    pub scenario: String,
+    /// Whose business.
+    pub business: String,
+    /// The team that owns it.
+    pub owner: String,
+    /// What it is about.
+    pub entity: String,
+    /// What the leading monitor measured; nothing where an alert leads.
+    pub measure: Option<Measured>,
+    /// The entities that may be at its root, the likeliest first.
+    pub suspects: Vec<Suspect>,
+    /// None of them stands out.
+    pub undetermined: bool,
+    /// The probability that no change has to do with it.
+    pub no_change: f64,
+    /// The changes near its onset.
+    pub changes: Vec<Change>,
+    /// The breaches and alerts in it; of very many the first.
+    pub members: Vec<Member>,
+    /// How many there are.
+    pub members_total: u64,
+    /// What is not kept one by one, the largest counts.
+    pub counted: Vec<Counted>,
+}
+
+/// What a monitor measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measured {
+    /// Its name.
+    pub monitor: String,
+    /// The labels of what it measured.
+    pub group: Labels,
+    /// The last reading.
+    pub last: Reading,
+    /// The worst reading.
+    pub worst: Reading,
+    /// How it went from the onset to the end, thinned out; empty while it lasts.
+    pub curve: Vec<Drawn>,
+}
+
+/// A point of a curve.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Drawn {
+    /// When.
+    pub at: String,
+    /// What was measured.
+    pub value: f64,
+    /// What was expected.
+    pub expected: Option<f64>,
+    /// The lower limit.
+    pub lower: Option<f64>,
+    /// The upper limit.
+    pub upper: Option<f64>,
+}
+
+/// An entity that may be at the root.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Suspect {
+    /// Which.
+    pub entity: String,
+    /// Its share of the suspicion.
+    pub probability: f64,
+    /// The share of the incident's entities that depend on it.
+    pub explains: f64,
+    /// When it showed first.
+    pub first_sign: Option<String>,
+    /// The change of it that speaks most against it, by its id.
+    pub change: Option<String>,
+    /// The parts of its score.
+    pub evidence: Vec<Part>,
+}
+
+/// A part of a score.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Part {
+    /// What kind.
+    pub kind: String,
+    /// What it rests on.
+    pub what: String,
+    /// How much it adds: a nat more makes a thing 2.7 times as likely.
+    pub nats: f64,
+}
+
+/// A change to the running system.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Change {
+    /// The producer's id.
+    pub id: String,
+    /// What kind of change.
+    pub kind: String,
+    /// What was changed.
+    pub entity: String,
+    /// When.
+    pub at: String,
+    /// In words.
+    pub summary: String,
+    /// How long before the first sign.
+    pub before_first_sign_seconds: u64,
+}
+
+/// A breach or an alert in it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Member {
+    /// By what it is known.
+    pub kind: Source,
+    /// The monitor's or the alert's name.
+    pub name: String,
+    /// What it is about.
+    pub entity: String,
+    /// Its onset.
+    pub started_at: String,
+    /// Its end.
+    pub ended_at: Option<String>,
+    /// Why it is here.
+    pub joined: String,
+    /// How much likelier it belongs here than not, in nats.
+    pub joined_nats: f64,
+    /// In words.
+    pub summary: String,
+    /// Why it makes no fault.
+    pub suppressed: Option<String>,
+}
+
+/// What is not kept one by one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Counted {
+    /// What it is about.
+    pub entity: String,
+    /// The alert's name.
+    pub name: String,
+    /// How often it was told.
+    pub told: u64,
+    /// How many of them last.
+    pub firing: u64,
+}
+
+/// An event in an incident's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// What.
+    pub event: Event,
+    /// When.
+    pub at: String,
+    /// The leading level then; none while it was suspected.
+    pub level: Option<String>,
+    /// Who said so.
+    pub author: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The data of the answer to a command that was not taken.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Rejection {
+    /// The command's id.
+    pub command: String,
+    /// What was to be done.
+    pub order: String,
+    /// Who wanted it.
+    pub author: String,
+    /// The incident it was about.
+    pub incident: Option<String>,
+    /// Why it was not done.
+    pub reason: String,
+}

@@ -1,0 +1,189 @@
+//! What an incident rests on, as it is shown: measurements, suspects, changes, members.
+
+use crate::correlate::{Changed, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
+use crate::model::{Reading, Step, Timestamp};
+use crate::rules::{Rules, Tuning};
+
+use super::contract::{self, Change, Counted, Drawn, Evidence, Measured, Part};
+use super::incident::Incident;
+use super::picture::Picture;
+
+/// Members and suspects that an event shows; all are counted.
+const MEMBERS_MAX: usize = 50;
+const SUSPECTS_MAX: usize = 5;
+
+/// Counts of further members that an event shows, the largest ones.
+const TALLIES_MAX: usize = 20;
+
+/// Changes that an event shows, the latest ones.
+const CHANGES_MAX: usize = 20;
+
+/// An incident's situations, and what stands out in them.
+pub(super) struct Grounds<'g> {
+    pub(super) situations: Vec<&'g Situation>,
+    /// The member that leads.
+    pub(super) leader: Option<&'g Member>,
+    pub(super) ranking: Ranking,
+    changes: Vec<&'g Changed>,
+    tallies: Vec<Tally>,
+    at: Timestamp,
+}
+
+impl<'g> Grounds<'g> {
+    /// Of an incident, as of a time; none where its situation was let go of.
+    pub(super) fn of(incident: &Incident, at: Timestamp, all: &'g Situations, rules: &Rules, tuning: &Tuning) -> Option<Self> {
+        let situations: Vec<&Situation> = incident.situations.iter().filter_map(|id| all.get(*id)).collect();
+        let leads = |situation: &&&Situation| situation.members.iter().any(|m| m.key == incident.leader);
+        let leading = *situations.iter().find(leads).or(situations.first())?;
+        let members = leading.members.iter().chain(situations.iter().flat_map(|s| &s.members));
+        Some(Self {
+            leader: members.clone().find(|m| m.key == incident.leader).or_else(|| members.clone().find(|m| m.counts())),
+            ranking: rank(leading, &all.changes, rules, tuning, at),
+            changes: all.changes.near(leading, at, &rules.topology, tuning),
+            tallies: situations.iter().flat_map(|s| all.tallies(s.id)).collect(),
+            at,
+            situations,
+        })
+    }
+
+    pub(super) fn picture(&self) -> Picture {
+        Picture::of(&self.situations, &self.ranking.suspects, self.at)
+    }
+
+    /// The first sign of what counts.
+    pub(super) fn started_at(&self) -> Option<Timestamp> {
+        self.members().filter(|m| m.counts()).map(|m| m.starts_at).min()
+    }
+
+    pub(super) fn members(&self) -> impl Iterator<Item = &'g Member> + Clone {
+        self.situations.iter().flat_map(|situation| &situation.members)
+    }
+
+    pub(super) fn evidence(&self) -> Evidence {
+        let definition = self.leader.and_then(|m| m.definition.as_ref());
+        let known = || self.members().filter(|m| m.starts_at <= self.at);
+        let first = self.situations.iter().filter_map(|s| s.started_at()).min().unwrap_or(self.at);
+        Evidence {
+            scenario: self.leader.map_or_else(String::new, |m| m.summary.clone()),
+            business: definition.map_or_else(String::new, |d| d.unit.clone()),
+            owner: definition.map_or_else(String::new, |d| d.owner.clone()),
+            entity: self.leader.map_or_else(String::new, |m| m.entity.to_string()),
+            measure: self.leader.and_then(measured),
+            suspects: self.ranking.suspects.iter().take(SUSPECTS_MAX).map(suspect).collect(),
+            undetermined: self.ranking.is_undetermined(),
+            no_change: rounded(self.ranking.no_change),
+            changes: self.changes.iter().rev().take(CHANGES_MAX).rev().map(|changed| change(changed, first)).collect(),
+            members: known().take(MEMBERS_MAX).map(|m| member(m, self.at)).collect(),
+            members_total: known().count() as u64 + self.tallies.iter().map(|tally| tally.told).sum::<u64>(),
+            counted: self.tallies.iter().take(TALLIES_MAX).map(counted).collect(),
+        }
+    }
+
+    /// The leading member's numbers, in words.
+    pub(super) fn in_numbers(&self) -> String {
+        match self.leader.map(|leader| (leader, &leader.source)) {
+            Some((leader, Source::Breach { .. })) => {
+                in_numbers(&leader.judged.as_ref().map_or_else(Reading::default, |judged| judged.reading))
+            }
+            Some((_, Source::Alert { labels, .. })) => labels.get("alertname").to_owned(),
+            Some((_, Source::Person { author, .. })) => format!("{author} says so"),
+            None => String::new(),
+        }
+    }
+}
+
+/// By what a member is known.
+pub(super) fn source(member: &Member) -> contract::Source {
+    match member.source {
+        Source::Breach { .. } => contract::Source::Breach,
+        Source::Alert { .. } => contract::Source::Alert,
+        Source::Person { .. } => contract::Source::Person,
+    }
+}
+
+/// `41.3, expected 78.2 (47 % below)`.
+fn in_numbers(reading: &Reading) -> String {
+    if reading.value.is_nan() {
+        return "no data".into();
+    }
+    let value = significant(reading.value);
+    match reading.expected.filter(|e| *e != 0.0) {
+        Some(expected) => {
+            let share = (reading.value - expected) / expected.abs() * 100.0;
+            let side = if share < 0.0 { "below" } else { "above" };
+            format!("{value}, expected {} ({:.0}% {side})", significant(expected), share.abs())
+        }
+        None => value,
+    }
+}
+
+/// Four significant digits, which is as many as anybody reads.
+fn significant(x: f64) -> String {
+    if x == 0.0 {
+        return "0".into();
+    }
+    let digits = (3.0 - libm::log10(x.abs()).floor()).clamp(0.0, 9.0);
+    let text = format!("{x:.0$}", digits as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+fn measured(member: &Member) -> Option<Measured> {
+    let Source::Breach { monitor, group, .. } = &member.source else { return None };
+    let judged = member.judged.as_ref()?;
+    let drawn = |step: &Step| Drawn {
+        at: step.at.to_string(),
+        value: step.reading.value,
+        expected: step.reading.expected,
+        lower: step.reading.lower,
+        upper: step.reading.upper,
+    };
+    let curve = judged.curve.iter().filter(|step| step.reading.value.is_finite()).map(drawn).collect();
+    Some(Measured { monitor: monitor.clone(), group: group.clone(), last: judged.reading, worst: judged.worst, curve })
+}
+
+/// Probabilities are rounded: their last digits are no knowledge, and they differ between C libraries.
+fn suspect(suspect: &Suspect) -> contract::Suspect {
+    let part = |part: &crate::correlate::Part| Part { kind: part.kind.clone(), what: part.what.clone(), nats: rounded(part.nats) };
+    contract::Suspect {
+        entity: suspect.entity.to_string(),
+        probability: rounded(suspect.probability),
+        explains: rounded(suspect.explains),
+        first_sign: suspect.first_sign.map(|t| t.to_string()),
+        change: suspect.change.clone(),
+        evidence: suspect.evidence.iter().map(part).collect(),
+    }
+}
+
+pub(super) fn rounded(x: f64) -> f64 {
+    (x * 1000.0).round() / 1000.0
+}
+
+fn change(changed: &Changed, first: Timestamp) -> Change {
+    let change = &changed.change;
+    Change {
+        id: change.id.clone(),
+        kind: change.kind.clone(),
+        entity: changed.entity.to_string(),
+        at: change.at.to_string(),
+        summary: change.summary.clone(),
+        before_first_sign_seconds: first.since(change.at).as_secs(),
+    }
+}
+
+fn member(member: &Member, at: Timestamp) -> contract::Member {
+    contract::Member {
+        kind: source(member),
+        name: member.source.name().to_owned(),
+        entity: member.entity.to_string(),
+        started_at: member.starts_at.to_string(),
+        ended_at: member.ends_at.filter(|end| *end <= at).map(|end| end.to_string()),
+        joined: member.why.to_string(),
+        joined_nats: rounded(member.why.nats()),
+        summary: member.summary.clone(),
+        suppressed: member.suppressed.as_ref().map(|suppressed| suppressed.why.clone()),
+    }
+}
+
+fn counted(tally: &Tally) -> Counted {
+    Counted { entity: tally.entity.to_string(), name: tally.name.to_string(), told: tally.told, firing: tally.firing }
+}

@@ -1,0 +1,114 @@
+//! The emergency: whom to gather for a fault, where, and who is asked when nobody takes it on.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Entity, Event, Level, Timestamp};
+use crate::rules::Duty;
+use crate::rules::duty::{Gather, Team};
+
+use super::contract::{Evidence, Person};
+
+/// Who is gathered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Gathered {
+    pub(super) group: Option<String>,
+    pub(super) channel: Option<String>,
+    pub(super) conference: Option<String>,
+    pub(super) people: Vec<Person>,
+    /// The teams they are of.
+    pub(super) teams: Vec<String>,
+    /// When others may be on duty.
+    pub(super) until: Option<Timestamp>,
+    /// Who is asked after how long without an acknowledgement.
+    pub(super) escalate: Vec<(Duration, Vec<String>)>,
+}
+
+/// What the names of groups, channels and conferences are made of.
+#[derive(Serialize)]
+struct Given<'g> {
+    id: &'g str,
+    title: &'g str,
+    level: String,
+    sequence: &'g str,
+    rank: u8,
+    scenario: &'g str,
+    business: &'g str,
+    owner: &'g str,
+    entity: &'g str,
+}
+
+/// A fault to gather people for.
+pub(super) struct Fault<'f> {
+    pub(super) id: &'f str,
+    pub(super) title: &'f str,
+    pub(super) level: &'f Level,
+    pub(super) evidence: &'f Evidence,
+    /// It has lasted for so long, and nobody has taken it on.
+    pub(super) unacknowledged: Option<Duration>,
+}
+
+/// Whom to gather, as of a time.
+pub(super) fn gather(fault: &Fault<'_>, duty: &Duty, at: Timestamp) -> Gathered {
+    let evidence = fault.evidence;
+    let Some(emergency) = duty.emergency(fault.level.rank, &evidence.business) else { return Gathered::default() };
+    let suspect = evidence.suspects.first().filter(|_| !evidence.undetermined);
+    let suspect = suspect.and_then(|suspect| Entity::parse(&suspect.entity).ok());
+    let named = emergency.gather.iter().filter_map(|whom| match whom {
+        Gather::Owner => duty.team(&evidence.owner),
+        Gather::Suspect => duty.looks_after(suspect.as_ref()?),
+        Gather::Team(name) => duty.team(name),
+    });
+    let asked = emergency.escalate.iter().filter(|(after, _)| fault.unacknowledged.is_some_and(|lasts| lasts >= *after));
+    let asked = asked.flat_map(|(_, teams)| teams).filter_map(|name| duty.team(name));
+    let mut teams: Vec<&Team> = vec![];
+    for team in named.chain(asked) {
+        if teams.iter().all(|known| known.name != team.name) {
+            teams.push(team);
+        }
+    }
+    let person = |team: &Team, name: &str| Person { name: name.to_owned(), team: team.name.clone(), contact: team.contact.clone() };
+    let given = Given {
+        id: fault.id,
+        title: fault.title,
+        level: fault.level.to_string(),
+        sequence: &fault.level.sequence,
+        rank: fault.level.rank,
+        scenario: &evidence.scenario,
+        business: &evidence.business,
+        owner: &evidence.owner,
+        entity: &evidence.entity,
+    };
+    // What cannot be filled in says so where it is read.
+    let fill = |text: &Option<crate::rules::Text>| text.as_ref().map(|text| text.fill(&given).unwrap_or_else(|why| why));
+    Gathered {
+        group: fill(&emergency.group),
+        channel: fill(&emergency.channel),
+        conference: fill(&emergency.conference),
+        people: teams.iter().flat_map(|team| team.on_duty(at).into_iter().map(|name| person(team, name))).collect(),
+        teams: teams.iter().map(|team| team.name.clone()).collect(),
+        until: teams.iter().filter_map(|team| team.changes_after(at)).min(),
+        escalate: emergency.escalate.clone(),
+    }
+}
+
+impl Gathered {
+    /// Others are gathered from now on. That the same teams have other people on duty is for the change of shift to tell.
+    pub(super) fn follows(&mut self, now: Self, event: Event) {
+        let shift = self.teams == now.teams && self.people != now.people && !self.people.is_empty() && event != Event::HandedOver;
+        if shift {
+            let (people, until) = (std::mem::take(&mut self.people), self.until);
+            *self = Self { people, until, ..now };
+        } else {
+            *self = now;
+        }
+    }
+}
+
+/// From whom to whom it is handed over, where the same team has other people on duty.
+pub(super) fn handed_over(before: &[Person], now: &[Person]) -> Option<String> {
+    let names = |people: &[Person]| people.iter().map(|person| person.name.as_str()).collect::<Vec<_>>().join(", ");
+    let somebody = |people: &[Person]| if people.is_empty() { "nobody".to_owned() } else { names(people) };
+    (names(before) != names(now)).then(|| format!("on duty: {} → {}", somebody(before), somebody(now)))
+}

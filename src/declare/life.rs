@@ -1,0 +1,306 @@
+//! From situations to incidents: suspicion, declaration, escalation, recovery, and what becomes of them together.
+
+use crate::correlate::{How, Situation, SituationId};
+use crate::grade::Grade;
+use crate::model::{Breach, Entity, Event, Phase, Point, State, Timestamp};
+use crate::stage::{Count, Outbox};
+
+use super::evidence::Grounds;
+use super::incident::{Graded, Incident, RICHTER, Review};
+use super::story::{Story, discovered};
+use super::{Declare, trace};
+
+/// Incidents that are open or wait for their review; of more, the one that has recovered longest ago is closed.
+const INCIDENTS_MAX: usize = 10_000;
+
+impl Declare {
+    /// The incident's key that a situation belongs to.
+    pub(super) fn owner(&self, situation: SituationId) -> SituationId {
+        self.state.owners.get(&situation).copied().unwrap_or(situation)
+    }
+
+    /// The situations of an incident.
+    pub(super) fn situations_of(&self, id: SituationId) -> Vec<SituationId> {
+        self.state.incidents.get(&id).map(|incident| incident.situations.clone()).unwrap_or_default()
+    }
+
+    /// Whether anything that counts lasts.
+    fn lasts(&self, id: SituationId) -> bool {
+        self.situations_of(id).iter().filter_map(|id| self.state.situations.get(*id)).any(Situation::lasts)
+    }
+
+    /// Grades a member as of a time, and tells what follows from it for its incident.
+    pub(super) fn judge(&mut self, key: u64, at: Timestamp, out: &mut Outbox) {
+        let Some((situation, member)) = self.state.situations.member(key) else { return };
+        let own = situation.id;
+        let id = self.owner(own);
+        let Some(incident) = self.state.incidents.get(&id) else {
+            if member.counts() && member.ends_at.is_none() {
+                self.begin(key, own, at, out);
+            }
+            return;
+        };
+        let (state, said) = (incident.state, &incident.said);
+        let graded = member.graded(at, said);
+        match (state, graded) {
+            (State::Suspected, Some(graded)) => self.declares(id, at, &graded, out),
+            (State::Recovered | State::Reviewed, graded) if self.lasts(id) => {
+                self.again(id, Event::Reopened, "the same trouble again", at, graded, out);
+            }
+            (State::Recovering, graded) if self.lasts(id) => {
+                self.again(id, Event::RecoveryRevoked, "it is bad again", at, graded, out);
+            }
+            (State::Declared, Some(graded)) => {
+                let risen = self.state.incidents.get_mut(&id).map(|incident| incident.take(&graded)).unwrap_or_default();
+                if !risen.is_empty() {
+                    self.event(id, Event::Escalated, at, RICHTER, risen.join("; "), out);
+                }
+            }
+            _ => {}
+        }
+        self.recovers(id, at, out);
+    }
+
+    /// What counts and has no incident yet: it is declared where it meets a definition, suspected where it may.
+    fn begin(&mut self, key: u64, id: SituationId, at: Timestamp, out: &mut Outbox) {
+        if self.state.situations.suppress_now(key, at, &self.rules) {
+            return self.tell_news(out);
+        }
+        let Some((_, member)) = self.state.situations.member(key) else { return };
+        let can_rise = |grade: &Grade| grade.0.values().any(|standing| standing.next.is_some());
+        let incident = Incident::new(member, id, at);
+        match (member.graded(at, &incident.said), member.grade(at, &incident.said)) {
+            (Some(graded), _) => {
+                self.state.incidents.insert(id, incident);
+                self.declares(id, at, &graded, out);
+            }
+            (None, Some(grade)) if can_rise(&grade) => {
+                let next = grade.0.values().find_map(|standing| standing.next.as_ref());
+                let reason = next.map_or_else(String::new, |next| format!("{} at {}", next.level, next.by));
+                self.state.incidents.insert(id, incident);
+                self.state.suspected.insert(id);
+                self.event(id, Event::Suspected, at, RICHTER, reason, out);
+            }
+            _ => {}
+        }
+    }
+
+    fn declares(&mut self, id: SituationId, at: Timestamp, graded: &Graded, out: &mut Outbox) {
+        if self.state.situations.suppress_now(graded.key, at, &self.rules) {
+            return self.tell_news(out);
+        }
+        let member = self.state.situations.member(graded.key).map(|(_, member)| discovered(member));
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        incident.leader = graded.key;
+        incident.discovery = member;
+        incident.take(graded);
+        self.state.suspected.remove(&id);
+        let author = match self.state.situations.member(graded.key).map(|(_, member)| &member.source) {
+            Some(crate::correlate::Source::Person { author, .. }) => author.clone(),
+            _ => RICHTER.to_owned(),
+        };
+        self.event(id, Event::Declared, at, &author, graded.reason(), out);
+        self.make_room(at, out);
+    }
+
+    /// It was over, or seemed to be.
+    fn again(&mut self, id: SituationId, event: Event, reason: &str, at: Timestamp, graded: Option<Graded>, out: &mut Outbox) {
+        let incident = self.state.incidents.get_mut(&id);
+        let risen = incident.zip(graded).map(|(incident, graded)| incident.take(&graded)).unwrap_or_default();
+        let reason = std::iter::once(reason.to_owned()).chain(risen).collect::<Vec<_>>().join("; ");
+        self.event(id, event, at, RICHTER, reason, out);
+    }
+
+    /// Nothing that counts lasts: it may have recovered, or was nothing.
+    fn recovers(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
+        let Some(state) = self.state.incidents.get(&id).map(|incident| incident.state) else { return };
+        if self.lasts(id) {
+            return;
+        }
+        match state {
+            State::Suspected => self.event(id, Event::Closed, at, RICHTER, "it was over before it met a definition".into(), out),
+            State::Declared if self.config.tuning.recover_after.is_zero() => {
+                self.event(id, Event::Recovered, at, RICHTER, self.ended(id), out);
+            }
+            State::Declared => self.event(id, Event::Recovering, at, RICHTER, self.ended(id), out),
+            _ => {}
+        }
+    }
+
+    /// Why an incident recovers once nothing of it lasts.
+    pub(super) fn ended(&self, id: SituationId) -> String {
+        let situations = self.situations_of(id);
+        let members = situations.iter().filter_map(|id| self.state.situations.get(*id)).flat_map(|situation| &situation.members);
+        let settled = members.filter(|member| member.new_normal && member.counts());
+        let settled: Vec<&str> = settled.filter_map(|member| member.source.monitor()).collect();
+        let ended = "every business breach has ended";
+        if settled.is_empty() { ended.to_owned() } else { format!("{ended}; the new normal level of {}", settled.join(", ")) }
+    }
+
+    /// What a breach tells of its data: that it has stopped, or is back.
+    pub(super) fn hears(&mut self, breach: &Breach, key: u64, out: &mut Outbox) {
+        let Some(id) = self.state.situations.place(key).map(|(situation, _)| self.owner(situation)) else { return };
+        let Some(incident) = self.state.incidents.get_mut(&id).filter(|incident| incident.state.is_on()) else { return };
+        let counts = self.state.situations.member(key).is_some_and(|(_, member)| member.counts());
+        let monitor = &breach.monitor;
+        if breach.phase == Phase::Stale && counts && !incident.stale {
+            let reason = format!("no data of {monitor} any more: nothing tells whether it lasts");
+            self.event(id, Event::Stale, breach.at, RICHTER, reason, out);
+        } else if breach.phase != Phase::Stale && incident.stale {
+            incident.stale = false;
+            let reason = format!("{monitor} has data again");
+            if incident.state == State::Declared {
+                self.event(id, Event::Updated, breach.at, RICHTER, reason, out);
+            }
+        }
+    }
+
+    /// One event of an incident: its state moves on, its story is told.
+    pub(super) fn event(&mut self, id: SituationId, event: Event, at: Timestamp, author: &str, reason: String, out: &mut Outbox) {
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        let before = (incident.sequence > 0).then_some(incident.state);
+        let Some(state) = event.after(before) else { return };
+        incident.moves(event, state, at, author, &reason);
+        let declared = state != State::Suspected;
+        let over = matches!(state, State::Recovered | State::Reviewed | State::Cancelled | State::Closed);
+        let recovered_at = over.then(|| incident.good_since.unwrap_or(incident.at));
+        for situation in incident.situations.iter().filter(|_| declared && state != State::Merged) {
+            self.state.situations.declared(*situation, recovered_at);
+        }
+        self.tell(id, event, author, &reason, out);
+        match state {
+            State::Closed => self.forgets(id),
+            _ => self.schedule(id),
+        }
+    }
+
+    fn tell(&mut self, id: SituationId, event: Event, author: &str, reason: &str, out: &mut Outbox) {
+        let Self { config, rules, state } = self;
+        let Some(incident) = state.incidents.get_mut(&id) else { return };
+        let grounds = Grounds::of(incident, incident.at, &state.situations, rules, &config.tuning);
+        if let Some(grounds) = &grounds {
+            incident.picture = grounds.picture();
+            let occurred = grounds.started_at().unwrap_or(incident.at);
+            let mark = incident.timeline.entry(Point::Occurred).or_insert_with(|| (occurred, RICHTER.to_owned()));
+            if mark.1 == RICHTER {
+                mark.0 = occurred;
+            }
+        }
+        let story = Story::new(incident, grounds.as_ref(), rules);
+        let gathered = incident.state.is_on().then(|| story.gather(incident.at));
+        let evidence = story.into_evidence();
+        if let Some(gathered) = gathered {
+            incident.gathered.follows(gathered, event);
+        }
+        if event == Event::Recovered {
+            let calendar = rules.duty.team(&evidence.owner).and_then(|team| team.calendar.as_deref());
+            let handling = incident.level().map(|level| rules.levels.handling(level));
+            incident.review = handling.map(|handling| {
+                let due = super::turns::workdays_after(calendar, incident.at, handling.review_within);
+                Review::new(due, &handling, incident.at)
+            });
+        }
+        if !incident.state.is_on() && grounds.is_some() {
+            incident.kept = Some(Box::new(evidence));
+        }
+        let story = Story::new(incident, grounds.as_ref(), rules);
+        out.messages.push(story.message(event, author, reason));
+        out.count(Count::Declarations(event.as_str()));
+        out.trace.push(trace::declaration(incident, event, reason));
+        if let Some(grounds) = &grounds {
+            out.decide(|| trace::cause(id, &grounds.ranking));
+        }
+    }
+
+    /// All of a situation is in another one now.
+    pub(super) fn merged(&mut self, gone: SituationId, kept: SituationId, cause: &Entity, out: &mut Outbox) {
+        let gone = self.owner(gone);
+        let Some(incident) = self.state.incidents.get(&gone) else { return };
+        let (at, kept) = (incident.at, self.owner(kept));
+        if self.state.incidents.contains_key(&kept) {
+            return self.merge(gone, kept, at, RICHTER, &format!("{cause} explains both"), out);
+        }
+        // The other has none of its own: this one is about it from now on.
+        let Some(mut incident) = self.state.incidents.remove(&gone) else { return };
+        incident.situations.iter_mut().filter(|id| **id == gone).for_each(|id| *id = kept);
+        if self.state.suspected.remove(&gone) {
+            self.state.suspected.insert(kept);
+        }
+        let on = incident.state != State::Suspected;
+        let recovered_at = incident.good_since.filter(|_| !incident.state.is_on());
+        self.state.incidents.insert(kept, incident);
+        if on {
+            self.state.situations.declared(kept, recovered_at);
+        }
+        self.schedule(kept);
+    }
+
+    /// An incident becomes part of another one.
+    pub(super) fn merge(&mut self, gone: SituationId, kept: SituationId, at: Timestamp, author: &str, reason: &str, out: &mut Outbox) {
+        let Some(into) = self.state.incidents.get(&kept).map(|incident| incident.id.clone()) else { return };
+        let Some(incident) = self.state.incidents.get_mut(&gone) else { return };
+        incident.merged_into = Some(into.clone());
+        let (name, situations) = (incident.id.clone(), incident.situations.clone());
+        self.state.suspected.remove(&gone);
+        self.event(gone, Event::Merged, at, author, format!("it is part of {into}: {reason}"), out);
+        if let Some(whole) = self.state.incidents.get_mut(&kept) {
+            whole.merged.push(name.clone());
+            whole.situations.extend(situations.iter().filter(|id| **id != kept));
+            self.state.owners.extend(situations.into_iter().filter(|id| *id != kept).map(|id| (id, kept)));
+        }
+        self.event(kept, Event::Updated, at, author, format!("{name} is part of it: {reason}"), out);
+    }
+
+    /// What was suspected may have become part of something else.
+    pub(super) fn forget_suspicions(&mut self, out: &mut Outbox) {
+        let over = self.state.suspected.iter().copied().filter(|id| !self.lasts(*id));
+        for id in over.collect::<Vec<_>>() {
+            let now = self.state.progress.clock(self.config.tuning.idle_after);
+            self.event(id, Event::Closed, now, RICHTER, "its signs are part of something else, or make no fault".into(), out);
+        }
+    }
+
+    /// A situation was let go of; what is known of its incident stays until that is closed.
+    pub(super) fn lets_go(&mut self, situation: SituationId, at: Timestamp, out: &mut Outbox) {
+        let id = self.owner(situation);
+        self.state.owners.remove(&situation);
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            incident.situations.retain(|known| *known != situation);
+        }
+        if self.state.suspected.contains(&id) {
+            self.event(id, Event::Closed, at, RICHTER, "nothing was heard of it any more".into(), out);
+        }
+    }
+
+    fn forgets(&mut self, id: SituationId) {
+        self.state.suspected.remove(&id);
+        if let Some(incident) = self.state.incidents.remove(&id) {
+            self.state.owners.retain(|situation, _| !incident.situations.contains(situation));
+        }
+    }
+
+    fn make_room(&mut self, at: Timestamp, out: &mut Outbox) {
+        if self.state.incidents.len() <= INCIDENTS_MAX {
+            return;
+        }
+        let waiting = self.state.incidents.iter().filter(|(_, incident)| matches!(incident.state, State::Recovered | State::Reviewed));
+        if let Some(id) = waiting.min_by_key(|(id, incident)| (incident.good_since, **id)).map(|(id, _)| *id) {
+            let reason = format!("more than {INCIDENTS_MAX} incidents wait for their review");
+            self.event(id, Event::Closed, at, RICHTER, reason, out);
+        }
+    }
+
+    /// What often fails together, though no path is known, is believed to depend on one another.
+    pub(super) fn learn_from(&mut self, situation: &Situation) {
+        let mut new = vec![];
+        for member in &situation.members {
+            let meanwhile = match &member.why.how {
+                How::Meanwhile(of) => Some(of),
+                How::First | How::DependsOn(_) | How::Through(..) | How::SilentCause(_) => None,
+                How::Again | How::SameEntity | How::Relapse => continue,
+            };
+            new.extend(self.state.calls.shows(&member.entity, meanwhile, member.starts_at));
+        }
+        self.depend(&new);
+    }
+}

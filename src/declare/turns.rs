@@ -1,0 +1,131 @@
+//! What time brings to incidents: updates, recovery, follow-ups, changes of shift, and reviews.
+
+use std::sync::LazyLock;
+
+use crate::correlate::SituationId;
+use crate::model::{Event, Origin, Timestamp, duration};
+use crate::rules::Calendar;
+use crate::stage::Outbox;
+
+use super::agenda::Timer;
+use super::contract::Told;
+use super::evidence::Grounds;
+use super::gather::handed_over;
+use super::incident::RICHTER;
+use super::story::Story;
+use super::{Declare, Incident};
+
+/// What has happened since the last follow-up, in so many parts at the most.
+const NEWS_MAX: usize = 5;
+
+/// So many workdays later on a team's calendar; on UTC's where it has none.
+pub(super) fn workdays_after(calendar: Option<&Calendar>, at: Timestamp, workdays: u8) -> Timestamp {
+    static UTC: LazyLock<Option<Calendar>> = LazyLock::new(|| Calendar::new("UTC", "UTC", vec![]).ok());
+    calendar.or(UTC.as_ref()).map_or(at, |calendar| calendar.workdays_after(at, workdays))
+}
+
+impl Declare {
+    fn timers(&self, incident: &Incident) -> Vec<(Timer, Timestamp)> {
+        let rank = incident.level().cloned();
+        rank.map(|level| incident.timers(&self.rules.levels.handling(&level), &self.config.tuning)).unwrap_or_default()
+    }
+
+    /// From now on it is looked at when something of it is due: in the time of its data, so that its story does not depend on
+    /// how fast other inputs are; but where data stops, people are still told by the clock.
+    pub(super) fn schedule(&mut self, id: SituationId) {
+        let Some(incident) = self.state.incidents.get(&id) else { return };
+        for (timer, at) in self.timers(incident) {
+            self.state.agenda.add(incident.origin.as_ref(), at, timer, id);
+            if incident.origin.is_some() && !timer.waits_for_data() {
+                self.state.agenda.add(None, at, timer, id);
+            }
+        }
+    }
+
+    /// Looks at all that is due, in the time of an input, or by the clock.
+    pub(super) fn turns(&mut self, origin: Option<&Origin>, until: Timestamp, out: &mut Outbox) {
+        while let Some((at, timer, id)) = self.state.agenda.next(origin, until) {
+            // What was put off meanwhile is on the agenda once more.
+            let due = self.state.incidents.get(&id).is_some_and(|incident| self.timers(incident).contains(&(timer, at)));
+            if due {
+                self.turn(id, timer, at, out);
+                self.schedule(id);
+            }
+        }
+    }
+
+    fn turn(&mut self, id: SituationId, timer: Timer, at: Timestamp, out: &mut Outbox) {
+        match timer {
+            Timer::Recovery => {
+                let held = duration::show(self.config.tuning.recover_after);
+                let reason = format!("{}, for {held}", self.ended(id));
+                self.event(id, Event::Recovered, at, RICHTER, reason, out);
+            }
+            Timer::Look => self.look(id, at, out),
+            Timer::HandOver => self.hand_over(id, at, out),
+            Timer::Unacknowledged => self.ask(id, at, out),
+            Timer::FollowUp => {
+                let Some(incident) = self.state.incidents.get(&id) else { return };
+                self.event(id, Event::FollowUpDue, at, RICHTER, news(incident), out);
+            }
+            Timer::Review => {
+                let Some(review) = self.state.incidents.get_mut(&id).and_then(|incident| incident.review.as_mut()) else { return };
+                let (event, reason) = review.reminds();
+                self.event(id, event, at, RICHTER, reason, out);
+            }
+            Timer::Close => self.event(id, Event::Closed, at, RICHTER, "nothing more comes of it".into(), out),
+        }
+    }
+
+    /// Tells of an incident whose picture has changed.
+    fn look(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
+        let Self { config, rules, state } = self;
+        let Some(incident) = state.incidents.get_mut(&id) else { return };
+        incident.looked_at = at;
+        let Some(grounds) = Grounds::of(incident, at, &state.situations, rules, &config.tuning) else { return };
+        let picture = grounds.picture();
+        if picture != incident.picture {
+            let reason = picture.news(&incident.picture);
+            self.event(id, Event::Updated, at, RICHTER, reason, out);
+        }
+    }
+
+    /// A shift has ended: where others are on duty by now, they are told.
+    fn hand_over(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
+        let Self { config, rules, state } = self;
+        let Some(incident) = state.incidents.get_mut(&id) else { return };
+        let grounds = Grounds::of(incident, at, &state.situations, rules, &config.tuning);
+        let now = Story::new(incident, grounds.as_ref(), rules).gather(at);
+        match handed_over(&incident.gathered.people, &now.people) {
+            Some(reason) => self.event(id, Event::HandedOver, at, RICHTER, reason, out),
+            None => incident.gathered.until = now.until,
+        }
+    }
+
+    /// Nobody has taken it on: it is told of again, and the next ones are asked.
+    fn ask(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        incident.asked = incident.asked.saturating_add(1);
+        let waits = at.since(incident.on_since);
+        let asked = incident.gathered.escalate.iter().filter(|(after, _)| *after <= waits).flat_map(|(_, teams)| teams.iter());
+        let asked: Vec<&str> = asked.map(String::as_str).collect();
+        let also = if asked.is_empty() { String::new() } else { format!("; asked as well: {}", asked.join(", ")) };
+        let reason = format!("nobody has acknowledged it for {}{also}", duration::show(waits));
+        self.event(id, Event::FollowUpDue, at, RICHTER, reason, out);
+    }
+}
+
+/// What has happened since it was last told how things stand.
+fn news(incident: &Incident) -> String {
+    let since = incident.followed_at.to_string();
+    let new: Vec<&Told> = incident.history.iter().filter(|told| told.at > since && told.event != Event::FollowUpDue).collect();
+    let clock = &since[11..16];
+    if new.is_empty() {
+        return format!("nothing new since {clock}");
+    }
+    let told = |told: &&Told| format!("{} ({})", told.event.as_str(), told.reason);
+    let parts: Vec<String> = new.iter().rev().take(NEWS_MAX).rev().map(told).collect();
+    let more = new.len() - parts.len();
+    let more = if more > 0 { format!("{more} events before, ") } else { String::new() };
+    format!("since {clock}: {more}{}", parts.join("; "))
+}

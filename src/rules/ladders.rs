@@ -1,0 +1,430 @@
+//! Fault definitions: raw ladders, level files, scenarios and objectives → checked ladders and monitors.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Comparison, Condition, Definition, Ladder, Level, Measure, Rung, Test, duration};
+
+use super::check::{Checker, selector};
+use super::compiled::{Generic, Levels, Matrix, Scenario, Sequence};
+use super::fault::{At, Fault};
+use super::handling::Handling;
+use super::raw;
+use super::slo;
+
+/// The monitors that level files stand for, by file.
+pub(super) type Objectives<'f> = Vec<(&'f String, Vec<raw::Monitor>)>;
+
+/// What a monitor's breaches can be measured by.
+#[derive(Clone, Copy)]
+struct Measurable<'m> {
+    value: bool,
+    expected: bool,
+    impact: Option<&'m raw::Impact>,
+    /// What cannot be measured may be so by some monitors.
+    anything: bool,
+}
+
+impl Measurable<'_> {
+    const ANYTHING: Self = Self { value: true, expected: true, impact: None, anything: true };
+    const DURATION: Self = Self { value: false, expected: false, impact: None, anything: false };
+
+    /// Why a measure cannot be taken, if it cannot.
+    fn lacks(self, measure: Measure) -> Option<&'static str> {
+        let expected = "needs an expected value; add `baseline`, `compare` or `change` to `judge`";
+        let unsaid = "is not measured; name its query under `impact`";
+        let impact = self.impact;
+        let missing = |query: fn(&raw::Impact) -> bool| if impact.is_some_and(query) { None } else { Some(unsaid) };
+        match measure {
+            _ if self.anything => None,
+            _ if !self.value && matches!(measure, Measure::Value | Measure::Rise | Measure::Drop) => {
+                Some("cannot be measured on an alert; only `for` can, and what people say")
+            }
+            Measure::Value => None,
+            Measure::Rise | Measure::Drop => (!self.expected).then_some(expected),
+            Measure::Lost | Measure::LostShare if !self.expected => Some(expected),
+            Measure::Lost | Measure::LostShare => {
+                impact.is_none().then_some("is reckoned where `impact` says by what the query counts: `impact: { per: 1s }`")
+            }
+            Measure::Mentions => missing(|impact| impact.mentions.is_some()),
+            Measure::NegativeShare => missing(|impact| impact.negative_share.is_some()),
+            Measure::Reach => missing(|impact| impact.reach.is_some()),
+            // People can say these.
+            Measure::Money | Measure::AffectedUsers | Measure::AffectedMerchants | Measure::Complaints => None,
+        }
+    }
+
+    /// Whether only people can tell it.
+    fn said(self, measure: Measure) -> bool {
+        let has = |query: fn(&raw::Impact) -> bool| self.impact.is_some_and(query);
+        match measure {
+            Measure::Money => !has(|impact| impact.money.is_some()),
+            Measure::AffectedUsers => !has(|impact| impact.affected_users.is_some()),
+            Measure::AffectedMerchants => !has(|impact| impact.affected_merchants.is_some()),
+            Measure::Complaints => !has(|impact| impact.complaints.is_some()),
+            _ => false,
+        }
+    }
+}
+
+impl Checker {
+    pub(super) fn levels<'f>(&mut self, files: &'f [(String, String)]) -> (Levels, Objectives<'f>) {
+        let files: Vec<(&String, raw::LevelFile)> = files.iter().map(|(file, text)| (file, self.decode(file, text))).collect();
+        let mut levels = Levels { importance: [0, 1, 2], ..Levels::default() };
+        for (file, sequence) in files.iter().flat_map(|(file, raw)| raw.sequences.iter().map(move |s| (*file, s))) {
+            self.sequence(file, sequence, &mut levels);
+        }
+        if levels.sequences.is_empty() {
+            let default = [("P", "priority"), ("D", "data quality"), ("R", "public-opinion risk"), ("S", "SLA")];
+            levels.sequences = default.map(|(name, title)| Sequence { name: name.into(), title: title.into(), levels: 4 }).into();
+        }
+        for (file, raw) in &files {
+            self.generic(file, &raw.generic, &mut levels);
+            for (importance, shift) in &raw.importance {
+                levels.importance[*importance as usize] = *shift;
+            }
+            if let Some(faults) = &raw.business {
+                levels.business.extend(self.faults(file, faults, Measurable::ANYTHING, &levels.sequences));
+            }
+            if let Some(matrix) = &raw.data_quality {
+                levels.matrix = self.matrix(file, matrix, &levels.sequences).or(levels.matrix);
+            }
+            levels.handling.extend(raw.handling.iter().map(|handling| self.handling(file, handling, &levels.sequences)));
+        }
+        for (file, scenario) in files.iter().flat_map(|(file, raw)| raw.scenarios.iter().map(move |s| (*file, s))) {
+            self.scenario(file, scenario, &mut levels);
+        }
+        let mut objectives = vec![];
+        for (file, raw) in files {
+            let monitors = raw.slos.into_iter().flat_map(|slo| slo::monitors(file, slo, &mut self.faults));
+            objectives.push((file, monitors.collect()));
+        }
+        (levels, objectives)
+    }
+
+    fn sequence(&mut self, file: &str, raw: &raw::Sequence, levels: &mut Levels) {
+        if levels.sequences.iter().any(|s| s.name == raw.name.value) {
+            self.faults.push(raw.name.fault(file, format!("sequence {:?} exists already; name it once", raw.name.value)));
+            return;
+        }
+        let count = raw.levels.as_ref().map_or(4, |l| l.value);
+        if let Some(at) = raw.levels.as_ref().filter(|l| !(1..=9).contains(&l.value)) {
+            self.faults.push(at.fault(file, format!("{} levels; a sequence has 1 to 9", at.value)));
+        }
+        let title = raw.title.clone().unwrap_or_else(|| raw.name.value.clone());
+        levels.sequences.push(Sequence { name: raw.name.value.clone(), title, levels: count });
+    }
+
+    fn generic(&mut self, file: &str, raw: &[raw::Generic], levels: &mut Levels) {
+        for generic in raw {
+            let alerts = generic.alerts.as_ref().map(|text| (text, self.good(file, text, selector(&text.value))));
+            let measurable = if alerts.is_some() { Measurable::DURATION } else { Measurable::ANYTHING };
+            let ladder = self.ladder(file, &generic.sequence, &generic.ladder, measurable, &levels.sequences);
+            if let (Some(ladder), None | Some((_, Some(_)))) = (ladder, &alerts) {
+                levels.generic.push(Generic { alerts: alerts.and_then(|(_, s)| s), ladder });
+            }
+        }
+    }
+
+    fn scenario(&mut self, file: &str, raw: &raw::Scenario, levels: &mut Levels) {
+        if levels.scenarios.iter().any(|known| known.name == raw.name.value) {
+            self.faults.push(raw.name.fault(file, format!("scenario {:?} exists already; name it once", raw.name.value)));
+        }
+        let ladders =
+            raw.fault.as_ref().map(|faults| self.faults(file, faults, Measurable::ANYTHING, &levels.sequences)).unwrap_or_default();
+        let shift = levels.importance[raw.importance.unwrap_or_default() as usize];
+        let own = if ladders.is_empty() { shifted(&levels.business, shift, &levels.sequences) } else { ladders.clone() };
+        if own.iter().flat_map(|ladder| &ladder.rungs).any(|rung| rung.level.rank <= 2) {
+            self.severe.push((raw.name.value.clone(), raw.name.place(file)));
+        }
+        let (business, owner) = (raw.business.clone().unwrap_or_default(), raw.owner.clone().unwrap_or_default());
+        levels.scenarios.push(Scenario { name: raw.name.value.clone(), business, owner, shift, ladders });
+    }
+
+    fn handling(&mut self, file: &str, at: &At<raw::Handling>, sequences: &[Sequence]) -> Handling {
+        let raw = &at.value;
+        if raw.levels.is_empty() {
+            self.faults.push(at.fault(file, "for no level; name some, such as [1, 2]"));
+        }
+        if let Some(unknown) = raw.sequence.as_ref().filter(|wanted| sequences.iter().all(|s| s.name != wanted.value)) {
+            self.faults.push(unknown.fault(file, format!("unknown sequence {:?}", unknown.value)));
+        }
+        let default = Handling::default_of(raw.levels.first().copied().unwrap_or(1));
+        if raw.follow_up.is_some_and(|every| every.0 < std::time::Duration::from_secs(60)) {
+            self.faults.push(at.fault(file, "a follow-up more often than every minute is none that people can give"));
+        }
+        Handling {
+            levels: raw.levels.clone(),
+            sequence: raw.sequence.as_ref().map(|s| s.value.clone()),
+            follow_up: raw.follow_up.map_or(default.follow_up, |every| every.0),
+            acknowledge_within: raw.acknowledge_within.map(|within| within.0).or(default.acknowledge_within),
+            review_within: raw.review_within.unwrap_or(default.review_within),
+            remind_before: raw.remind_before.map_or(default.remind_before, |before| before.0),
+        }
+    }
+
+    /// What a monitor's breaches mean: by its own ladders, by its scenario's, or by what is usual for its importance.
+    pub(super) fn definition(&mut self, file: &str, raw: &raw::Monitor, levels: &Levels) -> Option<Definition> {
+        if raw.scenario.is_none()
+            && let Some(fault) = raw.fault.as_ref().and_then(|faults| faults.0.first())
+        {
+            self.faults.push(fault.fault(file, "a fault needs a `scenario`: what the user cannot do, in a sentence"));
+        }
+        let measurable = Measurable {
+            value: raw.alerts.is_none(),
+            expected: raw.judge.as_ref().is_some_and(|judge| judge.value.expects()),
+            impact: raw.impact.as_ref().map(|impact| &impact.value),
+            anything: false,
+        };
+        let own = raw.fault.as_ref().map(|faults| self.faults(file, faults, measurable, &levels.sequences)).unwrap_or_default();
+        let scenario = levels.scenarios.iter().find(|known| Some(&known.name) == raw.scenario.as_ref());
+        let shift = raw.importance.map(|i| levels.importance[i as usize]).or_else(|| scenario.map(|s| s.shift)).unwrap_or(0);
+        let inherited = || scenario.map(|s| s.ladders.clone()).unwrap_or_default();
+        let usual = || shifted(&levels.business, shift, &levels.sequences);
+        let business = [own, inherited(), usual()].into_iter().find(|ladders| !ladders.is_empty()).unwrap_or_default();
+        self.note_unmeasured(file, raw, &business, measurable);
+        let mut generic: Vec<Ladder> = levels.floor().cloned().collect();
+        self.note_lower(file, raw, &business, &generic);
+        generic.extend(self.data(file, raw, levels));
+        generic.extend(raw.global.then(|| global(levels)).flatten());
+        let inherit = |own: &Option<String>, from: fn(&Scenario) -> &String| own.clone().or_else(|| scenario.map(|s| from(s).clone()));
+        Some(Definition {
+            scenario: raw.scenario.clone()?,
+            unit: inherit(&raw.business, |s| &s.business).unwrap_or_default(),
+            owner: inherit(&raw.owner, |s| &s.owner).unwrap_or_default(),
+            business,
+            generic,
+        })
+    }
+
+    /// The ladder of the monitor's asset level and impact factor.
+    fn data(&mut self, file: &str, raw: &raw::Monitor, levels: &Levels) -> Option<Ladder> {
+        let data = raw.data.as_ref()?;
+        let key = (data.value.asset.value.clone(), data.value.factor.value.clone());
+        let found = levels.matrix.as_ref().and_then(|matrix| matrix.ladders.get(&key)).cloned();
+        let known = || levels.matrix.iter().flat_map(|m| m.ladders.keys()).map(|(asset, factor)| format!("{asset} × {factor}"));
+        let known: Vec<String> = known().collect();
+        self.good(
+            file,
+            data,
+            found.ok_or_else(|| format!("{} × {} is not in `data_quality`; there are {}", key.0, key.1, known.join(", "))),
+        )
+    }
+
+    fn matrix(&mut self, file: &str, at: &At<raw::Matrix>, sequences: &[Sequence]) -> Option<Matrix> {
+        let raw = &at.value;
+        let mut ladders = BTreeMap::new();
+        for (factor, ranks) in &raw.factors {
+            if ranks.value.len() != raw.assets.len() {
+                let message = format!("{} levels for {} asset levels", ranks.value.len(), raw.assets.len());
+                self.faults.push(ranks.fault(file, message));
+            }
+            for (asset, rank) in raw.assets.iter().zip(&ranks.value) {
+                let level = At { line: ranks.line, column: ranks.column, value: *rank };
+                let mut ladder = self.ladder(file, &raw.sequence, &[plain(level)], Measurable::ANYTHING, sequences)?;
+                ladder.rungs.iter_mut().for_each(|rung| rung.because = format!("{factor} data of asset level {asset}"));
+                ladders.insert((asset.clone(), factor.clone()), ladder);
+            }
+        }
+        for (asset, rungs) in &raw.delay {
+            let Some(ladder) = ladders.get_mut(&(asset.clone(), "late".to_owned())) else {
+                self.faults.push(at.fault(file, format!("a delay of {asset:?}, which has no factor `late`")));
+                continue;
+            };
+            let delay = self.ladder(file, &raw.sequence, rungs, Measurable::DURATION, sequences)?;
+            ladder.rungs.extend(delay.rungs.into_iter().map(|rung| Rung { because: format!("late data of asset level {asset}"), ..rung }));
+            ladder.rungs.sort_by(|a, b| a.level.cmp(&b.level));
+        }
+        Some(Matrix { ladders })
+    }
+
+    fn faults(&mut self, file: &str, raw: &raw::Faults, measurable: Measurable<'_>, sequences: &[Sequence]) -> Vec<Ladder> {
+        let mut ladders: Vec<Ladder> = vec![];
+        for fault in &raw.0 {
+            let ladder = self.ladder(file, &fault.value.sequence, &fault.value.ladder, measurable, sequences);
+            let same = |ladder: &Ladder| ladder.rungs.first().is_some_and(|rung| rung.level.sequence == fault.value.sequence.value);
+            if ladders.iter().any(same) {
+                let message = format!("sequence {:?} has a ladder already; put all its rungs into one", fault.value.sequence.value);
+                self.faults.push(fault.value.sequence.fault(file, message));
+            }
+            ladders.extend(ladder);
+        }
+        ladders
+    }
+
+    fn ladder(
+        &mut self,
+        file: &str,
+        sequence: &At<String>,
+        raw: &[At<raw::Rung>],
+        measurable: Measurable<'_>,
+        sequences: &[Sequence],
+    ) -> Option<Ladder> {
+        let Some(place) = sequences.iter().position(|s| s.name == sequence.value) else {
+            let names: Vec<&str> = sequences.iter().map(|s| s.name.as_str()).collect();
+            self.faults.push(sequence.fault(file, format!("unknown sequence {:?}; there are {}", sequence.value, names.join(", "))));
+            return None;
+        };
+        if raw.is_empty() {
+            self.faults.push(sequence.fault(file, "the ladder has no rung; add at least one {level: ..}"));
+        }
+        let mut rungs: Vec<(&At<raw::Rung>, Rung)> = raw.iter().map(|r| (r, rung(&r.value, &sequences[place], place))).collect();
+        for (at, rung) in &rungs {
+            if rung.level.rank == 0 || rung.level.rank > sequences[place].levels {
+                let (rank, most) = (rung.level.rank, sequences[place].levels);
+                self.faults.push(at.value.level.fault(file, format!("level {rank} of sequence {}; it has 1 to {most}", sequence.value)));
+            }
+            for test in &rung.condition.tests {
+                if let Some(why) = measurable.lacks(test.measure) {
+                    self.faults.push(at.fault(file, format!("`{test}` {why}")));
+                }
+            }
+            self.note_twice(file, at, rung);
+        }
+        rungs.sort_by(|a, b| a.1.level.cmp(&b.1.level));
+        self.monotone(file, &rungs);
+        Some(Ladder { rungs: rungs.into_iter().map(|(_, rung)| rung).collect() })
+    }
+
+    /// A more severe level must demand more: it may not hold whenever a less severe one does.
+    fn monotone(&mut self, file: &str, rungs: &[(&At<raw::Rung>, Rung)]) {
+        for (i, (at, severe)) in rungs.iter().enumerate() {
+            let mild = rungs[i + 1..].iter().map(|(_, r)| r);
+            if let Some(mild) = mild.filter(|m| m.level.rank > severe.level.rank).find(|m| implies(&m.condition, &severe.condition)) {
+                let message = format!(
+                    "the ladder is not monotone: level {} ({}) holds whenever level {} ({}) does; a more severe level must demand more",
+                    severe.level.rank, severe.condition, mild.level.rank, mild.condition
+                );
+                self.faults.push(at.fault(file, message));
+            }
+        }
+    }
+
+    /// Time must not count twice: in a measure that grows with it, and in how long that has to hold.
+    fn note_twice(&mut self, file: &str, at: &At<raw::Rung>, rung: &Rung) {
+        let grows = rung.condition.tests.iter().find(|test| test.measure.grows());
+        if let Some(test) = grows.filter(|_| !rung.condition.hold.is_zero()) {
+            let hold = duration::show(rung.condition.hold);
+            let message = format!("`{}` grows as the fault lasts; `for {hold}` counts the same time twice", test.measure);
+            self.notes.push(at.fault(file, message));
+        }
+    }
+
+    /// Where a business definition can come out lower than a generic one on the same measures, with an example.
+    fn note_lower(&mut self, file: &str, raw: &raw::Monitor, business: &[Ladder], generic: &[Ladder]) {
+        for floor in generic.iter().flat_map(|ladder| &ladder.rungs) {
+            let own = business.iter().flat_map(|ladder| &ladder.rungs).filter(|rung| rung.level.place == floor.level.place);
+            let speaks = |measure: Measure| own.clone().any(|rung| rung.condition.tests.iter().any(|test| test.measure == measure));
+            if floor.condition.tests.is_empty() || !floor.condition.tests.iter().all(|test| speaks(test.measure)) {
+                continue;
+            }
+            let meets = own.clone().filter(|rung| implies(&floor.condition, &rung.condition)).map(|rung| &rung.level).min();
+            if meets.is_none_or(|level| level.rank > floor.level.rank) {
+                let own = meets.map_or_else(|| "no level".to_owned(), ToString::to_string);
+                let message = format!(
+                    "at {} its own definition says {own}, the generic one {}: that one will be effective",
+                    floor.condition, floor.level
+                );
+                self.notes.push(raw.name.fault(file, message));
+            }
+        }
+    }
+
+    /// The two most severe levels must not wait for people to say how bad it is.
+    fn note_unmeasured(&mut self, file: &str, raw: &raw::Monitor, business: &[Ladder], measurable: Measurable<'_>) {
+        for rung in business.iter().flat_map(|ladder| &ladder.rungs).filter(|rung| rung.level.rank <= 2) {
+            let lacks = |test: &&Test| measurable.said(test.measure) || measurable.lacks(test.measure).is_some();
+            if let Some(test) = rung.condition.tests.iter().find(lacks) {
+                let message = format!(
+                    "{} at `{}`: `{}` is measured by nobody here, only people can say it",
+                    rung.level, rung.condition, test.measure
+                );
+                self.notes.push(raw.name.fault(file, message));
+            }
+        }
+    }
+
+    /// Scenarios of the two most severe levels that no monitor measures.
+    pub(super) fn unmeasured(&mut self, rules: &super::Rules) {
+        let measured = |scenario: &str| rules.monitors.iter().any(|m| m.definition.as_ref().is_some_and(|d| d.scenario == scenario));
+        let severe = std::mem::take(&mut self.severe);
+        for (scenario, place) in severe.into_iter().filter(|(scenario, _)| !measured(scenario)) {
+            let message = format!("{scenario:?} can be a fault of level 1 or 2, and no monitor measures it");
+            self.notes.push(Fault { place, message });
+        }
+    }
+}
+
+/// Global unavailability is always of the first sequence's first level.
+fn global(levels: &Levels) -> Option<Ladder> {
+    let level = Level { rank: 1, place: 0, sequence: levels.sequences.first()?.name.clone() };
+    let condition = Condition { tests: vec![], hold: std::time::Duration::ZERO };
+    Some(Ladder { rungs: vec![Rung { level, condition, because: "global unavailability".into() }] })
+}
+
+/// Ladders for what is less important: each rung so many levels lower, as far as there are some.
+fn shifted(ladders: &[Ladder], by: u8, sequences: &[Sequence]) -> Vec<Ladder> {
+    let most = |level: &Level| sequences.get(usize::from(level.place)).map_or(0, |sequence| sequence.levels);
+    let lower = |rung: &Rung| Rung { level: Level { rank: rung.level.rank.saturating_add(by), ..rung.level.clone() }, ..rung.clone() };
+    let ladder =
+        |ladder: &Ladder| Ladder { rungs: ladder.rungs.iter().map(lower).filter(|rung| rung.level.rank <= most(&rung.level)).collect() };
+    ladders.iter().map(ladder).filter(|ladder| !ladder.rungs.is_empty()).collect()
+}
+
+/// A rung without a condition.
+pub(super) fn plain(level: At<u8>) -> At<raw::Rung> {
+    let (line, column) = (level.line, level.column);
+    let value = raw::Rung {
+        level,
+        value: None,
+        rise: None,
+        drop: None,
+        lost: None,
+        lost_share: None,
+        money: None,
+        affected_users: None,
+        affected_merchants: None,
+        complaints: None,
+        mentions: None,
+        negative_share: None,
+        reach: None,
+        hold: None,
+    };
+    At { line, column, value }
+}
+
+fn rung(raw: &raw::Rung, sequence: &Sequence, place: usize) -> Rung {
+    let value = raw.value.map(|raw::Compared(comparison, limit)| Test { measure: Measure::Value, comparison, limit });
+    let number = |measure, limit: Option<f64>| limit.map(|limit| Test { measure, comparison: Comparison::AtLeast, limit });
+    let share = |measure, share: Option<raw::Share>| number(measure, share.map(|share| share.0));
+    let tests = [
+        value,
+        share(Measure::Rise, raw.rise),
+        share(Measure::Drop, raw.drop),
+        number(Measure::Lost, raw.lost),
+        share(Measure::LostShare, raw.lost_share),
+        number(Measure::Money, raw.money),
+        number(Measure::AffectedUsers, raw.affected_users),
+        number(Measure::AffectedMerchants, raw.affected_merchants),
+        number(Measure::Complaints, raw.complaints),
+        number(Measure::Mentions, raw.mentions),
+        share(Measure::NegativeShare, raw.negative_share),
+        number(Measure::Reach, raw.reach),
+    ];
+    let place = u8::try_from(place).unwrap_or(u8::MAX);
+    Rung {
+        level: Level { rank: raw.level.value, place, sequence: sequence.name.clone() },
+        condition: Condition { tests: tests.into_iter().flatten().collect(), hold: raw.hold.unwrap_or_default().0 },
+        because: String::new(),
+    }
+}
+
+/// Whether `b` holds whenever `a` does.
+fn implies(a: &Condition, b: &Condition) -> bool {
+    let upward = |c: Comparison| matches!(c, Comparison::Above | Comparison::AtLeast);
+    let covers = |strict: &Test, loose: &Test| {
+        strict.measure == loose.measure
+            && upward(strict.comparison) == upward(loose.comparison)
+            && if upward(loose.comparison) { strict.limit >= loose.limit } else { strict.limit <= loose.limit }
+    };
+    b.hold <= a.hold && b.tests.iter().all(|loose| a.tests.iter().any(|strict| covers(strict, loose)))
+}

@@ -1,0 +1,75 @@
+//! What may be said of Kafka.
+
+use std::time::Duration;
+
+use super::super::fault::Fault;
+use super::{Kafka, Property, SnapshotEvery};
+
+/// Properties whose value is a secret and may not stand in the file.
+const SECRETS: [&str; 6] = [
+    "sasl.password",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.password",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.config",
+];
+
+/// A replay reaches back to the snapshot before the newest: within the day that the internal topics keep at the least.
+const SNAPSHOT_EVERY_MAX: Duration = Duration::from_secs(12 * 3600);
+
+/// Properties that the promise of the daemon rests on, with the reason they are not for passing through.
+const RESERVED: [(&str, &str); 12] = [
+    ("message.timeout.ms", "records are never given up"),
+    ("delivery.timeout.ms", "records are never given up"),
+    ("partition.assignment.strategy", "partitions move one by one, cooperatively"),
+    ("group.protocol", "partitions move by the classic protocol"),
+    ("group.instance.id", "set kafka.instance"),
+    ("transactional.id", "set kafka.instance"),
+    ("isolation.level", "what was taken back must not be read"),
+    ("enable.auto.commit", "offsets are committed after delivery"),
+    ("enable.auto.offset.store", "offsets are committed after delivery"),
+    ("enable.idempotence", "the producer is idempotent"),
+    ("group.id", "set kafka.prefix"),
+    ("bootstrap.servers", "set kafka.brokers"),
+];
+
+/// Every fault in what is said of Kafka.
+pub(super) fn check(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
+    for broker in &kafka.brokers {
+        let port = broker.value.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+        if port.is_none_or(|(host, _)| host.is_empty()) {
+            faults.push(broker.fault(file, format!("{:?} is not a broker; write host:port", broker.value)));
+        }
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if kafka.prefix.value.is_empty() || !kafka.prefix.value.chars().all(legal) {
+        faults.push(kafka.prefix.fault(file, format!("{:?} cannot start a topic's name; use letters, digits, . _ -", kafka.prefix.value)));
+    }
+    let counts = kafka.partitions.value;
+    if !(1..=1024).contains(&counts.samples) || !(1..=1024).contains(&counts.signals) {
+        faults.push(kafka.partitions.fault(file, "partition counts are from 1 to 1024"));
+    }
+    if let Some(instance) = kafka.instance.as_ref().filter(|i| i.value.is_empty() || i.value.len() > 200 || !i.value.chars().all(legal)) {
+        faults.push(instance.fault(file, format!("{:?} cannot name an instance; use letters, digits, . _ -", instance.value)));
+    }
+    let milliseconds = |ms: u64| Duration::from_millis(ms);
+    if !(milliseconds(1)..=milliseconds(5000)).contains(&kafka.commit_every.value.0) {
+        faults.push(kafka.commit_every.fault(file, "the time between commits is from 1ms to 5s"));
+    }
+    let SnapshotEvery { min, max } = &kafka.snapshot_every.value;
+    if min.0 > max.0 || max.0 > SNAPSHOT_EVERY_MAX || max.0.is_zero() {
+        faults.push(kafka.snapshot_every.fault(file, "the time between snapshots is at most 12h, and `min` is not above `max`"));
+    }
+    if !(1..=15).contains(&kafka.replication_factor.value) {
+        faults.push(kafka.replication_factor.fault(file, "a replication factor is from 1 to 15"));
+    }
+    for (name, value) in &kafka.properties {
+        if SECRETS.contains(&name.as_str()) && matches!(value.value, Property::Inline(_)) {
+            faults.push(value.fault(file, format!("`{name}` is a secret; give {{file: ...}} or {{env: ...}} instead")));
+        }
+        if let Some((_, why)) = RESERVED.iter().find(|(reserved, _)| reserved == name) {
+            faults.push(value.fault(file, format!("`{name}` cannot be set: {why}")));
+        }
+    }
+}

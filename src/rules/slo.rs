@@ -1,0 +1,91 @@
+//! Service level objectives → monitors of how fast their error budgets burn: over a long window and a short one at once,
+//! so that what is over ends soon. Source of the windows and rates: Google's SRE Workbook, "Alerting on SLOs".
+
+use std::time::Duration;
+
+use crate::model::duration;
+
+use super::fault::{At, Fault};
+use super::ladders::plain;
+use super::raw::{self, Slo};
+
+/// The level, how many times as fast as it may the budget burns, and the two windows, where the objective does not say.
+const BURN: [(u8, f64, u64, u64); 3] = [(2, 14.4, 3600, 300), (3, 6.0, 21_600, 1800), (4, 1.0, 259_200, 21_600)];
+
+/// The budget is for so long where the objective does not say.
+const OVER: Duration = Duration::from_secs(30 * 86_400);
+
+/// What stands for the window in an objective's queries.
+const WINDOW: &str = "$window";
+
+/// The monitors that an objective stands for.
+pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<raw::Monitor> {
+    let slo = at.value;
+    let budget = 1.0 - slo.objective.value.0;
+    if !(budget > 0.0 && budget < 1.0) {
+        faults.push(slo.objective.fault(file, "an objective is more than 0% and less than 100%"));
+        return vec![];
+    }
+    for query in [&slo.errors, &slo.total].into_iter().filter(|query| !query.value.contains(WINDOW)) {
+        faults.push(query.fault(file, "the query has no `[$window]`, which stands for the windows"));
+    }
+    let errors = |window: Duration| {
+        let part = |query: &str| query.replace(WINDOW, &duration::show(window));
+        format!("(({}) / ({}) / {budget})", part(&slo.errors.value), part(&slo.total.value))
+    };
+    let usual = slo.burn.is_empty() && slo.spent.is_empty();
+    let usual = BURN.iter().filter(|_| usual).map(|(level, rate, long, short)| {
+        let level = At { line: at.line, column: at.column, value: *level };
+        (level, *rate, Duration::from_secs(*long), Duration::from_secs(*short))
+    });
+    let own = slo.burn.iter().map(|burn| {
+        let raw::Burn { level, rate, long, short } = &burn.value;
+        (At { line: level.line, column: level.column, value: level.value }, *rate, long.0, short.0)
+    });
+    let mut monitors: Vec<raw::Monitor> = own
+        .chain(usual)
+        .map(|(level, rate, long, short)| {
+            let query = format!("{} * ({} > bool {rate})", errors(long), errors(short));
+            monitor(&slo, &format!("burn over {}", duration::show(long)), query, rate, level)
+        })
+        .collect();
+    let over = slo.over.as_ref().map_or(OVER, |over| over.value.0);
+    monitors.extend(slo.spent.iter().map(|spent| {
+        let raw::Spent { level, budget, within } = &spent.value;
+        let share = within.0.as_secs_f64() / over.as_secs_f64();
+        let query = format!("{} * {share}", errors(within.0));
+        let level = At { line: level.line, column: level.column, value: level.value };
+        monitor(&slo, &format!("budget spent in {}", duration::show(within.0)), query, budget.0, level)
+    }));
+    monitors
+}
+
+fn monitor(slo: &Slo, what: &str, query: String, above: f64, level: At<u8>) -> raw::Monitor {
+    let at = |value: String| At { line: slo.name.line, column: slo.name.column, value };
+    let sequence = slo.sequence.as_ref().map_or_else(|| at("S".into()), |s| At { line: s.line, column: s.column, value: s.value.clone() });
+    let definition = raw::Definition { sequence, ladder: vec![plain(level)] };
+    let fixed = raw::Static { above: Some(above), below: None, until: None };
+    let place = |value| At { line: slo.name.line, column: slo.name.column, value };
+    let judge = raw::Judge { fixed: Some(At { line: slo.name.line, column: slo.name.column, value: fixed }), ..raw::Judge::default() };
+    raw::Monitor {
+        name: at(format!("{}: {what}", slo.name.value)),
+        scenario: Some(slo.scenario.clone()),
+        business: slo.business.clone(),
+        owner: slo.owner.clone(),
+        entity: At { line: slo.entity.line, column: slo.entity.column, value: slo.entity.value.clone() },
+        query: Some(at(query)),
+        alerts: None,
+        every: slo.every.as_ref().map(|every| At { line: every.line, column: every.column, value: every.value }),
+        lookback: None,
+        judge: Some(place_judge(slo, judge)),
+        importance: None,
+        global: false,
+        data: None,
+        impact: None,
+        fault: Some(raw::Faults(vec![place(definition)])),
+    }
+}
+
+fn place_judge(slo: &Slo, value: raw::Judge) -> At<raw::Judge> {
+    At { line: slo.name.line, column: slo.name.column, value }
+}
