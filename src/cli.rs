@@ -1,10 +1,14 @@
 //! The command line: one file a command. Exit codes: 0 fine, 1 the answer is no, 2 could not run.
 
+mod act;
 mod backtest;
 mod check;
 mod decode;
 mod demo;
+mod document;
+mod dossier;
 mod eval;
+mod events;
 mod explain;
 mod plot;
 mod render;
@@ -42,8 +46,12 @@ enum Command {
     Decode(decode::Arguments),
     /// Evaluate a query over recorded samples; one JSON object a result
     Eval(eval::Arguments),
+    /// Say something about an incident: acknowledge it, set its level, mark its timeline, review it
+    Act(act::Arguments),
     /// Say why an incident is what it is: its level, its members, its suspects
     Explain(explain::Arguments),
+    /// Write an incident's dossier for its review: timeline, impact, causes, response, actions
+    Dossier(dossier::Arguments),
     /// Run series through a monitor's judges: limits and score of each value, and how often it would have paged
     Backtest(backtest::Arguments),
 }
@@ -56,6 +64,15 @@ enum Format {
     Text,
     /// For machines
     Json,
+}
+
+/// How a document is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Pages {
+    #[default]
+    Markdown,
+    /// One self-contained page
+    Html,
 }
 
 /// Why a command ended without success.
@@ -85,7 +102,9 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Act(arguments) => act::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Dossier(arguments) => dossier::run(&arguments),
         Command::Backtest(arguments) => backtest::run(&arguments),
     };
     match outcome {

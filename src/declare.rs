@@ -195,7 +195,9 @@ impl Declare {
 
     /// Tells what has become of situations, which may make a fault of what was none.
     fn tell_news(&mut self, out: &mut Outbox) {
+        let mut moved = false;
         for news in self.state.situations.news() {
+            moved |= !matches!(news, News::Storm { .. } | News::Calm { .. });
             match news {
                 News::Merged { gone, kept, cause } => {
                     out.decide(|| trace::merge(gone, kept, &cause));
@@ -219,7 +221,9 @@ impl Declare {
                 }
             }
         }
-        self.forget_suspicions(out);
+        if moved {
+            self.forget_suspicions(out);
+        }
     }
 
     /// A situation has too many members to tell of them all; who knows of its incident hears why.

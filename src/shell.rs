@@ -6,4 +6,4 @@ mod http;
 mod kafka;
 mod metrics;
 
-pub(crate) use kafka::{incidents, now};
+pub(crate) use kafka::{incidents, now, send};

@@ -30,6 +30,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         Ok(loaded) => {
             let (monitors, sources) = (loaded.config.rules.monitors.len(), loaded.settings.sources.len());
             eprintln!("fine: {}, {}", counted(monitors, "monitor"), counted(sources, "source"));
+            for note in &loaded.config.rules.notes {
+                eprintln!("note: {note}");
+            }
             for (monitor, _) in loaded.config.rules.watches().filter(|(_, watch)| watch.query.key_scope().is_none()) {
                 let name = &monitor.name;
                 eprintln!("note: {name}: its query needs all series in one place, so one instance does its work; `by (..)` spreads it");

@@ -21,12 +21,13 @@ pub(super) struct Arguments {
     format: Format,
 }
 
-const CONFIG: [(&str, &str); 6] = [
+const CONFIG: [(&str, &str); 7] = [
     ("config/richter.yaml", include_str!("../../config/richter.yaml")),
     ("config/monitors/shop.yaml", include_str!("../../config/monitors/shop.yaml")),
     ("config/levels.yaml", include_str!("../../config/levels.yaml")),
     ("config/topology.yaml", include_str!("../../config/topology.yaml")),
     ("config/duty.yaml", include_str!("../../config/duty.yaml")),
+    ("config/plans.yaml", include_str!("../../config/plans.yaml")),
     ("config/suppress.yaml", include_str!("../../config/suppress.yaml")),
 ];
 
@@ -48,6 +49,10 @@ Richter, a fault on a small shop. The two metrics are recordings (Numenta Anomal
 at five minutes; the shop around them, its alerts and its deploys are staged. The rules are those in config/.
 ";
 
+const DOSSIER: &str = "\
+What is left for the review is its dossier, complete by now. `richter dossier --events FILE --format html` writes it as a
+page, with the breach's plot; the events are what `richter demo --format json` prints.";
+
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let config = config()?;
     let records = records()?;
@@ -55,6 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     if arguments.format == Format::Text {
         writeln!(out, "{INTRODUCTION}")?;
     }
+    let mut last: Option<Vec<u8>> = None;
     replay(&config, &records, |record, output| {
         if arguments.format == Format::Text && record.topic != METRICS {
             out.write_all(render::input(record).as_bytes())?;
@@ -64,9 +70,13 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
                 Format::Json => put(&mut out, &message.payload)?,
                 Format::Text => out.write_all(render::event(&message.payload)?.as_bytes())?,
             }
+            last = Some(message.payload.clone());
         }
         Ok(())
     })?;
+    if let Some(event) = last.filter(|_| arguments.format == Format::Text) {
+        writeln!(out, "\n{DOSSIER}\n\n{}", render::dossier(&event)?)?;
+    }
     out.flush()?;
     Ok(())
 }

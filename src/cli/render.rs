@@ -4,16 +4,19 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::model::Signal;
+use crate::declare::contract::{Body, Data, Levels, Met, Suspect};
+use crate::model::{Event, Measure, Signal};
 use crate::rules::{Format, Kind};
 use crate::wire::alerts::Decoder;
+use crate::wire::commands;
 use crate::wire::recording::Recorded;
 
 /// An alert or a change as it comes in, in a line.
 pub(super) fn input(record: &Recorded) -> String {
     let decoder = |kind| Decoder::new(kind, Format::Auto, None);
     let alerts = decoder(Kind::Alerts).alerts(record.bytes(), record.ts);
-    let signals = alerts.or_else(|_| decoder(Kind::Changes).changes(record.bytes(), &[], record.ts)).unwrap_or_default();
+    let signals = alerts.or_else(|_| decoder(Kind::Changes).changes(record.bytes(), &[], record.ts));
+    let signals = signals.or_else(|_| commands::decode(record.bytes(), record.ts)).unwrap_or_default();
     let mut text = String::new();
     for signal in signals {
         let (at, what, labels, words) = match signal {
@@ -22,78 +25,135 @@ pub(super) fn input(record: &Recorded) -> String {
                 (at, what, a.labels.clone(), format!("{}: {}", a.labels.get("alertname"), a.summary))
             }
             Signal::Change(c) => (c.at, "change", c.labels, format!("{} {}", c.kind, c.summary)),
-            Signal::Resolved { .. } | Signal::Breach(_) | Signal::Command(_) => continue,
+            Signal::Command(c) => {
+                text += &format!("{}  command   {:<12} {} {}\n", clock(&c.at.to_string()), c.author, c.order.as_str(), c.comment);
+                continue;
+            }
+            Signal::Resolved { .. } | Signal::Breach(_) => continue,
         };
         text += &format!("{}  {what:<9} {:<12} {words}\n", clock(&at.to_string()), labels.get("service"));
     }
     text
 }
 
-/// A declaration as a paragraph: what, since when, why this level, why this cause.
+#[derive(serde::Deserialize)]
+struct Envelope {
+    data: Data,
+}
+
+/// The dossier of an event's incident, in Markdown.
+pub(super) fn dossier(payload: &[u8]) -> anyhow::Result<String> {
+    let Envelope { data } = serde_json::from_slice(payload)?;
+    Ok(super::dossier::dossier(&data.incident).written(super::Pages::Markdown))
+}
+
+/// An event as a paragraph: what, since when, why this level, why this cause, who and how.
 pub(super) fn event(payload: &[u8]) -> anyhow::Result<String> {
-    let event: Value = serde_json::from_slice(payload)?;
-    let (kind, incident) = (text(&event, "/data/event/type"), &event["data"]["incident"]);
-    let at = clock(text(&event, "/time"));
-    let mut out = format!("\n{at}  ══ {} ══  {}\n", kind.to_uppercase(), text(incident, "/title"));
+    // An answer to a command that was not taken has no incident.
+    let Ok(Envelope { data: Data { event, incident } }) = serde_json::from_slice(payload) else {
+        let rejected: Value = serde_json::from_slice(payload)?;
+        return Ok(format!("\n                  rejected  {}\n", rejected["data"]["reason"]));
+    };
+    let at = clock(&event.at);
+    if matches!(event.kind, Event::Suspected | Event::Closed) {
+        return Ok(format!("{at}  {:<9} {}: {}\n", event.kind.as_str(), incident.title, event.reason));
+    }
+    let mut out = format!("\n{at}  ══ {} ══  {}\n", event.kind.as_str().to_uppercase().replace('_', " "), incident.title);
     let mut part = |name: &str, what: &str| writeln!(out, "                  {name:<9} {what}");
-    part("incident", &format!("{}, event {}", text(incident, "/id"), incident["sequence"]))?;
-    part("because", text(&event, "/data/event/reason"))?;
-    if matches!(kind, "declared" | "escalated" | "reopened") {
-        part("level", &levels(incident))?;
+    part("incident", &format!("{}, event {}", incident.id, incident.sequence))?;
+    if event.author != "richter" {
+        part("by", &event.author)?;
     }
-    if kind == "recovered" {
-        part("lasted", &format!("{}, since {}", span(incident), clock(text(incident, "/started_at"))))?;
-    } else {
-        for (place, suspect) in list(incident, "/suspects").iter().take(3).enumerate() {
-            part(if place == 0 { "suspects" } else { "" }, &suspected(suspect))?;
+    part("because", &event.reason)?;
+    let announced = matches!(event.kind, Event::Declared | Event::Escalated | Event::Reopened);
+    for level in incident.levels.iter().filter(|_| announced) {
+        part("level", &levels(level))?;
+    }
+    if !incident.impact.numbers.is_empty() && !matches!(event.kind, Event::HandedOver | Event::Updated) {
+        part("impact", &impact(&incident))?;
+    }
+    match event.kind {
+        Event::Recovered => part("lasted", &format!("{}, since {}", span(&incident), clock(&incident.started_at)))?,
+        Event::Declared | Event::Escalated | Event::Updated | Event::Reopened if event.author == "richter" => {
+            for (place, suspect) in incident.evidence.suspects.iter().take(3).enumerate() {
+                part(if place == 0 { "suspects" } else { "" }, &suspected(suspect))?;
+            }
+            if incident.evidence.undetermined {
+                part("", "none of them stands out")?;
+            }
         }
-        if incident["undetermined"].as_bool() == Some(true) {
-            part("", "none of them stands out")?;
+        _ => {}
+    }
+    if event.kind == Event::Declared {
+        for change in &incident.evidence.changes {
+            let what = format!("{} {} {}", change.entity, change.kind, change.summary);
+            part("change", &format!("{what}, {} min before the first sign", change.before_first_sign_seconds / 60))?;
         }
-        for change in list(incident, "/changes") {
-            let minutes = change["before_first_sign_seconds"].as_u64().unwrap_or_default() / 60;
-            let what = format!("{} {} {}", text(change, "/entity"), text(change, "/kind"), text(change, "/summary"));
-            part("change", &format!("{what}, {minutes} min before the first sign"))?;
-        }
-        for member in list(incident, "/members").iter().filter(|_| kind == "declared") {
-            let what = format!("{} {} {}", text(member, "/kind"), text(member, "/name"), text(member, "/entity"));
-            part("evidence", &format!("{}  {what} ({})", clock(text(member, "/started_at")), text(member, "/joined")))?;
+        for member in &incident.evidence.members {
+            let what = format!("{} {} {}", member.kind.as_str(), member.name, member.entity);
+            part("evidence", &format!("{}  {what} ({})", clock(&member.started_at), member.joined))?;
         }
     }
-    if kind == "declared" && !text(incident, "/owner").is_empty() {
-        part("owner", text(incident, "/owner"))?;
+    if let Some(emergency) = incident.emergency.as_ref().filter(|_| announced || event.kind == Event::HandedOver) {
+        let people: Vec<String> = emergency.people.iter().map(|person| format!("{} ({})", person.name, person.team)).collect();
+        part("on duty", &people.join(", "))?;
+        for place in [&emergency.channel, &emergency.conference].into_iter().flatten() {
+            part("gather", place)?;
+        }
+        if let Some(at) = &emergency.follow_up_at {
+            part("next", &format!("follow-up at {}", clock(at)))?;
+        }
+    }
+    for (place, plan) in incident.plans.iter().filter(|_| announced).enumerate() {
+        let takes = plan.takes_seconds.map_or(String::new(), |seconds| format!(", {} min", seconds / 60));
+        part(if place == 0 { "plans" } else { "" }, &format!("{}{takes} {}", plan.name, plan.link))?;
+    }
+    if let Some(review) = incident.review.as_ref().filter(|_| event.kind == Event::Recovered) {
+        part("review", &format!("due {} by {}", clock(&review.due_at), review.owner))?;
     }
     Ok(out)
 }
 
-pub(super) fn levels(incident: &Value) -> String {
-    let met = |which: &str| match incident.pointer(&format!("/level/{which}")) {
-        Some(met) if met.is_object() => format!("{which} {} by {}", text(met, "/level"), text(met, "/by")),
-        _ => format!("{which} none"),
+/// What it costs, in a line.
+pub(super) fn impact(incident: &Body) -> String {
+    let words = |(measure, number): (&Measure, &f64)| match measure {
+        Measure::Money => format!("money {number:.0} {}", incident.impact.currency).trim_end().to_owned(),
+        share if share.is_share() => format!("{share} {:.1}%", number * 100.0),
+        other => format!("{other} {number:.0}"),
     };
-    let next = incident.pointer("/level/next").filter(|next| next.is_object());
-    let next = next.map_or(String::new(), |next| format!("; next {} at {}", text(next, "/level"), text(next, "/by")));
-    format!("{}: {}, {}{next}", text(incident, "/level/effective"), met("business"), met("generic"))
+    incident.impact.numbers.iter().map(words).collect::<Vec<_>>().join(", ")
 }
 
-fn suspected(suspect: &Value) -> String {
-    let share = |key: &str| format!("{:.0}%", suspect[key].as_f64().unwrap_or_default() * 100.0);
-    let sign = suspect["first_sign"].as_str().map_or("no sign of its own".into(), |at| format!("first sign {}", clock(at)));
-    let change = suspect["change"].as_str().map_or(String::new(), |id| format!(", changed by {id}"));
-    format!("{} {}: {sign}, explains {} of the entities{change}", text(suspect, "/entity"), share("probability"), share("explains"))
+pub(super) fn levels(level: &Levels) -> String {
+    let met = |which: &str, met: &Option<Met>| met.as_ref().map_or(format!("{which} none"), |met| format!("{which} {} by {}", met.level, met.by));
+    let set = level.set_by.as_ref().map_or(String::new(), |by| format!("set by {by}, "));
+    let next = level.next.as_ref().map_or(String::new(), |next| {
+        let distance = if next.distance.is_empty() { String::new() } else { format!(" ({})", next.distance) };
+        format!("; next {} at {}{distance}", next.level, next.by)
+    });
+    format!("{}: {set}{}, {}{next}", level.effective, met("business", &level.business), met("generic", &level.generic))
 }
 
-fn span(incident: &Value) -> String {
-    let minutes = incident["lasted_seconds"].as_u64().unwrap_or_default() / 60;
-    format!("{} h {:02} min", minutes / 60, minutes % 60)
+fn suspected(suspect: &Suspect) -> String {
+    let share = |share: f64| format!("{:.0}%", share * 100.0);
+    let sign = suspect.first_sign.as_ref().map_or("no sign of its own".into(), |at| format!("first sign {}", clock(at)));
+    let change = suspect.change.as_ref().map_or(String::new(), |id| format!(", changed by {id}"));
+    let (probability, explains) = (share(suspect.probability), share(suspect.explains));
+    format!("{} {probability}: {sign}, explains {explains} of the entities{change}", suspect.entity)
 }
 
-pub(super) fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+fn span(incident: &Body) -> String {
+    hours(incident.lasted_seconds)
 }
 
-pub(super) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+/// `3 h 20 min` of seconds.
+pub(super) fn hours(seconds: u64) -> String {
+    let minutes = seconds / 60;
+    match minutes / 60 {
+        0 => format!("{minutes} min"),
+        hours @ 1..48 => format!("{hours} h {:02} min", minutes % 60),
+        hours => format!("{} d {} h", hours / 24, hours % 24),
+    }
 }
 
 /// `2013-12-16 15:40` of an RFC 3339 time.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Class, Event, Labels, Measure, Point, Reading, State};
+use crate::model::{Class, Event, Labels, Measure, Point, State};
 use crate::rules::plans::{Kind, Risk};
 
 /// The data of an event about an incident.
@@ -182,6 +182,18 @@ pub enum Source {
     Person,
 }
 
+impl Source {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Breach => "breach",
+            Self::Alert => "alert",
+            Self::Person => "person",
+        }
+    }
+}
+
 /// Whom to gather, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Emergency {
@@ -325,6 +337,21 @@ pub struct Measured {
     pub worst: Reading,
     /// How it went from the onset to the end, thinned out; empty while it lasts.
     pub curve: Vec<Drawn>,
+}
+
+/// A judged evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// What was measured; none where data was missing.
+    pub value: Option<f64>,
+    /// What was expected.
+    pub expected: Option<f64>,
+    /// The lower limit.
+    pub lower: Option<f64>,
+    /// The upper limit.
+    pub upper: Option<f64>,
+    /// How far outside, 1 being the limit itself.
+    pub score: f64,
 }
 
 /// A point of a curve.

@@ -1,7 +1,7 @@
 //! What an incident rests on, as it is shown: measurements, suspects, changes, members.
 
 use crate::correlate::{Changed, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
-use crate::model::{Reading, Step, Timestamp};
+use crate::model::{Numbers, Reading, Step, Timestamp};
 use crate::rules::{Rules, Tuning};
 
 use super::contract::{self, Change, Counted, Drawn, Evidence, Measured, Part};
@@ -79,6 +79,17 @@ impl<'g> Grounds<'g> {
         }
     }
 
+    /// What it costs, as it is measured: what grows adds up over the monitors, of the rest it is the highest number.
+    pub(super) fn numbers(&self) -> Numbers {
+        let mut numbers = Numbers::new();
+        let judged = self.members().filter(|member| member.counts()).filter_map(|member| member.judged.as_ref());
+        for (measure, number) in judged.flat_map(|judged| &judged.numbers) {
+            let sum = numbers.entry(*measure).or_default();
+            *sum = if measure.grows() { *sum + number } else { sum.max(*number) };
+        }
+        numbers
+    }
+
     /// The leading member's numbers, in words.
     pub(super) fn in_numbers(&self) -> String {
         match self.leader.map(|leader| (leader, &leader.source)) {
@@ -138,7 +149,13 @@ fn measured(member: &Member) -> Option<Measured> {
         upper: step.reading.upper,
     };
     let curve = judged.curve.iter().filter(|step| step.reading.value.is_finite()).map(drawn).collect();
-    Some(Measured { monitor: monitor.clone(), group: group.clone(), last: judged.reading, worst: judged.worst, curve })
+    let (last, worst) = (reading(&judged.reading), reading(&judged.worst));
+    Some(Measured { monitor: monitor.clone(), group: group.clone(), last, worst, curve })
+}
+
+fn reading(reading: &Reading) -> contract::Reading {
+    let Reading { value, expected, lower, upper, score } = *reading;
+    contract::Reading { value: Some(value).filter(|value| value.is_finite()), expected, lower, upper, score }
 }
 
 /// Probabilities are rounded: their last digits are no knowledge, and they differ between C libraries.

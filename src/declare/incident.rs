@@ -52,7 +52,7 @@ pub struct Incident {
     pub at: Timestamp,
     /// When its picture was last looked at.
     pub looked_at: Timestamp,
-    /// Since when it is on: its declaration, or its last relapse.
+    /// Since when it waits to be taken on: its declaration, its last relapse, or its last escalation.
     pub on_since: Timestamp,
     /// When it was last told how things stand.
     pub followed_at: Timestamp,
@@ -285,6 +285,8 @@ impl Incident {
                 self.acknowledged = Some(By { at: self.at.to_string(), by: author.to_owned() });
                 self.timeline.entry(Point::Responded).or_insert((self.at, author.to_owned()));
             }
+            // Whoever is asked has as long as the new level gives.
+            Event::Escalated if self.acknowledged.is_none() => (self.on_since, self.asked) = (self.at, 0),
             Event::Recovering => self.good_since = Some(self.at),
             Event::Recovered => {
                 let good_since = *self.good_since.get_or_insert(self.at);

@@ -200,8 +200,9 @@ impl Declare {
                 Review::new(due, &handling, incident.at)
             });
         }
-        if !incident.state.is_on() && grounds.is_some() {
+        if let Some(grounds) = grounds.as_ref().filter(|_| !incident.state.is_on()) {
             incident.kept = Some(Box::new(evidence));
+            incident.measured = grounds.numbers();
         }
         let story = Story::new(incident, grounds.as_ref(), rules);
         out.messages.push(story.message(event, author, reason));

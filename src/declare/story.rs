@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::correlate::Member;
 use crate::grade;
-use crate::model::{Class, Entity, Event, Measure, Numbers, Point, State, Timestamp};
+use crate::model::{Class, Entity, Event, Measure, Point, State, Timestamp};
 use crate::rules::plans::{Kind, Need, fitting};
 use crate::rules::{Input, Rules};
 use crate::stage::Message;
@@ -130,15 +130,7 @@ impl<'a> Story<'a> {
     }
 
     fn impact(&self) -> Impact {
-        let counting = self.grounds.into_iter().flat_map(Grounds::members).filter(|member| member.counts());
-        let mut numbers = Numbers::new();
-        for (measure, number) in counting.filter_map(|member| member.judged.as_ref()).flat_map(|judged| &judged.numbers) {
-            let sum = numbers.entry(*measure).or_default();
-            *sum = if measure.grows() { *sum + number } else { sum.max(*number) };
-        }
-        if self.grounds.is_none() {
-            numbers.extend(&self.incident.measured);
-        }
+        let mut numbers = self.grounds.map_or_else(|| self.incident.measured.clone(), Grounds::numbers);
         numbers.extend(&self.incident.said);
         let numbers: BTreeMap<Measure, f64> = numbers.into_iter().map(|(measure, number)| (measure, rounded(number))).collect();
         let currency = if numbers.contains_key(&Measure::Money) { self.currency() } else { String::new() };

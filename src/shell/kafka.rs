@@ -7,6 +7,7 @@ mod oauth;
 mod partition;
 mod recovery;
 mod router;
+mod send;
 mod stages;
 mod topics;
 mod transaction;
@@ -21,6 +22,7 @@ use crate::rules::Config;
 pub(super) use client::client_config;
 pub(crate) use history::incidents;
 pub(super) use router::Router;
+pub(crate) use send::send;
 pub(super) use topics::{NotReady, prepare};
 pub(super) use worker::Worker;
 

@@ -1,0 +1,179 @@
+//! `richter act`: says something about an incident, as a command on the commands topic.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
+
+use crate::model::command::COMMANDS;
+use crate::model::{Class, Point};
+use crate::rules::Kind;
+use crate::shell::{now, send};
+use crate::wire::commands::Written;
+
+use super::{Failure, Outcome, config, stdout};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// What is to be done
+    #[arg(value_parser = PossibleValuesParser::new(COMMANDS))]
+    command: String,
+    /// The incident's id
+    incident: Option<String>,
+    /// Why, or whatever else there is to say
+    #[arg(long, short, default_value = "")]
+    comment: String,
+    /// Who says so; the name you are logged in by where it is missing
+    #[arg(long, env = "USER")]
+    author: String,
+    /// The command's id: told twice it is done once; made up where it is missing
+    #[arg(long)]
+    id: Option<String>,
+    /// set_level, declare: such as P2
+    #[arg(long)]
+    level: Option<String>,
+    /// declare: what the user cannot do
+    #[arg(long)]
+    scenario: Option<String>,
+    /// declare, set_cause: what failed, as kind=name
+    #[arg(long)]
+    entity: Option<String>,
+    /// declare: whose business
+    #[arg(long)]
+    business: Option<String>,
+    /// declare: the team that owns it; action: who does it
+    #[arg(long)]
+    owner: Option<String>,
+    /// set_impact
+    #[arg(long)]
+    affected_users: Option<f64>,
+    /// set_impact
+    #[arg(long)]
+    affected_merchants: Option<f64>,
+    /// set_impact
+    #[arg(long)]
+    complaints: Option<f64>,
+    /// set_impact: in the currency that the monitor names
+    #[arg(long)]
+    money: Option<f64>,
+    /// mark: the point of the timeline
+    #[arg(long, value_enum)]
+    point: Option<Point>,
+    /// mark: when that was, RFC 3339; now where it is missing
+    #[arg(long)]
+    time: Option<String>,
+    /// set_cause: the root cause in a sentence
+    #[arg(long)]
+    cause: Option<String>,
+    /// set_cause: its class
+    #[arg(long, value_enum)]
+    class: Option<Class>,
+    /// set_cause: the id of the change that triggered it
+    #[arg(long)]
+    change: Option<String>,
+    /// merge: the incident it is part of
+    #[arg(long)]
+    into: Option<String>,
+    /// split: the incident that was merged into it
+    #[arg(long)]
+    merged: Option<String>,
+    /// action: what is to be done; action_done: the action's id
+    #[arg(long)]
+    action: Option<String>,
+    /// action: until when, RFC 3339
+    #[arg(long)]
+    due: Option<String>,
+    /// action: how it is known to be done
+    #[arg(long)]
+    verify: Option<String>,
+    /// silence: which alerts and breaches, as a selector
+    #[arg(long)]
+    alerts: Option<String>,
+    /// silence: when it ends, RFC 3339
+    #[arg(long)]
+    until: Option<String>,
+    /// unsilence: the silence's id
+    #[arg(long)]
+    silence: Option<String>,
+    /// The settings file, or the directory that holds it as richter.yaml: where the commands topic is
+    #[arg(long, default_value = "config/richter.yaml")]
+    config: PathBuf,
+    /// Print the command instead of sending it
+    #[arg(long)]
+    print: bool,
+}
+
+impl ValueEnum for Point {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.as_str()))
+    }
+}
+
+impl ValueEnum for Class {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.as_str()))
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let written = written(arguments);
+    // What cannot be read is refused here and not in the topic.
+    written.clone().read(now()).map_err(|reject| anyhow!("{}", reject.detail))?;
+    let payload = serde_json::to_string(&written)?;
+    if arguments.print {
+        writeln!(stdout(), "{payload}")?;
+        return Ok(());
+    }
+    let settings = config(&arguments.config)?.settings;
+    let source = settings.sources.iter().find(|source| source.kind == Kind::Commands);
+    let Some(source) = source else {
+        let remedy = "the settings have no source of kind `commands`; add one, such as { topic: richter.commands, kind: commands }";
+        return Err(Failure::CouldNot(anyhow!(remedy)));
+    };
+    let (partition, offset) = send(&settings, &source.topic, written.incident.as_deref().unwrap_or_default(), payload.as_bytes())?;
+    eprintln!("{} {} is in {} [{partition}] at {offset}; what comes of it is in {}.incidents", written.command, written.id, source.topic, settings.prefix);
+    Ok(())
+}
+
+fn written(arguments: &Arguments) -> Written {
+    let a = arguments;
+    let at = now();
+    Written {
+        id: a.id.clone().unwrap_or_else(|| format!("{}-{}-{}", a.author, a.command, at.0)),
+        author: a.author.clone(),
+        at: Some(at.to_string()),
+        command: a.command.clone(),
+        comment: a.comment.clone(),
+        incident: a.incident.clone(),
+        alerts: a.alerts.clone(),
+        until: a.until.clone(),
+        silence: a.silence.clone(),
+        level: a.level.clone(),
+        scenario: a.scenario.clone(),
+        entity: a.entity.clone(),
+        business: a.business.clone(),
+        owner: a.owner.clone(),
+        affected_users: a.affected_users,
+        affected_merchants: a.affected_merchants,
+        complaints: a.complaints,
+        money: a.money,
+        point: a.point,
+        time: a.time.clone(),
+        cause: a.cause.clone(),
+        class: a.class,
+        change: a.change.clone(),
+        into: a.into.clone(),
+        merged: a.merged.clone(),
+        action: a.action.clone(),
+        due: a.due.clone(),
+        verify: a.verify.clone(),
+    }
+}

@@ -1,0 +1,56 @@
+//! Events from a file, from standard input, or from the incidents topic.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use crate::declare::contract::Data;
+use crate::shell::incidents;
+
+use super::{Failure, config};
+
+/// Where events are.
+#[derive(Debug, clap::Args)]
+pub(super) struct Where {
+    /// Events, one JSON object a line, as replay and demo print them; `-` is stdin. Without it, the incidents topic
+    #[arg(long)]
+    events: Option<PathBuf>,
+    /// The settings file, or the directory that holds it as richter.yaml: where the incidents topic is
+    #[arg(long, default_value = "config/richter.yaml")]
+    config: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    data: Data,
+}
+
+impl Where {
+    /// Gives each event about an incident, in the order of its log. What is none is passed over.
+    pub(super) fn read(&self, mut take: impl FnMut(Data)) -> Result<(), Failure> {
+        let mut taken = |payload: &[u8]| {
+            if let Ok(Envelope { data }) = serde_json::from_slice(payload) {
+                take(data);
+            }
+        };
+        match &self.events {
+            Some(path) => lines(path, &mut taken)?,
+            None => incidents(&config(&self.config)?.settings, &mut taken)?,
+        }
+        Ok(())
+    }
+}
+
+fn lines(path: &Path, take: &mut impl FnMut(&[u8])) -> anyhow::Result<()> {
+    let input: Box<dyn Read> = match path.to_str() {
+        Some("-") => Box::new(std::io::stdin()),
+        _ => Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?),
+    };
+    for line in BufReader::new(input).split(b'\n') {
+        take(&line.with_context(|| format!("cannot read {}", path.display()))?);
+    }
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! One record to a topic, and the wait until it is there.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+
+use crate::rules::Settings;
+
+use super::client::{Quiet, client_config};
+
+/// How long the brokers may take to take it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Appends a record, and tells where it is: partition and offset.
+///
+/// # Errors
+/// Kafka cannot be reached, or does not take it.
+pub(crate) fn send(settings: &Settings, topic: &str, key: &str, payload: &[u8]) -> anyhow::Result<(i32, i64)> {
+    let base = client_config(settings)?;
+    let fixed = [("enable.idempotence", "true"), ("message.timeout.ms", "30000"), ("partitioner", "murmur2_random")];
+    let producer: FutureProducer<Quiet> =
+        base.with(&[], &fixed).create_with_context(Quiet(base.token.clone())).context("cannot make a Kafka producer")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let sent = runtime.block_on(producer.send(FutureRecord::to(topic).key(key).payload(payload), PATIENCE));
+    let failed = |why: KafkaError| anyhow!("{topic} does not take it: {why}");
+    sent.map(|delivery| (delivery.partition, delivery.offset)).map_err(|(why, _)| failed(why))
+}
