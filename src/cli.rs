@@ -10,9 +10,11 @@ mod dossier;
 mod eval;
 mod events;
 mod explain;
+mod history;
 mod plot;
 mod render;
 mod replay;
+mod report;
 mod run;
 
 use std::io::{self, Write};
@@ -52,6 +54,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Write an incident's dossier for its review: timeline, impact, causes, response, actions
     Dossier(dossier::Arguments),
+    /// Say what past incidents teach: where the time goes, what keeps coming back, what is overdue
+    Report(report::Arguments),
     /// Run series through a monitor's judges: limits and score of each value, and how often it would have paged
     Backtest(backtest::Arguments),
 }
@@ -105,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Act(arguments) => act::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Dossier(arguments) => dossier::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Backtest(arguments) => backtest::run(&arguments),
     };
     match outcome {

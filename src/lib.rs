@@ -37,6 +37,7 @@ pub mod engine;
 pub mod grade;
 pub mod model;
 pub mod query;
+pub mod report;
 pub mod route;
 pub mod rules;
 pub mod shell;

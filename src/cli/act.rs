@@ -139,7 +139,10 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         return Err(Failure::CouldNot(anyhow!(remedy)));
     };
     let (partition, offset) = send(&settings, &source.topic, written.incident.as_deref().unwrap_or_default(), payload.as_bytes())?;
-    eprintln!("{} {} is in {} [{partition}] at {offset}; what comes of it is in {}.incidents", written.command, written.id, source.topic, settings.prefix);
+    eprintln!(
+        "{} {} is in {} [{partition}] at {offset}; what comes of it is in {}.incidents",
+        written.command, written.id, source.topic, settings.prefix
+    );
     Ok(())
 }
 

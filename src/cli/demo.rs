@@ -12,13 +12,19 @@ use crate::shell::files::{Loaded, checked};
 use crate::stage::Topic;
 use crate::wire::recording::{Recorded, line};
 
-use super::{Format, Outcome, put, render, replay::replay, stdout};
+use super::{Format, Outcome, history, put, render, replay::replay, stdout};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// text tells the story; json prints the CloudEvents, one a line
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Print the events of so many simulated faults and of those who handle them instead, one a line, for `richter report`
+    #[arg(long, value_name = "FAULTS")]
+    history: Option<usize>,
+    /// Of the simulation
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
 }
 
 const CONFIG: [(&str, &str); 7] = [
@@ -54,9 +60,16 @@ What is left for the review is its dossier, complete by now. `richter dossier --
 page, with the breach's plot; the events are what `richter demo --format json` prints.";
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let mut out = stdout();
+    if let Some(faults) = arguments.history {
+        for message in history::events(faults, arguments.seed)? {
+            put(&mut out, &message.payload)?;
+        }
+        out.flush()?;
+        return Ok(());
+    }
     let config = config()?;
     let records = records()?;
-    let mut out = stdout();
     if arguments.format == Format::Text {
         writeln!(out, "{INTRODUCTION}")?;
     }

@@ -15,7 +15,10 @@ pub(super) struct Document {
 enum Block {
     Heading(String),
     Text(String),
-    Table { head: Vec<&'static str>, rows: Vec<Vec<String>> },
+    Table {
+        head: Vec<&'static str>,
+        rows: Vec<Vec<String>>,
+    },
     /// A label, how long the bar is, and what is written beside it.
     Bars(Vec<(String, f64, String)>),
     /// Numbers that stand for the whole.
@@ -107,7 +110,8 @@ impl Block {
             Self::Heading(text) => *out += &format!("<h2>{}</h2>\n", escaped(text)),
             Self::Text(text) => *out += &format!("<p>{}</p>\n", escaped(text)),
             Self::Table { head, rows } => {
-                let cells = |tag: &str, cells: Vec<String>| cells.iter().fold(String::new(), |all, cell| all + &format!("<{tag}>{cell}</{tag}>"));
+                let cells =
+                    |tag: &str, cells: Vec<String>| cells.iter().fold(String::new(), |all, cell| all + &format!("<{tag}>{cell}</{tag}>"));
                 *out += &format!("<table><tr>{}</tr>\n", cells("th", head.iter().map(|h| escaped(h)).collect()));
                 for row in rows {
                     *out += &format!("<tr>{}</tr>\n", cells("td", row.iter().map(|cell| escaped(cell)).collect()));

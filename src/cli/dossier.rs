@@ -64,7 +64,13 @@ pub(super) fn dossier(incident: &Body) -> Document {
     document.table(&["what", "who", "until", "verified by", "state"], rows);
     document.heading("Everything that happened");
     let told = incident.history.iter().map(|told| {
-        vec![clock(&told.at), told.event.as_str().replace('_', " "), told.level.clone().unwrap_or_default(), told.author.clone(), told.reason.clone()]
+        vec![
+            clock(&told.at),
+            told.event.as_str().replace('_', " "),
+            told.level.clone().unwrap_or_default(),
+            told.author.clone(),
+            told.reason.clone(),
+        ]
     });
     document.table(&["when", "what", "level", "who", "why"], told.collect());
     document
@@ -83,7 +89,10 @@ fn summary(incident: &Body, document: &mut Document) {
     ];
     rows.extend(incident.levels.iter().map(|level| vec![format!("level in {}", level.sequence), levels(level)]));
     if let Some(review) = &incident.review {
-        let done = review.done.as_ref().map_or_else(|| format!("due {}", clock(&review.due_at)), |done| format!("done {} by {}", clock(&done.at), done.by));
+        let done = review
+            .done
+            .as_ref()
+            .map_or_else(|| format!("due {}", clock(&review.due_at)), |done| format!("done {} by {}", clock(&done.at), done.by));
         rows.push(vec!["review".to_owned(), done]);
     }
     rows.retain(|row| !row[1].is_empty());
@@ -108,7 +117,10 @@ fn causes(incident: &Body, document: &mut Document) {
     match &incident.cause {
         Some(cause) => {
             document.text(format!("{} (class: {}; said by {}).", cause.cause, cause.class, cause.by));
-            let change = cause.change.as_ref().map_or("no change is known to have triggered it".to_owned(), |change| format!("triggered by the change {change}"));
+            let change = cause
+                .change
+                .as_ref()
+                .map_or("no change is known to have triggered it".to_owned(), |change| format!("triggered by the change {change}"));
             document.text(format!("{}{change}.", cause.entity.as_ref().map_or(String::new(), |entity| format!("{entity}; "))));
         }
         None => document.text("Not said yet: `richter act set_cause`."),
@@ -119,7 +131,12 @@ fn causes(incident: &Body, document: &mut Document) {
     });
     document.table(&["suspect", "probability", "first sign", "its change"], suspects.collect());
     let changes = evidence.changes.iter().map(|change| {
-        vec![change.id.clone(), change.entity.clone(), clock(&change.at), format!("{} before the first sign", hours(change.before_first_sign_seconds))]
+        vec![
+            change.id.clone(),
+            change.entity.clone(),
+            clock(&change.at),
+            format!("{} before the first sign", hours(change.before_first_sign_seconds)),
+        ]
     });
     document.table(&["change near the onset", "of", "when", ""], changes.collect());
 }
@@ -133,7 +150,13 @@ fn response(incident: &Body, document: &mut Document) {
     document.table(&["when", "who", "note"], incident.notes.iter().map(|n| vec![clock(&n.at), n.by.clone(), n.text.clone()]).collect());
     let members = incident.evidence.members.iter().map(|member| {
         let ended = member.ended_at.as_deref().map_or("lasts".to_owned(), clock);
-        vec![clock(&member.started_at), ended, format!("{} {}", member.kind.as_str(), member.name), member.entity.clone(), member.joined.clone()]
+        vec![
+            clock(&member.started_at),
+            ended,
+            format!("{} {}", member.kind.as_str(), member.name),
+            member.entity.clone(),
+            member.joined.clone(),
+        ]
     });
     document.table(&["from", "to", "what", "of", "why it belongs here"], members.collect());
 }

@@ -125,7 +125,8 @@ pub(super) fn impact(incident: &Body) -> String {
 }
 
 pub(super) fn levels(level: &Levels) -> String {
-    let met = |which: &str, met: &Option<Met>| met.as_ref().map_or(format!("{which} none"), |met| format!("{which} {} by {}", met.level, met.by));
+    let met =
+        |which: &str, met: &Option<Met>| met.as_ref().map_or(format!("{which} none"), |met| format!("{which} {} by {}", met.level, met.by));
     let set = level.set_by.as_ref().map_or(String::new(), |by| format!("set by {by}, "));
     let next = level.next.as_ref().map_or(String::new(), |next| {
         let distance = if next.distance.is_empty() { String::new() } else { format!(" ({})", next.distance) };

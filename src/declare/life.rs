@@ -68,7 +68,8 @@ impl Declare {
         }
         let Some((_, member)) = self.state.situations.member(key) else { return };
         let can_rise = |grade: &Grade| grade.0.values().any(|standing| standing.next.is_some());
-        let incident = Incident::new(member, id, at);
+        let mut incident = Incident::new(member, id, at);
+        incident.discovery = Some(discovered(member));
         match (member.graded(at, &incident.said), member.grade(at, &incident.said)) {
             (Some(graded), _) => {
                 self.state.incidents.insert(id, incident);

@@ -1,0 +1,160 @@
+//! `richter report`: what past incidents teach, over a period.
+
+use std::io::Write;
+
+use anyhow::anyhow;
+use clap::ValueEnum;
+
+use crate::model::Timestamp;
+use crate::report::{Log, Overdue, Report, Stage};
+use crate::wire::csv::time;
+
+use super::document::Document;
+use super::events::Where;
+use super::render::{clock, hours};
+use super::{Failure, Outcome, Pages, stdout};
+
+/// Rows of a table.
+const ROWS: usize = 15;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    events: Where,
+    /// Incidents declared from then on: YYYY-MM-DD, or seconds; the first one where it is missing
+    #[arg(long, value_parser = moment)]
+    from: Option<Timestamp>,
+    /// Incidents declared before then; what is overdue is so by then; after the last one where it is missing
+    #[arg(long, value_parser = moment)]
+    to: Option<Timestamp>,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t)]
+    format: Written,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Written {
+    #[default]
+    Markdown,
+    /// One self-contained page with charts
+    Html,
+    Json,
+}
+
+/// A day, a time, or seconds.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let day = (text.len() == 10 && text.contains('-')).then(|| format!("{text} 00:00:00"));
+    time(day.as_deref().unwrap_or(text))
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let mut log = Log::default();
+    arguments.events.read(|data| log.read(data))?;
+    let Some((first, last)) = log.span() else {
+        return Err(Failure::CouldNot(anyhow!("no incident was declared among the events")));
+    };
+    let report = log.report(arguments.from.unwrap_or(first), arguments.to.unwrap_or(Timestamp(last.0 + 1)));
+    let mut out = stdout();
+    match arguments.format {
+        Written::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
+        Written::Markdown => out.write_all(document(&report).written(Pages::Markdown).as_bytes())?,
+        Written::Html => out.write_all(document(&report).written(Pages::Html).as_bytes())?,
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn document(report: &Report) -> Document {
+    let mut document = Document::new(format!("Faults from {} to {}", &report.from[..10], &report.to[..10]));
+    figures(report, &mut document);
+    document.heading("Where the time goes");
+    let stages = report.stages.iter().map(|(stage, q)| {
+        (
+            format!("time to {}", stage.as_str()),
+            q.median as f64,
+            format!("{}, nine in ten within {} ({} known)", hours(q.median), hours(q.p90), q.known),
+        )
+    });
+    document.bars(stages.collect());
+    document.heading("The weakest stage of each business");
+    let weak = report.weaknesses.iter().map(|weak| {
+        let median = format!("{}, elsewhere {}", hours(weak.median), hours(weak.others));
+        vec![weak.business.clone(), weak.stage.as_str().to_owned(), median, format!("{:.1} ×", weak.times), weak.incidents.join(", ")]
+    });
+    document.table(&["business", "stage", "median", "slower", "incidents that show it"], weak.collect());
+    trend(report, &mut document);
+    document.heading("What keeps coming back");
+    let repeats = report.repeats.iter().take(ROWS).map(|repeat| {
+        let shown = repeat.incidents.iter().rev().take(3).cloned().collect::<Vec<_>>().join(", ");
+        vec![repeat.scenario.clone(), repeat.because.clone(), repeat.incidents.len().to_string(), shown]
+    });
+    document.table(&["scenario", "because", "times", "the last ones"], repeats.collect());
+    document.heading("By level, business and class of root cause");
+    let bars = |counts: Vec<(String, usize)>| counts.into_iter().map(|(name, n)| (name, n as f64, n.to_string())).collect();
+    document.bars(bars(report.by_level.iter().map(|(level, n)| (level.clone(), *n)).collect()));
+    document.bars(bars(report.by_business.iter().map(|(business, n)| (business.clone(), *n)).collect()));
+    document.bars(bars(report.by_class.iter().map(|(class, n)| (class.as_str().replace('_', " "), *n)).collect()));
+    overdue("Reviews that are overdue", &report.overdue_reviews, &mut document);
+    overdue("Actions that are overdue", &report.overdue_actions, &mut document);
+    document.heading("Who cries wolf");
+    let noisy = report.noisy.iter().take(ROWS).map(|noise| {
+        vec![
+            noise.name.clone(),
+            noise.incidents.to_string(),
+            noise.cancelled.to_string(),
+            noise.over_soon.to_string(),
+            noise.suspicions.to_string(),
+        ]
+    });
+    let noisy: Vec<_> = noisy.collect();
+    if noisy.is_empty() {
+        document.text("Nobody.");
+    }
+    document.table(&["monitor or alert", "incidents", "cancelled", "over within 5 min, taken on by nobody", "suspected only"], noisy);
+    document
+}
+
+fn figures(report: &Report, document: &mut Document) {
+    let share = |share: Option<f64>| share.map_or("–".to_owned(), |share| format!("{:.0}%", share * 100.0));
+    let median = |stage: Stage| report.stages.get(&stage).map_or("–".to_owned(), |q| hours(q.median));
+    let severe: usize = report.weeks.values().map(|week| week.severe).sum();
+    document.figures(vec![
+        ("faults".into(), report.incidents.to_string()),
+        ("of levels 1 and 2".into(), severe.to_string()),
+        ("still on".into(), report.open.to_string()),
+        ("median to detect".into(), median(Stage::Detect)),
+        ("median to recover".into(), median(Stage::Recover)),
+        ("discovered by monitoring".into(), share(report.by_monitoring)),
+        ("caused by changes".into(), share(report.by_change)),
+        ("false declarations".into(), report.cancelled.to_string()),
+        ("overdue reviews".into(), report.overdue_reviews.len().to_string()),
+        ("overdue actions".into(), report.overdue_actions.len().to_string()),
+    ]);
+}
+
+/// Week by week: how many, and how long the recovery took.
+fn trend(report: &Report, document: &mut Document) {
+    document.heading("Week by week");
+    let counts = report
+        .weeks
+        .iter()
+        .map(|(monday, week)| (monday.clone(), week.incidents as f64, format!("{} faults, {} severe", week.incidents, week.severe)));
+    document.bars(counts.collect());
+    let recovery = report.weeks.iter().filter_map(|(monday, week)| {
+        let q = week.stages.get(&Stage::Recover)?;
+        Some((monday.clone(), q.median as f64, format!("recovered within {} (median)", hours(q.median))))
+    });
+    document.bars(recovery.collect());
+}
+
+fn overdue(title: &str, overdue: &[Overdue], document: &mut Document) {
+    document.heading(title);
+    if overdue.is_empty() {
+        document.text("None.");
+    }
+    let rows = overdue.iter().take(ROWS).map(|one| vec![one.what.clone(), one.owner.clone(), clock(&one.due_at), one.incident.clone()]);
+    document.table(&["what", "owner", "due", "incident"], rows.collect());
+    if overdue.len() > ROWS {
+        document.text(format!("and {} more", overdue.len() - ROWS));
+    }
+}

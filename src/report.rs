@@ -1,0 +1,332 @@
+//! Report: what past incidents teach. Pure: the last event of each incident → numbers, and the incidents that show them.
+
+mod weakness;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::declare::contract::{Body, Data, Source};
+use crate::model::{Class, Event, State, Timestamp};
+
+pub use weakness::{Stage, Weakness, weaknesses};
+
+/// A fault that was over so soon, and that nobody took on, need not have been one.
+const SOON: Duration = Duration::from_secs(300);
+
+/// A monitor with so many of its incidents false, or with as many suspicions that came to nothing, is noisy.
+const NOISE_MIN: usize = 3;
+
+/// What a period's incidents teach.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// From when, inclusively.
+    pub from: String,
+    /// To when, exclusively; what is overdue is so by then.
+    pub to: String,
+    /// Incidents declared in it, without those that were cancelled or merged.
+    pub incidents: usize,
+    /// How many of them are still on.
+    pub open: usize,
+    /// Declared and then found to be none.
+    pub cancelled: usize,
+    /// Found to be part of another one.
+    pub merged: usize,
+    /// By leading level.
+    pub by_level: BTreeMap<String, usize>,
+    /// By business.
+    pub by_business: BTreeMap<String, usize>,
+    /// By the class of their root cause, of those whose cause is known.
+    pub by_class: BTreeMap<Class, usize>,
+    /// The share that a monitor or an alert discovered, and not a person.
+    pub by_monitoring: Option<f64>,
+    /// The share that a change caused, of those whose cause is known.
+    pub by_change: Option<f64>,
+    /// How long the stages took.
+    pub stages: BTreeMap<Stage, Quantiles>,
+    /// The same by the week that begins on that Monday.
+    pub weeks: BTreeMap<String, Week>,
+    /// The same scenario for the same reason more than once, the most frequent first.
+    pub repeats: Vec<Repeat>,
+    /// Reviews that should be done by now.
+    pub overdue_reviews: Vec<Overdue>,
+    /// Actions that should be done by now.
+    pub overdue_actions: Vec<Overdue>,
+    /// Monitors and alerts that cry wolf, the worst first.
+    pub noisy: Vec<Noise>,
+    /// The stage in which each business is weakest against the others.
+    pub weaknesses: Vec<Weakness>,
+}
+
+/// The median and the ninth decile, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Quantiles {
+    /// How many are known.
+    pub known: usize,
+    /// Half took no longer.
+    pub median: u64,
+    /// Nine in ten took no longer.
+    pub p90: u64,
+}
+
+/// One week.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Week {
+    /// Incidents.
+    pub incidents: usize,
+    /// Of the two most severe levels.
+    pub severe: usize,
+    /// How long the stages took.
+    pub stages: BTreeMap<Stage, Quantiles>,
+}
+
+/// The same again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Repeat {
+    /// What users could not do.
+    pub scenario: String,
+    /// Its root cause's class and entity; what was suspected first where nobody said.
+    pub because: String,
+    /// The incidents, in order.
+    pub incidents: Vec<String>,
+}
+
+/// What should be done by now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Overdue {
+    /// Of this incident.
+    pub incident: String,
+    /// What.
+    pub what: String,
+    /// By whom.
+    pub owner: String,
+    /// Since when.
+    pub due_at: String,
+}
+
+/// Who cries wolf.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Noise {
+    /// The monitor or the alert.
+    pub name: String,
+    /// Its incidents.
+    pub incidents: usize,
+    /// Those that were cancelled.
+    pub cancelled: usize,
+    /// Those that were over within minutes, never escalated, and taken on by nobody.
+    pub over_soon: usize,
+    /// What it made suspected and never declared.
+    pub suspicions: usize,
+}
+
+/// An incident, as of its last event.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// As of its last event.
+    pub body: Body,
+    /// When it was declared; none where it was suspected only.
+    pub declared_at: Option<Timestamp>,
+}
+
+/// The last event of each incident, as events are read.
+#[derive(Debug, Default)]
+pub struct Log(BTreeMap<String, Past>);
+
+impl Log {
+    /// Takes in the next event.
+    pub fn read(&mut self, data: Data) {
+        let declared = !data.incident.levels.is_empty();
+        let declared_at = declared.then(|| Timestamp::parse(&data.incident.declared_at).ok()).flatten();
+        self.0.insert(data.incident.id.clone(), Past { body: data.incident, declared_at });
+    }
+
+    /// When the first and the last were declared.
+    #[must_use]
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let declared = || self.0.values().filter_map(|past| past.declared_at);
+        Some((declared().min()?, declared().max()?))
+    }
+
+    /// What the incidents of a period teach.
+    #[must_use]
+    pub fn report(&self, from: Timestamp, to: Timestamp) -> Report {
+        let within = |past: &&Past| past.declared_at.is_some_and(|at| from <= at && at < to);
+        let all: Vec<&Past> = self.0.values().filter(within).collect();
+        let is = |state: State| all.iter().filter(|past| past.body.state == state).count();
+        let ended = |past: &&&Past| {
+            matches!(past.body.state, State::Cancelled | State::Merged) || past.was(Event::Cancelled) || past.was(Event::Merged)
+        };
+        let counted: Vec<&Past> = all.iter().filter(|past| !ended(past)).copied().collect();
+        let known: Vec<Class> = counted.iter().filter_map(|past| past.body.cause.as_ref()).map(|cause| cause.class).collect();
+        let changed = counted.iter().filter(|past| past.by_change()).count();
+        let watched = counted.iter().filter(|past| past.body.discovery.by != Source::Person).count();
+        let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
+        Report {
+            from: from.to_string(),
+            to: to.to_string(),
+            incidents: counted.len(),
+            open: is(State::Declared) + is(State::Recovering),
+            cancelled: all.iter().filter(|past| past.was(Event::Cancelled)).count(),
+            merged: all.iter().filter(|past| past.was(Event::Merged)).count(),
+            by_level: tally(counted.iter().filter_map(|past| past.body.level.as_ref().map(|level| level.effective.clone()))),
+            by_business: tally(counted.iter().map(|past| past.business())),
+            by_class: tally(known.iter().copied()),
+            by_monitoring: share(watched, counted.len()),
+            by_change: share(changed, known.len()),
+            stages: stages(&counted),
+            weeks: weeks(&counted),
+            repeats: repeats(&counted),
+            overdue_reviews: overdue_reviews(&counted, to),
+            overdue_actions: overdue_actions(&counted, to),
+            noisy: noisy(self.0.values().filter(|past| past.declared_at.is_none()), &all),
+            weaknesses: weaknesses(&counted),
+        }
+    }
+}
+
+impl Past {
+    fn was(&self, event: Event) -> bool {
+        self.body.history.iter().any(|told| told.event == event)
+    }
+
+    fn by_change(&self) -> bool {
+        self.body.cause.as_ref().is_some_and(|cause| cause.class == Class::Change || cause.change.is_some())
+    }
+
+    /// Whose business it is.
+    fn business(&self) -> String {
+        if self.body.evidence.business.is_empty() { "(nobody's)".to_owned() } else { self.body.evidence.business.clone() }
+    }
+
+    /// How long a stage took.
+    fn took(&self, stage: Stage) -> Option<u64> {
+        let durations = &self.body.durations;
+        match stage {
+            Stage::Detect => durations.detect,
+            Stage::Acknowledge => durations.acknowledge,
+            Stage::Locate => durations.locate,
+            Stage::Recover => durations.recover,
+        }
+    }
+
+    fn because(&self) -> Option<String> {
+        let suspect = || self.body.evidence.suspects.first().filter(|_| !self.body.evidence.undetermined);
+        match &self.body.cause {
+            Some(cause) => Some(format!("{} {}", cause.class, cause.entity.as_deref().unwrap_or_default()).trim_end().to_owned()),
+            None => suspect().map(|suspect| format!("suspected {}", suspect.entity)),
+        }
+    }
+}
+
+fn tally<T: Ord>(of: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
+    let mut counts = BTreeMap::new();
+    of.for_each(|one| *counts.entry(one).or_default() += 1);
+    counts
+}
+
+/// The median and the ninth decile: of so many sorted numbers, the nearest rank's.
+fn quantiles(mut seconds: Vec<u64>) -> Option<Quantiles> {
+    seconds.sort_unstable();
+    let rank = |share: usize| seconds.get((seconds.len() * share).div_ceil(100).max(1) - 1).copied();
+    Some(Quantiles { known: seconds.len(), median: rank(50)?, p90: rank(90)? })
+}
+
+fn stages(pasts: &[&Past]) -> BTreeMap<Stage, Quantiles> {
+    let of = |stage: Stage| Some((stage, quantiles(pasts.iter().filter_map(|past| past.took(stage)).collect())?));
+    Stage::ALL.into_iter().filter_map(of).collect()
+}
+
+fn weeks(pasts: &[&Past]) -> BTreeMap<String, Week> {
+    let mut weeks: BTreeMap<String, Vec<&Past>> = BTreeMap::new();
+    for past in pasts {
+        if let Some(at) = past.declared_at {
+            weeks.entry(monday(at)).or_default().push(past);
+        }
+    }
+    let week = |pasts: Vec<&Past>| {
+        let severe = pasts.iter().filter(|past| past.body.level.as_ref().is_some_and(|level| level.rank <= 2)).count();
+        Week { incidents: pasts.len(), severe, stages: stages(&pasts) }
+    };
+    weeks.into_iter().map(|(monday, pasts)| (monday, week(pasts))).collect()
+}
+
+/// The day that the week began on, in UTC.
+fn monday(at: Timestamp) -> String {
+    const DAY: i64 = 86_400_000;
+    let day = at.0.div_euclid(DAY);
+    // The epoch was a Thursday.
+    Timestamp((day - (day + 3).rem_euclid(7)) * DAY).to_string().chars().take(10).collect()
+}
+
+fn repeats(pasts: &[&Past]) -> Vec<Repeat> {
+    let mut same: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for past in pasts {
+        if let Some(because) = past.because() {
+            same.entry((past.body.evidence.scenario.clone(), because)).or_default().push(past.body.id.clone());
+        }
+    }
+    let again = same.into_iter().filter(|(_, incidents)| incidents.len() > 1);
+    let mut repeats: Vec<Repeat> = again.map(|((scenario, because), incidents)| Repeat { scenario, because, incidents }).collect();
+    repeats.sort_by(|a, b| b.incidents.len().cmp(&a.incidents.len()));
+    repeats
+}
+
+fn overdue_reviews(pasts: &[&Past], now: Timestamp) -> Vec<Overdue> {
+    let waits = pasts.iter().filter(|past| past.body.state == State::Recovered);
+    let due = waits.filter_map(|past| {
+        let review = past.body.review.as_ref().filter(|review| review.done.is_none())?;
+        let late = Timestamp::parse(&review.due_at).ok()? < now;
+        let (owner, due_at) = (review.owner.clone(), review.due_at.clone());
+        late.then(|| Overdue { incident: past.body.id.clone(), what: past.body.title.clone(), owner, due_at })
+    });
+    due.collect()
+}
+
+fn overdue_actions(pasts: &[&Past], now: Timestamp) -> Vec<Overdue> {
+    let all = pasts.iter().flat_map(|past| past.body.actions.iter().map(move |action| (past, action)));
+    let late = all.filter(|(_, action)| action.done_at.is_none() && Timestamp::parse(&action.due_at).is_ok_and(|due| due < now));
+    late.map(|(past, action)| Overdue {
+        incident: past.body.id.clone(),
+        what: action.action.clone(),
+        owner: action.owner.clone(),
+        due_at: action.due_at.clone(),
+    })
+    .collect()
+}
+
+fn noisy<'p>(suspected: impl Iterator<Item = &'p Past>, declared: &[&'p Past]) -> Vec<Noise> {
+    let mut noise: BTreeMap<&str, Noise> = BTreeMap::new();
+    for past in suspected {
+        noise.entry(&past.body.discovery.name).or_default().suspicions += 1;
+    }
+    for past in declared.iter().filter(|past| past.body.discovery.by != Source::Person) {
+        let of = noise.entry(&past.body.discovery.name).or_default();
+        of.incidents += 1;
+        of.cancelled += usize::from(past.was(Event::Cancelled));
+        let soon = past.body.recovered_at.is_some() && past.body.lasted_seconds <= SOON.as_secs();
+        of.over_soon += usize::from(soon && !past.was(Event::Escalated) && past.body.acknowledged.is_none());
+    }
+    let named = noise.into_iter().map(|(name, noise)| Noise { name: name.to_owned(), ..noise });
+    let mut noisy: Vec<Noise> = named.filter(|noise| noise.cancelled + noise.over_soon >= NOISE_MIN).collect();
+    noisy.sort_by(|a, b| (b.cancelled + b.over_soon).cmp(&(a.cancelled + a.over_soon)).then_with(|| a.name.cmp(&b.name)));
+    noisy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_of_the_nearest_rank() {
+        assert_eq!(quantiles(vec![]), None);
+        assert_eq!(quantiles(vec![7]), Some(Quantiles { known: 1, median: 7, p90: 7 }));
+        assert_eq!(quantiles((1..=10).rev().collect()), Some(Quantiles { known: 10, median: 5, p90: 9 }));
+    }
+
+    #[test]
+    fn weeks_begin_on_mondays() {
+        let of = |text: &str| monday(Timestamp::parse(text).expect("a time"));
+        assert_eq!([of("2026-11-29T23:59:59Z"), of("2026-11-30T00:00:00Z")], ["2026-11-23", "2026-11-30"]);
+    }
+}
