@@ -36,6 +36,7 @@ pub mod detect;
 pub mod engine;
 pub mod grade;
 pub mod model;
+pub mod notify;
 pub mod query;
 pub mod report;
 pub mod route;

@@ -16,6 +16,7 @@ mod handling;
 mod judges;
 mod ladders;
 pub mod mapping;
+pub mod notify;
 pub mod plans;
 mod raw;
 mod settings;

@@ -5,5 +5,6 @@ pub mod files;
 mod http;
 mod kafka;
 mod metrics;
+mod notify;
 
 pub(crate) use kafka::{incidents, now, send};

@@ -13,6 +13,7 @@ use super::decode::decode;
 use super::fault::{At, Fault, Place};
 use super::format::Format;
 use super::mapping::{Mapping, Unit};
+use super::notify::{self, RawTarget, Target};
 use super::raw::Span;
 
 /// The checked settings.
@@ -42,6 +43,8 @@ pub struct Settings {
     pub sources: Vec<Source>,
     /// Where `/metrics` and the rest are served.
     pub listen: SocketAddr,
+    /// Who is notified of what.
+    pub notify: Vec<Target>,
     /// Limits of time and size that the stages work with.
     pub tuning: Tuning,
 }
@@ -228,6 +231,7 @@ struct Raw {
     plan_files: Vec<At<String>>,
     suppress_files: Vec<At<String>>,
     http: Http,
+    notify: Vec<RawTarget>,
     time: Time,
     situations: Situations,
     limits: Limits,
@@ -430,6 +434,7 @@ pub fn settings(file: &str, text: &str, environment: &BTreeMap<String, String>) 
         properties: raw.kafka.properties.into_iter().map(|(k, v)| (k, v.value)).collect(),
         sources,
         listen,
+        notify: notify::compile(file, raw.notify, &mut faults),
         tuning,
     };
     (Some(settings), patterns, faults)

@@ -15,12 +15,14 @@ use tracing::{error, info, warn};
 
 use super::files::{Loaded, load};
 use super::http::{ReloadRequest, Served, router};
-use super::kafka::{Control, NotReady, Router, Worker, client_config, prepare};
+use super::kafka::{Control, NotReady, Router, Worker, begin_at_end, client_config, prepare};
 use super::metrics::Metrics;
+use super::notify::Notifier;
 use crate::declare::Declare;
 use crate::detect::Detect;
 use crate::route::Route;
 use crate::rules::{Config, Input, Settings};
+use crate::stage::Topic;
 
 /// Between two tries to reach the brokers at the start.
 const RETRY: Duration = Duration::from_secs(1);
@@ -49,7 +51,7 @@ const STAGES: [&str; 3] = ["declare", "detect", "route"];
 type Ready = (&'static str, Arc<AtomicBool>);
 
 /// How a worker ended.
-type Ended = (&'static str, anyhow::Result<()>);
+type Ended = (String, anyhow::Result<()>);
 
 impl Daemon {
     fn new(path: &Path, loaded: Loaded) -> anyhow::Result<Self> {
@@ -109,7 +111,9 @@ impl Daemon {
     }
 
     async fn work(&mut self, ready: &[Ready], signals: &mut Signals, wished: &mut mpsc::Receiver<ReloadRequest>) -> anyhow::Result<()> {
-        let (ended, mut endings) = mpsc::channel::<Ended>(3);
+        let (ended, mut endings) = mpsc::channel::<Ended>(3 + self.loaded.settings.notify.len());
+        // Before the stages: what they say first is told too.
+        self.notify(&ended)?;
         self.start(ready, &ended)?;
         drop(ended);
         tell_systemd(&[NotifyState::Ready]);
@@ -150,7 +154,7 @@ impl Daemon {
             self.controls.push(control);
             let (config, settings, metrics) = (config.clone(), settings.clone(), self.metrics.clone());
             let (stop, ready) = (self.stop.clone(), ready.clone());
-            let work: Box<dyn FnOnce() -> anyhow::Result<()> + Send> = match *name {
+            let work: Work = match *name {
                 "declare" => {
                     let worker = Worker::<Declare>::new(config, &base, settings, metrics, controls, stop, ready)?;
                     Box::new(|| worker.run())
@@ -165,12 +169,18 @@ impl Daemon {
                     Box::new(|| router.run())
                 }
             };
-            let (name, ended) = (*name, ended.clone());
-            std::thread::Builder::new().name(name.into()).spawn(move || {
-                // A panic must end the daemon, not leave it alive without a stage.
-                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-                ended.blocking_send((name, result.unwrap_or_else(|_| Err(anyhow!("the {name} worker panicked"))))).ok()
-            })?;
+            spawn((*name).to_owned(), ended.clone(), work)?;
+        }
+        Ok(())
+    }
+
+    /// Starts a thread for each target that is notified.
+    fn notify(&self, ended: &mpsc::Sender<Ended>) -> anyhow::Result<()> {
+        let settings = &self.loaded.settings;
+        for target in &settings.notify {
+            begin_at_end(settings, &format!("notify.{}", target.name), Topic::Incidents)?;
+            let notifier = Notifier::new(target, settings.clone(), self.metrics.clone(), self.stop.clone())?;
+            spawn(format!("notify.{}", target.name), ended.clone(), Box::new(|| notifier.run()))?;
         }
         Ok(())
     }
@@ -205,8 +215,10 @@ impl Daemon {
         if *new.settings == tuned {
             return Ok("reloaded\n".into());
         }
-        warn!("`kafka`, `sources` or `http` of richter.yaml have changed: they are taken at the next start, the rest is taken now");
-        Ok("reloaded; changes to kafka, sources or http are taken at the next start\n".into())
+        warn!(
+            "`kafka`, `sources`, `notify` or `http` of richter.yaml have changed: they are taken at the next start, the rest is taken now"
+        );
+        Ok("reloaded; changes to kafka, sources, notify or http are taken at the next start\n".into())
     }
 
     fn note_removed(&self, new: &Config) {
@@ -246,6 +258,18 @@ impl Signals {
             _ = self.hangup.recv() => Wish::Reload,
         }
     }
+}
+
+type Work = Box<dyn FnOnce() -> anyhow::Result<()> + Send>;
+
+fn spawn(name: String, ended: mpsc::Sender<Ended>, work: Work) -> anyhow::Result<()> {
+    std::thread::Builder::new().name(name.clone()).spawn(move || {
+        // A panic must end the daemon, not leave it alive without a stage.
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        let result = result.unwrap_or_else(|_| Err(anyhow!("the {name} worker panicked")));
+        ended.blocking_send((name, result)).ok()
+    })?;
+    Ok(())
 }
 
 /// What a signal wishes.

@@ -1,6 +1,7 @@
 //! The stages on Kafka: one consumer group and one thread a stage.
 
 mod client;
+mod follower;
 mod history;
 mod intake;
 mod oauth;
@@ -19,7 +20,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::model::Timestamp;
 use crate::rules::Config;
 
-pub(super) use client::client_config;
+pub(super) use client::{client_config, secret};
+pub(super) use follower::{Follower, begin_at_end};
 pub(crate) use history::incidents;
 pub(super) use router::Router;
 pub(crate) use send::send;

@@ -23,6 +23,7 @@ pub(super) struct Metrics {
     signals: IntCounterVec,
     declarations: IntCounterVec,
     suppressed: IntCounterVec,
+    notifications: IntCounterVec,
     pub(super) groups: IntGaugeVec,
     pub(super) situations: IntGaugeVec,
     pub(super) incidents: IntGaugeVec,
@@ -91,6 +92,11 @@ impl Metrics {
             evaluations: make.counter("richter_evaluations_total", "Evaluations of a group at a step.")?,
             signals: make.counters("richter_signals_total", "Signals in correlation, by what became of them.", &["outcome"])?,
             declarations: make.counters("richter_declarations_total", "Declarations, by type.", &["type"])?,
+            notifications: make.counters(
+                "richter_notifications_total",
+                "Events for the targets that are notified, by what became of them; a try that failed counts as retried.",
+                &["target", "outcome"],
+            )?,
             suppressed: make.counters(
                 "richter_suppressed_total",
                 "What made no fault although it could, by the kind of reason.",
@@ -220,6 +226,11 @@ impl Metrics {
     pub(super) fn took(&self, stage: &str, duration: Duration) {
         let histogram: Histogram = self.stage_seconds.with_label_values(&[stage]);
         histogram.observe(duration.as_secs_f64());
+    }
+
+    /// What became of an event for a target.
+    pub(super) fn notified(&self, target: &str, outcome: &str) {
+        self.notifications.with_label_values(&[target, outcome]).inc();
     }
 
     pub(super) fn reloaded(&self, taken: bool) {

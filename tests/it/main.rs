@@ -8,6 +8,7 @@ mod golden;
 mod grouping;
 mod judges;
 mod kafka;
+mod notify;
 mod oracle;
 mod program;
 mod promql;

@@ -73,6 +73,7 @@ fn a_stage_never_imports_a_later_one() {
         "grade",
         "declare",
         "report",
+        "notify",
         "engine",
         "shell",
         "cli",

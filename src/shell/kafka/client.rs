@@ -33,7 +33,7 @@ pub(in crate::shell) fn client_config(settings: &Settings) -> anyhow::Result<Bas
     common.set("allow.auto.create.topics", "false");
     let mut properties = vec![];
     for (name, value) in &settings.properties {
-        properties.push((name.clone(), read(value).with_context(|| format!("kafka property {name}"))?));
+        properties.push((name.clone(), secret(value).with_context(|| format!("kafka property {name}"))?));
     }
     let instance = settings.instance.clone().unwrap_or_else(|| default_instance(settings));
     Ok(Base { common, properties, instance, token: settings.oauth_token_file.clone().map(TokenFile::new) })
@@ -68,7 +68,8 @@ impl Base {
     }
 }
 
-fn read(property: &Property) -> anyhow::Result<String> {
+/// A property's value, read from where it is named.
+pub(in crate::shell) fn secret(property: &Property) -> anyhow::Result<String> {
     match property {
         Property::Inline(value) => Ok(value.clone()),
         Property::File { file } => {

@@ -1,0 +1,203 @@
+//! Notify: an event → the request that tells a target of it. Pure: who sends it, and how often it tries, is the shell's.
+
+mod chat;
+mod pagerduty;
+mod webhook;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use serde::Serialize;
+
+use crate::declare::contract::{Body, Data, Happening};
+use crate::model::{Event, Timestamp};
+use crate::rules::notify::{Messenger, Target};
+
+/// A request to be posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Where to.
+    pub url: String,
+    /// Beside `Content-Type: application/json`.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON.
+    pub body: String,
+}
+
+/// What a target's answer means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It has it.
+    Taken,
+    /// Not now; it may be tried again.
+    Later(String),
+    /// It will never take it.
+    Never(String),
+}
+
+/// A target with its secrets read.
+#[derive(Clone, Debug)]
+pub struct Addressed<'t> {
+    /// The target.
+    pub target: &'t Target,
+    /// Where it is.
+    pub url: &'t str,
+    /// What it is signed with.
+    pub secret: Option<&'t str>,
+}
+
+/// What a person reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Words {
+    title: String,
+    /// In lines.
+    text: String,
+}
+
+/// What templates see.
+#[derive(Serialize)]
+struct Given<'g> {
+    event: &'g Happening,
+    incident: &'g Body,
+}
+
+/// Whether a target is told of an event.
+#[must_use]
+pub fn is_told(target: &Target, data: &Data) -> bool {
+    let level = data.incident.level.as_ref().map(|level| (level.sequence.as_str(), level.rank));
+    target.routes.iter().any(|route| route.takes(data.event.kind, level, &data.incident.evidence.business))
+}
+
+/// The request that tells a target of an event, signed as of now.
+///
+/// # Errors
+/// The target's own text cannot be filled in.
+pub fn request(to: &Addressed<'_>, data: &Data, now: Timestamp) -> Result<Request, String> {
+    let words = words(to.target, data)?;
+    Ok(match to.target.kind {
+        Messenger::Webhook => webhook::request(to, data, &words),
+        Messenger::Pagerduty => pagerduty::request(to, data, &words),
+        Messenger::Slack => chat::slack(to, data, &words),
+        Messenger::Feishu => chat::feishu(to, data, &words, now),
+        Messenger::Dingtalk => chat::dingtalk(to, &words, now),
+        Messenger::Wecom => chat::wecom(to, &words),
+    })
+}
+
+/// What an answer means. The chat robots answer 200 also where they refuse, and say so in the body.
+#[must_use]
+pub fn answer(kind: Messenger, status: u16, body: &str) -> Answer {
+    let told = || format!("{status}: {}", body.chars().take(200).collect::<String>());
+    match status {
+        200..=299 => match chat::refusal(kind, body) {
+            None => Answer::Taken,
+            Some(chat::Refusal::TooMany) => Answer::Later(told()),
+            Some(chat::Refusal::Wrong) => Answer::Never(told()),
+        },
+        408 | 425 | 429 | 500..=599 => Answer::Later(told()),
+        _ => Answer::Never(told()),
+    }
+}
+
+fn words(target: &Target, data: &Data) -> Result<Words, String> {
+    let given = Given { event: &data.event, incident: &data.incident };
+    let title = target.title.as_ref().map(|text| text.fill(&given)).transpose()?;
+    let text = target.text.as_ref().map(|text| text.fill(&given)).transpose()?;
+    Ok(Words { title: title.unwrap_or_else(|| usual_title(data)), text: text.unwrap_or_else(|| usual_text(data)) })
+}
+
+fn usual_title(data: &Data) -> String {
+    match data.event.kind {
+        Event::Declared => data.incident.title.clone(),
+        kind => format!("{}: {}", kind.as_str().replace('_', " "), data.incident.title),
+    }
+}
+
+/// Why, who is suspected, what was changed, who is on duty, what can be done, where to meet.
+fn usual_text(data: &Data) -> String {
+    let (incident, evidence) = (&data.incident, &data.incident.evidence);
+    let mut lines = vec![data.event.reason.clone()];
+    let mut line = |what: &str, text: String| {
+        if !text.is_empty() {
+            lines.push(format!("{what}: {text}"));
+        }
+    };
+    let suspects = evidence.suspects.iter().take(2).map(|s| format!("{} ({:.0}%)", s.entity, s.probability * 100.0));
+    line("suspected", if evidence.undetermined { String::new() } else { suspects.collect::<Vec<_>>().join(", ") });
+    line("changed", evidence.changes.iter().rev().take(2).map(|c| c.id.clone()).collect::<Vec<_>>().join(", "));
+    let next = incident.level.as_ref().and_then(|level| level.next.as_ref()).filter(|next| !next.distance.is_empty());
+    line("next", next.map_or_else(String::new, |next| format!("{} {}", next.level, next.distance)));
+    if let Some(emergency) = &incident.emergency {
+        line("on duty", emergency.people.iter().map(|p| p.name.clone()).collect::<Vec<_>>().join(", "));
+        line("meet", [&emergency.channel, &emergency.conference].into_iter().flatten().cloned().collect::<Vec<_>>().join(" "));
+    }
+    line(
+        "plans",
+        incident
+            .plans
+            .iter()
+            .take(3)
+            .map(|plan| format!("{} {}", plan.name, plan.link).trim_end().to_owned())
+            .collect::<Vec<_>>()
+            .join("; "),
+    );
+    if let Some(review) = &incident.review {
+        line("review", format!("due {} by {}", review.due_at, review.owner));
+    }
+    line("incident", format!("{} event {}", incident.id, incident.sequence));
+    lines.join("\n")
+}
+
+/// The key by which a receiver knows an event that it has got already.
+fn idempotency(data: &Data) -> (&'static str, String) {
+    ("Idempotency-Key", format!("{}.{}", data.incident.id, data.incident.sequence))
+}
+
+fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(message);
+    mac.finalize().into_bytes().to_vec()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
+}
+
+/// So much of a text that it has at most so many bytes, and is still text.
+fn cut(text: &str, bytes: usize) -> String {
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    let end = (0..=bytes.saturating_sub(3)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}…", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("故障故障", 8), "故…");
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_what_is_wrong_is_not() {
+        let is = |status: u16, body: &str| answer(Messenger::Wecom, status, body);
+        assert_eq!(is(200, r#"{"errcode":0}"#), Answer::Taken);
+        assert!(matches!(is(200, r#"{"errcode":45009}"#), Answer::Later(_)) && matches!(is(200, r#"{"errcode":93000}"#), Answer::Never(_)));
+        assert!(
+            matches!(is(503, ""), Answer::Later(_)) && matches!(is(429, ""), Answer::Later(_)) && matches!(is(404, ""), Answer::Never(_))
+        );
+    }
+
+    #[test]
+    fn signatures_are_those_of_rfc_4231() {
+        let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let case_2 = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
+        assert_eq!(hex(case_2), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+}

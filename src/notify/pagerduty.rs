@@ -1,0 +1,48 @@
+//! PagerDuty's Events API, version 2: an incident there is one of ours, by its id.
+//! Source: <https://developer.pagerduty.com/docs/events-api-v2-overview>.
+
+use serde_json::json;
+
+use crate::declare::contract::Data;
+use crate::model::{Event, State};
+
+use super::webhook::severity;
+use super::{Addressed, Request, Words, cut, idempotency};
+
+/// What a summary may hold there.
+const SUMMARY_BYTES_MAX: usize = 1024;
+
+pub(super) fn request(to: &Addressed<'_>, data: &Data, words: &Words) -> Request {
+    let (incident, evidence) = (&data.incident, &data.incident.evidence);
+    let action = match (data.event.kind, incident.state) {
+        (Event::Acknowledged, _) => "acknowledge",
+        (_, State::Declared | State::Recovering | State::Suspected) => "trigger",
+        _ => "resolve",
+    };
+    let mut body = json!({"routing_key": to.secret, "event_action": action, "dedup_key": incident.id});
+    if action == "trigger" {
+        let rank = incident.level.as_ref().map_or(4, |level| level.rank);
+        let plans = incident.plans.iter().filter(|plan| !plan.link.is_empty());
+        body["payload"] = json!({
+            "summary": cut(&words.title, SUMMARY_BYTES_MAX),
+            "source": evidence.entity,
+            "severity": severity(rank),
+            "timestamp": data.event.at,
+            "component": evidence.entity,
+            "group": evidence.business,
+            "class": evidence.scenario,
+            "custom_details": {
+                "event": data.event,
+                "text": words.text,
+                "level": incident.level,
+                "impact": incident.impact,
+                "suspects": evidence.suspects,
+                "changes": evidence.changes,
+                "plans": incident.plans,
+            },
+        });
+        body["links"] = plans.map(|plan| json!({"href": plan.link, "text": plan.name})).collect();
+        body["client"] = json!("richter");
+    }
+    Request { url: to.url.to_owned(), headers: vec![idempotency(data)], body: body.to_string() }
+}

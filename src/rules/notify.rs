@@ -1,0 +1,222 @@
+//! Who is notified of what: targets outside, and which events go to which.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Event;
+
+use super::fault::{At, Fault};
+use super::raw::Span;
+use super::settings::Property;
+use super::text::Text;
+
+/// What a target's texts may be made of.
+const VARIABLES: [&str; 2] = ["event", "incident"];
+
+/// Events that are told where a route does not say: what people act on.
+const TOLD: [Event; 14] = [
+    Event::Declared,
+    Event::Escalated,
+    Event::Downgraded,
+    Event::Acknowledged,
+    Event::FollowUpDue,
+    Event::Stale,
+    Event::Recovered,
+    Event::RecoveryRevoked,
+    Event::Reopened,
+    Event::Cancelled,
+    Event::Merged,
+    Event::HandedOver,
+    Event::ReviewDue,
+    Event::ReviewOverdue,
+];
+
+/// Somebody outside who is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// Unique.
+    pub name: String,
+    /// How it is spoken to.
+    pub kind: Messenger,
+    /// Where it is.
+    pub url: Property,
+    /// What it is signed with, or the key it is known by there.
+    pub secret: Option<Property>,
+    /// How long it may take to answer.
+    pub timeout: Duration,
+    /// Messages it takes in a minute.
+    pub rate: u32,
+    /// An event that it did not take for so long is a dead letter.
+    pub give_up_after: Duration,
+    /// Which events it is told of: those of any of these.
+    pub routes: Vec<Route>,
+    /// The message in a line, where it is not the usual one.
+    pub title: Option<Text>,
+    /// The message, where it is not the usual one.
+    pub text: Option<Text>,
+}
+
+/// How a target is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Messenger {
+    /// Alertmanager's webhook, version 4, with the incident beside it.
+    Webhook,
+    /// PagerDuty's Events API, version 2.
+    Pagerduty,
+    /// Slack's incoming webhooks.
+    Slack,
+    /// Feishu's and Lark's custom bots.
+    Feishu,
+    /// DingTalk's custom robots.
+    Dingtalk,
+    /// WeCom's group robots.
+    Wecom,
+}
+
+/// Which events.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Route {
+    /// Of incidents whose leading sequence is one of these; of all where it is missing.
+    pub sequences: Option<Vec<String>>,
+    /// Of these ranks.
+    pub levels: Option<Vec<u8>>,
+    /// Of these businesses.
+    pub business: Option<Vec<String>>,
+    /// Of these types; where it is missing, of all that people act on.
+    pub events: Option<Vec<Event>>,
+}
+
+impl Route {
+    /// Whether it takes an event of that type, of an incident with that leading level and business.
+    #[must_use]
+    pub fn takes(&self, event: Event, level: Option<(&str, u8)>, business: &str) -> bool {
+        let told = self.events.as_ref().map_or(TOLD.contains(&event), |events| events.contains(&event));
+        let of = |(sequence, rank): (&str, u8)| {
+            self.sequences.as_ref().is_none_or(|all| all.iter().any(|one| one == sequence))
+                && self.levels.as_ref().is_none_or(|all| all.contains(&rank))
+        };
+        let any = self.sequences.is_none() && self.levels.is_none();
+        told && level.map_or(any, of) && self.business.as_ref().is_none_or(|all| all.iter().any(|one| one == business))
+    }
+}
+
+impl fmt::Display for Messenger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Webhook => "webhook",
+            Self::Pagerduty => "pagerduty",
+            Self::Slack => "slack",
+            Self::Feishu => "feishu",
+            Self::Dingtalk => "dingtalk",
+            Self::Wecom => "wecom",
+        })
+    }
+}
+
+/// A target as it is written.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTarget {
+    name: At<String>,
+    kind: Messenger,
+    #[serde(default)]
+    url: Option<At<Property>>,
+    #[serde(default)]
+    secret: Option<At<Property>>,
+    #[serde(default = "ten_seconds")]
+    timeout: At<Span>,
+    #[serde(default = "sixty")]
+    rate_per_minute: At<u32>,
+    #[serde(default = "a_day")]
+    give_up_after: At<Span>,
+    #[serde(default)]
+    routes: Vec<Route>,
+    #[serde(default)]
+    title: Option<At<String>>,
+    #[serde(default)]
+    text: Option<At<String>>,
+}
+
+fn written<T>(value: T) -> At<T> {
+    At { line: 0, column: 0, value }
+}
+
+fn ten_seconds() -> At<Span> {
+    written(Span(Duration::from_secs(10)))
+}
+
+fn sixty() -> At<u32> {
+    written(60)
+}
+
+fn a_day() -> At<Span> {
+    written(Span(Duration::from_secs(86_400)))
+}
+
+/// Raw targets → targets, with the faults.
+pub(super) fn compile(file: &str, raw: Vec<RawTarget>, faults: &mut Vec<Fault>) -> Vec<Target> {
+    let mut targets: Vec<Target> = vec![];
+    for target in raw {
+        let legal = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+        if target.name.value.is_empty() || !target.name.value.chars().all(legal) {
+            faults.push(target.name.fault(file, format!("{:?} cannot name a target; use letters, digits, _ -", target.name.value)));
+        }
+        if targets.iter().any(|known| known.name == target.name.value) {
+            faults.push(target.name.fault(file, format!("a target {:?} exists already; names are unique", target.name.value)));
+        }
+        if let Some(secret) = target.secret.as_ref().filter(|secret| matches!(secret.value, Property::Inline(_))) {
+            faults.push(secret.fault(file, "`secret` is a secret; give {file: ...} or {env: ...} instead"));
+        }
+        if target.rate_per_minute.value == 0 {
+            faults.push(target.rate_per_minute.fault(file, "no message a minute would be none at all"));
+        }
+        if target.timeout.value.0.is_zero() {
+            faults.push(target.timeout.fault(file, "nobody answers in no time"));
+        }
+        let usual = (target.kind == Messenger::Pagerduty).then(|| Property::Inline("https://events.pagerduty.com/v2/enqueue".into()));
+        let url = target.url.map(|url| url.value).or(usual);
+        if target.kind == Messenger::Pagerduty && target.secret.is_none() {
+            faults.push(target.name.fault(file, "pagerduty needs its routing key as `secret`"));
+        }
+        let Some(url) = url else {
+            faults.push(target.name.fault(file, "where is it? add `url`"));
+            continue;
+        };
+        let mut text = |text: Option<At<String>>| {
+            let text = text?;
+            Text::parse(&text.value, &VARIABLES).map_err(|why| faults.push(text.fault(file, why))).ok()
+        };
+        targets.push(Target {
+            title: text(target.title),
+            text: text(target.text),
+            name: target.name.value,
+            kind: target.kind,
+            url,
+            secret: target.secret.map(|secret| secret.value),
+            timeout: target.timeout.value.0,
+            rate: target.rate_per_minute.value,
+            give_up_after: target.give_up_after.value.0,
+            routes: if target.routes.is_empty() { vec![Route::default()] } else { target.routes },
+        });
+    }
+    targets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_takes_what_people_act_on_unless_it_says() {
+        let severe = Route { levels: Some(vec![1, 2]), ..Route::default() };
+        assert!(severe.takes(Event::Declared, Some(("P", 2)), "shop"));
+        assert!(!severe.takes(Event::Declared, Some(("P", 3)), "shop"));
+        assert!(!severe.takes(Event::Suspected, None, "shop") && !Route::default().takes(Event::Updated, Some(("P", 1)), "shop"));
+        let early = Route { events: Some(vec![Event::Suspected]), business: Some(vec!["shop".into()]), ..Route::default() };
+        assert!(early.takes(Event::Suspected, None, "shop") && !early.takes(Event::Suspected, None, "bank"));
+    }
+}

@@ -1,0 +1,94 @@
+//! A group of its own that reads a topic's records one by one, and commits each when it is done with.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+use tracing::warn;
+
+use crate::rules::Settings;
+use crate::stage::Topic;
+
+use super::client::{Quiet, client_config, reader, serve};
+
+/// How long a broker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A record may take a day: whoever gets it may be away. That its reader has died is noticed by its heartbeat.
+const POLL_INTERVAL_MS: &str = "86400000";
+
+/// A member of the group.
+pub(in crate::shell) struct Follower(BaseConsumer<Quiet>);
+
+impl Follower {
+    /// Joins the group of that name, under the settings' prefix. A group that is new begins at the topic's end: what was
+    /// said before it came was for others.
+    pub(in crate::shell) fn new(settings: &Settings, group: &str, topic: Topic) -> anyhow::Result<Self> {
+        let base = client_config(settings)?;
+        let group = format!("{}.{group}", settings.prefix);
+        let topic = format!("{}.{}", settings.prefix, topic.suffix());
+        let fixed = [
+            ("group.id", group.as_str()),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("isolation.level", "read_committed"),
+            ("max.poll.interval.ms", POLL_INTERVAL_MS),
+        ];
+        let config = base.with(&[("auto.offset.reset", "earliest"), ("session.timeout.ms", "15000")], &fixed);
+        let consumer: BaseConsumer<Quiet> =
+            config.create_with_context(Quiet(base.token.clone())).context("cannot make a Kafka consumer")?;
+        consumer.subscribe(&[&topic]).with_context(|| format!("cannot read {topic}"))?;
+        Ok(Self(consumer))
+    }
+
+    /// The next record; none for so long.
+    pub(in crate::shell) fn poll(&self, wait: Duration) -> Option<BorrowedMessage<'_>> {
+        match self.0.poll(wait)? {
+            Ok(message) => Some(message),
+            Err(KafkaError::PartitionEOF(_)) => None,
+            Err(why) => {
+                warn!(error = %why, "kafka");
+                None
+            }
+        }
+    }
+
+    /// The record is done with: it is not read again.
+    pub(in crate::shell) fn done(&self, message: &BorrowedMessage<'_>) -> anyhow::Result<()> {
+        match self.0.commit_message(message, CommitMode::Sync) {
+            Ok(()) => Ok(()),
+            // Somebody else has the partition by now, and reads it again: at least once.
+            Err(why) => {
+                warn!(error = %why, offset = message.offset(), "not committed");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Lets a group that has never read the topic begin where it ends now. Before anything new is said, so that nothing of it
+/// is missed.
+pub(in crate::shell) fn begin_at_end(settings: &Settings, group: &str, topic: Topic) -> anyhow::Result<()> {
+    let base = client_config(settings)?;
+    let consumer = reader(&base, &format!("{}.{group}", settings.prefix))?;
+    serve(&consumer, &base);
+    let topic = format!("{}.{}", settings.prefix, topic.suffix());
+    let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE).with_context(|| format!("cannot ask for {topic}"))?;
+    let mut partitions = TopicPartitionList::new();
+    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+        partitions.add_partition(&topic, partition.id());
+    }
+    let committed = consumer.committed_offsets(partitions, PATIENCE)?;
+    let mut new = TopicPartitionList::new();
+    for partition in committed.elements().iter().filter(|partition| partition.offset() == Offset::Invalid) {
+        let (_, end) = consumer.fetch_watermarks(&topic, partition.partition(), PATIENCE)?;
+        new.add_partition_offset(&topic, partition.partition(), Offset::Offset(end))?;
+    }
+    if new.count() > 0 {
+        consumer.commit(&new, CommitMode::Sync).context("cannot set where notifying begins")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! Notifying on a real Kafka: a receiver that hangs up, is slow, answers 429, 500 and 400, and is away while Richter is
+//! restarted. And what each kind of target is told, as golden text.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use richter::declare::contract::Data;
+use richter::model::Timestamp;
+use richter::notify::{Addressed, is_told, request};
+use richter::rules::settings;
+use serde_json::Value;
+
+use super::broker::{self, free_port};
+use super::case::{Case, events};
+use super::world::World;
+
+/// What a receiver got, and how it answered.
+#[derive(Default)]
+struct Got {
+    /// Keys of what was answered with 200, in order.
+    taken: Vec<String>,
+    tries: usize,
+    signed: bool,
+}
+
+/// A receiver that fails at first in every way there is.
+struct Receiver {
+    got: Arc<Mutex<Got>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Receiver {
+    /// `refused` is the key of an event that it will never take.
+    fn start(port: u16, refused: &str) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("it listens");
+        listener.set_nonblocking(true).expect("set");
+        let (got, stop) = (Arc::<Mutex<Got>>::default(), Arc::new(AtomicBool::new(false)));
+        let (of, until, refused) = (got.clone(), stop.clone(), refused.to_owned());
+        let thread = std::thread::spawn(move || {
+            while !until.load(Ordering::Relaxed) {
+                match listener.accept() {
+                    Ok((stream, _)) => serve(stream, &of, &refused).unwrap_or(()),
+                    Err(_) => std::thread::sleep(Duration::from_millis(5)),
+                }
+            }
+        });
+        Self { got, stop, thread: Some(thread) }
+    }
+
+    fn taken(&self) -> Vec<String> {
+        self.got.lock().expect("whole").taken.clone()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+fn serve(mut stream: TcpStream, got: &Mutex<Got>, refused: &str) -> std::io::Result<()> {
+    stream.set_nonblocking(false)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (mut headers, mut line) = (BTreeMap::new(), String::new());
+    while reader.read_line(&mut line)? > 2 {
+        if let Some((name, value)) = line.trim().split_once(": ") {
+            headers.insert(name.to_ascii_lowercase(), value.to_owned());
+        }
+        line.clear();
+    }
+    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let key = headers.get("idempotency-key").cloned().unwrap_or_default();
+    let mut got = got.lock().expect("whole");
+    got.tries += 1;
+    got.signed |= headers.get("x-richter-signature").is_some_and(|signature| signature.starts_with("sha256="));
+    let answer = match got.tries {
+        1 => return Ok(()),
+        2 => {
+            // Longer than the target may take.
+            drop(got);
+            std::thread::sleep(Duration::from_millis(1500));
+            return Ok(());
+        }
+        3 => "429 Too Many Requests\r\nRetry-After: 1",
+        4 => "500 Internal Server Error",
+        _ if key == refused => "400 Bad Request",
+        _ => {
+            got.taken.push(key);
+            "200 OK"
+        }
+    };
+    write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+const CASE: &str = r#"
+== monitors
+monitors:
+  - { name: down, scenario: A service does not answer, business: shop, entity: "service={{ service }}", alerts: ServiceDown, fault: { sequence: P, ladder: [ { level: 3 } ] } }
+== levels
+handling: [ { levels: [ 3 ], follow_up: 24h, acknowledge_within: 24h, review_within: 9 } ]
+"#;
+
+fn case(port: u16, secret: &Path) -> Case {
+    let records = (0..6).fold(String::new(), |all, n| {
+        let (from, to) = (5 + 3 * n, 20 + 4 * n);
+        all + &format!(
+            "alert 15:{from:02} firing ServiceDown service=s{n}\nalert 15:{to:02} resolved@15:{from:02} ServiceDown service=s{n}\n"
+        )
+    });
+    let target = format!(
+        "notify: [ {{ name: hook, kind: webhook, url: \"http://127.0.0.1:{port}/\", timeout: 1s, secret: {{ file: \"{}\" }} }} ]",
+        secret.display()
+    );
+    let text = format!(
+        "{CASE}== settings\nsituations: {{ recover_after: 0s }}\ntime: {{ idle_after: 6s }}\n{target}\n== records 2026-11-22T15:00:00Z every 1m\n{records}raw 16:30 alerts {{\"version\":\"4\",\"alerts\":[]}}\n"
+    );
+    Case::parse("notify", &text)
+}
+
+#[test]
+fn every_event_is_delivered_in_order_or_is_a_dead_letter() {
+    let port = free_port();
+    let folder = broker::scratch("notify-secret");
+    fs::write(folder.join("secret"), "hush\n").expect("written");
+    let case = case(port, &folder.join("secret"));
+    let told: Vec<Data> =
+        events(&case.run().messages).into_iter().filter_map(|event| serde_json::from_value(event["data"].clone()).ok()).collect();
+    let wanted = told.iter().filter(|data| is_told(&case.settings.notify[0], data));
+    let keys: Vec<String> = wanted.map(|data| format!("{}.{}", data.incident.id, data.incident.sequence)).collect();
+    assert_eq!(keys.len(), 12, "each is declared and recovers: {keys:?}");
+    let refused = keys[3].clone();
+
+    let world = World::new("notify", &case, broker::shared());
+    world.make_sources(1);
+    let receiver = Receiver::start(port, &refused);
+    let daemon = world.start();
+    world.ready();
+    let (first, second) = case.records.split_at(case.records.len() / 2);
+    world.produce(first);
+    world.until("the first notifications", || receiver.taken().len() >= 3);
+    let mut taken = receiver.taken();
+    assert!(receiver.got.lock().expect("whole").signed);
+    drop(receiver);
+    // Nobody is there while it is stopped and started again.
+    world.produce(second);
+    world.until("a try that fails", || world.log().contains("a notification is tried again"));
+    assert_eq!(daemon.stops(), Some(0), "{}", world.log());
+    let _daemon = world.start();
+    world.ready();
+    let receiver = Receiver::start(port, &refused);
+    let all = |taken: &[String]| keys.iter().filter(|key| **key != refused).all(|key| taken.contains(key));
+    world.until("all notifications", || all(&[taken.clone(), receiver.taken()].concat()));
+    taken.extend(receiver.taken());
+
+    assert!(!taken.contains(&refused));
+    let letters = world.read("dead-letter", 1);
+    let detail = letters[0].1["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(detail.contains(&format!("the target hook does not take {refused}: 400")), "{detail}");
+    let mut last: BTreeMap<&str, u32> = BTreeMap::new();
+    for (incident, sequence) in taken.iter().filter_map(|key| key.split_once('.')) {
+        let sequence: u32 = sequence.parse().expect("a number");
+        let before = last.insert(incident, sequence).unwrap_or(0);
+        assert!(sequence >= before, "{incident}: {sequence} after {before}");
+    }
+}
+
+/// What each kind of target is told of the first declaration and of the recovery.
+#[test]
+fn each_kind_of_target_is_told_in_its_own_words() {
+    let case = super::kafka::case("story_emergency_and_recovery");
+    let told: Vec<Value> = events(&case.run().messages);
+    let mut out = String::new();
+    for kind in ["webhook", "pagerduty", "slack", "feishu", "dingtalk", "wecom"] {
+        let text = format!("notify: [ {{ name: t, kind: {kind}, url: \"https://example.com/hook?key=1\", secret: {{ env: S }} }} ]");
+        let (settings, _, faults) = settings("f", &text, &BTreeMap::new());
+        assert_eq!(faults, []);
+        let target = &settings.expect("checked").notify[0];
+        let to = Addressed { target, url: "https://example.com/hook?key=1", secret: Some("hush") };
+        for event in told.iter().filter(|e| ["declared", "recovered"].contains(&e["data"]["event"]["type"].as_str().unwrap_or_default())) {
+            let data: Data = serde_json::from_value(event["data"].clone()).expect("an event");
+            let request = request(&to, &data, Timestamp(1_795_359_632_000)).expect("a request");
+            let mut body: Value = serde_json::from_str(&request.body).expect("JSON");
+            // The whole incident is the event's, which others test.
+            for whole in ["incident", "event"] {
+                body.as_object_mut().map(|body| body.remove(whole));
+            }
+            let headers: Vec<String> = request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            let body = serde_json::to_string_pretty(&body).expect("JSON");
+            out += &format!("== {kind} {}\n{}\n{}\n{body}\n", data.event.kind.as_str(), request.url, headers.join("\n"));
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/notifications.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &out).expect("written");
+    }
+    assert_eq!(out, fs::read_to_string(&path).expect("readable"));
+}
