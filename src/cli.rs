@@ -49,7 +49,7 @@ enum Command {
     /// Evaluate a query over recorded samples; one JSON object a result
     Eval(eval::Arguments),
     /// Say something about an incident: acknowledge it, set its level, mark its timeline, review it
-    Act(act::Arguments),
+    Act(Box<act::Arguments>),
     /// Say why an incident is what it is: its level, its members, its suspects
     Explain(explain::Arguments),
     /// Write an incident's dossier for its review: timeline, impact, causes, response, actions

@@ -268,7 +268,7 @@ fn repeats(pasts: &[&Past]) -> Vec<Repeat> {
     }
     let again = same.into_iter().filter(|(_, incidents)| incidents.len() > 1);
     let mut repeats: Vec<Repeat> = again.map(|((scenario, because), incidents)| Repeat { scenario, because, incidents }).collect();
-    repeats.sort_by(|a, b| b.incidents.len().cmp(&a.incidents.len()));
+    repeats.sort_by_key(|repeat| std::cmp::Reverse(repeat.incidents.len()));
     repeats
 }
 

@@ -47,6 +47,8 @@ pub(super) struct Metrics {
     reload_success_seconds: IntGauge,
 }
 
+const NOTIFICATIONS: &str = "Events for the targets that are notified, by what became of them; a try that failed counts as retried.";
+
 /// What was not taken in, and why.
 #[derive(Debug)]
 struct Losses {
@@ -92,11 +94,7 @@ impl Metrics {
             evaluations: make.counter("richter_evaluations_total", "Evaluations of a group at a step.")?,
             signals: make.counters("richter_signals_total", "Signals in correlation, by what became of them.", &["outcome"])?,
             declarations: make.counters("richter_declarations_total", "Declarations, by type.", &["type"])?,
-            notifications: make.counters(
-                "richter_notifications_total",
-                "Events for the targets that are notified, by what became of them; a try that failed counts as retried.",
-                &["target", "outcome"],
-            )?,
+            notifications: make.counters("richter_notifications_total", NOTIFICATIONS, &["target", "outcome"])?,
             suppressed: make.counters(
                 "richter_suppressed_total",
                 "What made no fault although it could, by the kind of reason.",
