@@ -16,6 +16,7 @@ mod render;
 mod replay;
 mod report;
 mod run;
+mod schema;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -56,6 +57,8 @@ enum Command {
     Dossier(dossier::Arguments),
     /// Say what past incidents teach: where the time goes, what keeps coming back, what is overdue
     Report(report::Arguments),
+    /// Print the JSON Schema of the settings, of a kind of rule file, or of events
+    Schema(schema::Arguments),
     /// Run series through a monitor's judges: limits and score of each value, and how often it would have paged
     Backtest(backtest::Arguments),
 }
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Dossier(arguments) => dossier::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Backtest(arguments) => backtest::run(&arguments),
     };
     match outcome {

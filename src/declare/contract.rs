@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Class, Event, Labels, Measure, Point, State};
 use crate::rules::plans::{Kind, Risk};
 
 /// The data of an event about an incident.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Data {
     /// What has happened.
     pub event: Happening,
@@ -18,7 +19,7 @@ pub struct Data {
 }
 
 /// What has happened.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Happening {
     /// The event's type.
     #[serde(rename = "type")]
@@ -32,7 +33,7 @@ pub struct Happening {
 }
 
 /// An incident, as of an event.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Body {
     /// The same after any restart.
     pub id: String,
@@ -90,7 +91,7 @@ pub struct Body {
 }
 
 /// A sequence's level.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Levels {
     /// Such as P2.
     pub effective: String,
@@ -109,7 +110,7 @@ pub struct Levels {
 }
 
 /// A level and what met it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Met {
     /// Such as P2.
     pub level: String,
@@ -118,7 +119,7 @@ pub struct Met {
 }
 
 /// The next level, and how far it is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Next {
     /// Such as P1.
     pub level: String,
@@ -129,7 +130,7 @@ pub struct Next {
 }
 
 /// A time, and who said so.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct By {
     /// When.
     pub at: String,
@@ -138,7 +139,7 @@ pub struct By {
 }
 
 /// What it costs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Impact {
     /// By measure: what is lost and money add up over the monitors, of what is counted it is the highest number.
     pub numbers: BTreeMap<Measure, f64>,
@@ -149,7 +150,7 @@ pub struct Impact {
 }
 
 /// How long the stages took, in seconds; none where a point of the timeline is missing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Durations {
     /// From what users felt first to its discovery.
     pub detect: Option<u64>,
@@ -162,7 +163,7 @@ pub struct Durations {
 }
 
 /// How it was noticed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Discovery {
     /// By what.
     pub by: Source,
@@ -171,7 +172,7 @@ pub struct Discovery {
 }
 
 /// By what a thing is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// A monitor's breach.
@@ -195,7 +196,7 @@ impl Source {
 }
 
 /// Whom to gather, and where.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Emergency {
     /// The handling group's name.
     pub group: Option<String>,
@@ -212,7 +213,7 @@ pub struct Emergency {
 }
 
 /// Somebody on duty.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Person {
     /// Who.
     pub name: String,
@@ -223,7 +224,7 @@ pub struct Person {
 }
 
 /// A way to recover.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// Its name.
     pub name: String,
@@ -242,7 +243,7 @@ pub struct Plan {
 }
 
 /// The root cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cause {
     /// In a sentence.
     pub cause: String,
@@ -257,7 +258,7 @@ pub struct Cause {
 }
 
 /// The review after the recovery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Review {
     /// When it is due.
     pub due_at: String,
@@ -268,7 +269,7 @@ pub struct Review {
 }
 
 /// Something to be done so that it does not come again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Action {
     /// The id of the command that asked for it.
     pub id: String,
@@ -285,7 +286,7 @@ pub struct Action {
 }
 
 /// What somebody noted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Note {
     /// When.
     pub at: String,
@@ -296,7 +297,7 @@ pub struct Note {
 }
 
 /// What an incident rests on.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// What the user cannot do.
     pub scenario: String,
@@ -325,11 +326,12 @@ pub struct Evidence {
 }
 
 /// What a monitor measured.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Measured {
     /// Its name.
     pub monitor: String,
     /// The labels of what it measured.
+    #[schemars(with = "BTreeMap<String, String>")]
     pub group: Labels,
     /// The last reading.
     pub last: Reading,
@@ -340,7 +342,7 @@ pub struct Measured {
 }
 
 /// A judged evaluation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reading {
     /// What was measured; none where data was missing.
     pub value: Option<f64>,
@@ -355,7 +357,7 @@ pub struct Reading {
 }
 
 /// A point of a curve.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Drawn {
     /// When.
     pub at: String,
@@ -370,7 +372,7 @@ pub struct Drawn {
 }
 
 /// An entity that may be at the root.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Suspect {
     /// Which.
     pub entity: String,
@@ -387,7 +389,7 @@ pub struct Suspect {
 }
 
 /// A part of a score.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
     /// What kind.
     pub kind: String,
@@ -398,7 +400,7 @@ pub struct Part {
 }
 
 /// A change to the running system.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// The producer's id.
     pub id: String,
@@ -415,7 +417,7 @@ pub struct Change {
 }
 
 /// A breach or an alert in it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// By what it is known.
     pub kind: Source,
@@ -438,7 +440,7 @@ pub struct Member {
 }
 
 /// What is not kept one by one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Counted {
     /// What it is about.
     pub entity: String,
@@ -451,7 +453,7 @@ pub struct Counted {
 }
 
 /// An event in an incident's history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Told {
     /// What.
     pub event: Event,
@@ -466,7 +468,7 @@ pub struct Told {
 }
 
 /// The data of the answer to a command that was not taken.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Rejection {
     /// The command's id.
     pub command: String,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::decode::decode;
@@ -10,7 +11,7 @@ use super::fault::Fault;
 use super::settings::Kind;
 
 /// Where everything is.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mapping {
     /// By what it is recognised: paths that are there, with one of these values if there are any.
@@ -49,7 +50,7 @@ pub struct Mapping {
 }
 
 /// One path, or several whose values make one together.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(untagged)]
 pub enum OneOrMore {
     /// One.
@@ -59,7 +60,7 @@ pub enum OneOrMore {
 }
 
 /// Whether an alert fires, by a value.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Status {
     /// Where it is.
@@ -74,7 +75,7 @@ pub struct Status {
 }
 
 /// Where a label's value is.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(untagged)]
 pub enum Label {
     /// As it is.
@@ -90,7 +91,7 @@ pub enum Label {
 }
 
 /// A list of objects, each a label.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LabelList {
     /// Where the list is.
@@ -102,7 +103,7 @@ pub struct LabelList {
 }
 
 /// Texts such as `a=1,b=2`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LabelText {
     /// Where the text, or the list of texts, is.
@@ -115,7 +116,7 @@ pub struct LabelText {
 }
 
 /// What a bare number of time counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 pub enum Unit {
     /// Seconds.
     #[serde(rename = "s")]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Event;
@@ -59,7 +60,7 @@ pub struct Target {
 }
 
 /// How a target is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Messenger {
     /// Alertmanager's webhook, version 4, with the incident beside it.
@@ -77,7 +78,7 @@ pub enum Messenger {
 }
 
 /// Which events.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Route {
     /// Of incidents whose leading sequence is one of these; of all where it is missing.
@@ -118,7 +119,7 @@ impl fmt::Display for Messenger {
 }
 
 /// A target as it is written.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTarget {
     name: At<String>,

@@ -7,6 +7,7 @@ mod plans;
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::model::{Comparison, duration};
@@ -21,14 +22,14 @@ pub(super) use levels::{
 };
 pub(super) use plans::PlanFile;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MonitorFile {
     #[serde(default)]
     pub(super) monitors: Vec<Monitor>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Monitor {
     pub(super) name: At<String>,
@@ -52,7 +53,7 @@ pub(super) struct Monitor {
     pub(super) fault: Option<Faults>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Impact {
     pub(super) per: Option<At<Span>>,
@@ -65,14 +66,14 @@ pub(super) struct Impact {
     pub(super) money: Option<Money>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Money {
     pub(super) per_lost_unit: At<f64>,
     pub(super) currency: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Judge {
     #[serde(rename = "static")]
@@ -98,7 +99,7 @@ impl Judge {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Static {
     pub(super) above: Option<f64>,
@@ -106,7 +107,7 @@ pub(super) struct Static {
     pub(super) until: Option<At<f64>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Change {
     pub(super) within: At<Span>,
@@ -114,7 +115,7 @@ pub(super) struct Change {
     pub(super) drop: Option<Amount>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Compare {
     pub(super) with: At<Span>,
@@ -122,7 +123,7 @@ pub(super) struct Compare {
     pub(super) drop: Option<Amount>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Forecast {
     pub(super) within: At<Span>,
@@ -130,7 +131,7 @@ pub(super) struct Forecast {
     pub(super) below: Option<f64>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Baseline {
     pub(super) season: Season,
@@ -155,7 +156,7 @@ impl Default for Baseline {
 }
 
 /// What a deviation must be at the least: `5%`, a number, or both.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct MinChange {
     pub(super) absolute: Option<f64>,
@@ -216,7 +217,7 @@ impl<'de> Deserialize<'de> for Sensitivity {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Direction {
     Up,
@@ -271,7 +272,7 @@ impl<'de> Deserialize<'de> for Absent {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SuppressFile {
     #[serde(default)]
@@ -281,7 +282,7 @@ pub(super) struct SuppressFile {
     pub(super) flapping: Option<At<Flapping>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Inhibit {
     pub(super) source: At<String>,
@@ -291,13 +292,13 @@ pub(super) struct Inhibit {
     pub(super) along: Option<Along>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Along {
     Topology,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Maintenance {
     pub(super) name: String,
@@ -308,7 +309,7 @@ pub(super) struct Maintenance {
     pub(super) weekly: Option<At<Weekly>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Weekly {
     pub(super) days: Vec<Day>,
@@ -317,7 +318,7 @@ pub(super) struct Weekly {
     pub(super) calendar: Option<At<String>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Day {
     Mon,
@@ -329,7 +330,7 @@ pub(super) enum Day {
     Sun,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Flapping {
     pub(super) times: u32,
@@ -337,7 +338,7 @@ pub(super) struct Flapping {
     pub(super) settle: Span,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TopologyFile {
     #[serde(default)]
@@ -346,7 +347,7 @@ pub(super) struct TopologyFile {
     pub(super) entities: Vec<Entity>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Entity {
     pub(super) name: At<String>,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::decode::decode;
@@ -87,7 +88,7 @@ impl Default for Tuning {
 }
 
 /// Partition counts of the internal topics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Partitions {
     /// Of the samples topic: the most instances detection can be spread over.
@@ -120,7 +121,7 @@ pub struct Source {
 }
 
 /// What the records of a source are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Samples of metrics.
@@ -219,9 +220,9 @@ pub struct Patterns {
     pub suppress: Vec<(String, Place)>,
 }
 
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
-struct Raw {
+pub(super) struct Raw {
     kafka: Kafka,
     sources: Vec<RawSource>,
     rule_files: Vec<At<String>>,
@@ -257,7 +258,7 @@ impl Raw {
     }
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Kafka {
     brokers: Vec<At<String>>,
@@ -287,7 +288,7 @@ impl Default for Kafka {
     }
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct SnapshotEvery {
     min: Span,
@@ -300,7 +301,7 @@ impl Default for SnapshotEvery {
     }
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawSource {
     topic: At<String>,
@@ -319,7 +320,7 @@ fn auto() -> At<String> {
     written("auto".into())
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Http {
     listen: At<String>,
@@ -331,7 +332,7 @@ impl Default for Http {
     }
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Time {
     lateness: Span,
@@ -347,7 +348,7 @@ impl Default for Time {
     }
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Situations {
     gap: Span,
@@ -374,7 +375,7 @@ impl Default for Situations {
     }
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Limits {
     groups_per_monitor: usize,

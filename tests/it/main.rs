@@ -3,6 +3,7 @@
 mod broken;
 mod broker;
 mod case;
+mod contract;
 mod formats;
 mod golden;
 mod grouping;

@@ -1,10 +1,11 @@
 //! Calendars, teams and roles as they are written.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{At, Day, Span};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct DutyFile {
     #[serde(default)]
@@ -17,7 +18,7 @@ pub(in crate::rules) struct DutyFile {
     pub(in crate::rules) emergency: Vec<At<Emergency>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Calendar {
     pub(in crate::rules) name: At<String>,
@@ -27,7 +28,7 @@ pub(in crate::rules) struct Calendar {
     pub(in crate::rules) weekend: Option<Vec<Day>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Team {
     pub(in crate::rules) name: At<String>,
@@ -42,7 +43,7 @@ pub(in crate::rules) struct Team {
     pub(in crate::rules) contact: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Shift {
     pub(in crate::rules) name: String,
@@ -57,7 +58,7 @@ pub(in crate::rules) struct Shift {
     pub(in crate::rules) since: Option<At<String>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Override {
     pub(in crate::rules) from: At<String>,
@@ -67,7 +68,7 @@ pub(in crate::rules) struct Override {
     pub(in crate::rules) shift: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Role {
     pub(in crate::rules) name: At<String>,
@@ -76,7 +77,7 @@ pub(in crate::rules) struct Role {
 }
 
 /// Whom to gather, where, and who is asked next.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Emergency {
     pub(in crate::rules) levels: Option<Vec<u8>>,
@@ -90,7 +91,7 @@ pub(in crate::rules) struct Emergency {
     pub(in crate::rules) escalate: Vec<Escalate>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Escalate {
     pub(in crate::rules) after: Span,

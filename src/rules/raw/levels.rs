@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{At, Compared, Share, Span};
@@ -11,14 +12,14 @@ use super::{At, Compared, Share, Span};
 #[derive(Debug)]
 pub(in crate::rules) struct Faults(pub(in crate::rules) Vec<At<Definition>>);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Definition {
     pub(in crate::rules) sequence: At<String>,
     pub(in crate::rules) ladder: Vec<At<Rung>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Rung {
     pub(in crate::rules) level: At<u8>,
@@ -38,7 +39,7 @@ pub(in crate::rules) struct Rung {
     pub(in crate::rules) hold: Option<Span>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct LevelFile {
     #[serde(default)]
@@ -58,7 +59,7 @@ pub(in crate::rules) struct LevelFile {
     pub(in crate::rules) handling: Vec<At<Handling>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Sequence {
     pub(in crate::rules) name: At<String>,
@@ -66,7 +67,7 @@ pub(in crate::rules) struct Sequence {
     pub(in crate::rules) levels: Option<At<u8>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Generic {
     pub(in crate::rules) alerts: Option<At<String>>,
@@ -75,7 +76,7 @@ pub(in crate::rules) struct Generic {
 }
 
 /// How much the business depends on a function.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::rules) enum Importance {
     #[default]
@@ -85,7 +86,7 @@ pub(in crate::rules) enum Importance {
 }
 
 /// What a business cannot do, whichever monitors measure it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Scenario {
     pub(in crate::rules) name: At<String>,
@@ -97,7 +98,7 @@ pub(in crate::rules) struct Scenario {
 }
 
 /// What data a monitor watches, and what is wrong with it where it breaches.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Data {
     pub(in crate::rules) asset: At<String>,
@@ -105,7 +106,7 @@ pub(in crate::rules) struct Data {
 }
 
 /// Asset level × impact factor, and how late makes which level.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Matrix {
     pub(in crate::rules) sequence: At<String>,
@@ -116,7 +117,7 @@ pub(in crate::rules) struct Matrix {
 }
 
 /// A service level objective: a budget of errors over some days.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Slo {
     pub(in crate::rules) name: At<String>,
@@ -137,7 +138,7 @@ pub(in crate::rules) struct Slo {
 }
 
 /// The budget burns so many times as fast as it may, over a long window and a short one.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Burn {
     pub(in crate::rules) level: At<u8>,
@@ -147,7 +148,7 @@ pub(in crate::rules) struct Burn {
 }
 
 /// So much of the budget is spent within a window.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Spent {
     pub(in crate::rules) level: At<u8>,
@@ -156,7 +157,7 @@ pub(in crate::rules) struct Spent {
 }
 
 /// What people do about faults of some levels, and until when.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Handling {
     pub(in crate::rules) levels: Vec<u8>,

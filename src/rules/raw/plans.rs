@@ -1,5 +1,6 @@
 //! Recovery plans as they are written.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::Class;
@@ -7,14 +8,14 @@ use crate::model::Class;
 use super::super::plans::{Kind, Risk};
 use super::{At, Span};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct PlanFile {
     #[serde(default)]
     pub(in crate::rules) plans: Vec<Plan>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Plan {
     pub(in crate::rules) name: At<String>,

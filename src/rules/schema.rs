@@ -1,0 +1,90 @@
+//! JSON Schema of what SREs write, for editors: made from the very structures that it is read into.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
+
+use super::baseline::Season;
+use super::compiled::{Absent, Amount};
+use super::fault::At;
+use super::raw::{self, Compared, Sensitivity, Share, Span, Written};
+use super::settings::{Property, Raw};
+
+/// The schemas, by what they are of.
+#[must_use]
+pub fn schemas() -> [(&'static str, Schema); 7] {
+    [
+        ("richter", schema_for!(Raw)),
+        ("monitors", schema_for!(raw::MonitorFile)),
+        ("levels", schema_for!(raw::LevelFile)),
+        ("topology", schema_for!(raw::TopologyFile)),
+        ("duty", schema_for!(raw::DutyFile)),
+        ("plans", schema_for!(raw::PlanFile)),
+        ("suppress", schema_for!(raw::SuppressFile)),
+    ]
+}
+
+/// What a value with a place is, is the value.
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// Texts with a grammar of their own; a bare 0 is a duration.
+fn text<T: Written>() -> Schema {
+    json_schema!({"type": ["string", "integer"], "description": T::EXPECTED})
+}
+
+macro_rules! written {
+    ($($name:ident),*) => {$(
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                text::<$name>()
+            }
+        }
+    )*};
+}
+
+written!(Span, Share, Compared, Season, Sensitivity, Absent);
+
+impl JsonSchema for Amount {
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "number"], "description": "a share such as 30%, or a number in the query's unit"})
+    }
+}
+
+impl JsonSchema for Property {
+    fn schema_name() -> Cow<'static, str> {
+        "Property".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let named = |name: &str| json_schema!({"type": "object", "properties": {name: {"type": "string"}}, "required": [name], "additionalProperties": false});
+        json_schema!({
+            "anyOf": [{"type": ["string", "number", "boolean"]}, named("file"), named("env")],
+            "description": "a text, number or boolean, or where a secret is: {file: ...} or {env: ...}",
+        })
+    }
+}
+
+impl JsonSchema for raw::Faults {
+    fn schema_name() -> Cow<'static, str> {
+        "Faults".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<raw::Definition>();
+        json_schema!({"anyOf": [one, {"type": "array", "items": one}]})
+    }
+}

@@ -1,0 +1,64 @@
+//! The contract: what is told is as the schemas say, and so is what is written.
+
+use std::fs;
+use std::path::Path;
+
+use richter::rules::{Files, check, schemas};
+use serde_json::{Value, json};
+
+use super::case::{Case, events};
+use super::program::richter;
+
+fn schema(what: &str) -> jsonschema::Validator {
+    let printed = richter(&["schema", what]);
+    assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+    jsonschema::validator_for(&serde_json::from_str(&printed.stdout).expect("JSON")).expect("a schema")
+}
+
+#[test]
+fn every_event_of_every_case_is_as_the_schema_says() {
+    let (event, rejection) = (schema("event"), schema("rejection"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let (mut told, mut rejected) = (0, 0);
+    for path in fs::read_dir(folder).expect("the cases").map(|e| e.expect("a case").path()) {
+        let case = Case::parse("case", &fs::read_to_string(&path).expect("readable"));
+        for data in events(&case.run().messages).iter().map(|event| &event["data"]) {
+            let about_incident = data["incident"].is_object();
+            let schema = if about_incident { &event } else { &rejection };
+            let faults: Vec<String> = schema.iter_errors(data).map(|fault| format!("{}: {fault}", fault.instance_path)).collect();
+            assert!(faults.is_empty(), "{}: {faults:#?}", path.display());
+            *(if about_incident { &mut told } else { &mut rejected }) += 1;
+        }
+    }
+    assert!(told > 100 && rejected > 5, "{told} events, {rejected} rejections");
+    assert!(!event.is_valid(&json!({"event": {}, "incident": {}})), "a schema that takes anything is none");
+}
+
+/// JSON is YAML: what the schema takes the check takes, and what one refuses the other does.
+#[test]
+fn what_sres_write_is_as_the_schema_says() {
+    let good = json!({"monitors": [{
+        "name": "orders", "scenario": "Customers cannot order", "importance": "sub-core", "entity": "service={{ service }}",
+        "query": "sum by (service) (orders)", "every": "1m",
+        "judge": {"baseline": {"season": "day", "direction": "down"}, "for": "2m"},
+        "impact": {"per": "1m", "money": {"per_lost_unit": 2.5, "currency": "EUR"}},
+        "fault": [{"sequence": "P", "ladder": [{"level": 2, "drop": "30%", "for": "5m"}, {"level": 3, "money": 100.0}]}],
+    }]});
+    let both = |file: &Value| {
+        let (_, schema) = schemas().into_iter().find(|(name, _)| *name == "monitors").expect("there is one");
+        let valid = jsonschema::validator_for(schema.as_value()).expect("a schema").is_valid(file);
+        let (_, faults) = check(&Files { monitors: vec![("m".into(), file.to_string())], ..Files::default() });
+        (valid, faults.is_empty())
+    };
+    assert_eq!(both(&good), (true, true));
+    for (pointer, value) in
+        [("/monitors/0/every", json!([])), ("/monitors/0/judge/for", json!(true)), ("/monitors/0/fault/0/ladder/0/level", json!("two"))]
+    {
+        let mut wrong = good.clone();
+        *wrong.pointer_mut(pointer).expect("it is there") = value;
+        assert_eq!(both(&wrong), (false, false), "{pointer}");
+    }
+    let mut unknown = good.clone();
+    unknown["monitors"][0]["colour"] = json!("red");
+    assert_eq!(both(&unknown), (false, false));
+}
