@@ -207,7 +207,9 @@ impl Declare {
         if !self.state.incidents.get(&id).is_some_and(part) {
             return Err(format!("{merged} is not part of it"));
         }
-        self.legal(gone, Event::Reopened, command)?;
+        let suspected = self.state.incidents.get(&gone).is_some_and(|incident| incident.level().is_none());
+        let event = if suspected { Event::Suspected } else { Event::Reopened };
+        self.legal(gone, event, command)?;
         let own = self.situations_of(gone);
         self.change(id, |whole| {
             whole.merged.retain(|known| known != merged);
@@ -215,8 +217,15 @@ impl Declare {
         });
         self.state.owners.retain(|situation, _| !own.contains(situation));
         self.change(gone, |incident| incident.merged_into = None);
-        self.says(gone, Event::Reopened, command, with(command, "it is a fault of its own"), out)?;
-        self.says(id, Event::Updated, command, format!("{merged} is no part of it any more"), out)
+        if suspected {
+            self.state.suspected.insert(gone);
+        }
+        self.says(gone, event, command, with(command, "it is a fault of its own"), out)?;
+        self.says(id, Event::Updated, command, format!("{merged} is no part of it any more"), out)?;
+        // What was merged may be over by now, and so may the rest.
+        self.recovers(gone, command.at, out);
+        self.recovers(id, command.at, out);
+        Ok(())
     }
 
     /// A person declares what no monitor has noticed; it lasts until a person says that it is over.

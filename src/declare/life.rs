@@ -113,7 +113,7 @@ impl Declare {
     }
 
     /// Nothing that counts lasts: it may have recovered, or was nothing.
-    fn recovers(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
+    pub(super) fn recovers(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let Some(state) = self.state.incidents.get(&id).map(|incident| incident.state) else { return };
         if self.lasts(id) {
             return;

@@ -155,7 +155,7 @@ impl Event {
     pub fn after(self, state: Option<State>) -> Option<State> {
         use State::{Cancelled, Closed, Declared, Merged, Recovered, Recovering, Reviewed, Suspected};
         Some(match (self, state) {
-            (Self::Suspected, None) => Suspected,
+            (Self::Suspected, None | Some(Merged)) => Suspected,
             (Self::Declared, None | Some(Suspected)) => Declared,
             (Self::Escalated | Self::Downgraded | Self::Updated, Some(state)) if state.is_on() || state == Recovered => state,
             (Self::Updated, Some(Suspected | Reviewed)) => state?,

@@ -78,6 +78,29 @@ fn a_bad_record_is_in_the_dead_letter_topic_and_harms_no_other() {
 }
 
 #[test]
+fn a_person_takes_an_incident_on_from_the_command_line() {
+    let case = case("escalates_and_recovers");
+    let world = World::new("act", &case, broker::shared());
+    world.make_sources(1);
+    let daemon = world.start();
+    world.ready();
+    world.produce(&case.records[..case.records.len() / 2]);
+    let told = world.read("incidents", 2);
+    let incident = told[0].1["data"]["incident"]["id"].as_str().expect("an id").to_owned();
+    let folder = world.folder.to_string_lossy().into_owned();
+    let act = |arguments: &[&str]| richter(&[&["act"], arguments, &["--author", "ann", "--config", &folder]].concat());
+    let acknowledged = act(&["acknowledge", &incident, "--comment", "looking", "--id", "a1"]);
+    assert_eq!(acknowledged.code, Some(0), "{}", acknowledged.stderr);
+    assert_eq!(act(&["acknowledge", &incident, "--id", "a1"]).code, Some(0), "told twice");
+    assert_eq!(act(&["revoke_recovery", &incident, "--id", "r1"]).code, Some(0), "sent, and answered there");
+    let told: Vec<Value> = world.read("incidents", 4).into_iter().map(|(_, event)| event).collect();
+    let what = |event: &Value| (event["type"].as_str().unwrap_or_default().to_owned(), event["data"]["event"]["author"].clone());
+    assert_eq!(what(&told[2]), ("io.richter.incident.acknowledged.v1".into(), "ann".into()));
+    assert_eq!(told[3]["type"], "io.richter.command.rejected.v1");
+    assert_eq!(daemon.stops(), Some(0), "{}", world.log());
+}
+
+#[test]
 fn killed_in_the_middle_it_goes_on_and_says_nothing_else() {
     let case = case("escalates_and_recovers");
     let world = World::new("killed", &case, broker::shared());

@@ -27,7 +27,7 @@ fn shipped(path: &str) -> String {
 fn the_shipped_configuration_is_fine() {
     let checked = richter(&["check", "--config", &shipped("config/richter.yaml")]);
     assert_eq!((checked.code, checked.stdout.as_str()), (Some(0), ""), "{}", checked.stderr);
-    assert_eq!(checked.stderr, "fine: 3 monitors, 3 sources\n");
+    assert_eq!(checked.stderr, "fine: 3 monitors, 4 sources\n");
 }
 
 /// What the shipped settings say is default is the default.
@@ -36,7 +36,7 @@ fn the_shipped_settings_are_the_defaults() {
     let text = std::fs::read_to_string(shipped("config/richter.yaml")).expect("readable");
     let (written, _, faults) = richter::rules::settings("f", &text, &Default::default());
     assert_eq!(faults, []);
-    let sources = text.lines().skip_while(|l| !l.starts_with("sources:")).take(4).collect::<Vec<_>>().join("\n");
+    let sources = text.lines().skip_while(|l| !l.starts_with("sources:")).take(5).collect::<Vec<_>>().join("\n");
     let (default, _, _) = richter::rules::settings("f", &sources, &Default::default());
     assert_eq!(written, default);
 }
@@ -57,7 +57,7 @@ fn the_demo_tells_a_whole_fault_as_cloudevents() {
         assert!(ids.insert(event["id"].to_string()), "an id came twice");
         kinds.insert(event["data"]["event"]["type"].as_str().expect("a type").to_owned());
     }
-    for kind in ["declared", "escalated", "recovered"] {
+    for kind in ["suspected", "declared", "escalated", "acknowledged", "follow_up_due", "handed_over", "recovered", "reviewed"] {
         assert!(kinds.contains(kind), "{kind} is missing in {kinds:?}");
     }
     let declared: Vec<&Value> = events.iter().filter(|event| event["data"]["event"]["type"] == "declared").collect();
@@ -65,6 +65,99 @@ fn the_demo_tells_a_whole_fault_as_cloudevents() {
     assert_eq!(suspects, ["service=checkout", "service=payments-db"], "a decline over night, and a fault with a cause");
     let text = richter(&["demo"]);
     assert!(text.stdout.contains("══ DECLARED ══") && text.stdout.contains("changed by deploy-payments-db-4.2.0"), "{}", text.stdout);
+}
+
+/// Events of the demo, or of a history, in a file.
+fn written(folder: &str, arguments: &[&str]) -> String {
+    let told = richter(arguments);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    let file = scratch(folder).join("events.jsonl");
+    std::fs::write(&file, told.stdout).expect("written");
+    file.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_dossier_has_all_that_a_review_needs() {
+    let events = written("dossier", &["demo", "--format", "json"]);
+    let markdown = richter(&["dossier", "--events", &events]);
+    let parts = [
+        "| responded | 2013-12-16 16:48 | ann |",
+        "- time to locate: 57 min",
+        "affected_users 41000",
+        "made a pool of 20 connections instead of 200 (class: change; said by dan)",
+        "| deploy-payments-db-4.2.0 | service=payments-db |",
+        "| alert on the pool before it is exhausted | dan | 2013-12-31 11:00 |",
+        "| 2013-12-16 18:00 | handed over | P1 | richter | on duty: ann, dan, olga → sue, dan, olga |",
+    ];
+    assert!(parts.iter().all(|part| markdown.stdout.contains(part)), "{}", markdown.stdout);
+    let html = richter(&["dossier", "--events", &events, "--format", "html"]).stdout;
+    assert!(html.starts_with("<!doctype html>") && html.contains("<svg") && html.contains("&gt;= 80%"), "{html}");
+    let missing = richter(&["dossier", "20200101-nothing", "--events", &events]);
+    assert!(missing.code == Some(2) && missing.stderr.contains("no incident 20200101-nothing among the events"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_report_finds_the_weak_points_that_were_put_into_a_history() {
+    let events = written("report", &["demo", "--history", "200", "--seed", "3"]);
+    let report = richter(&["report", "--events", &events, "--format", "json"]);
+    let report: Value = serde_json::from_str(&report.stdout).expect("JSON");
+    let weak = |business: &str| report["weaknesses"].as_array().expect("a list").iter().find(|weak| weak["business"] == business).cloned();
+    assert_eq!(weak("delivery").expect("weak")["stage"], "acknowledge", "nobody there watches");
+    assert_eq!(weak("search").expect("weak")["stage"], "locate", "it is hard to see through");
+    assert_eq!(report["noisy"][0]["name"], "SearchSlow", "a third of it is none");
+    let (incidents, weeks) = (report["incidents"].as_u64().expect("a number"), report["weeks"].as_object().expect("weeks"));
+    assert_eq!(weeks.values().filter_map(|week| week["incidents"].as_u64()).sum::<u64>(), incidents);
+    assert_eq!(report["by_level"].as_object().expect("levels").values().filter_map(Value::as_u64).sum::<u64>(), incidents);
+    assert!(report["by_monitoring"].as_f64() < Some(1.0), "people noticed some of it");
+    assert!(report["overdue_reviews"].as_array().is_some_and(|late| !late.is_empty()));
+    let none = richter(&["report", "--events", &events, "--from", "2030-01-01", "--format", "json"]);
+    assert_eq!(serde_json::from_str::<Value>(&none.stdout).expect("JSON")["incidents"], 0);
+    let again = richter(&["demo", "--history", "200", "--seed", "3"]);
+    assert_eq!(again.stdout, std::fs::read_to_string(&events).expect("readable"), "one seed, one history");
+}
+
+#[test]
+fn a_command_is_checked_before_it_is_sent() {
+    let printed = richter(&["act", "set_level", "20261126-abcdefgh", "--level", "P2", "--author", "ann", "--id", "c1", "--print"]);
+    let command: Value = serde_json::from_str(&printed.stdout).expect("JSON");
+    let told = ["id", "author", "command", "incident", "level"].map(|key| command[key].as_str().unwrap_or_default());
+    assert_eq!(told, ["c1", "ann", "set_level", "20261126-abcdefgh", "P2"]);
+    let wrong = richter(&["act", "set_level", "20261126-abcdefgh", "--author", "ann", "--print"]);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("set_level without `level`"), "{}", wrong.stderr);
+    let unknown = richter(&["act", "dance", "--author", "ann", "--print"]);
+    assert!(unknown.code == Some(2) && unknown.stderr.contains("acknowledge"), "{}", unknown.stderr);
+}
+
+#[test]
+fn what_should_be_looked_at_in_definitions_is_noted() {
+    let folder = scratch("notes");
+    let monitors = r#"
+monitors:
+  - name: orders
+    scenario: Customers cannot order
+    entity: service=shop
+    query: sum(orders)
+    judge: { compare: { with: 1d, drop: 10% } }
+    impact: { per: 1m }
+    fault: { sequence: P, ladder: [ { level: 1, affected_users: 1000 }, { level: 2, lost: 500, for: 10m }, { level: 3, drop: 20% } ] }
+"#;
+    let levels = r#"
+generic: [ { sequence: P, ladder: [ { level: 2, drop: 50% } ] } ]
+scenarios: [ { name: Nobody can log in, fault: { sequence: P, ladder: [ { level: 1 } ] } } ]
+"#;
+    let settings = "sources: [ { topic: m, kind: metrics } ]\nrule_files: [ m.yaml ]\nlevel_files: [ l.yaml ]\n";
+    for (file, text) in [("m.yaml", monitors), ("l.yaml", levels), ("richter.yaml", settings)] {
+        std::fs::write(folder.join(file), text).expect("written");
+    }
+    let checked = richter(&["check", "--config", &folder.to_string_lossy()]);
+    let notes = [
+        "m.yaml:3:11: at drop >= 50% its own definition says P3, the generic one P2: that one will be effective",
+        "m.yaml:3:11: P1 at `affected_users >= 1000`: `affected_users` is measured by nobody here, only people can say it",
+        "m.yaml:9:73: `lost` grows as the fault lasts; `for 10m` counts the same time twice",
+        "l.yaml:3:22: \"Nobody can log in\" can be a fault of level 1 or 2, and no monitor measures it",
+    ];
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    assert!(notes.iter().all(|note| checked.stderr.contains(note)), "{}", checked.stderr);
 }
 
 #[test]

@@ -104,9 +104,37 @@ fn generate(seed: u64) -> Case {
             body += &format!("raw {} {} rubbish{number}\n", clock(start), ["metrics", "alerts", "changes"][random.below(3) as usize]);
         }
     }
+    for number in 0..25 {
+        body += &say(&mut random, number);
+    }
     let mut case = Case::parse("simulation", &format!("{HEAD}== records 2026-11-22T15:00:00Z every 1m\n{body}"));
     disturb(&mut random, &mut case.records);
     case
+}
+
+/// Somebody says something about one of the first incidents, legal or not.
+fn say(random: &mut Random, number: u64) -> String {
+    let acts = [
+        "acknowledge",
+        "note comment=hm",
+        "mark point=located",
+        "set_impact affected_users=5000",
+        "set_cause cause=unknown class=other",
+        "action action=think owner=ann due=2026-12-01T00:00:00Z",
+        "review_done",
+        "recover",
+        "revoke_recovery",
+        "cancel",
+        "merge into=@1",
+        "split merged=@2",
+        "set_level level=P4",
+        "set_level level=P1",
+    ];
+    let act = acts[random.below(acts.len() as u64) as usize];
+    let (command, details) = act.split_once(' ').unwrap_or((act, ""));
+    let minute = random.below(118);
+    let at = format!("{:02}:{:02}:{:02}", 15 + minute / 60, minute % 60, number);
+    format!("say {at} ann {command} incident=@{} {details}\n", 1 + random.below(4))
 }
 
 /// Records come late by up to two minutes, in any order within a second, and some come twice.
@@ -167,11 +195,15 @@ fn levels(what: &str, kind: Event, levels: &[Levels], ranks: &BTreeMap<String, u
     if suspected && !matches!(kind, Event::Suspected | Event::Merged | Event::Closed | Event::Updated) {
         return Err(format!("{what}: no level"));
     }
-    for level in levels {
+    for level in levels.iter().filter(|level| level.set_by.is_none()) {
         let rank = |met: &Option<Met>| met.as_ref().and_then(|met| met.level[1..].parse::<u8>().ok());
         if [rank(&level.business), rank(&level.generic)].into_iter().flatten().min() != Some(level.rank) {
             return Err(format!("{what}: the effective level is not the more severe of both"));
         }
+    }
+    // A person may set what nobody measures.
+    if levels.iter().any(|level| level.set_by.is_some()) {
+        return Ok(());
     }
     let fallen = before.iter().any(|(sequence, rank)| ranks.get(sequence).is_none_or(|now| now > rank));
     let risen = ranks.iter().any(|(sequence, rank)| before.get(sequence).is_none_or(|was| rank < was));

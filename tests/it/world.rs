@@ -61,7 +61,7 @@ impl World {
         let session = if kafka.contains("properties:") { "" } else { SESSION };
         let settings = format!(
             "kafka:\n  brokers: [ \"{address}\" ]\n  prefix: {name}\n  partitions: {{ samples: 2 }}\n{kafka}\
-             {session}sources:\n  - {{ topic: {name}.metrics, kind: metrics }}\n  - {{ topic: {name}.alerts, kind: alerts }}\n  - {{ topic: {name}.changes, kind: changes }}\n\
+             {session}sources:\n  - {{ topic: {name}.metrics, kind: metrics }}\n  - {{ topic: {name}.alerts, kind: alerts }}\n  - {{ topic: {name}.changes, kind: changes }}\n  - {{ topic: {name}.commands, kind: commands }}\n\
              rule_files: [ monitors.yaml ]\nlevel_files: [ levels.yaml ]\ntopology_files: [ topology.yaml ]\n\
              http: {{ listen: \"127.0.0.1:{port}\" }}\n{}",
             case.section("settings")
@@ -77,11 +77,11 @@ impl World {
     pub(crate) fn make_sources(&self, metrics: i32) {
         let admin: AdminClient<DefaultClientContext> =
             ClientConfig::new().set("bootstrap.servers", &self.address).create().expect("a client");
-        let names = ["metrics", "alerts", "changes"].map(|name| self.topic(name));
+        let names = ["metrics", "alerts", "changes", "commands"].map(|name| self.topic(name));
         let replicas = self.address.split(',').count() as i32;
         let topics: Vec<NewTopic<'_>> = names
             .iter()
-            .zip([metrics, 1, 1])
+            .zip([metrics, 1, 1, 1])
             .map(|(name, count)| NewTopic::new(name, count, TopicReplication::Fixed(replicas)).set("retention.ms", "-1"))
             .collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
