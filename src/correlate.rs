@@ -211,7 +211,7 @@ impl Situations {
                 return Taken::updated(key);
             }
             self.update(key, |member| {
-                member.stale = false;
+                (member.stale, member.said_over) = (false, false);
                 member.told_at = breach.at;
                 member.heard_at = breach.at;
                 member.judged = Some(Box::new(breach.into()));
@@ -238,6 +238,7 @@ impl Situations {
             ends_at: None,
             new_normal: false,
             stale: false,
+            said_over: false,
             told_at: breach.at,
             heard_at: breach.at,
             judged: Some(Box::new(breach.into())),
@@ -254,17 +255,22 @@ impl Situations {
         let starts_at = fired.and_then(|fired| fired.open).filter(|_| alert.by_key).unwrap_or(alert.starts_at);
         let key = alert_key(alert.fingerprint, starts_at);
         if let Some((_, member)) = self.member(key) {
-            let duplicate = member.ends_at.is_some() || alert.ends_at.is_none();
+            // It contradicts a person who said that it was over: it fires, or ended at another time.
+            let contradicts = member.said_over && (alert.ends_at.is_some() || member.ends_at.is_some_and(|ended| at > ended));
+            let duplicate = !contradicts && (member.ends_at.is_some() || alert.ends_at.is_none());
             self.update(key, |member| {
                 member.heard_at = member.heard_at.max(at);
                 if !duplicate {
                     member.ends_at = alert.ends_at;
+                    member.said_over = false;
                 }
             });
             if duplicate {
                 return Taken::nothing(Outcome::Duplicate);
             }
-            self.ended(alert.fingerprint, alert.starts_at, at);
+            if alert.ends_at.is_some() {
+                self.ended(alert.fingerprint, alert.starts_at, at);
+            }
             return Taken::updated(key);
         }
         if self.tallied.contains_key(&key) {
@@ -405,7 +411,8 @@ impl Situations {
     }
 
     fn relapsed(&self, member: &Member, tuning: &Tuning) -> Option<SituationId> {
-        if self.recovered.is_empty() || !member.counts() {
+        // What a person declares is what that person says, and not what somebody said before.
+        if self.recovered.is_empty() || !member.counts() || matches!(member.source, Source::Person { .. }) {
             return None;
         }
         let key = member.relapse_key();

@@ -57,6 +57,8 @@ struct Domain {
     incidents: BTreeMap<SituationId, Incident>,
     /// Situations that belong to another one's incident.
     owners: BTreeMap<SituationId, SituationId>,
+    /// By what users cannot do and where: the last that was declared.
+    about: BTreeMap<(String, Entity), SituationId>,
     /// Those that are suspected.
     suspected: BTreeSet<SituationId>,
     agenda: Agenda,
@@ -138,7 +140,12 @@ impl Declare {
             out.count(Count::Signals(taken.outcome));
             self.tell_news(out);
             if taken.outcome == Outcome::Applied {
-                self.took(&taken, told_at(signal), out);
+                let at = match signal {
+                    // One that is told again tells of now.
+                    Signal::Alert(Alert { ends_at: None, .. }) if !taken.joined => told.max(told_at(signal)),
+                    _ => told_at(signal),
+                };
+                self.took(&taken, at, out);
                 if let (Signal::Breach(breach), Some(key)) = (signal, taken.member) {
                     self.hears(breach, key, out);
                 }

@@ -58,6 +58,10 @@ pub struct Facts<'f> {
     pub starts_at: Timestamp,
     /// As of when.
     pub at: Timestamp,
+    /// When it was last heard how it stands.
+    pub heard_at: Timestamp,
+    /// Those of the numbers that people say.
+    pub said: &'f Numbers,
     /// Who has watched how long conditions held.
     pub watched: Watched<'f>,
 }
@@ -111,13 +115,13 @@ impl Grade {
 impl Facts<'_> {
     fn meet(&self, condition: &Condition) -> bool {
         let tests = || condition.tests.iter().all(|test| test.holds(self.reading, self.numbers));
+        // Nobody watches for how long what people say has held: they have.
+        if condition.tests.iter().any(|test| self.said.contains_key(&test.measure)) && tests() {
+            return true;
+        }
         match self.watched {
             Watched::Nobody => tests() && self.at.since(self.starts_at) >= condition.hold,
-            Watched::Detection { met, .. } => {
-                // What people say is not seen by detection.
-                let said = condition.hold.is_zero() && condition.tests.iter().any(|test| self.numbers.contains_key(&test.measure));
-                met.contains(&condition.to_string()) || (said && tests())
-            }
+            Watched::Detection { met, .. } => met.contains(&condition.to_string()),
         }
     }
 
@@ -127,7 +131,9 @@ impl Facts<'_> {
             Watched::Nobody => self.at.since(self.starts_at),
             Watched::Detection { holding, .. } => {
                 let words = condition.to_string();
-                holding.iter().find(|(holds, _)| *holds == words).map_or(Duration::ZERO, |(_, held)| *held)
+                let held = holding.iter().find(|(holds, _)| *holds == words).map(|(_, held)| *held);
+                // What held when it was last heard of is taken to hold since.
+                held.map_or(Duration::ZERO, |held| held + self.at.since(self.heard_at))
             }
         }
     }
@@ -197,6 +203,8 @@ mod tests {
             numbers: &Numbers::new(),
             starts_at: Timestamp(0),
             at: Timestamp(minutes * 60_000),
+            heard_at: Timestamp(0),
+            said: &Numbers::new(),
             watched: Watched::Nobody,
         };
         grade(definition, &facts)

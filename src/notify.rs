@@ -66,8 +66,15 @@ struct Given<'g> {
 /// Whether a target is told of an event.
 #[must_use]
 pub fn is_told(target: &Target, data: &Data) -> bool {
-    let level = data.incident.level.as_ref().map(|level| (level.sequence.as_str(), level.rank));
-    target.routes.iter().any(|route| route.takes(data.event.kind, level, &data.incident.evidence.business))
+    let incident = &data.incident;
+    let now = incident.levels.iter().map(|level| (level.sequence.as_str(), level.rank));
+    let told = incident.history.iter().filter_map(|told| told.level.as_deref());
+    let before = told.filter_map(|level| {
+        let digits = level.find(|c: char| c.is_ascii_digit())?;
+        Some((&level[..digits], level[digits..].parse().ok()?))
+    });
+    let levels: Vec<(&str, u8)> = now.chain(before).collect();
+    target.routes.iter().any(|route| route.takes(data.event.kind, &levels, &incident.evidence.business))
 }
 
 /// The request that tells a target of an event, signed as of now.

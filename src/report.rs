@@ -131,28 +131,33 @@ pub struct Past {
 
 /// The last event of each incident, as events are read.
 #[derive(Debug, Default)]
-pub struct Log(BTreeMap<String, Past>);
+pub struct Log {
+    pasts: BTreeMap<String, Past>,
+    /// The time of the last event.
+    last: Option<Timestamp>,
+}
 
 impl Log {
     /// Takes in the next event.
     pub fn read(&mut self, data: Data) {
         let declared = !data.incident.levels.is_empty();
         let declared_at = declared.then(|| Timestamp::parse(&data.incident.declared_at).ok()).flatten();
-        self.0.insert(data.incident.id.clone(), Past { body: data.incident, declared_at });
+        self.last = self.last.max(Timestamp::parse(&data.event.at).ok());
+        self.pasts.insert(data.incident.id.clone(), Past { body: data.incident, declared_at });
     }
 
-    /// When the first and the last were declared.
+    /// From the first declaration to the last event.
     #[must_use]
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
-        let declared = || self.0.values().filter_map(|past| past.declared_at);
-        Some((declared().min()?, declared().max()?))
+        let declared = self.pasts.values().filter_map(|past| past.declared_at).min()?;
+        Some((declared, self.last.unwrap_or(declared)))
     }
 
     /// What the incidents of a period teach.
     #[must_use]
     pub fn report(&self, from: Timestamp, to: Timestamp) -> Report {
         let within = |past: &&Past| past.declared_at.is_some_and(|at| from <= at && at < to);
-        let all: Vec<&Past> = self.0.values().filter(within).collect();
+        let all: Vec<&Past> = self.pasts.values().filter(within).collect();
         let is = |state: State| all.iter().filter(|past| past.body.state == state).count();
         let ended = |past: &&&Past| {
             matches!(past.body.state, State::Cancelled | State::Merged) || past.was(Event::Cancelled) || past.was(Event::Merged)
@@ -179,7 +184,7 @@ impl Log {
             repeats: repeats(&counted),
             overdue_reviews: overdue_reviews(&counted, to),
             overdue_actions: overdue_actions(&counted, to),
-            noisy: noisy(self.0.values().filter(|past| past.declared_at.is_none()), &all),
+            noisy: noisy(self.pasts.values().filter(|past| past.declared_at.is_none()), &all),
             weaknesses: weaknesses(&counted),
         }
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::declare::contract::{Body, Drawn, Measured};
-use crate::model::{Judge, Point, Timestamp};
+use crate::model::{Event, Judge, Point, Timestamp};
 
 use super::backtest;
 use super::document::Document;
@@ -143,10 +143,9 @@ fn causes(incident: &Body, document: &mut Document) {
 
 fn response(incident: &Body, document: &mut Document) {
     document.heading("Response and recovery");
-    match &incident.acknowledged {
-        Some(by) => document.text(format!("{} took it on at {}.", by.by, clock(&by.at))),
-        None => document.text("Nobody acknowledged it."),
-    }
+    let taken_on = incident.history.iter().filter(|told| told.event == Event::Acknowledged);
+    let taken_on: Vec<String> = taken_on.map(|told| format!("{} took it on at {}.", told.author, clock(&told.at))).collect();
+    document.text(if taken_on.is_empty() { "Nobody acknowledged it.".to_owned() } else { taken_on.join(" ") });
     document.table(&["when", "who", "note"], incident.notes.iter().map(|n| vec![clock(&n.at), n.by.clone(), n.text.clone()]).collect());
     let members = incident.evidence.members.iter().map(|member| {
         let ended = member.ended_at.as_deref().map_or("lasts".to_owned(), clock);

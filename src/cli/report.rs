@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// Incidents declared from then on: YYYY-MM-DD, or seconds; the first one where it is missing
     #[arg(long, value_parser = moment)]
     from: Option<Timestamp>,
-    /// Incidents declared before then; what is overdue is so by then; after the last one where it is missing
+    /// Incidents declared before then; what is overdue is so by then; after the last event where it is missing
     #[arg(long, value_parser = moment)]
     to: Option<Timestamp>,
     /// How it is written
@@ -53,7 +53,11 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let Some((first, last)) = log.span() else {
         return Err(Failure::CouldNot(anyhow!("no incident was declared among the events")));
     };
-    let report = log.report(arguments.from.unwrap_or(first), arguments.to.unwrap_or(Timestamp(last.0 + 1)));
+    let (from, to) = (arguments.from.unwrap_or(first), arguments.to.unwrap_or(Timestamp(last.0 + 1)));
+    if to <= from {
+        return Err(Failure::CouldNot(anyhow!("from {from} to {to} is no time at all")));
+    }
+    let report = log.report(from, to);
     let mut out = stdout();
     match arguments.format {
         Written::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,

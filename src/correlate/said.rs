@@ -48,6 +48,7 @@ impl Situations {
             ends_at: None,
             new_normal: false,
             stale: false,
+            said_over: false,
             told_at: said.at,
             heard_at: said.at,
             judged: None,
@@ -60,9 +61,19 @@ impl Situations {
 
     /// Ends what lasts in a situation, for a person says that it is over.
     pub fn end(&mut self, id: SituationId, at: Timestamp) {
-        let lasting = self.get(id).into_iter().flat_map(|s| &s.members).filter(|m| m.ends_at.is_none()).map(|m| m.key);
-        for key in lasting.collect::<Vec<u64>>() {
-            self.update(key, |member| member.ends_at = Some(at.max(member.starts_at)));
+        let lasting = self.get(id).into_iter().flat_map(|s| &s.members).filter(|m| m.ends_at.is_none() && m.suppressed.is_none());
+        for key in lasting.map(|m| m.key).collect::<Vec<u64>>() {
+            self.update(key, |member| (member.ends_at, member.said_over) = (Some(at.max(member.starts_at)), true));
         }
+    }
+
+    /// What only a person said was over is not over after all; gives what it is.
+    pub fn resume(&mut self, id: SituationId) -> Vec<u64> {
+        let said = self.get(id).into_iter().flat_map(|s| &s.members).filter(|m| m.said_over).map(|m| m.key);
+        let said: Vec<u64> = said.collect();
+        for key in &said {
+            self.update(*key, |member| (member.ends_at, member.said_over) = (None, false));
+        }
+        said
     }
 }

@@ -63,6 +63,8 @@ pub struct Member {
     pub new_normal: bool,
     /// Its data has stopped: nothing tells whether it lasts.
     pub stale: bool,
+    /// A person says that it has ended, and nothing else does.
+    pub said_over: bool,
     /// The event time that the last statement about it, or the clock, has brought it to.
     pub told_at: Timestamp,
     /// When it was last heard of, repeats included.

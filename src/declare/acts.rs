@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::correlate::{Said, SituationId};
-use crate::model::{Act, Command, Condition, Definition, Event, Ladder, Measure, Order, Origin, Point, Rung, State, Timestamp};
+use crate::model::{Act, Command, Condition, Definition, Event, Ladder, Level, Measure, Order, Origin, Point, Rung, State, Timestamp};
 use crate::stage::{Count, Outbox, Outcome};
 use crate::wire::cloudevent::{Attributes, message};
 
@@ -89,6 +89,9 @@ impl Declare {
             Act::Mark { point, time } => {
                 let words = with(command, &format!("{point} at {time}"));
                 self.legal(id, Event::Updated, command)?;
+                if *time > command.at + self.config.tuning.ahead_max {
+                    return Err(format!("{time} is yet to come"));
+                }
                 self.change(id, |incident| incident.timeline.insert(*point, (*time, command.author.clone())));
                 self.says(id, Event::Updated, command, words, out)
             }
@@ -123,7 +126,16 @@ impl Declare {
                 }
                 self.says(id, Event::Recovered, command, with(command, "a person says so"), out)
             }
-            Act::RevokeRecovery => self.says(id, Event::RecoveryRevoked, command, with(command, "a person says so"), out),
+            Act::RevokeRecovery => {
+                self.legal(id, Event::RecoveryRevoked, command)?;
+                for situation in self.situations_of(id) {
+                    let resumed = self.state.situations.resume(situation);
+                    let rungs = resumed.into_iter().filter_map(|key| self.state.situations.member(key).map(|(_, member)| member));
+                    let rungs = rungs.filter_map(|member| Some((member.next_rung(command.at)?, member.key)));
+                    self.state.rungs.extend(rungs.collect::<Vec<_>>());
+                }
+                self.says(id, Event::RecoveryRevoked, command, with(command, "a person says so"), out)
+            }
             Act::Action { .. } | Act::ActionDone { .. } | Act::Reviewed => self.review(id, act, command, out),
         }
     }
@@ -162,7 +174,7 @@ impl Declare {
     }
 
     fn set_level(&mut self, id: SituationId, name: &str, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
-        let level = self.rules.levels.level(name).ok_or_else(|| format!("there is no level {name:?}"))?;
+        let level = self.level(name)?;
         let Some(incident) = self.state.incidents.get(&id) else { return Ok(()) };
         let now = incident.level_in(level.place).cloned();
         let event = match &now {
@@ -182,11 +194,7 @@ impl Declare {
         self.change(id, |incident| incident.said.extend(numbers.iter().copied()));
         let words: Vec<String> = numbers.iter().map(|(measure, number)| format!("{measure} {number}")).collect();
         self.says(id, Event::Updated, command, with(command, &words.join(", ")), out)?;
-        let counting = self.situations_of(id).into_iter().filter_map(|situation| self.state.situations.get(situation));
-        let counting = counting.flat_map(|situation| &situation.members).filter(|m| m.counts()).map(|m| m.key);
-        for key in counting.collect::<Vec<u64>>() {
-            self.judge(key, command.at, out);
-        }
+        self.judge_all(id, command.at, out);
         Ok(())
     }
 
@@ -215,23 +223,26 @@ impl Declare {
             whole.merged.retain(|known| known != merged);
             whole.situations.retain(|situation| !own.contains(situation));
         });
-        self.state.owners.retain(|situation, _| !own.contains(situation));
+        self.state.owners.remove(&gone);
+        self.state.owners.extend(own.into_iter().filter(|situation| *situation != gone).map(|situation| (situation, gone)));
         self.change(gone, |incident| incident.merged_into = None);
         if suspected {
             self.state.suspected.insert(gone);
         }
         self.says(gone, event, command, with(command, "it is a fault of its own"), out)?;
         self.says(id, Event::Updated, command, format!("{merged} is no part of it any more"), out)?;
-        // What was merged may be over by now, and so may the rest.
-        self.recovers(gone, command.at, out);
-        self.recovers(id, command.at, out);
+        // What was merged may be worse by now, or over, and so may the rest.
+        for id in [gone, id] {
+            self.judge_all(id, command.at, out);
+            self.recovers(id, command.at, out);
+        }
         Ok(())
     }
 
     /// A person declares what no monitor has noticed; it lasts until a person says that it is over.
     fn declare_by_hand(&mut self, command: &Command, origin: &Origin, out: &mut Outbox) -> Result<(), Refused> {
         let Order::Declare { level, scenario, entity, business, owner } = &command.order else { return Ok(()) };
-        let level = self.rules.levels.level(level).ok_or_else(|| format!("there is no level {level:?}"))?;
+        let level = self.level(level)?;
         let condition = Condition { tests: vec![], hold: std::time::Duration::ZERO };
         let rung = Rung { level, condition, because: format!("{} says so", command.author) };
         let definition = Definition {
@@ -249,10 +260,20 @@ impl Declare {
             origin: origin.clone(),
             at: command.at,
         };
+        let told = out.messages.len();
         let taken = self.state.situations.said(said, &mut self.rules, &self.config.tuning);
         self.tell_news(out);
         self.took(&taken, command.at, out);
-        Ok(())
+        let known = taken.member.and_then(|key| self.state.situations.place(key));
+        let known = known.and_then(|(situation, _)| self.state.incidents.get(&self.owner(situation)));
+        let part = || known.map_or_else(|| "it makes no fault now".to_owned(), |known| format!("it is part of {} already", known.id));
+        (out.messages.len() > told).then_some(()).ok_or_else(part)
+    }
+
+    fn level(&self, name: &str) -> Result<Level, Refused> {
+        let sequences = self.rules.levels.sequences.iter().map(|s| format!("{0}1 to {0}{1}", s.name, s.levels));
+        let known = || sequences.collect::<Vec<_>>().join(", ");
+        self.rules.levels.level(name).ok_or_else(|| format!("there is no level {name:?}; there are {}", known()))
     }
 
     /// Whether an event is legal now.

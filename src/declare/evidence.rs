@@ -1,6 +1,6 @@
 //! What an incident rests on, as it is shown: measurements, suspects, changes, members.
 
-use crate::correlate::{Changed, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
+use crate::correlate::{Changed, Judged, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
 use crate::model::{Numbers, Reading, Step, Timestamp};
 use crate::rules::{Rules, Tuning};
 
@@ -94,7 +94,8 @@ impl<'g> Grounds<'g> {
     pub(super) fn in_numbers(&self) -> String {
         match self.leader.map(|leader| (leader, &leader.source)) {
             Some((leader, Source::Breach { .. })) => {
-                in_numbers(&leader.judged.as_ref().map_or_else(Reading::default, |judged| judged.reading))
+                let numbers = |judged: &Judged| if leader.ends_at.is_some() { judged.worst } else { judged.reading };
+                in_numbers(&leader.judged.as_deref().map_or_else(Reading::default, numbers))
             }
             Some((_, Source::Alert { labels, .. })) => labels.get("alertname").to_owned(),
             Some((_, Source::Person { author, .. })) => format!("{author} says so"),

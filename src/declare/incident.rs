@@ -1,6 +1,7 @@
 //! An incident: its life, its levels, and what people said of it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,18 +53,22 @@ pub struct Incident {
     pub at: Timestamp,
     /// When its picture was last looked at.
     pub looked_at: Timestamp,
-    /// Since when it waits to be taken on: its declaration, its last relapse, or its last escalation.
+    /// Since when it is on: its declaration, or its last relapse.
     pub on_since: Timestamp,
+    /// Since when somebody is asked to take it on: that, or when its level first asked for it.
+    pub asks_since: Timestamp,
     /// When it was last told how things stand.
     pub followed_at: Timestamp,
     /// The picture that its last event showed.
     pub picture: Picture,
     /// Who has taken it on.
     pub acknowledged: Option<By>,
-    /// How often somebody was asked to.
-    pub asked: u8,
+    /// After how long somebody was asked last.
+    pub asked: Option<Duration>,
     /// Its data has stopped.
     pub stale: bool,
+    /// When it is closed at the earliest, of what was cancelled and goes on.
+    pub close_at: Timestamp,
     /// What people say it costs.
     pub said: Numbers,
     /// What it was measured to cost when its situation was let go of.
@@ -155,7 +160,15 @@ impl Member {
             _ => Watched::Nobody,
         };
         let reading = judged.map_or(&nothing, |judged| &judged.reading);
-        let facts = Facts { reading, numbers: &numbers, starts_at: self.starts_at, at: self.ends_at.unwrap_or(at), watched };
+        let facts = Facts {
+            reading,
+            numbers: &numbers,
+            starts_at: self.starts_at,
+            at: self.ends_at.unwrap_or(at),
+            heard_at: self.told_at,
+            said,
+            watched,
+        };
         Some(grade::grade(definition, &facts))
     }
 
@@ -187,11 +200,13 @@ impl Incident {
             at,
             looked_at: at,
             on_since: at,
+            asks_since: at,
             followed_at: at,
             picture: Picture::default(),
             acknowledged: None,
-            asked: 0,
+            asked: None,
             stale: false,
+            close_at: at,
             said: Numbers::new(),
             measured: Numbers::new(),
             discovery: None,
@@ -277,7 +292,8 @@ impl Incident {
         self.state = state;
         match event {
             Event::Declared => {
-                (self.declared_at, self.on_since, self.followed_at) = (self.at, self.at, self.at);
+                self.declared_at = self.at;
+                (self.on_since, self.asks_since, self.followed_at) = (self.at, self.at, self.at);
                 self.timeline.entry(Point::Discovered).or_insert((self.at, author.to_owned()));
             }
             Event::FollowUpDue => self.followed_at = self.at,
@@ -285,8 +301,6 @@ impl Incident {
                 self.acknowledged = Some(By { at: self.at.to_string(), by: author.to_owned() });
                 self.timeline.entry(Point::Responded).or_insert((self.at, author.to_owned()));
             }
-            // Whoever is asked has as long as the new level gives.
-            Event::Escalated if self.acknowledged.is_none() => (self.on_since, self.asked) = (self.at, 0),
             Event::Recovering => self.good_since = Some(self.at),
             Event::Recovered => {
                 let good_since = *self.good_since.get_or_insert(self.at);
@@ -294,8 +308,8 @@ impl Incident {
                 self.stale = false;
             }
             Event::Reopened => {
-                (self.on_since, self.followed_at) = (self.at, self.at);
-                (self.acknowledged, self.asked) = (None, 0);
+                (self.on_since, self.asks_since, self.followed_at) = (self.at, self.at, self.at);
+                (self.acknowledged, self.asked) = (None, None);
                 self.goes_on();
             }
             Event::RecoveryRevoked => self.goes_on(),
@@ -325,10 +339,8 @@ impl Incident {
             timers.extend(self.gathered.until.map(|until| (Timer::HandOver, until)));
         }
         if self.state == State::Declared && self.acknowledged.is_none() {
-            let asks = handling.acknowledge_within.into_iter().chain(self.gathered.escalate.iter().map(|(after, _)| *after));
-            let mut asks: Vec<_> = asks.collect();
-            asks.sort();
-            timers.extend(asks.get(usize::from(self.asked)).map(|after| (Timer::Unacknowledged, self.on_since + *after)));
+            let next = self.asks(handling).filter(|after| self.asked.is_none_or(|asked| *after > asked)).min();
+            timers.extend(next.map(|after| (Timer::Unacknowledged, self.asks_since + after)));
         }
         if let (State::Recovering, Some(good_since)) = (self.state, self.good_since) {
             timers.push((Timer::Recovery, good_since + tuning.recover_after));
@@ -339,9 +351,23 @@ impl Incident {
             timers.push((Timer::Review, review.remind_at));
         }
         if matches!(self.state, State::Cancelled | State::Merged) {
-            timers.push((Timer::Close, self.at + tuning.reopen_within));
+            timers.push((Timer::Close, self.close_at.max(self.at + tuning.reopen_within)));
         }
         timers
+    }
+
+    /// After how long without an acknowledgement somebody is asked.
+    pub(super) fn asks(&self, handling: &Handling) -> impl Iterator<Item = Duration> {
+        handling.acknowledge_within.into_iter().chain(self.gathered.escalate.iter().map(|(after, _)| *after))
+    }
+
+    /// How its leader stands by now, where that is still what gave the level.
+    pub(super) fn refresh(&mut self, grade: Grade) {
+        for (place, standing) in grade.0 {
+            if let Some(held) = self.held.get_mut(&place).filter(|held| held.standing.effective() == standing.effective()) {
+                held.standing = standing;
+            }
+        }
     }
 
     /// All actions are done.

@@ -13,6 +13,9 @@ use super::{Declare, trace};
 /// Incidents that are open or wait for their review; of more, the one that has recovered longest ago is closed.
 const INCIDENTS_MAX: usize = 10_000;
 
+/// Situations that one incident is of; what comes then is an incident of its own.
+const SITUATIONS_MAX: usize = 100;
+
 impl Declare {
     /// The incident's key that a situation belongs to.
     pub(super) fn owner(&self, situation: SituationId) -> SituationId {
@@ -24,8 +27,12 @@ impl Declare {
         self.state.incidents.get(&id).map(|incident| incident.situations.clone()).unwrap_or_default()
     }
 
+    fn is_on(&self, id: SituationId) -> bool {
+        self.state.incidents.get(&id).is_some_and(|incident| incident.state.is_on() && incident.situations.len() < SITUATIONS_MAX)
+    }
+
     /// Whether anything that counts lasts.
-    fn lasts(&self, id: SituationId) -> bool {
+    pub(super) fn lasts(&self, id: SituationId) -> bool {
         self.situations_of(id).iter().filter_map(|id| self.state.situations.get(*id)).any(Situation::lasts)
     }
 
@@ -50,7 +57,7 @@ impl Declare {
             (State::Recovering, graded) if self.lasts(id) => {
                 self.again(id, Event::RecoveryRevoked, "it is bad again", at, graded, out);
             }
-            (State::Declared, Some(graded)) => {
+            (State::Declared | State::Recovering | State::Recovered, Some(graded)) => {
                 let risen = self.state.incidents.get_mut(&id).map(|incident| incident.take(&graded)).unwrap_or_default();
                 if !risen.is_empty() {
                     self.event(id, Event::Escalated, at, RICHTER, risen.join("; "), out);
@@ -67,6 +74,14 @@ impl Declare {
             return self.tell_news(out);
         }
         let Some((_, member)) = self.state.situations.member(key) else { return };
+        let about = (member.summary.clone(), member.entity.clone());
+        if let Some(same) = self.state.about.get(&about).copied().filter(|same| self.is_on(*same)) {
+            // What users cannot do there they cannot do already: it is that fault.
+            self.state.owners.insert(id, same);
+            self.state.incidents.entry(same).and_modify(|incident| incident.situations.push(id));
+            self.state.situations.declared(id, None);
+            return self.judge(key, at, out);
+        }
         let can_rise = |grade: &Grade| grade.0.values().any(|standing| standing.next.is_some());
         let mut incident = Incident::new(member, id, at);
         incident.discovery = Some(discovered(member));
@@ -96,6 +111,9 @@ impl Declare {
         incident.discovery = member;
         incident.take(graded);
         self.state.suspected.remove(&id);
+        if let Some((_, member)) = self.state.situations.member(graded.key) {
+            self.state.about.insert((member.summary.clone(), member.entity.clone()), id);
+        }
         let author = match self.state.situations.member(graded.key).map(|(_, member)| &member.source) {
             Some(crate::correlate::Source::Person { author, .. }) => author.clone(),
             _ => RICHTER.to_owned(),
@@ -148,7 +166,12 @@ impl Declare {
             let reason = format!("no data of {monitor} any more: nothing tells whether it lasts");
             self.event(id, Event::Stale, breach.at, RICHTER, reason, out);
         } else if breach.phase != Phase::Stale && incident.stale {
-            incident.stale = false;
+            let stale =
+                |id: &SituationId| self.state.situations.get(*id).is_some_and(|s| s.members.iter().any(|m| m.stale && m.ends_at.is_none()));
+            incident.stale = incident.situations.iter().any(stale);
+            if incident.stale {
+                return;
+            }
             let reason = format!("{monitor} has data again");
             if incident.state == State::Declared {
                 self.event(id, Event::Updated, breach.at, RICHTER, reason, out);
@@ -161,11 +184,22 @@ impl Declare {
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         let before = (incident.sequence > 0).then_some(incident.state);
         let Some(state) = event.after(before) else { return };
+        // Where the level did not ask for an acknowledgement so far, whoever is asked has as long as the new one gives.
+        let asked = incident.history.last().and_then(|told| self.rules.levels.level(told.level.as_deref()?));
+        let asked = asked.is_some_and(|level| incident.asks(&self.rules.levels.handling(&level)).next().is_some());
         incident.moves(event, state, at, author, &reason);
-        let declared = state != State::Suspected;
+        if event == Event::Escalated && !asked {
+            incident.asks_since = incident.at;
+        }
+        if state != State::Suspected {
+            self.state.suspected.remove(&id);
+        }
+        // What was only suspected, or is part of another one, leaves its situation as it is.
+        let own = state != State::Suspected && state != State::Merged;
+        let own = own && (state != State::Closed || !matches!(before, Some(State::Suspected | State::Merged)));
         let over = matches!(state, State::Recovered | State::Reviewed | State::Cancelled | State::Closed);
         let recovered_at = over.then(|| incident.good_since.unwrap_or(incident.at));
-        for situation in incident.situations.iter().filter(|_| declared && state != State::Merged) {
+        for situation in incident.situations.iter().filter(|_| own) {
             self.state.situations.declared(*situation, recovered_at);
         }
         self.tell(id, event, author, &reason, out);
@@ -180,6 +214,9 @@ impl Declare {
         let Some(incident) = state.incidents.get_mut(&id) else { return };
         let grounds = Grounds::of(incident, incident.at, &state.situations, rules, &config.tuning);
         if let Some(grounds) = &grounds {
+            if let Some(grade) = grounds.leader.and_then(|leader| leader.grade(incident.at, &incident.said)) {
+                incident.refresh(grade);
+            }
             incident.picture = grounds.picture();
             let occurred = grounds.started_at().unwrap_or(incident.at);
             let mark = incident.timeline.entry(Point::Occurred).or_insert_with(|| (occurred, RICHTER.to_owned()));
@@ -216,16 +253,30 @@ impl Declare {
 
     /// All of a situation is in another one now.
     pub(super) fn merged(&mut self, gone: SituationId, kept: SituationId, cause: &Entity, out: &mut Outbox) {
-        let gone = self.owner(gone);
-        let Some(incident) = self.state.incidents.get(&gone) else { return };
-        let (at, kept) = (incident.at, self.owner(kept));
-        if self.state.incidents.contains_key(&kept) {
-            return self.merge(gone, kept, at, RICHTER, &format!("{cause} explains both"), out);
+        let (whole, other) = (self.owner(gone), self.owner(kept));
+        let Some(incident) = self.state.incidents.get_mut(&whole) else { return };
+        let at = incident.at;
+        if whole == other {
+            // Both are of it already.
+            incident.situations.retain(|id| *id != gone);
+            self.state.owners.remove(&gone);
+            return;
+        }
+        if self.state.incidents.contains_key(&other) {
+            return self.merge(whole, other, at, RICHTER, &format!("{cause} explains both"), out);
         }
         // The other has none of its own: this one is about it from now on.
-        let Some(mut incident) = self.state.incidents.remove(&gone) else { return };
+        let Some(incident) = self.state.incidents.get_mut(&whole) else { return };
         incident.situations.iter_mut().filter(|id| **id == gone).for_each(|id| *id = kept);
-        if self.state.suspected.remove(&gone) {
+        self.state.owners.remove(&gone);
+        if whole != gone {
+            self.state.owners.insert(kept, whole);
+            return;
+        }
+        let Some(incident) = self.state.incidents.remove(&whole) else { return };
+        self.state.owners.values_mut().filter(|owner| **owner == whole).for_each(|owner| *owner = kept);
+        self.state.about.values_mut().filter(|of| **of == whole).for_each(|of| *of = kept);
+        if self.state.suspected.remove(&whole) {
             self.state.suspected.insert(kept);
         }
         let on = incident.state != State::Suspected;
@@ -251,6 +302,16 @@ impl Declare {
             self.state.owners.extend(situations.into_iter().filter(|id| *id != kept).map(|id| (id, kept)));
         }
         self.event(kept, Event::Updated, at, author, format!("{name} is part of it: {reason}"), out);
+        self.judge_all(kept, at, out);
+    }
+
+    /// Grades all that counts in an incident, for it may mean something else by now.
+    pub(super) fn judge_all(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
+        let situations = self.situations_of(id).into_iter().filter_map(|situation| self.state.situations.get(situation));
+        let counting = situations.flat_map(|situation| &situation.members).filter(|m| m.counts()).map(|m| m.key);
+        for key in counting.collect::<Vec<u64>>() {
+            self.judge(key, at, out);
+        }
     }
 
     /// What was suspected may have become part of something else.
@@ -275,10 +336,9 @@ impl Declare {
     }
 
     fn forgets(&mut self, id: SituationId) {
-        self.state.suspected.remove(&id);
-        if let Some(incident) = self.state.incidents.remove(&id) {
-            self.state.owners.retain(|situation, _| !incident.situations.contains(situation));
-        }
+        self.state.about.retain(|_, of| *of != id);
+        self.state.owners.retain(|_, owner| *owner != id);
+        self.state.incidents.remove(&id);
     }
 
     fn make_room(&mut self, at: Timestamp, out: &mut Outbox) {

@@ -41,7 +41,7 @@ impl<'a> Story<'a> {
     /// Whom to gather, as of a time.
     pub(super) fn gather(&self, at: Timestamp) -> gather::Gathered {
         let Some(level) = self.incident.level() else { return gather::Gathered::default() };
-        let waits = self.incident.acknowledged.is_none().then(|| at.since(self.incident.on_since));
+        let waits = self.incident.acknowledged.is_none().then(|| at.since(self.incident.asks_since));
         gather(
             &Fault { id: &self.incident.id, title: &self.title, level, evidence: &self.evidence, unacknowledged: waits },
             &self.rules.duty,

@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use crate::correlate::SituationId;
-use crate::model::{Event, Origin, Timestamp, duration};
-use crate::rules::Calendar;
+use crate::model::{Event, Origin, State, Timestamp, duration};
+use crate::rules::{Calendar, Handling};
 use crate::stage::Outbox;
 
 use super::agenda::Timer;
@@ -13,7 +13,7 @@ use super::evidence::Grounds;
 use super::gather::handed_over;
 use super::incident::RICHTER;
 use super::story::Story;
-use super::{Declare, Incident};
+use super::{Declare, Incident, LOOK_EVERY_MIN};
 
 /// What has happened since the last follow-up, in so many parts at the most.
 const NEWS_MAX: usize = 5;
@@ -26,8 +26,9 @@ pub(super) fn workdays_after(calendar: Option<&Calendar>, at: Timestamp, workday
 
 impl Declare {
     fn timers(&self, incident: &Incident) -> Vec<(Timer, Timestamp)> {
-        let rank = incident.level().cloned();
-        rank.map(|level| incident.timers(&self.rules.levels.handling(&level), &self.config.tuning)).unwrap_or_default()
+        // What has no level is not on; what it waits for needs no handling.
+        let handling = incident.level().map_or_else(|| Handling::default_of(u8::MAX), |level| self.rules.levels.handling(level));
+        incident.timers(&handling, &self.config.tuning)
     }
 
     /// From now on it is looked at when something of it is due: in the time of its data, so that its story does not depend on
@@ -56,6 +57,9 @@ impl Declare {
 
     fn turn(&mut self, id: SituationId, timer: Timer, at: Timestamp, out: &mut Outbox) {
         match timer {
+            Timer::Recovery if self.lasts(id) => {
+                self.event(id, Event::RecoveryRevoked, at, RICHTER, "something of it lasts".into(), out);
+            }
             Timer::Recovery => {
                 let held = duration::show(self.config.tuning.recover_after);
                 let reason = format!("{}, for {held}", self.ended(id));
@@ -73,7 +77,24 @@ impl Declare {
                 let (event, reason) = review.reminds();
                 self.event(id, event, at, RICHTER, reason, out);
             }
+            Timer::Close if self.is_waited_for(id) => {
+                let again = at + self.config.tuning.reopen_within.max(LOOK_EVERY_MIN);
+                self.state.incidents.entry(id).and_modify(|incident| incident.close_at = again);
+                if self.owner(id) == id {
+                    self.situations_of(id).into_iter().for_each(|situation| self.state.situations.declared(situation, Some(at)));
+                }
+            }
             Timer::Close => self.event(id, Event::Closed, at, RICHTER, "nothing more comes of it".into(), out),
+        }
+    }
+
+    /// What was no fault is none as long as it goes on; what is part of one that is on may be split off.
+    fn is_waited_for(&self, id: SituationId) -> bool {
+        let state = |id: SituationId| self.state.incidents.get(&id).map(|incident| incident.state);
+        match state(id) {
+            Some(State::Cancelled) => self.lasts(id),
+            Some(State::Merged) => state(self.owner(id)).is_some_and(State::is_on),
+            _ => false,
         }
     }
 
@@ -105,9 +126,10 @@ impl Declare {
     /// Nobody has taken it on: it is told of again, and the next ones are asked.
     fn ask(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
-        incident.asked = incident.asked.saturating_add(1);
+        incident.asked = Some(at.since(incident.asks_since));
         let waits = at.since(incident.on_since);
-        let asked = incident.gathered.escalate.iter().filter(|(after, _)| *after <= waits).flat_map(|(_, teams)| teams.iter());
+        let asked =
+            incident.gathered.escalate.iter().filter(|(after, _)| Some(*after) <= incident.asked).flat_map(|(_, teams)| teams.iter());
         let asked: Vec<&str> = asked.map(String::as_str).collect();
         let also = if asked.is_empty() { String::new() } else { format!("; asked as well: {}", asked.join(", ")) };
         let reason = format!("nobody has acknowledged it for {}{also}", duration::show(waits));

@@ -15,6 +15,9 @@ use super::judges::Verdict;
 const STALE_STEPS: u32 = 5;
 const STALE_AFTER_MIN: Duration = Duration::from_secs(300);
 
+/// An open breach that means something is told of this often, so that others know how it stands.
+const TOLD_EVERY: Duration = Duration::from_secs(300);
+
 /// Steps of a breach that are kept to be drawn; of more, every other one goes.
 const CURVE_MAX: usize = 64;
 
@@ -36,6 +39,8 @@ struct Bad {
     open: bool,
     judge: Judge,
     worst: Reading,
+    /// When it was last told of.
+    told_at: Timestamp,
     /// The definition as it was when it began to be bad: a reload re-grades nothing that is open.
     definition: Option<Definition>,
     /// The conditions of its ladders.
@@ -211,7 +216,8 @@ impl Bad {
         let conditions = conditions.into_iter().map(|c| Held { condition: c.clone(), held: None, met: false }).collect();
         let definition = definition.cloned();
         let (numbers, curve) = (Numbers::new(), Curve::default());
-        Self { onset, held: Duration::ZERO, open: false, judge, worst: reading, definition, conditions, numbers, curve }
+        let told_at = Timestamp::MIN;
+        Self { onset, held: Duration::ZERO, open: false, judge, worst: reading, told_at, definition, conditions, numbers, curve }
     }
 
     fn step(&mut self, terms: Terms<'_>, step: Timestamp, passed: Duration, judge: Judge, reading: Reading) -> Option<Moved> {
@@ -231,11 +237,13 @@ impl Bad {
             self.open = true;
             self.judge = judge;
         }
-        let phase = match (opens, self.open && newly_met > 0) {
+        let due = self.open && self.definition.is_some() && step.since(self.told_at) >= TOLD_EVERY;
+        let phase = match (opens, self.open && newly_met > 0 || due) {
             (true, _) => Phase::Opened,
             (false, true) => Phase::Changed,
             (false, false) => return None,
         };
+        self.told_at = step;
         Some(Moved { phase, at: step, judge, reading, new_normal: false })
     }
 }
@@ -326,6 +334,7 @@ mod tests {
     #[test]
     fn conditions_are_told_once_when_they_are_met() {
         assert_eq!(phases(0, 9, "!!!!!!"), "0:Opened 3:Changed");
+        assert_eq!(phases(0, 9, "!!!!!!!!!!!!!!"), "0:Opened 3:Changed 8:Changed 13:Changed", "and every five minutes");
         assert_eq!(phases(4, 9, "!!!!!!"), "4:Opened");
     }
 

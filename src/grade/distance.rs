@@ -74,7 +74,15 @@ mod tests {
         let reading = Reading { value: 70.0, expected: Some(100.0), ..Reading::default() };
         let numbers = Numbers::from([(Measure::Lost, 100.0), (Measure::AffectedUsers, 250.0)]);
         let watched = Watched::Detection { met: &[], holding: &[] };
-        let facts = Facts { reading: &reading, numbers: &numbers, starts_at: Timestamp(0), at: Timestamp(600_000), watched };
+        let facts = Facts {
+            reading: &reading,
+            numbers: &numbers,
+            starts_at: Timestamp(0),
+            at: Timestamp(600_000),
+            heard_at: Timestamp(600_000),
+            said: &Numbers::new(),
+            watched,
+        };
         to(&Condition { tests: vec![test], hold: Duration::from_secs(hold) }, &facts)
     }
 

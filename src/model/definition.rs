@@ -44,7 +44,12 @@ impl Rung {
     /// What meets it, in words.
     #[must_use]
     pub fn by(&self) -> String {
-        if self.because.is_empty() { self.condition.to_string() } else { format!("{}, {}", self.because, self.condition) }
+        let plain = self.condition.tests.is_empty() && self.condition.hold.is_zero();
+        match (self.because.is_empty(), plain) {
+            (true, _) => self.condition.to_string(),
+            (false, true) => self.because.clone(),
+            (false, false) => format!("{}, {}", self.because, self.condition),
+        }
     }
 }
 

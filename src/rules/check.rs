@@ -64,6 +64,7 @@ pub fn check(files: &Files) -> (Rules, Vec<Fault>) {
                 checker.faults.push(monitor.name.fault(file, message));
             }
             let source = Source { file, text };
+            checker.note_nobody(file, &monitor, &rules.duty);
             if let Some(checked) = checker.monitor(source, &monitor, &rules.levels, &entities) {
                 rules.monitors.push(checked);
             }

@@ -70,7 +70,7 @@ pub struct Override {
     pub to: Timestamp,
     /// Who.
     pub people: Vec<String>,
-    /// Instead of whom; of all where it is missing.
+    /// Instead of whom, in that shift's hours; instead of all where it is missing.
     pub shift: Option<String>,
 }
 
@@ -154,7 +154,11 @@ impl Team {
         for shift in self.shifts.iter().filter(|shift| !overrides().any(|o| o.shift.as_ref().is_none_or(|name| *name == shift.name))) {
             people.extend(shift.on_duty(at));
         }
-        people.extend(overrides().flat_map(|other| &other.people).map(String::as_str));
+        let covers = |other: &&Override| match &other.shift {
+            None => true,
+            Some(name) => self.shifts.iter().any(|shift| shift.name == *name && !shift.on_duty(at).is_empty()),
+        };
+        people.extend(overrides().filter(covers).flat_map(|other| &other.people).map(String::as_str));
         let mut seen = std::collections::BTreeSet::new();
         people.retain(|person| seen.insert(*person));
         people

@@ -6,6 +6,7 @@ use crate::model::{Comparison, Condition, Definition, Ladder, Level, Measure, Ru
 
 use super::check::{Checker, selector};
 use super::compiled::{Generic, Levels, Matrix, Scenario, Sequence};
+use super::duty::Duty;
 use super::fault::{At, Fault};
 use super::handling::Handling;
 use super::raw;
@@ -145,6 +146,10 @@ impl Checker {
         if raw.levels.is_empty() {
             self.faults.push(at.fault(file, "for no level; name some, such as [1, 2]"));
         }
+        let most = sequences.iter().map(|s| s.levels).max().unwrap_or(0);
+        if let Some(unknown) = raw.levels.iter().find(|rank| **rank == 0 || **rank > most) {
+            self.faults.push(at.fault(file, format!("there is no level {unknown}; there are 1 to {most}")));
+        }
         if let Some(unknown) = raw.sequence.as_ref().filter(|wanted| sequences.iter().all(|s| s.name != wanted.value)) {
             self.faults.push(unknown.fault(file, format!("unknown sequence {:?}", unknown.value)));
         }
@@ -179,7 +184,9 @@ impl Checker {
         let scenario = levels.scenarios.iter().find(|known| Some(&known.name) == raw.scenario.as_ref());
         let shift = raw.importance.map(|i| levels.importance[i as usize]).or_else(|| scenario.map(|s| s.shift)).unwrap_or(0);
         let inherited = || scenario.map(|s| s.ladders.clone()).unwrap_or_default();
-        let usual = || shifted(&levels.business, shift, &levels.sequences);
+        // Data has levels of its own, and the business as a whole is always of the first.
+        let own_way = raw.data.is_some() || raw.global;
+        let usual = || if own_way { vec![] } else { shifted(&levels.business, shift, &levels.sequences) };
         let business = [own, inherited(), usual()].into_iter().find(|ladders| !ladders.is_empty()).unwrap_or_default();
         self.note_unmeasured(file, raw, &business, measurable);
         let mut generic: Vec<Ladder> = levels.floor().cloned().collect();
@@ -215,7 +222,7 @@ impl Checker {
         let mut ladders = BTreeMap::new();
         for (factor, ranks) in &raw.factors {
             if ranks.value.len() != raw.assets.len() {
-                let message = format!("{} levels for {} asset levels", ranks.value.len(), raw.assets.len());
+                let message = format!("{factor}: {} levels for {} asset levels", ranks.value.len(), raw.assets.len());
                 self.faults.push(ranks.fault(file, message));
             }
             for (asset, rank) in raw.assets.iter().zip(&ranks.value) {
@@ -227,7 +234,13 @@ impl Checker {
         }
         for (asset, rungs) in &raw.delay {
             let Some(ladder) = ladders.get_mut(&(asset.clone(), "late".to_owned())) else {
-                self.faults.push(at.fault(file, format!("a delay of {asset:?}, which has no factor `late`")));
+                let why = if raw.assets.contains(asset) {
+                    "without a factor `late`".to_owned()
+                } else {
+                    format!("there are {}", raw.assets.join(", "))
+                };
+                let message = format!("a delay of the asset level {asset:?}: {why}");
+                self.faults.push(rungs.first().map_or_else(|| at.fault(file, &message), |rung| rung.fault(file, &message)));
                 continue;
             };
             let delay = self.ladder(file, &raw.sequence, rungs, Measurable::DURATION, sequences)?;
@@ -343,6 +356,15 @@ impl Checker {
         }
     }
 
+    /// Names that lead nowhere, so that nobody would be called.
+    pub(super) fn note_nobody(&mut self, file: &str, raw: &raw::Monitor, duty: &Duty) {
+        let owner = raw.owner.as_ref().filter(|owner| !duty.teams.is_empty() && duty.team(owner).is_none());
+        if let Some(owner) = owner {
+            let message = format!("its owner {owner:?} is no team of the duty files: nobody of it can be called");
+            self.notes.push(raw.name.fault(file, message));
+        }
+    }
+
     /// Scenarios of the two most severe levels that no monitor measures.
     pub(super) fn unmeasured(&mut self, rules: &super::Rules) {
         let measured = |scenario: &str| rules.monitors.iter().any(|m| m.definition.as_ref().is_some_and(|d| d.scenario == scenario));
@@ -361,13 +383,12 @@ fn global(levels: &Levels) -> Option<Ladder> {
     Some(Ladder { rungs: vec![Rung { level, condition, because: "global unavailability".into() }] })
 }
 
-/// Ladders for what is less important: each rung so many levels lower, as far as there are some.
+/// Ladders for what is less important: each rung so many levels lower, the lowest that there is at the most.
 fn shifted(ladders: &[Ladder], by: u8, sequences: &[Sequence]) -> Vec<Ladder> {
     let most = |level: &Level| sequences.get(usize::from(level.place)).map_or(0, |sequence| sequence.levels);
-    let lower = |rung: &Rung| Rung { level: Level { rank: rung.level.rank.saturating_add(by), ..rung.level.clone() }, ..rung.clone() };
-    let ladder =
-        |ladder: &Ladder| Ladder { rungs: ladder.rungs.iter().map(lower).filter(|rung| rung.level.rank <= most(&rung.level)).collect() };
-    ladders.iter().map(ladder).filter(|ladder| !ladder.rungs.is_empty()).collect()
+    let rank = |level: &Level| level.rank.saturating_add(by).min(most(level));
+    let lower = |rung: &Rung| Rung { level: Level { rank: rank(&rung.level), ..rung.level.clone() }, ..rung.clone() };
+    ladders.iter().map(|ladder| Ladder { rungs: ladder.rungs.iter().map(lower).collect() }).collect()
 }
 
 /// A rung without a condition.
@@ -388,6 +409,7 @@ pub(super) fn plain(level: At<u8>) -> At<raw::Rung> {
         negative_share: None,
         reach: None,
         hold: None,
+        because: String::new(),
     };
     At { line, column, value }
 }
@@ -414,7 +436,7 @@ fn rung(raw: &raw::Rung, sequence: &Sequence, place: usize) -> Rung {
     Rung {
         level: Level { rank: raw.level.value, place, sequence: sequence.name.clone() },
         condition: Condition { tests: tests.into_iter().flatten().collect(), hold: raw.hold.unwrap_or_default().0 },
-        because: String::new(),
+        because: raw.because.clone(),
     }
 }
 

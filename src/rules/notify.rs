@@ -92,16 +92,17 @@ pub struct Route {
 }
 
 impl Route {
-    /// Whether it takes an event of that type, of an incident with that leading level and business.
+    /// Whether it takes an event of that type, of an incident of that business that has, or had, these levels: who was told of
+    /// its declaration is told of its end as well.
     #[must_use]
-    pub fn takes(&self, event: Event, level: Option<(&str, u8)>, business: &str) -> bool {
+    pub fn takes(&self, event: Event, levels: &[(&str, u8)], business: &str) -> bool {
         let told = self.events.as_ref().map_or(TOLD.contains(&event), |events| events.contains(&event));
-        let of = |(sequence, rank): (&str, u8)| {
+        let of = |(sequence, rank): &(&str, u8)| {
             self.sequences.as_ref().is_none_or(|all| all.iter().any(|one| one == sequence))
-                && self.levels.as_ref().is_none_or(|all| all.contains(&rank))
+                && self.levels.as_ref().is_none_or(|all| all.contains(rank))
         };
         let any = self.sequences.is_none() && self.levels.is_none();
-        told && level.map_or(any, of) && self.business.as_ref().is_none_or(|all| all.iter().any(|one| one == business))
+        told && (any || levels.iter().any(of)) && self.business.as_ref().is_none_or(|all| all.iter().any(|one| one == business))
     }
 }
 
@@ -132,7 +133,7 @@ pub(super) struct RawTarget {
     timeout: At<Span>,
     #[serde(default = "sixty")]
     rate_per_minute: At<u32>,
-    #[serde(default = "a_day")]
+    #[serde(default = "half_a_day")]
     give_up_after: At<Span>,
     #[serde(default)]
     routes: Vec<Route>,
@@ -154,9 +155,12 @@ fn sixty() -> At<u32> {
     written(60)
 }
 
-fn a_day() -> At<Span> {
-    written(Span(Duration::from_secs(86_400)))
+fn half_a_day() -> At<Span> {
+    written(Span(Duration::from_secs(43_200)))
 }
+
+/// A reader of Kafka that takes longer than a day for one record is taken for dead.
+const GIVE_UP_MAX: Duration = Duration::from_secs(23 * 3600);
 
 /// Raw targets → targets, with the faults.
 pub(super) fn compile(file: &str, raw: Vec<RawTarget>, faults: &mut Vec<Fault>) -> Vec<Target> {
@@ -179,6 +183,9 @@ pub(super) fn compile(file: &str, raw: Vec<RawTarget>, faults: &mut Vec<Fault>) 
             faults.push(target.timeout.fault(file, "nobody answers in no time"));
         }
         let usual = (target.kind == Messenger::Pagerduty).then(|| Property::Inline("https://events.pagerduty.com/v2/enqueue".into()));
+        if target.give_up_after.value.0 > GIVE_UP_MAX {
+            faults.push(target.give_up_after.fault(file, "no event is tried for longer than 23h"));
+        }
         let url = target.url.map(|url| url.value).or(usual);
         if target.kind == Messenger::Pagerduty && target.secret.is_none() {
             faults.push(target.name.fault(file, "pagerduty needs its routing key as `secret`"));
@@ -214,10 +221,10 @@ mod tests {
     #[test]
     fn a_route_takes_what_people_act_on_unless_it_says() {
         let severe = Route { levels: Some(vec![1, 2]), ..Route::default() };
-        assert!(severe.takes(Event::Declared, Some(("P", 2)), "shop"));
-        assert!(!severe.takes(Event::Declared, Some(("P", 3)), "shop"));
-        assert!(!severe.takes(Event::Suspected, None, "shop") && !Route::default().takes(Event::Updated, Some(("P", 1)), "shop"));
+        assert!(severe.takes(Event::Declared, &[("P", 2)], "shop"));
+        assert!(!severe.takes(Event::Declared, &[("P", 3)], "shop"));
+        assert!(!severe.takes(Event::Suspected, &[], "shop") && !Route::default().takes(Event::Updated, &[("P", 1)], "shop"));
         let early = Route { events: Some(vec![Event::Suspected]), business: Some(vec!["shop".into()]), ..Route::default() };
-        assert!(early.takes(Event::Suspected, None, "shop") && !early.takes(Event::Suspected, None, "bank"));
+        assert!(early.takes(Event::Suspected, &[], "shop") && !early.takes(Event::Suspected, &[], "bank"));
     }
 }

@@ -46,7 +46,13 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         .chain(usual)
         .map(|(level, rate, long, short)| {
             let query = format!("{} * ({} > bool {rate})", errors(long), errors(short));
-            monitor(&slo, &format!("burn over {}", duration::show(long)), query, rate, level)
+            if short >= long || rate * budget > 1.0 {
+                let most = 1.0 / budget;
+                faults.push(level.fault(file, format!("the short window is the shorter one, and the rate {most:.0} at the most")));
+            }
+            let windows = format!("{} and {}", duration::show(long), duration::show(short));
+            let because = format!("the error budget burns more than {rate} times as fast as it may, over {windows}");
+            monitor(&slo, &format!("burn over {}", duration::show(long)), query, rate, (level, because))
         })
         .collect();
     let over = slo.over.as_ref().map_or(OVER, |over| over.value.0);
@@ -55,15 +61,18 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         let share = within.0.as_secs_f64() / over.as_secs_f64();
         let query = format!("{} * {share}", errors(within.0));
         let level = At { line: level.line, column: level.column, value: level.value };
-        monitor(&slo, &format!("budget spent in {}", duration::show(within.0)), query, budget.0, level)
+        let because = format!("more than {}% of the error budget is spent within {}", budget.0 * 100.0, duration::show(within.0));
+        monitor(&slo, &format!("budget spent in {}", duration::show(within.0)), query, budget.0, (level, because))
     }));
     monitors
 }
 
-fn monitor(slo: &Slo, what: &str, query: String, above: f64, level: At<u8>) -> raw::Monitor {
+fn monitor(slo: &Slo, what: &str, query: String, above: f64, (level, because): (At<u8>, String)) -> raw::Monitor {
     let at = |value: String| At { line: slo.name.line, column: slo.name.column, value };
     let sequence = slo.sequence.as_ref().map_or_else(|| at("S".into()), |s| At { line: s.line, column: s.column, value: s.value.clone() });
-    let definition = raw::Definition { sequence, ladder: vec![plain(level)] };
+    let mut rung = plain(level);
+    rung.value.because = because;
+    let definition = raw::Definition { sequence, ladder: vec![rung] };
     let fixed = raw::Static { above: Some(above), below: None, until: None };
     let place = |value| At { line: slo.name.line, column: slo.name.column, value };
     let judge = raw::Judge { fixed: Some(At { line: slo.name.line, column: slo.name.column, value: fixed }), ..raw::Judge::default() };

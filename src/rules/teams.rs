@@ -67,6 +67,9 @@ impl Compiler<'_> {
         let overrides = raw.overrides.iter().filter_map(|other| {
             let from = self.good(file, &other.value.from, Timestamp::parse(&other.value.from.value))?;
             let to = self.good(file, &other.value.to, Timestamp::parse(&other.value.to.value))?;
+            if to <= from {
+                self.faults.push(other.value.to.fault(file, "the end is not after the beginning"));
+            }
             Some(Override { from, to, people: other.value.people.clone(), shift: other.value.shift.clone() })
         });
         let overrides = overrides.collect();

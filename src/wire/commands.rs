@@ -125,7 +125,7 @@ impl Written {
     /// Something that the command needs is missing or cannot be read.
     pub fn read(self, appended: Timestamp) -> Result<Command, Reject> {
         if self.id.is_empty() || self.author.is_empty() {
-            return Err(Reject::new("unexpected_shape", "a command has an id and an author"));
+            return Err(Reject::new("unexpected_shape", "a command has an id and an author: who says so?"));
         }
         if self.texts().any(|text| text.len() > TEXT_BYTES_MAX) {
             return Err(Reject::new("too_large", format!("a text of more than {TEXT_BYTES_MAX} bytes")));
@@ -178,6 +178,7 @@ impl Written {
                 true => return Err(self.missing("comment")),
                 false => Act::Note,
             },
+            "merge" if self.into == self.incident => return Err(Reject::new("unexpected_shape", "merge into itself")),
             "merge" => Act::Merge { into: self.need("into", &self.into)? },
             "split" => Act::Split { merged: self.need("merged", &self.merged)? },
             "cancel" => Act::Cancel,

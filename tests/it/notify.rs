@@ -203,5 +203,7 @@ fn each_kind_of_target_is_told_in_its_own_words() {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, &out).expect("written");
     }
-    assert_eq!(out, fs::read_to_string(&path).expect("readable"));
+    let expected = fs::read_to_string(&path).expect("readable");
+    let other = out.lines().zip(expected.lines()).find(|(now, before)| now != before);
+    assert!(out == expected, "the first line that differs, now and before: {other:?}");
 }

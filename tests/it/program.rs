@@ -110,7 +110,7 @@ fn a_report_finds_the_weak_points_that_were_put_into_a_history() {
     assert_eq!(report["by_level"].as_object().expect("levels").values().filter_map(Value::as_u64).sum::<u64>(), incidents);
     assert!(report["by_monitoring"].as_f64() < Some(1.0), "people noticed some of it");
     assert!(report["overdue_reviews"].as_array().is_some_and(|late| !late.is_empty()));
-    let none = richter(&["report", "--events", &events, "--from", "2030-01-01", "--format", "json"]);
+    let none = richter(&["report", "--events", &events, "--from", "2030-01-01", "--to", "2030-02-01", "--format", "json"]);
     assert_eq!(serde_json::from_str::<Value>(&none.stdout).expect("JSON")["incidents"], 0);
     let again = richter(&["demo", "--history", "200", "--seed", "3"]);
     assert_eq!(again.stdout, std::fs::read_to_string(&events).expect("readable"), "one seed, one history");

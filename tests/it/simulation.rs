@@ -192,7 +192,7 @@ fn invariants(events: &[Value]) -> Result<(), String> {
 /// Levels never fall by themselves, rise only where it is said, and are never less severe than the generic definition.
 fn levels(what: &str, kind: Event, levels: &[Levels], ranks: &BTreeMap<String, u64>, before: BTreeMap<String, u64>) -> Result<(), String> {
     let suspected = levels.is_empty();
-    if suspected && !matches!(kind, Event::Suspected | Event::Merged | Event::Closed | Event::Updated) {
+    if suspected && !matches!(kind, Event::Suspected | Event::Merged | Event::Closed | Event::Updated | Event::Cancelled) {
         return Err(format!("{what}: no level"));
     }
     for level in levels.iter().filter(|level| level.set_by.is_none()) {

@@ -37,6 +37,9 @@ pub(in crate::rules) struct Rung {
     pub(in crate::rules) reach: Option<f64>,
     #[serde(rename = "for")]
     pub(in crate::rules) hold: Option<Span>,
+    /// What else has to be said of it; not for people to write.
+    #[serde(skip)]
+    pub(in crate::rules) because: String,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
