@@ -163,6 +163,7 @@ th{color:#5b6b7b;font-weight:600}tr:hover td{background:#f6f8fa}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:.7rem;margin:1rem 0}
 .figures div{background:#f4f6f9;border-radius:8px;padding:.7rem .9rem}.figures strong{display:block;font-size:1.5rem}.figures span{color:#5b6b7b;font-size:.85rem}
 .bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:.25rem .8rem;align-items:center;font-size:.92rem}
+.bars{margin:.4rem 0}.bars+.bars{margin-top:1rem}
 .bars b{background:#eef2f6;border-radius:4px;height:1rem}.bars i{display:block;height:1rem;border-radius:4px;background:#3b6ea5}
 figure{margin:1rem 0}svg{max-width:100%;height:auto}
 @media (prefers-color-scheme:dark){body{background:#14191f;color:#dde5ee}th,.figures span{color:#93a4b5}th,td{border-color:#2a343f}tr:hover td{background:#1b222a}.figures div,.bars b{background:#1f2832}figure{background:#fff;border-radius:8px}}

@@ -188,7 +188,7 @@ impl Member {
 impl Incident {
     pub(super) fn new(member: &Member, situation: SituationId, at: Timestamp) -> Self {
         Self {
-            id: id(member, situation, at),
+            id: id(member, at, 0),
             state: State::Suspected,
             sequence: 0,
             held: BTreeMap::new(),
@@ -221,6 +221,11 @@ impl Incident {
             kept: None,
             history: vec![],
         }
+    }
+
+    /// Another id, for there is one that began with the same member at the same time and has become part of something else.
+    pub(super) fn rename(&mut self, member: &Member, salt: u8) {
+        self.id = id(member, self.at, salt);
     }
 
     /// The leading level; none while it is suspected.
@@ -399,10 +404,10 @@ impl Review {
 }
 
 /// The day of the onset and 40 bits of how it began, in letters that are not mistaken for one another when read out
-/// (Crockford's base 32). A member may begin another one, in another situation or later.
-fn id(member: &Member, situation: SituationId, at: Timestamp) -> String {
+/// (Crockford's base 32). A member may begin another one later. Nothing of it depends on how fast other inputs are.
+fn id(member: &Member, at: Timestamp, salt: u8) -> String {
     const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let hash = Fnv::of(&[b"incident", &member.key.to_be_bytes(), &situation.0.to_be_bytes(), &at.0.to_be_bytes()]);
+    let hash = Fnv::of(&[b"incident", &member.key.to_be_bytes(), &at.0.to_be_bytes(), &[salt]]);
     let letters: String = (0..8).map(|i| char::from(LETTERS[usize::try_from(hash >> (5 * i) & 31).unwrap_or(0)])).collect();
     let day: String = member.starts_at.to_string().chars().take(10).filter(char::is_ascii_digit).collect();
     format!("{day}-{letters}")

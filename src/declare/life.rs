@@ -85,6 +85,12 @@ impl Declare {
         let can_rise = |grade: &Grade| grade.0.values().any(|standing| standing.next.is_some());
         let mut incident = Incident::new(member, id, at);
         incident.discovery = Some(discovered(member));
+        for salt in 1..=u8::MAX {
+            if self.state.incidents.values().all(|known| known.id != incident.id) {
+                break;
+            }
+            incident.rename(member, salt);
+        }
         match (member.graded(at, &incident.said), member.grade(at, &incident.said)) {
             (Some(graded), _) => {
                 self.state.incidents.insert(id, incident);

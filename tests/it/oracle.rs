@@ -29,10 +29,13 @@ use super::kafka::{in_order, offline};
 use super::random::Random;
 use super::world::{Daemon, PATIENCE, World};
 
+/// What only the clock brings comes when it comes on Kafka, so there is none of it here.
 const HEAD: &str = r#"
 == settings
 time: { idle_after: 2m }
-situations: { update_every: 24h }
+situations: { update_every: 24h, recover_after: 0s }
+== levels
+handling: [ { levels: [ 1, 2, 3, 4 ], follow_up: 24h, acknowledge_within: 24h, review_within: 9 } ]
 == monitors
 monitors:
   - name: orders
