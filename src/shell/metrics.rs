@@ -27,6 +27,7 @@ pub(super) struct Metrics {
     pub(super) groups: IntGaugeVec,
     pub(super) situations: IntGaugeVec,
     pub(super) incidents: IntGaugeVec,
+    pub(super) states: IntGaugeVec,
     watermark: GaugeVec,
     watermark_lag: GaugeVec,
     pub(super) consumer_lag: IntGaugeVec,
@@ -103,6 +104,7 @@ impl Metrics {
             groups: make.gauges("richter_groups", "Groups under watch.", &["partition"])?,
             situations: make.gauges("richter_situations_open", "Situations that are open, declared or not.", &["partition"])?,
             incidents: make.gauges("richter_incidents_open", "Incidents that are declared and have not recovered.", &["level"])?,
+            states: make.gauges("richter_incidents", "Incidents that are not closed, by state.", &["state"])?,
             watermark: make.floats(
                 "richter_watermark_timestamp_seconds",
                 "The event time a stage has reached.",

@@ -93,11 +93,15 @@ impl Partitioned for Declare {
 
     fn show<'s>(stages: impl Iterator<Item = (u32, &'s Self)>, metrics: &Metrics) {
         metrics.incidents.reset();
+        metrics.states.reset();
         for (partition, stage) in stages {
             let open = stage.open();
             metrics.situations.with_label_values(&[&partition.to_string()]).set(gauge(open.situations));
             for (level, count) in open.incidents {
                 metrics.incidents.with_label_values(&[&level]).add(gauge(count));
+            }
+            for (state, count) in open.states {
+                metrics.states.with_label_values(&[state]).add(gauge(count));
             }
             stage.watermark().into_iter().for_each(|at| metrics.watermark(Self::NAME, partition, at));
         }
