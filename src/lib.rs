@@ -10,7 +10,9 @@
 //!    event time, judges the value, and emits signals on transitions only.
 //! 3. [`declare`] owns partitions of the signals topic. It puts what belongs together into situations
 //!    ([`correlate`]), maps the conditions that are met to levels ([`grade`]), and declares: once, in order, with the
-//!    reasons, as CloudEvents.
+//!    reasons, as CloudEvents. It then follows the fault, with what people say of it, until nothing is left to do.
+//! 4. Behind the incidents topic, [`notify`] makes of an event what a target outside is told, and [`report`] of many
+//!    incidents what they teach.
 //!
 //! # What it rests on
 //!

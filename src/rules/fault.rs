@@ -55,6 +55,11 @@ impl<T> At<T> {
         Place { file: file.to_owned(), line: self.line, column: self.column }
     }
 
+    /// Another value, at the same place.
+    pub(super) fn with<U>(&self, value: U) -> At<U> {
+        At { line: self.line, column: self.column, value }
+    }
+
     pub(super) fn fault(&self, file: &str, message: impl Into<String>) -> Fault {
         Fault { place: self.place(file), message: message.into() }
     }

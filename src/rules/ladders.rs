@@ -226,8 +226,7 @@ impl Checker {
                 self.faults.push(ranks.fault(file, message));
             }
             for (asset, rank) in raw.assets.iter().zip(&ranks.value) {
-                let level = At { line: ranks.line, column: ranks.column, value: *rank };
-                let mut ladder = self.ladder(file, &raw.sequence, &[plain(level)], Measurable::ANYTHING, sequences)?;
+                let mut ladder = self.ladder(file, &raw.sequence, &[plain(ranks.with(*rank))], Measurable::ANYTHING, sequences)?;
                 ladder.rungs.iter_mut().for_each(|rung| rung.because = format!("{factor} data of asset level {asset}"));
                 ladders.insert((asset.clone(), factor.clone()), ladder);
             }
@@ -393,8 +392,8 @@ fn shifted(ladders: &[Ladder], by: u8, sequences: &[Sequence]) -> Vec<Ladder> {
 
 /// A rung without a condition.
 pub(super) fn plain(level: At<u8>) -> At<raw::Rung> {
-    let (line, column) = (level.line, level.column);
-    let value = raw::Rung {
+    let place = level.with(());
+    place.with(raw::Rung {
         level,
         value: None,
         rise: None,
@@ -410,8 +409,7 @@ pub(super) fn plain(level: At<u8>) -> At<raw::Rung> {
         reach: None,
         hold: None,
         because: String::new(),
-    };
-    At { line, column, value }
+    })
 }
 
 fn rung(raw: &raw::Rung, sequence: &Sequence, place: usize) -> Rung {

@@ -34,13 +34,13 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         format!("(({}) / ({}) / {budget})", part(&slo.errors.value), part(&slo.total.value))
     };
     let usual = slo.burn.is_empty() && slo.spent.is_empty();
-    let usual = BURN.iter().filter(|_| usual).map(|(level, rate, long, short)| {
-        let level = At { line: at.line, column: at.column, value: *level };
-        (level, *rate, Duration::from_secs(*long), Duration::from_secs(*short))
-    });
+    let usual = BURN
+        .iter()
+        .filter(|_| usual)
+        .map(|(level, rate, long, short)| (slo.name.with(*level), *rate, Duration::from_secs(*long), Duration::from_secs(*short)));
     let own = slo.burn.iter().map(|burn| {
         let raw::Burn { level, rate, long, short } = &burn.value;
-        (At { line: level.line, column: level.column, value: level.value }, *rate, long.0, short.0)
+        (level.with(level.value), *rate, long.0, short.0)
     });
     let mut monitors: Vec<raw::Monitor> = own
         .chain(usual)
@@ -60,41 +60,36 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         let raw::Spent { level, budget, within } = &spent.value;
         let share = within.0.as_secs_f64() / over.as_secs_f64();
         let query = format!("{} * {share}", errors(within.0));
-        let level = At { line: level.line, column: level.column, value: level.value };
-        let because = format!("more than {}% of the error budget is spent within {}", budget.0 * 100.0, duration::show(within.0));
+        let level = level.with(level.value);
+        let percent = (budget.0 * 1e4).round() / 100.0;
+        let because = format!("more than {percent}% of the error budget is spent within {}", duration::show(within.0));
         monitor(&slo, &format!("budget spent in {}", duration::show(within.0)), query, budget.0, (level, because))
     }));
     monitors
 }
 
 fn monitor(slo: &Slo, what: &str, query: String, above: f64, (level, because): (At<u8>, String)) -> raw::Monitor {
-    let at = |value: String| At { line: slo.name.line, column: slo.name.column, value };
-    let sequence = slo.sequence.as_ref().map_or_else(|| at("S".into()), |s| At { line: s.line, column: s.column, value: s.value.clone() });
+    let sequence = slo.sequence.as_ref().map_or_else(|| slo.name.with("S".to_owned()), |s| s.with(s.value.clone()));
     let mut rung = plain(level);
     rung.value.because = because;
     let definition = raw::Definition { sequence, ladder: vec![rung] };
     let fixed = raw::Static { above: Some(above), below: None, until: None };
-    let place = |value| At { line: slo.name.line, column: slo.name.column, value };
-    let judge = raw::Judge { fixed: Some(At { line: slo.name.line, column: slo.name.column, value: fixed }), ..raw::Judge::default() };
+    let judge = raw::Judge { fixed: Some(slo.name.with(fixed)), ..raw::Judge::default() };
     raw::Monitor {
-        name: at(format!("{}: {what}", slo.name.value)),
+        name: slo.name.with(format!("{}: {what}", slo.name.value)),
         scenario: Some(slo.scenario.clone()),
         business: slo.business.clone(),
         owner: slo.owner.clone(),
-        entity: At { line: slo.entity.line, column: slo.entity.column, value: slo.entity.value.clone() },
-        query: Some(at(query)),
+        entity: slo.entity.with(slo.entity.value.clone()),
+        query: Some(slo.name.with(query)),
         alerts: None,
-        every: slo.every.as_ref().map(|every| At { line: every.line, column: every.column, value: every.value }),
+        every: slo.every.as_ref().map(|every| every.with(every.value)),
         lookback: None,
-        judge: Some(place_judge(slo, judge)),
+        judge: Some(slo.name.with(judge)),
         importance: None,
         global: false,
         data: None,
         impact: None,
-        fault: Some(raw::Faults(vec![place(definition)])),
+        fault: Some(raw::Faults(vec![slo.name.with(definition)])),
     }
-}
-
-fn place_judge(slo: &Slo, value: raw::Judge) -> At<raw::Judge> {
-    At { line: slo.name.line, column: slo.name.column, value }
 }
