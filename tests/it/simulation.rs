@@ -311,6 +311,25 @@ fn a_stage_restored_anywhere_goes_on_to_the_same_bytes() {
     }
 }
 
+/// Nothing is forgotten on the way: what was not closed is open, in the state that was told last.
+#[test]
+fn every_incident_is_closed_or_stays_visibly_open() {
+    for seed in seeds() {
+        println!("seed {seed}");
+        let case = generate(seed);
+        let (mut stage, mut out) = (Declare::new(case.config.clone()), Outbox::default());
+        logs(&case).signals.iter().for_each(|payload| apply(&mut stage, payload, &mut out));
+        let mut last: BTreeMap<String, State> = BTreeMap::new();
+        for event in events(&out.messages).into_iter().filter(|event| event["data"]["incident"].is_object()) {
+            let data: Data = serde_json::from_value(event["data"].clone()).expect("an event");
+            last.insert(data.incident.id, data.incident.state);
+        }
+        let mut told: BTreeMap<&str, usize> = BTreeMap::new();
+        last.values().filter(|state| **state != State::Closed).for_each(|state| *told.entry(state.as_str()).or_default() += 1);
+        assert_eq!(stage.open().states, told, "seed {seed}");
+    }
+}
+
 #[test]
 fn a_storm_goes_on_to_the_same_bytes_wherever_it_is_interrupted() {
     let mut storm = Storm::new(5);
