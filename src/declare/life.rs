@@ -47,6 +47,11 @@ impl Declare {
             }
             return;
         };
+        if incident.state == State::Merged {
+            // It is nobody's: the whole was closed before it. What comes now is a fault of its own.
+            self.event(id, Event::Closed, at, RICHTER, "what it was part of is closed".into(), out);
+            return self.judge(key, at, out);
+        }
         let (state, said) = (incident.state, &incident.said);
         let graded = member.graded(at, said);
         match (state, graded) {
