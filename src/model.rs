@@ -11,6 +11,7 @@ pub mod histogram;
 pub mod labels;
 pub mod level;
 pub mod life;
+pub mod number;
 pub mod signal;
 pub mod time;
 pub mod value;

@@ -8,24 +8,21 @@ use crate::model::{Event, Judge, Point, Timestamp};
 
 use super::backtest;
 use super::document::Document;
-use super::events::Where;
-use super::explain::last;
+use super::events::Which;
 use super::render::{clock, hours, impact, levels};
 use super::{Outcome, Pages, plot, stdout};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The incident's id; without one, the last incident there is
-    incident: Option<String>,
     #[command(flatten)]
-    events: Where,
+    which: Which,
     /// How it is written; HTML shows the breach's plot
     #[arg(long, value_enum, default_value_t)]
     format: Pages,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let last = last(&arguments.events, arguments.incident.as_deref())?;
+    let last = arguments.which.last()?;
     let mut out = stdout();
     out.write_all(dossier(&last.incident).written(arguments.format).as_bytes())?;
     out.flush()?;

@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use serde::Deserialize;
+use anyhow::{Context, anyhow};
 
 use crate::declare::contract::Data;
 use crate::shell::incidents;
@@ -23,16 +22,11 @@ pub(super) struct Where {
     config: PathBuf,
 }
 
-#[derive(Deserialize)]
-struct Envelope {
-    data: Data,
-}
-
 impl Where {
     /// Gives each event about an incident, in the order of its log. What is none is passed over.
     pub(super) fn read(&self, mut take: impl FnMut(Data)) -> Result<(), Failure> {
         let mut taken = |payload: &[u8]| {
-            if let Ok(Envelope { data }) = serde_json::from_slice(payload) {
+            if let Some(data) = Data::of(payload) {
                 take(data);
             }
         };
@@ -41,6 +35,29 @@ impl Where {
             None => incidents(&config(&self.config)?.settings, &mut taken)?,
         }
         Ok(())
+    }
+}
+
+/// Which incident.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// The incident's id; without one, the last incident there is
+    incident: Option<String>,
+    #[command(flatten)]
+    events: Where,
+}
+
+impl Which {
+    /// Its last event.
+    pub(super) fn last(&self) -> Result<Data, Failure> {
+        let mut last: Option<Data> = None;
+        self.events.read(|data| {
+            if self.incident.as_ref().is_none_or(|wanted| *wanted == data.incident.id) {
+                last = Some(data);
+            }
+        })?;
+        let which = self.incident.as_ref().map_or_else(|| "no incident".to_owned(), |id| format!("no incident {id}"));
+        last.ok_or_else(|| Failure::CouldNot(anyhow!("{which} among the events")))
     }
 }
 

@@ -3,27 +3,23 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use anyhow::anyhow;
+use crate::declare::contract::Body;
 
-use crate::declare::contract::{Body, Data};
-
-use super::events::Where;
+use super::events::Which;
 use super::render::{clock, levels};
-use super::{Failure, Format, Outcome, put, stdout};
+use super::{Format, Outcome, put, stdout};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The incident's id; without one, the last incident there is
-    incident: Option<String>,
     #[command(flatten)]
-    events: Where,
+    which: Which,
     /// text tells the reasons; json prints the incident as of its last event
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let last = last(&arguments.events, arguments.incident.as_deref())?;
+    let last = arguments.which.last()?;
     let mut out = stdout();
     match arguments.format {
         Format::Json => put(&mut out, serde_json::to_string(&last)?.as_bytes())?,
@@ -31,18 +27,6 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     }
     out.flush()?;
     Ok(())
-}
-
-/// The last event of an incident; of the last one where none is named.
-pub(super) fn last(events: &Where, incident: Option<&str>) -> Result<Data, Failure> {
-    let mut last: Option<Data> = None;
-    events.read(|data| {
-        if incident.is_none_or(|wanted| wanted == data.incident.id) {
-            last = Some(data);
-        }
-    })?;
-    let which = incident.map_or_else(|| "no incident".to_owned(), |id| format!("no incident {id}"));
-    last.ok_or_else(|| Failure::CouldNot(anyhow!("{which} among the events")))
 }
 
 /// The reasons, in words and nats: a nat more makes a thing 2.7 times as likely.

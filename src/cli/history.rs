@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::anyhow;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::declare::contract::Data;
@@ -251,7 +250,7 @@ impl History {
         let record = Record { topic, partition: 0, offset: 0, timestamp: Timestamp(at), headers: &[], payload: payload.as_bytes() };
         let out = self.pipeline.push(&record);
         for message in out.messages.into_iter().filter(|message| message.topic == Topic::Incidents) {
-            if let Ok(Envelope { data }) = serde_json::from_slice::<Envelope>(&message.payload)
+            if let Some(data) = Data::of(&message.payload)
                 && data.event.kind == Event::Declared
             {
                 self.handle(&data, at);
@@ -311,11 +310,6 @@ impl History {
         }
         say(self, reviewed + 2 * MINUTE, author, "review_done", Value::Null);
     }
-}
-
-#[derive(Deserialize)]
-struct Envelope {
-    data: Data,
 }
 
 /// Sebastiano Vigna's SplitMix64: enough for a simulation, and the same everywhere.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use anyhow::Context;
 use serde_json::Value;
 
 use crate::declare::contract::{Body, Data, Levels, Met, Suspect};
@@ -36,21 +37,16 @@ pub(super) fn input(record: &Recorded) -> String {
     text
 }
 
-#[derive(serde::Deserialize)]
-struct Envelope {
-    data: Data,
-}
-
 /// The dossier of an event's incident, in Markdown.
 pub(super) fn dossier(payload: &[u8]) -> anyhow::Result<String> {
-    let Envelope { data } = serde_json::from_slice(payload)?;
+    let data = Data::of(payload).context("an event about no incident")?;
     Ok(super::dossier::dossier(&data.incident).written(super::Pages::Markdown))
 }
 
 /// An event as a paragraph: what, since when, why this level, why this cause, who and how.
 pub(super) fn event(payload: &[u8]) -> anyhow::Result<String> {
     // An answer to a command that was not taken has no incident.
-    let Ok(Envelope { data: Data { event, incident } }) = serde_json::from_slice(payload) else {
+    let Some(Data { event, incident }) = Data::of(payload) else {
         let rejected: Value = serde_json::from_slice(payload)?;
         return Ok(format!("\n                  rejected  {}\n", rejected["data"]["reason"]));
     };

@@ -18,6 +18,18 @@ pub struct Data {
     pub incident: Body,
 }
 
+impl Data {
+    /// The data of an event as it is in the incidents topic; none of what is about no incident.
+    #[must_use]
+    pub fn of(event: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Event {
+            data: Data,
+        }
+        serde_json::from_slice(event).ok().map(|Event { data }| data)
+    }
+}
+
 /// What has happened.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Happening {

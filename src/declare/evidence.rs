@@ -1,6 +1,7 @@
 //! What an incident rests on, as it is shown: measurements, suspects, changes, members.
 
 use crate::correlate::{Changed, Judged, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
+use crate::model::number::significant;
 use crate::model::{Numbers, Reading, Step, Timestamp};
 use crate::rules::{Rules, Tuning};
 
@@ -118,25 +119,20 @@ fn in_numbers(reading: &Reading) -> String {
     if reading.value.is_nan() {
         return "no data".into();
     }
-    let value = significant(reading.value);
+    let value = shown(reading.value);
     match reading.expected.filter(|e| *e != 0.0) {
         Some(expected) => {
             let share = (reading.value - expected) / expected.abs() * 100.0;
             let side = if share < 0.0 { "below" } else { "above" };
-            format!("{value}, expected {} ({:.0}% {side})", significant(expected), share.abs())
+            format!("{value}, expected {} ({:.0}% {side})", shown(expected), share.abs())
         }
         None => value,
     }
 }
 
 /// Four significant digits, which is as many as anybody reads.
-fn significant(x: f64) -> String {
-    if x == 0.0 {
-        return "0".into();
-    }
-    let digits = (3.0 - libm::log10(x.abs()).floor()).clamp(0.0, 9.0);
-    let text = format!("{x:.0$}", digits as usize);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+fn shown(x: f64) -> String {
+    significant(x, 4)
 }
 
 fn measured(member: &Member) -> Option<Measured> {

@@ -96,12 +96,12 @@ impl Declare {
             }
             incident.rename(member, salt);
         }
-        match (member.graded(at, &incident.said), member.grade(at, &incident.said)) {
-            (Some(graded), _) => {
+        match member.grade(at, &incident.said) {
+            Some(grade) if grade.level().is_some() => {
                 self.state.incidents.insert(id, incident);
-                self.declares(id, at, &graded, out);
+                self.declares(id, at, &Graded { key, grade }, out);
             }
-            (None, Some(grade)) if can_rise(&grade) => {
+            Some(grade) if can_rise(&grade) => {
                 let next = grade.0.values().find_map(|standing| standing.next.as_ref());
                 let reason = next.map_or_else(String::new, |next| format!("{} at {}", next.level, next.by));
                 self.state.incidents.insert(id, incident);
@@ -250,10 +250,10 @@ impl Declare {
             });
         }
         if let Some(grounds) = grounds.as_ref().filter(|_| !incident.state.is_on()) {
-            incident.kept = Some(Box::new(evidence));
+            incident.kept = Some(Box::new(evidence.clone()));
             incident.measured = grounds.numbers();
         }
-        let story = Story::new(incident, grounds.as_ref(), rules);
+        let story = Story::with(incident, grounds.as_ref(), rules, evidence);
         out.messages.push(story.message(event, author, reason));
         out.count(Count::Declarations(event.as_str()));
         out.trace.push(trace::declaration(incident, event, reason));

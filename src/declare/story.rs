@@ -33,7 +33,11 @@ pub(super) struct Story<'a> {
 impl<'a> Story<'a> {
     pub(super) fn new(incident: &'a Incident, grounds: Option<&'a Grounds<'a>>, rules: &'a Rules) -> Self {
         let kept = || incident.kept.as_deref().cloned().unwrap_or_default();
-        let evidence = grounds.map_or_else(kept, Grounds::evidence);
+        Self::with(incident, grounds, rules, grounds.map_or_else(kept, Grounds::evidence))
+    }
+
+    /// The same, of what it rests on by then.
+    pub(super) fn with(incident: &'a Incident, grounds: Option<&'a Grounds<'a>>, rules: &'a Rules, evidence: Evidence) -> Self {
         let title = title(incident, grounds, &evidence);
         Self { incident, rules, grounds, evidence, title }
     }

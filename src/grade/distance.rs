@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::model::number::significant;
 use crate::model::{Comparison, Condition, Measure, Test, duration};
 
 use super::Facts;
@@ -57,11 +58,9 @@ fn minutes(long: Duration) -> String {
     duration::show(Duration::from_secs(if seconds <= 60 { seconds } else { seconds.div_ceil(60) * 60 }))
 }
 
-/// Three significant digits.
+/// Three significant digits: nobody waits for the fourth.
 fn amount(x: f64) -> String {
-    let digits = (2.0 - libm::log10(x.abs().max(f64::MIN_POSITIVE)).floor()).clamp(0.0, 6.0);
-    let text = format!("{x:.0$}", digits as usize);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    significant(x, 3)
 }
 
 #[cfg(test)]

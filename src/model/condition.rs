@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{breach::Reading, duration};
+use super::{breach::Reading, duration, number::percent};
 
 /// What a breach is measured by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -172,11 +172,6 @@ impl fmt::Display for Test {
             write!(f, "{measure} {sign} {}", self.limit)
         }
     }
-}
-
-/// Hides the last bits of `0.07 * 100`.
-fn percent(share: f64) -> f64 {
-    (share * 1e8).round() / 1e6
 }
 
 /// As a sentence: `drop >= 30% for 3m`. It is also the condition's identity between the stages.

@@ -1,5 +1,8 @@
 //! Calendars: where it is what time of day, and which days are holidays.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 
@@ -7,6 +10,20 @@ use crate::model::Timestamp;
 
 /// Days that are looked through for workdays.
 const DAYS_MAX: usize = 1000;
+
+/// The calendar of that name.
+pub(super) fn named(calendars: &[Arc<Calendar>], name: &str) -> Result<Arc<Calendar>, String> {
+    let found = calendars.iter().find(|calendar| calendar.name == name).cloned();
+    found.ok_or_else(|| format!("unknown calendar {name:?}; add it under `calendars` in a duty file"))
+}
+
+/// A time of day such as 22:00, since midnight.
+pub(super) fn time_of_day(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a time of day; write one like 22:00");
+    let (hours, minutes) = text.split_once(':').ok_or_else(wrong)?;
+    let (hours, minutes): (u64, u64) = (hours.parse().map_err(|_| wrong())?, minutes.parse().map_err(|_| wrong())?);
+    if hours < 24 && minutes < 60 { Ok(Duration::from_secs(3600 * hours + 60 * minutes)) } else { Err(wrong()) }
+}
 
 /// A time zone, its holidays and its weekends.
 #[derive(Clone, Debug, PartialEq)]

@@ -137,9 +137,7 @@ impl Checker {
             let calendar = self.good(file, &raw.time_zone, Calendar::new(&raw.name.value, &raw.time_zone.value, dates));
             let Some(mut calendar) = calendar else { continue };
             if let Some(weekend) = &raw.weekend {
-                let mut off = [false; 7];
-                weekend.iter().for_each(|day| off[*day as usize] = true);
-                calendar = calendar.with_weekend(off);
+                calendar = calendar.with_weekend(raw::Day::week(weekend));
             }
             if self.calendars.iter().any(|known| known.name == calendar.name) {
                 self.faults.push(raw.name.fault(file, format!("calendar {:?} exists already; name it once", calendar.name)));

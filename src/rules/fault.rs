@@ -55,6 +55,11 @@ impl<T> At<T> {
         Place { file: file.to_owned(), line: self.line, column: self.column }
     }
 
+    /// A value that was not written anywhere: a default.
+    pub(super) fn nowhere(value: T) -> Self {
+        Self { line: 0, column: 0, value }
+    }
+
     /// Another value, at the same place.
     pub(super) fn with<U>(&self, value: U) -> At<U> {
         At { line: self.line, column: self.column, value }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::baseline::{BaselineRule, Constants, Dynamics, MinChange, Season};
-use super::calendar::Calendar;
+use super::calendar::{Calendar, named};
 use super::compiled::{Absent, Amount, CompareRule, ForecastRule, JudgeRules, Limits};
 use super::fault::{At, Fault};
 use super::raw;
@@ -103,13 +103,8 @@ fn baseline(file: &str, at: &At<raw::Baseline>, every: Duration, calendars: &[Ar
     if let Some(span) = raw.relearn.as_ref().filter(|span| span.value.0 < every * KEEP) {
         faults.push(span.fault(file, format!("a level is not taken for normal within {KEEP} steps")));
     }
-    let calendar = raw.calendar.as_ref().and_then(|name| {
-        let known = calendars.iter().find(|calendar| calendar.name == name.value).cloned();
-        if known.is_none() {
-            faults.push(name.fault(file, format!("unknown calendar {:?}; add it under `calendars` in a duty file", name.value)));
-        }
-        known
-    });
+    let calendar =
+        raw.calendar.as_ref().and_then(|name| named(calendars, &name.value).map_err(|why| faults.push(name.fault(file, why))).ok());
     BaselineRule {
         season,
         surprise: one_in.max(100.0).log10() as f32,

@@ -143,20 +143,16 @@ pub(super) struct RawTarget {
     text: Option<At<String>>,
 }
 
-fn written<T>(value: T) -> At<T> {
-    At { line: 0, column: 0, value }
-}
-
 fn ten_seconds() -> At<Span> {
-    written(Span(Duration::from_secs(10)))
+    At::nowhere(Span(Duration::from_secs(10)))
 }
 
 fn sixty() -> At<u32> {
-    written(60)
+    At::nowhere(60)
 }
 
 fn half_a_day() -> At<Span> {
-    written(Span(Duration::from_secs(43_200)))
+    At::nowhere(Span(Duration::from_secs(43_200)))
 }
 
 /// A reader of Kafka that takes longer than a day for one record is taken for dead.

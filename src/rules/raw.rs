@@ -330,6 +330,15 @@ pub(super) enum Day {
     Sun,
 }
 
+impl Day {
+    /// Which days of a week these are, Monday first.
+    pub(super) fn week(days: &[Self]) -> [bool; 7] {
+        let mut week = [false; 7];
+        days.iter().for_each(|day| week[*day as usize] = true);
+        week
+    }
+}
+
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Flapping {

@@ -275,13 +275,13 @@ struct Kafka {
 impl Default for Kafka {
     fn default() -> Self {
         Self {
-            brokers: vec![written("localhost:9092".into())],
-            prefix: written("richter".into()),
-            partitions: written(Partitions::default()),
-            replication_factor: written(1),
+            brokers: vec![At::nowhere("localhost:9092".into())],
+            prefix: At::nowhere("richter".into()),
+            partitions: At::nowhere(Partitions::default()),
+            replication_factor: At::nowhere(1),
             instance: None,
-            commit_every: written(Span(Duration::from_millis(100))),
-            snapshot_every: written(SnapshotEvery::default()),
+            commit_every: At::nowhere(Span(Duration::from_millis(100))),
+            snapshot_every: At::nowhere(SnapshotEvery::default()),
             oauth_token_file: None,
             properties: BTreeMap::new(),
         }
@@ -317,7 +317,7 @@ struct RawSource {
 }
 
 fn auto() -> At<String> {
-    written("auto".into())
+    At::nowhere("auto".into())
 }
 
 #[derive(Debug, Deserialize, JsonSchema, Serialize)]
@@ -328,7 +328,7 @@ struct Http {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: written("127.0.0.1:9464".into()) }
+        Self { listen: At::nowhere("127.0.0.1:9464".into()) }
     }
 }
 
@@ -386,10 +386,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self { groups_per_monitor: 10_000, series_per_monitor: 100_000 }
     }
-}
-
-fn written<T>(value: T) -> At<T> {
-    At { line: 0, column: 0, value }
 }
 
 /// Reads and checks the settings. `environment` holds the process's variables; only `RICHTER__*` are looked at.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::model::duration;
+use crate::model::number::percent;
 
 use super::fault::{At, Fault};
 use super::ladders::plain;
@@ -61,7 +62,7 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         let share = within.0.as_secs_f64() / over.as_secs_f64();
         let query = format!("{} * {share}", errors(within.0));
         let level = level.with(level.value);
-        let percent = (budget.0 * 1e4).round() / 100.0;
+        let percent = percent(budget.0);
         let because = format!("more than {percent}% of the error budget is spent within {}", duration::show(within.0));
         monitor(&slo, &format!("budget spent in {}", duration::show(within.0)), query, budget.0, (level, because))
     }));

@@ -1,11 +1,10 @@
 //! What is suppressed, as it is written → as it is used.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::model::{Entity, Timestamp};
 
-use super::calendar::Calendar;
+use super::calendar::{Calendar, named, time_of_day};
 use super::check::selector;
 use super::fault::{At, Fault};
 use super::raw;
@@ -69,19 +68,14 @@ impl Compiler<'_> {
 
     fn weekly(&mut self, at: &At<raw::Weekly>) -> Option<Window> {
         let raw = &at.value;
-        let mut days = [false; 7];
-        raw.days.iter().for_each(|day| days[*day as usize] = true);
+        let days = raw::Day::week(&raw.days);
         if raw.days.is_empty() {
             self.faults.push(at.fault(self.file, "on no day; name some of mon, tue, wed, thu, fri, sat, sun"));
         }
         let (from, to) = (self.good(&raw.from, time_of_day(&raw.from.value)), self.good(&raw.to, time_of_day(&raw.to.value)));
         let calendar = match &raw.calendar {
             None => None,
-            Some(name) => {
-                let known = self.calendars.iter().find(|calendar| calendar.name == name.value).cloned();
-                let message = format!("unknown calendar {:?}; add it under `calendars` in a duty file", name.value);
-                Some(self.good(name, known.ok_or(message))?)
-            }
+            Some(name) => Some(self.good(name, named(self.calendars, &name.value))?),
         };
         Some(Window::Weekly { days, from: from?, to: to?, calendar })
     }
@@ -96,11 +90,4 @@ impl Compiler<'_> {
         }
         Flapping { times: *times, within: within.0, settle: settle.0 }
     }
-}
-
-fn time_of_day(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a time of day; write one like 22:00");
-    let (hours, minutes) = text.split_once(':').ok_or_else(wrong)?;
-    let (hours, minutes): (u64, u64) = (hours.parse().map_err(|_| wrong())?, minutes.parse().map_err(|_| wrong())?);
-    if hours < 24 && minutes < 60 { Ok(Duration::from_secs(3600 * hours + 60 * minutes)) } else { Err(wrong()) }
 }

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use crate::model::command::COMMANDS;
 use crate::model::{Entity, Timestamp};
 
-use super::calendar::Calendar;
+use super::calendar::{Calendar, named, time_of_day};
 use super::duty::{Duty, Emergency, Gather, Override, Role, Shift, Team};
 use super::fault::{At, Fault};
 use super::raw;
@@ -52,8 +52,7 @@ impl Compiler<'_> {
 
     fn calendar(&mut self, file: &str, name: Option<&At<String>>) -> Option<Arc<Calendar>> {
         let name = name?;
-        let found = self.calendars.iter().find(|calendar| calendar.name == name.value).cloned();
-        self.good(file, name, found.ok_or_else(|| format!("unknown calendar {:?}; add it to the duty files", name.value)))
+        self.good(file, name, named(self.calendars, &name.value))
     }
 
     fn team(&mut self, file: &str, raw: &raw::Team) -> Team {
@@ -82,14 +81,10 @@ impl Compiler<'_> {
             self.faults.push(at.fault(file, "a shift without people"));
         }
         let calendar = self.calendar(file, raw.calendar.as_ref()).or_else(|| team.cloned());
-        let mut days = [raw.days.is_none(); 7];
-        raw.days.iter().flatten().for_each(|day| days[*day as usize] = true);
+        let days = raw.days.as_deref().map_or([true; 7], raw::Day::week);
         let mut clock = |text: Option<&At<String>>| match text {
             None => Some(Time::midnight()),
-            Some(text) => {
-                let read = Time::strptime("%H:%M", &text.value);
-                self.good(file, text, read.map_err(|_| format!("{:?} is no time of day; write one like 08:00", text.value)))
-            }
+            Some(text) => self.good(file, text, time_of_day(&text.value)).map(|since| Time::midnight().wrapping_add(since)),
         };
         let (from, to) = (clock(raw.from.as_ref())?, clock(raw.to.as_ref())?);
         let rotation = match (&raw.rotate, &raw.since) {

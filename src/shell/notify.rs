@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use rdkafka::Message as _;
 use rdkafka::message::BorrowedMessage;
-use serde::Deserialize;
 use tracing::{error, info, warn};
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
@@ -52,11 +51,6 @@ pub(super) struct Notifier {
     stop: Arc<AtomicBool>,
     /// When the last messages were sent, for the rate.
     sent: VecDeque<Instant>,
-}
-
-#[derive(Deserialize)]
-struct Envelope {
-    data: Data,
 }
 
 /// The daemon is to stop: what is under way is tried again after the next start.
@@ -104,7 +98,7 @@ impl Notifier {
     /// Delivers an event, or makes a dead letter of it.
     fn deliver(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Stopped> {
         // What is about no incident is for who gave the command.
-        let Ok(Envelope { data }) = serde_json::from_slice(message.payload().unwrap_or_default()) else { return Ok(()) };
+        let Some(data) = Data::of(message.payload().unwrap_or_default()) else { return Ok(()) };
         if !is_told(&self.target, &data) {
             self.metrics.notified(&self.target.name, "not_routed");
             return Ok(());
