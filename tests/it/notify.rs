@@ -13,6 +13,7 @@ use std::time::Duration;
 use richter::declare::contract::Data;
 use richter::model::Timestamp;
 use richter::notify::{Addressed, is_told, request};
+use richter::rules::notify::{Route, Target};
 use richter::rules::settings;
 use serde_json::Value;
 
@@ -172,6 +173,31 @@ fn every_event_is_delivered_in_order_or_is_a_dead_letter() {
         let before = last.insert(incident, sequence).unwrap_or(0);
         assert!(sequence >= before, "{incident}: {sequence} after {before}");
     }
+}
+
+#[test]
+fn a_target_has_words_of_its_own_and_is_told_to_the_end() {
+    let text = r##"notify: [ { name: t, kind: slack, url: "https://example.com", routes: [ { levels: [ 2 ], business: [ shop ] } ],
+        title: "{{ incident.id }}: {{ event.type | upper }}", text: "{{ incident.scenario }} {% if incident.level %}{{ incident.level.effective }}{% endif %}" } ]"##;
+    let (settings, _, faults) = settings("f", text, &BTreeMap::new());
+    assert_eq!(faults, []);
+    let target = &settings.expect("checked").notify[0];
+    let case = super::kafka::case("story_emergency_and_recovery");
+    let told = events(&case.run().messages).into_iter().filter_map(|event| serde_json::from_value::<Data>(event["data"].clone()).ok());
+    let told: Vec<Data> = told.filter(|data| is_told(target, data)).collect();
+    let kinds: Vec<&str> = told.iter().map(|data| data.event.kind.as_str()).collect();
+    // It rose from P3 to P1: it was never of level 2.
+    assert_eq!(kinds, Vec::<&str>::new());
+    let case = super::kafka::case("story_operator_override");
+    let told = events(&case.run().messages).into_iter().filter_map(|event| serde_json::from_value::<Data>(event["data"].clone()).ok());
+    let all = Target { routes: vec![Route { levels: Some(vec![2]), ..Route::default() }], ..target.clone() };
+    let told: Vec<Data> = told.filter(|data| is_told(&all, data)).collect();
+    let kinds: Vec<&str> = told.iter().map(|data| data.event.kind.as_str()).collect();
+    assert_eq!((kinds[0], kinds[1], kinds[kinds.len() - 1]), ("escalated", "downgraded", "recovered"), "{kinds:?}");
+    let to = Addressed { target: &all, url: "https://example.com", secret: None };
+    let body: Value = serde_json::from_str(&request(&to, &told[0], Timestamp(0)).expect("a request").body).expect("JSON");
+    assert_eq!(body["text"], format!("{}: ESCALATED", told[0].incident.id));
+    assert_eq!(body["blocks"][1]["text"]["text"], "Customers cannot place orders P2");
 }
 
 /// What each kind of target is told of the first declaration and of the recovery.
