@@ -1,6 +1,7 @@
 //! What time brings to incidents: updates, recovery, follow-ups, changes of shift, and reviews.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use crate::correlate::SituationId;
 use crate::model::{Event, Origin, State, Timestamp, duration};
@@ -49,13 +50,33 @@ impl Declare {
             // What was put off meanwhile is on the agenda once more.
             let due = self.state.incidents.get(&id).is_some_and(|incident| self.timers(incident).contains(&(timer, at)));
             if due {
-                self.turn(id, timer, at, out);
+                if !self.put_off(id, timer, at, until) {
+                    self.turn(id, timer, at, until, out);
+                }
                 self.schedule(id);
             }
         }
     }
 
-    fn turn(&mut self, id: SituationId, timer: Timer, at: Timestamp, out: &mut Outbox) {
+    /// Whether this comes round once more before then, so that only the last time counts: after a pause of days, people are
+    /// told once how things stand, and a stamp from years ago costs no more than one from a minute ago.
+    fn put_off(&mut self, id: SituationId, timer: Timer, at: Timestamp, until: Timestamp) -> bool {
+        let Self { config, rules, state } = self;
+        let Some(incident) = state.incidents.get_mut(&id) else { return false };
+        let (every, since) = match timer {
+            Timer::Look => (config.tuning.update_every.max(LOOK_EVERY_MIN), &mut incident.looked_at),
+            Timer::FollowUp => {
+                let Some(level) = incident.level() else { return false };
+                (rules.levels.handling(level).follow_up, &mut incident.followed_at)
+            }
+            _ => return false,
+        };
+        let gone_by = rounds(every, at, until);
+        *since = *since + gone_by;
+        !gone_by.is_zero()
+    }
+
+    fn turn(&mut self, id: SituationId, timer: Timer, at: Timestamp, until: Timestamp, out: &mut Outbox) {
         match timer {
             Timer::Recovery if self.lasts(id) => {
                 self.event(id, Event::RecoveryRevoked, at, RICHTER, "something of it lasts".into(), out);
@@ -66,7 +87,7 @@ impl Declare {
                 self.event(id, Event::Recovered, at, RICHTER, reason, out);
             }
             Timer::Look => self.look(id, at, out),
-            Timer::HandOver => self.hand_over(id, at, out),
+            Timer::HandOver => self.hand_over(id, at, until, out),
             Timer::Unacknowledged => self.ask(id, at, out),
             Timer::FollowUp => {
                 let Some(incident) = self.state.incidents.get(&id) else { return };
@@ -78,7 +99,8 @@ impl Declare {
                 self.event(id, event, at, RICHTER, reason, out);
             }
             Timer::Close if self.is_waited_for(id) => {
-                let again = at + self.config.tuning.reopen_within.max(LOOK_EVERY_MIN);
+                let every = self.config.tuning.reopen_within.max(LOOK_EVERY_MIN);
+                let again = at + rounds(every, at, until) + every;
                 self.state.incidents.entry(id).and_modify(|incident| incident.close_at = again);
                 if self.owner(id) == id {
                     self.situations_of(id).into_iter().for_each(|situation| self.state.situations.declared(situation, Some(at)));
@@ -112,11 +134,16 @@ impl Declare {
     }
 
     /// A shift has ended: where others are on duty by now, they are told.
-    fn hand_over(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
+    fn hand_over(&mut self, id: SituationId, at: Timestamp, until: Timestamp, out: &mut Outbox) {
         let Self { config, rules, state } = self;
         let Some(incident) = state.incidents.get_mut(&id) else { return };
         let grounds = Grounds::of(incident, at, &state.situations, rules, &config.tuning);
         let now = Story::new(incident, grounds.as_ref(), rules).gather(at);
+        if now.until.is_some_and(|next| next <= until) {
+            // That shift has ended too: who matters is on duty now.
+            incident.gathered.until = Some(until);
+            return;
+        }
         match handed_over(&incident.gathered.people, &now.people) {
             Some(reason) => self.event(id, Event::HandedOver, at, RICHTER, reason, out),
             None => incident.gathered.until = now.until,
@@ -137,9 +164,16 @@ impl Declare {
     }
 }
 
+/// The whole rounds of so long between the two.
+fn rounds(every: Duration, at: Timestamp, until: Timestamp) -> Duration {
+    let rounds = until.since(at).as_millis() / every.as_millis().max(1);
+    every.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
+}
+
 /// What has happened since it was last told how things stand.
 fn news(incident: &Incident) -> String {
-    let since = incident.followed_at.to_string();
+    let followed = incident.history.iter().rev().find(|told| told.event == Event::FollowUpDue).map(|told| told.at.clone());
+    let since = followed.unwrap_or_default().max(incident.on_since.to_string());
     let new: Vec<&Told> = incident.history.iter().filter(|told| told.at > since && told.event != Event::FollowUpDue).collect();
     let clock = &since[11..16];
     if new.is_empty() {
