@@ -12,6 +12,7 @@ mod cell;
 mod eval;
 mod function;
 mod node;
+mod parser;
 mod place;
 mod plan;
 mod quantile;

@@ -28,6 +28,24 @@ impl<'t> Places<'t> {
         Self { tokens, next: 0 }
     }
 
+    /// What stands where a duration does, and where that is.
+    pub(super) fn durations(&self) -> impl Iterator<Item = (usize, &'t str)> {
+        let (mut in_range, mut after_offset) = (false, false);
+        let duration = move |(at, token): &(usize, &'t str)| {
+            match *token {
+                "[" => in_range = true,
+                "]" => in_range = false,
+                "-" | "+" => {}
+                _ if token.eq_ignore_ascii_case("offset") => after_offset = true,
+                _ if in_range || std::mem::take(&mut after_offset) => return Some((*at, *token)),
+                _ => {}
+            }
+            None
+        };
+        let tokens: Vec<(usize, &'t str)> = self.tokens.iter().filter_map(duration).collect();
+        tokens.into_iter().flat_map(|(at, token)| token.split(':').map(move |part| (at, part)))
+    }
+
     /// The byte offset of the next occurrence, which is passed; that of the last one passed where there is none.
     pub(super) fn pass(&mut self, construct: &str) -> usize {
         if let Some(further) = self.tokens[self.next..].iter().position(|(_, token)| token.eq_ignore_ascii_case(construct)) {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use promql_parser::parser::{
     AggregateExpr, BinaryExpr, Call, Expr, LabelModifier, MatrixSelector, Offset, SubqueryExpr, VectorMatchCardinality, VectorSelector,
-    parse,
 };
 
 use crate::model::{Labels, labels::METRIC_NAME};
 
 use super::function::Math;
 use super::node::{Aggregate, AggregateOp, Binary, Cardinality, HistogramFunction, Node, Operator, RangeNode, Relabel, Site, Source};
+use super::parser::parse;
 use super::place::Places;
 use super::range::RangeFunction;
 use super::running::Running;
@@ -29,7 +29,7 @@ const DEPTH_MAX: usize = 60;
 
 /// Plans an expression that is evaluated every so often.
 pub(super) fn plan(text: &str, every: Duration, lookback: Duration) -> Result<Query, Refusal> {
-    let expr = parse(text).map_err(|why| Refusal { offset: 0, message: format!("not PromQL: {why}") })?;
+    let expr = parse(text).map_err(|why| Refusal { message: format!("not PromQL: {}", why.message), ..why })?;
     let planner = Planner { places: Places::of(text), leaves: vec![], subs: 0, sites: 0, every, slack: Duration::ZERO, lookback, depth: 0 };
     planner.whole(text, &expr)
 }

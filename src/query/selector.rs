@@ -5,6 +5,8 @@ use promql_parser::parser::Expr;
 
 use crate::model::{Labels, labels::METRIC_NAME};
 
+use super::parser::parse;
+
 /// The label that holds an alert's name.
 const ALERT_NAME: &str = "alertname";
 
@@ -18,7 +20,7 @@ impl Selector {
     /// # Errors
     /// It is not a plain selector.
     pub fn parse(text: &str) -> Result<Self, String> {
-        match promql_parser::parser::parse(text)? {
+        match parse(text).map_err(|refusal| refusal.message)? {
             Expr::VectorSelector(s) if s.offset.is_none() && s.at.is_none() => Self::named(ALERT_NAME, s.name.as_deref(), &s.matchers),
             _ => Err(format!("{text:?} is not a selector; write one like {{alertname=\"CheckoutDown\"}}")),
         }
