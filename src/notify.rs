@@ -2,6 +2,7 @@
 
 mod chat;
 mod pagerduty;
+mod rate;
 mod webhook;
 
 use base64::Engine as _;
@@ -14,6 +15,8 @@ use serde::Serialize;
 use crate::declare::contract::{Body, Data, Happening};
 use crate::model::{Event, Timestamp};
 use crate::rules::notify::{Messenger, Target};
+
+pub use rate::Rate;
 
 /// A request to be posted.
 #[derive(Clone, Debug, PartialEq, Eq)]

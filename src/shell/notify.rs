@@ -2,7 +2,6 @@
 //! tried until it is taken, or is a dead letter; only then its offset is committed. So each event is delivered at least
 //! once, in order, and a target that is away holds back nobody else.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
 use crate::declare::contract::Data;
 use crate::model::Timestamp;
-use crate::notify::{Addressed, Answer, answer, is_told, request};
+use crate::notify::{Addressed, Answer, Rate, answer, is_told, request};
 use crate::rules::notify::Target;
 use crate::rules::{Property, Settings};
 use crate::stage::{Record, Topic};
@@ -38,8 +37,6 @@ const NAP: Duration = Duration::from_millis(100);
 /// Of an answer no more is read.
 const ANSWER_BYTES_MAX: u64 = 16 << 10;
 
-const MINUTE: Duration = Duration::from_secs(60);
-
 /// One target's loop.
 pub(super) struct Notifier {
     target: Target,
@@ -49,8 +46,8 @@ pub(super) struct Notifier {
     metrics: Arc<Metrics>,
     agent: Agent,
     stop: Arc<AtomicBool>,
-    /// When the last messages were sent, for the rate.
-    sent: VecDeque<Instant>,
+    since: Instant,
+    rate: Rate,
 }
 
 /// The daemon is to stop: what is under way is tried again after the next start.
@@ -74,7 +71,8 @@ impl Notifier {
             metrics,
             agent: config.tls_config(tls).user_agent("richter").build().into(),
             stop,
-            sent: VecDeque::new(),
+            since: Instant::now(),
+            rate: Rate::new(target.rate),
         })
     }
 
@@ -170,12 +168,9 @@ impl Notifier {
 
     /// Waits until one more message in this minute is not too many.
     fn keep_rate(&mut self) -> Result<(), Stopped> {
-        while self.sent.len() >= self.target.rate as usize {
-            let left = self.sent.front().map_or(Duration::ZERO, |first| MINUTE.saturating_sub(first.elapsed()));
-            self.sleep(left)?;
-            self.sent.retain(|at| at.elapsed() < MINUTE);
+        while let Err(wait) = self.rate.take(self.since.elapsed()) {
+            self.sleep(wait)?;
         }
-        self.sent.push_back(Instant::now());
         Ok(())
     }
 
