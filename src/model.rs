@@ -18,7 +18,7 @@ pub mod value;
 
 pub use breach::{Breach, Judge, Phase, Reading, Step};
 pub use change::{Alert, Change};
-pub use command::{Act, Class, Command, Order, Point};
+pub use command::{Act, Class, Command, Order, Point, Split};
 pub use condition::{Comparison, Condition, Measure, Numbers, Test};
 pub use definition::{Definition, Ladder, Rung};
 pub use entity::Entity;

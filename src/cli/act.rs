@@ -37,7 +37,7 @@ pub(super) struct Arguments {
     /// declare: what the user cannot do
     #[arg(long)]
     scenario: Option<String>,
-    /// declare, set_cause: what failed, as kind=name
+    /// declare, set_cause: what failed; split: what is another matter; as kind=name
     #[arg(long)]
     entity: Option<String>,
     /// declare: whose business
@@ -76,7 +76,7 @@ pub(super) struct Arguments {
     /// merge: the incident it is part of
     #[arg(long)]
     into: Option<String>,
-    /// split: the incident that was merged into it
+    /// split: the incident that was merged into it; or --entity, which is another matter
     #[arg(long)]
     merged: Option<String>,
     /// action: what is to be done; action_done: the action's id

@@ -124,9 +124,9 @@ impl<'v> View<'v> {
         Self { topology, open, tuning, entities: forest.entities(topology) }
     }
 
-    /// What was declared gives nothing away.
+    /// What was declared, or taken apart by a person, gives nothing away.
     pub(super) fn holds(&self, situation: SituationId) -> bool {
-        self.open.get(&situation).is_some_and(|s| s.declared)
+        self.open.get(&situation).is_some_and(|s| s.declared || s.apart)
     }
 
     /// What has recovered stays as it is.
@@ -459,6 +459,34 @@ impl Forest {
             signs.extend(self[id].effects.iter().copied());
             next += 1;
         }
+        self.moves_to(signs, from, into);
+    }
+
+    /// Takes the signs of an entity out of a situation, whatever connects them with the rest; gives the situation that they are
+    /// in now, or none where nothing would move, or nothing stay.
+    pub(super) fn take_apart(&mut self, from: SituationId, node: Node) -> Option<SituationId> {
+        let (signs, rest): (Vec<SignId>, Vec<SignId>) = self.signs_in(from).iter().partition(|id| self[**id].node == node);
+        if signs.is_empty() || rest.iter().all(|id| self[*id].told == 0) {
+            return None;
+        }
+        for id in self.signs_in(from).to_vec() {
+            let Some(cause) = self[id].cause.as_ref().map(|cause| cause.sign) else { continue };
+            if signs.contains(&cause) == signs.contains(&id) {
+                continue;
+            }
+            self.uncount(cause);
+            self[cause].effects.retain(|effect| *effect != id);
+            self.recount(cause);
+            self[id].cause = None;
+            self.recount(id);
+            self.rejoined.push(id);
+        }
+        let into = self.new_situation();
+        self.moves_to(signs, from, into);
+        Some(into)
+    }
+
+    fn moves_to(&mut self, mut signs: Vec<SignId>, from: SituationId, into: SituationId) {
         for id in &signs {
             self[*id].situation = into;
         }

@@ -1,4 +1,4 @@
-//! What people say: that there is a fault, and that it is over.
+//! What people say: that there is a fault, that it is over, and that a part of it is another one.
 
 use std::sync::Arc;
 
@@ -65,6 +65,18 @@ impl Situations {
         for key in lasting.map(|m| m.key).collect::<Vec<u64>>() {
             self.update(key, |member| (member.ends_at, member.said_over) = (Some(at.max(member.starts_at)), true));
         }
+    }
+
+    /// Takes what is told of an entity out of a situation, for a person says that it is another matter; gives the situation that
+    /// it makes, or none where nothing of it is about that entity, or all is.
+    pub fn take_apart(&mut self, id: SituationId, entity: &Entity, rules: &mut Rules) -> Option<SituationId> {
+        let node = rules.topology.number(entity);
+        let into = self.forest.take_apart(id, node)?;
+        self.settle();
+        for id in [id, into] {
+            self.open.entry(id).and_modify(|situation| situation.apart = true);
+        }
+        Some(into)
     }
 
     /// What only a person said was over is not over after all; gives what it is.

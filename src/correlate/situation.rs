@@ -36,6 +36,8 @@ pub struct Situation {
     lasting: usize,
     /// Whether an incident was declared on it.
     pub declared: bool,
+    /// A person took it apart: it gives nothing away and becomes part of nothing else that is so.
+    pub(super) apart: bool,
     /// When its incident recovered; it then takes in only a relapse.
     pub recovered_at: Option<Timestamp>,
 }
@@ -180,7 +182,7 @@ impl Member {
 
 impl Situation {
     pub(super) fn new(id: SituationId) -> Self {
-        Self { id, members: vec![], first: Timestamp(i64::MAX), lasting: 0, declared: false, recovered_at: None }
+        Self { id, members: vec![], first: Timestamp(i64::MAX), lasting: 0, declared: false, apart: false, recovered_at: None }
     }
 
     /// The members' entities, with repeats.

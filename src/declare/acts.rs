@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::correlate::{Said, SituationId};
-use crate::model::{Act, Command, Condition, Definition, Event, Ladder, Level, Measure, Order, Origin, Point, Rung, State, Timestamp};
+use crate::model::{
+    Act, Command, Condition, Definition, Entity, Event, Ladder, Level, Measure, Order, Origin, Point, Rung, Split, State, Timestamp,
+};
 use crate::stage::{Count, Outbox, Outcome};
 use crate::wire::cloudevent::{Attributes, message};
 
@@ -117,7 +119,8 @@ impl Declare {
                 self.says(id, Event::Updated, command, format!("note: {}", command.comment), out)
             }
             Act::Merge { into } => self.merge_by_hand(id, into, command, out),
-            Act::Split { merged } => self.split_by_hand(id, merged, command, out),
+            Act::Split { part: Split::Merged(merged) } => self.split_by_hand(id, merged, command, out),
+            Act::Split { part: Split::Entity(entity) } => self.take_apart(id, entity, command, out),
             Act::Cancel => self.says(id, Event::Cancelled, command, with(command, "it was no fault"), out),
             Act::Recover => {
                 self.legal(id, Event::Recovered, command)?;
@@ -236,6 +239,25 @@ impl Declare {
             self.judge_all(id, command.at, out);
             self.recovers(id, command.at, out);
         }
+        Ok(())
+    }
+
+    /// What is told of an entity is another matter.
+    fn take_apart(&mut self, id: SituationId, entity: &Entity, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
+        self.legal(id, Event::Updated, command)?;
+        let entity = self.rules.topology.resolve(entity.clone());
+        let own = self.situations_of(id);
+        let Self { state, rules, .. } = self;
+        let apart: Vec<SituationId> = own.iter().filter_map(|own| state.situations.take_apart(*own, &entity, rules)).collect();
+        if apart.is_empty() {
+            return Err(format!("nothing of it is about {entity}, or all of it is"));
+        }
+        state.about.retain(|(_, about), of| *of != id || *about != entity);
+        self.tell_news(out);
+        self.says(id, Event::Updated, command, with(command, &format!("what is told of {entity} is no part of it any more")), out)?;
+        self.judge_in(&apart, command.at, out);
+        self.judge_all(id, command.at, out);
+        self.recovers(id, command.at, out);
         Ok(())
     }
 

@@ -318,7 +318,12 @@ impl Declare {
 
     /// Grades all that counts in an incident, for it may mean something else by now.
     pub(super) fn judge_all(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
-        let situations = self.situations_of(id).into_iter().filter_map(|situation| self.state.situations.get(situation));
+        self.judge_in(&self.situations_of(id), at, out);
+    }
+
+    /// Grades all that counts in situations.
+    pub(super) fn judge_in(&mut self, situations: &[SituationId], at: Timestamp, out: &mut Outbox) {
+        let situations = situations.iter().filter_map(|situation| self.state.situations.get(*situation));
         let counting = situations.flat_map(|situation| &situation.members).filter(|m| m.counts()).map(|m| m.key);
         for key in counting.collect::<Vec<u64>>() {
             self.judge(key, at, out);

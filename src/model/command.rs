@@ -99,10 +99,10 @@ pub enum Act {
         /// The other one's id.
         into: String,
     },
-    /// What was merged into it is an incident of its own again.
+    /// A part of it is an incident of its own.
     Split {
-        /// The id of what was merged into it.
-        merged: String,
+        /// Which.
+        part: Split,
     },
     /// It was no fault.
     Cancel,
@@ -128,6 +128,15 @@ pub enum Act {
     },
     /// Its review is done.
     Reviewed,
+}
+
+/// What is split off an incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Split {
+    /// The incident with that id, which was merged into it.
+    Merged(String),
+    /// What is told of that entity.
+    Entity(Entity),
 }
 
 impl Act {

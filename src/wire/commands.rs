@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Act, Class, Command, Entity, Measure, Order, Point, Signal, Timestamp, command::COMMANDS};
+use crate::model::{Act, Class, Command, Entity, Measure, Order, Point, Signal, Split, Timestamp, command::COMMANDS};
 use crate::query::Selector;
 
 use super::alerts::documents;
@@ -51,7 +51,7 @@ pub struct Written {
     /// declare: what the user cannot do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scenario: Option<String>,
-    /// declare and set_cause: what failed, as kind=name.
+    /// declare and set_cause: what failed; split: what is another matter; as kind=name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entity: Option<String>,
     /// declare: whose business.
@@ -90,7 +90,7 @@ pub struct Written {
     /// merge: the incident it is part of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub into: Option<String>,
-    /// split: the incident that was merged into it.
+    /// split: the incident that was merged into it; or `entity`, which is another matter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merged: Option<String>,
     /// action: what is to be done; action_done: the action's id.
@@ -180,7 +180,7 @@ impl Written {
             },
             "merge" if self.into == self.incident => return Err(Reject::new("unexpected_shape", "merge into itself")),
             "merge" => Act::Merge { into: self.need("into", &self.into)? },
-            "split" => Act::Split { merged: self.need("merged", &self.merged)? },
+            "split" => Act::Split { part: self.part()? },
             "cancel" => Act::Cancel,
             "recover" => Act::Recover,
             "revoke_recovery" => Act::RevokeRecovery,
@@ -194,6 +194,15 @@ impl Written {
             "review_done" => Act::Reviewed,
             other => return Err(Reject::new("unknown_command", format!("{other:?}; there are {}", COMMANDS.join(", ")))),
         })
+    }
+
+    fn part(&self) -> Result<Split, Reject> {
+        match (&self.merged, &self.entity) {
+            (Some(merged), None) => Ok(Split::Merged(merged.clone())),
+            (None, Some(of)) => entity(of).map(Split::Entity),
+            (None, None) => Err(self.missing("merged` or `entity")),
+            (Some(_), Some(_)) => Err(Reject::new("unexpected_shape", "split with both `merged` and `entity`: one at a time")),
+        }
     }
 
     fn numbers(&self) -> Result<Vec<(Measure, f64)>, Reject> {
@@ -240,6 +249,9 @@ mod tests {
         assert_eq!(reason(r#"{"id":"a","command":"unsilence","silence":"c"}"#), "unexpected_shape");
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"silence","alerts":"{x=","until":"2026-11-25T12:00:00Z"}"#), "bad_selector");
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"acknowledge"}"#), "unexpected_shape");
+        assert_eq!(reason(r#"{"id":"a","author":"b","command":"split","incident":"i"}"#), "unexpected_shape");
+        assert_eq!(reason(r#"{"id":"a","author":"b","command":"split","incident":"i","entity":"mail"}"#), "bad_entity");
+        assert_eq!(reason(r#"{"id":"a","author":"b","command":"split","incident":"i","entity":"a=b","merged":"j"}"#), "unexpected_shape");
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"set_impact","incident":"i","money":-1}"#), "bad_number");
     }
 }
