@@ -6,6 +6,7 @@
 mod calls;
 mod cause;
 mod changes;
+mod excess;
 mod forest;
 mod found;
 mod joined;

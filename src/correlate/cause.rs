@@ -10,6 +10,7 @@ use crate::model::{Entity, Timestamp};
 use crate::rules::topology::{HOPS_MAX, Node, REACHED_MAX, Topology};
 use crate::rules::{Rules, Tuning};
 
+use super::excess::Excess;
 use super::kernel::{SILENT_LEAD, seconds};
 use super::{Changes, Situation};
 
@@ -33,6 +34,12 @@ const QUIET_CALLER: f64 = 0.28;
 /// and for each so many seconds that it showed later than the first, up to this many nats.
 const FIRST: f64 = 500.0;
 const FIRST_MAX: f64 = 2.4;
+
+/// For each e-fold by which its own part of what is too much is smaller than the largest, down to this part of it;
+const OWN: f64 = 3.0;
+const OWN_LEAST: f64 = 0.05;
+/// where others have too much of something, and it has not.
+const NO_EXCESS: f64 = 2.4;
 
 /// The share of faults that a change makes.
 const BY_CHANGE: f64 = 0.4;
@@ -63,7 +70,7 @@ pub struct Suspect {
 /// A part of a suspect's score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Part {
-    /// What kind: `reach`, `order`, `first`, `silent`, `callers`, `change`.
+    /// What kind: `reach`, `order`, `first`, `silent`, `callers`, `excess`, `change`.
     pub kind: String,
     /// What it rests on, in words.
     pub what: String,
@@ -101,7 +108,15 @@ pub fn rank(situation: &Situation, changes: &Changes, rules: &Rules, tuning: &Tu
     let shows: BTreeMap<Node, Timestamp> = first.iter().filter_map(|(entity, sign)| Some((topology.node(entity)?, *sign))).collect();
     // In the order of their names: sums of floats depend on it, and numbers on what was known first.
     let order: Vec<(Node, Timestamp)> = first.iter().filter_map(|(entity, sign)| Some((topology.node(entity)?, *sign))).collect();
-    let trouble = Trouble { shows: &shows, order: &order, earliest, topology, changes, window: tuning.change_window };
+    let trouble = Trouble {
+        shows: &shows,
+        order: &order,
+        earliest,
+        topology,
+        excess: &Excess::of(situation, topology, at),
+        changes,
+        window: tuning.change_window,
+    };
     let mut candidates: Vec<Node> = candidates(&shows, topology).into_iter().collect();
     candidates.sort_by_key(|node| topology.name(*node));
     let mut suspects: Vec<Suspect> = candidates.into_iter().map(|node| trouble.suspect(node)).collect();
@@ -133,6 +148,7 @@ struct Trouble<'t> {
     order: &'t [(Node, Timestamp)],
     earliest: Timestamp,
     topology: &'t Topology,
+    excess: &'t Excess<'t>,
     changes: &'t Changes,
     /// In which a change is suspected.
     window: Duration,
@@ -172,6 +188,11 @@ impl Trouble<'_> {
         );
         part("silent", if sign.is_none() { -SILENT } else { 0.0 }, "nothing is told of it".into());
         part("callers", -QUIET_CALLER * quiet as f64, format!("{quiet} that depend on it show nothing"));
+        match self.excess.own(node) {
+            Some(own) => part("excess", OWN * libm::log(own.part.max(OWN_LEAST)), own.what),
+            None if self.excess.is_known() => part("excess", -NO_EXCESS, "no excess of it is told".into()),
+            None => {}
+        }
         if let Some(change) = &change {
             let likelier = libm::log(1.0 - BY_CHANGE + BY_CHANGE * change.density / change.rate);
             part("change", likelier, format!("{} {:.0} s before", change.id, change.before));

@@ -366,6 +366,8 @@ pub struct Reading {
     pub upper: Option<f64>,
     /// How far outside, 1 being the limit itself.
     pub score: f64,
+    /// Of how much the value is an average or a share: the divisor, where the query is a quotient.
+    pub weight: Option<f64>,
 }
 
 /// A point of a curve.

@@ -151,8 +151,8 @@ fn measured(member: &Member) -> Option<Measured> {
 }
 
 fn reading(reading: &Reading) -> contract::Reading {
-    let Reading { value, expected, lower, upper, score } = *reading;
-    contract::Reading { value: Some(value).filter(|value| value.is_finite()), expected, lower, upper, score }
+    let Reading { value, expected, lower, upper, score, weight } = *reading;
+    contract::Reading { value: Some(value).filter(|value| value.is_finite()), expected, lower, upper, score, weight }
 }
 
 /// Probabilities are rounded: their last digits are no knowledge, and they differ between C libraries.

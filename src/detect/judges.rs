@@ -67,6 +67,8 @@ pub(super) struct Measured {
     pub(super) value: f64,
     /// What it is a share of, where that was counted.
     pub(super) counted: Option<Counted>,
+    /// What it was divided by.
+    pub(super) divisor: Option<f64>,
 }
 
 impl Judges {
@@ -77,7 +79,7 @@ impl Judges {
 
     /// Judges a value; `open` is the judge of the breach that is open.
     pub(super) fn judge(&mut self, rules: &JudgeRules, measured: Measured, open: Option<Judge>) -> Verdict {
-        let Measured { step, every, sampled, value, counted } = measured;
+        let Measured { step, every, sampled, value, counted, .. } = measured;
         let few = rules.min_traffic.zip(counted).is_some_and(|(least, counted)| counted.of < least);
         if value.is_nan() || few {
             return Verdict::Unknown;
@@ -95,7 +97,7 @@ impl Judges {
             rules.flatline.map(|after| self.still.get_or_insert_default().see(after, measured)),
         ];
         let opinions = || opinions.iter().flatten();
-        let reading = reading(value, opinions());
+        let reading = reading(&measured, opinions());
         let settled = band.is_some_and(|band| band.state == State::NewNormal);
         if settled && open == Some(Judge::Baseline) && !opinions().any(Opinion::is_bad) {
             return Verdict::NewNormal { reading };
@@ -121,10 +123,11 @@ impl Judges {
 }
 
 /// The numbers a person needs: the tightest limits, and the expected value of whoever has one.
-fn reading<'o>(value: f64, opinions: impl Iterator<Item = &'o Opinion> + Clone) -> Reading {
+fn reading<'o>(measured: &Measured, opinions: impl Iterator<Item = &'o Opinion> + Clone) -> Reading {
     let each = || opinions.clone();
     Reading {
-        value,
+        value: measured.value,
+        weight: measured.divisor,
         expected: each().find_map(|opinion| opinion.expected),
         lower: each().filter_map(|opinion| opinion.lower).reduce(f64::max),
         upper: each().filter_map(|opinion| opinion.upper).reduce(f64::min),

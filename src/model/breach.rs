@@ -19,9 +19,20 @@ pub struct Reading {
     pub upper: Option<f64>,
     /// How far outside, 1 being the limit itself; comparable between monitors.
     pub score: f64,
+    /// Of how much the value is an average or a share: the divisor, where the query is a quotient.
+    pub weight: Option<f64>,
 }
 
 impl Reading {
+    /// What is too much, or missing, against what was expected or else against the limit: of a quotient in the unit of what is
+    /// divided, such as failed requests; elsewhere in the monitor's. None where there is nothing to hold it against.
+    #[must_use]
+    pub fn excess(&self) -> Option<f64> {
+        let passed = self.upper.filter(|upper| self.value > *upper).or(self.lower.filter(|lower| self.value < *lower));
+        let excess = (self.value - self.expected.or(passed)?).abs() * self.weight.unwrap_or(1.0);
+        excess.is_finite().then_some(excess)
+    }
+
     /// Takes a measure of its own; none where it needs an expected value that is not known or is zero.
     #[must_use]
     pub fn measure(&self, measure: Measure) -> Option<f64> {
