@@ -204,19 +204,24 @@ impl Situations {
         let key = Fnv::of(&[b"breach", breach.monitor.as_bytes(), &group, &breach.onset.0.to_be_bytes()]);
         if let Some((_, member)) = self.member(key) {
             let stale = breach.phase == Phase::Stale;
-            if (stale && (member.stale || member.ends_at.is_some())) || (!stale && breach.at <= member.told_at) {
+            // What goes stale is told by the clock, which may be ahead of what comes later.
+            let known = if stale { member.stale || member.settled_at.is_some() } else { breach.by <= member.told_at };
+            if known {
                 return Taken::nothing(Outcome::Duplicate);
             }
             if stale {
                 self.update(key, |member| member.stale = true);
                 return Taken::updated(key);
             }
+            // It has been good for longer than it has to: then it was so before.
+            let settled_at = breach.good.checked_sub(tuning.recover_after).map(|longer| breach.by - longer);
             self.update(key, |member| {
                 (member.stale, member.said_over) = (false, false);
-                member.told_at = breach.at;
-                member.heard_at = breach.at;
+                member.told_at = breach.by;
+                member.heard_at = breach.by;
                 member.judged = Some(Box::new(breach.into()));
                 member.ends_at = (breach.phase == Phase::Ended).then_some(breach.at);
+                member.settled_at = settled_at.filter(|_| breach.phase == Phase::Ended);
                 member.new_normal = breach.new_normal;
             });
             return Taken::updated(key);
@@ -237,11 +242,12 @@ impl Situations {
             origin: self.origin(origin),
             starts_at: breach.onset,
             ends_at: None,
+            settled_at: None,
             new_normal: false,
             stale: false,
             said_over: false,
-            told_at: breach.at,
-            heard_at: breach.at,
+            told_at: breach.by,
+            heard_at: breach.by,
             judged: Some(Box::new(breach.into())),
             why: Joined::default(),
             suppressed: None,

@@ -281,7 +281,10 @@ impl Declare {
     fn reaches_rung(&mut self, at: Timestamp, key: u64, out: &mut Outbox) {
         let Some((_, member)) = self.state.situations.member(key).filter(|(_, m)| m.ends_at.is_none()) else { return };
         self.state.rungs.extend(member.next_rung(at).map(|next| (next, key)));
-        self.state.situations.update(key, |member| member.told_at = member.told_at.max(at));
+        // What is said of a breach is graded by what detection tells of it.
+        if member.by_duration() {
+            self.state.situations.update(key, |member| member.told_at = member.told_at.max(at));
+        }
         self.judge(key, at, out);
     }
 }

@@ -149,7 +149,8 @@ impl Detect {
             }
             let counted = counted(&mut self.state.monitors, monitor, watch, ready, out);
             let Some(state) = self.state.monitors.get_mut(&watch.key) else { continue };
-            let subject = Subject { monitor, watch, counted: &counted };
+            let recover_after = self.config.tuning.recover_after;
+            let subject = Subject { monitor, watch, counted: &counted, recover_after };
             state.evaluate(subject, ready, own, &self.config.tuning, &mut breaches, out);
         }
         self.state.evaluated = Some(ready);
@@ -165,7 +166,8 @@ impl Detect {
         let mut breaches = vec![];
         for (monitor, watch) in self.config.rules.watches() {
             if let Some(state) = self.state.monitors.get_mut(&watch.key) {
-                state.silence(Subject { monitor, watch, counted: &Counts::new() }, clock, &mut breaches);
+                let recover_after = self.config.tuning.recover_after;
+                state.silence(Subject { monitor, watch, counted: &Counts::new(), recover_after }, clock, &mut breaches);
             }
         }
         self.tell(breaches, out);

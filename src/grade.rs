@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Condition, Definition, Ladder, Level, Numbers, Reading, Rung, Timestamp};
+use crate::model::{Condition, Definition, Ladder, Level, Measure, Numbers, Reading, Rung, Timestamp};
 
 /// A level and what met it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct Standing {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grade(pub BTreeMap<u8, Standing>);
 
+/// What people say a fault costs, and since when they have said so.
+pub type Stated = BTreeMap<Measure, (f64, Timestamp)>;
+
 /// What is known of what is graded.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'f> {
@@ -61,7 +64,7 @@ pub struct Facts<'f> {
     /// When it was last heard how it stands.
     pub heard_at: Timestamp,
     /// Those of the numbers that people say.
-    pub said: &'f Numbers,
+    pub said: &'f Stated,
     /// Who has watched how long conditions held.
     pub watched: Watched<'f>,
 }
@@ -115,9 +118,8 @@ impl Grade {
 impl Facts<'_> {
     fn meet(&self, condition: &Condition) -> bool {
         let tests = || condition.tests.iter().all(|test| test.holds(self.reading, self.numbers));
-        // Nobody watches for how long what people say has held: they have.
-        if condition.tests.iter().any(|test| self.said.contains_key(&test.measure)) && tests() {
-            return true;
+        if let Some(since) = self.said_since(condition).filter(|_| tests()) {
+            return self.at.since(since) >= condition.hold;
         }
         match self.watched {
             Watched::Nobody => tests() && self.at.since(self.starts_at) >= condition.hold,
@@ -125,8 +127,17 @@ impl Facts<'_> {
         }
     }
 
+    /// Since when a condition has held that needs what people say: detection does not watch it.
+    fn said_since(&self, condition: &Condition) -> Option<Timestamp> {
+        let said = condition.tests.iter().filter_map(|test| self.said.get(&test.measure));
+        said.map(|(_, since)| self.starts_at.max(*since)).max()
+    }
+
     /// For how long a condition has held, as far as somebody watched.
     fn held(&self, condition: &Condition) -> Duration {
+        if let Some(since) = self.said_since(condition) {
+            return self.at.since(since);
+        }
         match self.watched {
             Watched::Nobody => self.at.since(self.starts_at),
             Watched::Detection { holding, .. } => {
@@ -161,12 +172,18 @@ pub fn grade(definition: &Definition, facts: &Facts<'_>) -> Grade {
     grade
 }
 
-/// The nearest level above; of several ways there the business definition's comes first.
+/// The nearest level above, by whichever of the definitions' conditions, the business definition's first.
 fn next(definition: &Definition, place: u8, now: Option<u8>, facts: &Facts<'_>) -> Option<Next> {
-    let rungs = definition.ladders().flat_map(|ladder| &ladder.rungs);
-    let above = rungs.filter(|rung| rung.level.place == place && now.is_none_or(|now| rung.level.rank < now));
-    let rung = above.min_by(|a, b| b.level.rank.cmp(&a.level.rank))?;
-    Some(Next { level: rung.level.clone(), by: rung.by(), distance: distance::to(&rung.condition, facts) })
+    let rungs = || definition.ladders().flat_map(|ladder| &ladder.rungs);
+    let above = || rungs().filter(|rung| rung.level.place == place && now.is_none_or(|now| rung.level.rank < now));
+    let nearest = &above().max_by_key(|rung| rung.level.rank)?.level;
+    let (mut by, mut distances): (Vec<String>, Vec<String>) = (vec![], vec![]);
+    for rung in above().filter(|rung| rung.level == *nearest) {
+        let distance = distance::to(&rung.condition, facts);
+        by.extend(Some(rung.by()).filter(|words| !by.contains(words)));
+        distances.extend(Some(distance).filter(|words| !words.is_empty() && !distances.contains(words)));
+    }
+    Some(Next { level: nearest.clone(), by: by.join(" or "), distance: distances.join(", or ") })
 }
 
 /// When, if it lasts, an external alert's level can next change.
@@ -204,7 +221,7 @@ mod tests {
             starts_at: Timestamp(0),
             at: Timestamp(minutes * 60_000),
             heard_at: Timestamp(0),
-            said: &Numbers::new(),
+            said: &Stated::new(),
             watched: Watched::Nobody,
         };
         grade(definition, &facts)

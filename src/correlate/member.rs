@@ -41,6 +41,7 @@ pub(super) fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Tim
         origin,
         starts_at: alert.starts_at,
         ends_at: None,
+        settled_at: None,
         new_normal: false,
         stale: false,
         said_over: false,

@@ -46,6 +46,7 @@ impl Situations {
             origin: self.origin(&said.origin),
             starts_at: said.at,
             ends_at: None,
+            settled_at: None,
             new_normal: false,
             stale: false,
             said_over: false,

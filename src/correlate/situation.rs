@@ -61,6 +61,8 @@ pub struct Member {
     pub starts_at: Timestamp,
     /// Its end; none while it lasts.
     pub ends_at: Option<Timestamp>,
+    /// By when it had stayed good for long enough, data being there; of a breach that has ended.
+    pub settled_at: Option<Timestamp>,
     /// It has ended because what was bad is the normal from now on.
     pub new_normal: bool,
     /// Its data has stopped: nothing tells whether it lasts.

@@ -194,10 +194,25 @@ impl Declare {
 
     fn set_impact(&mut self, id: SituationId, numbers: &[(Measure, f64)], command: &Command, out: &mut Outbox) -> Result<(), Refused> {
         self.legal(id, Event::Updated, command)?;
-        self.change(id, |incident| incident.said.extend(numbers.iter().copied()));
+        self.change(id, |incident| {
+            let new = numbers.iter().filter(|(measure, number)| incident.said.get(measure).is_none_or(|(known, _)| known != number));
+            let new: Vec<_> = new.map(|(measure, number)| (*measure, (*number, command.at))).collect();
+            incident.said.extend(new);
+        });
         let words: Vec<String> = numbers.iter().map(|(measure, number)| format!("{measure} {number}")).collect();
         self.says(id, Event::Updated, command, with(command, &words.join(", ")), out)?;
         self.judge_all(id, command.at, out);
+        // Detection does not watch how long that holds.
+        let situations = self.situations_of(id).into_iter().filter_map(|situation| self.state.situations.get(situation));
+        let members = situations.flat_map(|situation| &situation.members).filter(|member| member.counts());
+        let due = members.flat_map(|member| {
+            let ladders = member.definition.iter().flat_map(|definition| definition.ladders());
+            let conditions = ladders.flat_map(|ladder| &ladder.rungs).map(|rung| &rung.condition);
+            let said =
+                |condition: &&Condition| condition.tests.iter().any(|test| numbers.iter().any(|(measure, _)| *measure == test.measure));
+            conditions.filter(said).map(|condition| (command.at + condition.hold, member.key))
+        });
+        self.state.rungs.extend(due.filter(|(at, _)| *at > command.at).collect::<Vec<_>>());
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::correlate::{Member, SituationId, Source};
-use crate::grade::{self, Facts, Grade, Standing, Watched};
+use crate::grade::{self, Facts, Grade, Standing, Stated, Watched};
 use crate::model::{Event, Level, Numbers, Origin, Point, Reading, State, Timestamp, labels::Fnv};
 use crate::rules::{Handling, OVERDUE_AFTER, Tuning};
 
@@ -70,7 +70,7 @@ pub struct Incident {
     /// When it is closed at the earliest, of what was cancelled and goes on.
     pub close_at: Timestamp,
     /// What people say it costs.
-    pub said: Numbers,
+    pub said: Stated,
     /// What it was measured to cost when its situation was let go of.
     pub measured: Numbers,
     /// How it was noticed.
@@ -149,11 +149,11 @@ impl Member {
     }
 
     /// Its grade as of a time, with what people say it costs; none for what is evidence only.
-    pub(super) fn grade(&self, at: Timestamp, said: &Numbers) -> Option<Grade> {
+    pub(super) fn grade(&self, at: Timestamp, said: &Stated) -> Option<Grade> {
         let definition = self.definition.as_ref().filter(|_| self.counts())?;
         let judged = self.judged.as_ref();
         let mut numbers = judged.map(|judged| judged.numbers.clone()).unwrap_or_default();
-        numbers.extend(said.iter().map(|(measure, number)| (*measure, *number)));
+        numbers.extend(said.iter().map(|(measure, (number, _))| (*measure, *number)));
         let nothing = Reading { value: f64::NAN, ..Reading::default() };
         let watched = match (&self.source, judged) {
             (Source::Breach { .. }, Some(judged)) => Watched::Detection { met: &judged.met, holding: &judged.holding },
@@ -173,7 +173,7 @@ impl Member {
     }
 
     /// Its grade, where it meets a definition.
-    pub(super) fn graded(&self, at: Timestamp, said: &Numbers) -> Option<Graded> {
+    pub(super) fn graded(&self, at: Timestamp, said: &Stated) -> Option<Graded> {
         let grade = self.grade(at, said).filter(|grade| grade.level().is_some())?;
         Some(Graded { key: self.key, grade })
     }
@@ -207,7 +207,7 @@ impl Incident {
             asked: None,
             stale: false,
             close_at: at,
-            said: Numbers::new(),
+            said: Stated::new(),
             measured: Numbers::new(),
             discovery: None,
             timeline: BTreeMap::new(),
@@ -306,9 +306,9 @@ impl Incident {
                 self.acknowledged = Some(By { at: self.at.to_string(), by: author.to_owned() });
                 self.timeline.entry(Point::Responded).or_insert((self.at, author.to_owned()));
             }
-            Event::Recovering => self.good_since = Some(self.at),
+            Event::Recovering => self.good_since = Some(at),
             Event::Recovered => {
-                let good_since = *self.good_since.get_or_insert(self.at);
+                let good_since = *self.good_since.get_or_insert(at);
                 self.timeline.entry(Point::Recovered).or_insert((good_since, author.to_owned()));
                 self.stale = false;
             }
@@ -335,8 +335,8 @@ impl Incident {
         self.timeline.remove(&Point::Recovered);
     }
 
-    /// What has to be looked at when.
-    pub(super) fn timers(&self, handling: &Handling, tuning: &Tuning) -> Vec<(Timer, Timestamp)> {
+    /// What has to be looked at when; `settled_at`: by when what has ended had stayed so for long enough, if it has.
+    pub(super) fn timers(&self, handling: &Handling, tuning: &Tuning, settled_at: Option<Timestamp>) -> Vec<(Timer, Timestamp)> {
         let mut timers = vec![];
         if self.state.is_on() {
             timers.push((Timer::Look, self.looked_at + tuning.update_every.max(LOOK_EVERY_MIN)));
@@ -347,8 +347,8 @@ impl Incident {
             let next = self.asks(handling).filter(|after| self.asked.is_none_or(|asked| *after > asked)).min();
             timers.extend(next.map(|after| (Timer::Unacknowledged, self.asks_since + after)));
         }
-        if let (State::Recovering, Some(good_since)) = (self.state, self.good_since) {
-            timers.push((Timer::Recovery, good_since + tuning.recover_after));
+        if let (State::Recovering, Some(good_since), Some(settled_at)) = (self.state, self.good_since, settled_at) {
+            timers.push((Timer::Recovery, settled_at.max(good_since + tuning.recover_after)));
         }
         if let (State::Recovered, Some(review)) = (self.state, &self.review)
             && review.overdue < OVERDUE_MAX

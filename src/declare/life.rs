@@ -153,6 +153,8 @@ impl Declare {
                 self.event(id, Event::Recovered, at, RICHTER, self.ended(id), out);
             }
             State::Declared => self.event(id, Event::Recovering, at, RICHTER, self.ended(id), out),
+            // By now it may have stayed so for long enough.
+            State::Recovering => self.schedule(id),
             _ => {}
         }
     }
@@ -177,15 +179,16 @@ impl Declare {
             let reason = format!("no data of {monitor} any more: nothing tells whether it lasts");
             self.event(id, Event::Stale, breach.at, RICHTER, reason, out);
         } else if breach.phase != Phase::Stale && incident.stale {
-            let stale =
-                |id: &SituationId| self.state.situations.get(*id).is_some_and(|s| s.members.iter().any(|m| m.stale && m.ends_at.is_none()));
+            let stale = |id: &SituationId| self.state.situations.get(*id).is_some_and(|s| s.members.iter().any(|m| m.stale));
             incident.stale = incident.situations.iter().any(stale);
             if incident.stale {
                 return;
             }
             let reason = format!("{monitor} has data again");
-            if incident.state == State::Declared {
-                self.event(id, Event::Updated, breach.at, RICHTER, reason, out);
+            // What recovers has been told of, unless it did before.
+            let waits = incident.history.last().is_some_and(|told| told.event == Event::Stale);
+            if incident.state == State::Declared || waits {
+                self.event(id, Event::Updated, breach.by, RICHTER, reason, out);
             }
         }
     }

@@ -135,7 +135,7 @@ impl<'a> Story<'a> {
 
     fn impact(&self) -> Impact {
         let mut numbers = self.grounds.map_or_else(|| self.incident.measured.clone(), Grounds::numbers);
-        numbers.extend(&self.incident.said);
+        numbers.extend(self.incident.said.iter().map(|(measure, (number, _))| (*measure, *number)));
         let numbers: BTreeMap<Measure, f64> = numbers.into_iter().map(|(measure, number)| (measure, rounded(number))).collect();
         let currency = if numbers.contains_key(&Measure::Money) { self.currency() } else { String::new() };
         Impact { numbers, currency, said: self.incident.said.keys().copied().collect() }

@@ -1,10 +1,11 @@
 //! What time brings to incidents: updates, recovery, follow-ups, changes of shift, and reviews.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::correlate::SituationId;
-use crate::model::{Event, Origin, State, Timestamp, duration};
+use crate::correlate::{Member, SituationId, Source};
+use crate::model::{Event, Labels, Origin, State, Timestamp, duration};
 use crate::rules::{Calendar, Handling};
 use crate::stage::Outbox;
 
@@ -29,7 +30,24 @@ impl Declare {
     fn timers(&self, incident: &Incident) -> Vec<(Timer, Timestamp)> {
         // What has no level is not on; what it waits for needs no handling.
         let handling = incident.level().map_or_else(|| Handling::default_of(u8::MAX), |level| self.rules.levels.handling(level));
-        incident.timers(&handling, &self.config.tuning)
+        let settled_at = (incident.state == State::Recovering).then(|| self.settled_at(incident)).flatten();
+        incident.timers(&handling, &self.config.tuning, settled_at)
+    }
+
+    /// By when all breaches of an incident that have ended had stayed so for long enough, data being there; none as long as one
+    /// of them has not. Of a group's breaches the last one counts, unless nobody cares for it.
+    fn settled_at(&self, incident: &Incident) -> Option<Timestamp> {
+        let situations = incident.situations.iter().filter_map(|id| self.state.situations.get(*id));
+        let mut last: BTreeMap<(&str, &Labels), &Member> = BTreeMap::new();
+        for member in situations.flat_map(|situation| &situation.members).filter(|member| member.definition.is_some()) {
+            if let Source::Breach { monitor, group, .. } = &member.source {
+                let known = last.entry((monitor, group)).or_insert(member);
+                *known = if member.starts_at > known.starts_at { member } else { known };
+            }
+        }
+        let settled =
+            last.values().map(|member| if member.counts() && !member.said_over { member.settled_at } else { Some(Timestamp::MIN) });
+        settled.fold(Some(Timestamp::MIN), |latest, at| Some(latest?.max(at?)))
     }
 
     /// From now on it is looked at when something of it is due: in the time of its data, so that its story does not depend on

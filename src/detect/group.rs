@@ -1,6 +1,7 @@
 //! One group: its judges' state, and its breach while one is open.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,8 @@ pub(super) struct Subject<'a> {
     pub(super) monitor: &'a Monitor,
     pub(super) watch: &'a Watch,
     pub(super) counted: &'a Counts,
+    /// How long what has recovered has to stay so.
+    pub(super) recover_after: Duration,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -77,10 +80,15 @@ impl Group {
         }
     }
 
-    /// Forgets all but the open breach; tells whether there is one.
+    /// Forgets all but the breach that is open or has just ended; tells whether there is one.
     pub(super) fn keep_breach_only(&mut self) -> bool {
         self.judges.forget();
-        self.hold.open()
+        self.hold.waits()
+    }
+
+    /// When its breach goes stale, where no data comes.
+    pub(super) fn stale_from(&self, watch: &Watch) -> Option<Timestamp> {
+        self.hold.stale_from(watch.every)
     }
 
     /// It has a value at this step, and a vector's element that it was divided by.
@@ -121,46 +129,48 @@ impl Group {
 
     /// No step comes, for all inputs are silent: only absence can be judged.
     pub(super) fn silence(&mut self, subject: Subject<'_>, clock: Timestamp) -> Option<Breach> {
-        if self.hold.open() {
-            let moved = self.hold.goes_stale(clock, subject.watch.every)?;
-            return self.told(subject.monitor, moved);
+        if let Some(moved) = self.hold.goes_stale(clock, subject.watch.every) {
+            return self.told(subject, moved);
         }
-        self.missing(subject, clock)
+        if self.hold.open() { None } else { self.missing(subject, clock) }
     }
 
     fn moved(&mut self, subject: Subject<'_>, step: Timestamp, verdict: Verdict) -> Option<Breach> {
-        let Subject { monitor, watch, counted } = subject;
+        let Subject { monitor, watch, counted, recover_after } = subject;
         let impact = watch.impact.as_ref().map(|rules| {
             let beside = if rules.queries.is_empty() { None } else { counted.get(&(step, self.labels.clone())) };
             let daily = self.daily.as_ref().and_then(|daily| daily.a_day(rules.per));
-            Impact { rules, counted: beside.map_or(&[], Vec::as_slice), daily }
+            Impact { rules, counted: beside.map_or(&[], Vec::as_slice), daily, side: watch.judge.side() }
         });
-        let terms = Terms { rules: &watch.judge, definition: monitor.definition.as_ref(), every: watch.every, impact };
+        let terms = Terms { rules: &watch.judge, definition: monitor.definition.as_ref(), every: watch.every, impact, recover_after };
         let moved = self.hold.step(terms, step, verdict)?;
-        self.told(monitor, moved)
+        self.told(subject, moved)
     }
 
-    fn told(&mut self, monitor: &Monitor, moved: Moved) -> Option<Breach> {
-        let Moved { phase, at, judge, reading, new_normal } = moved;
+    fn told(&mut self, subject: Subject<'_>, moved: Moved) -> Option<Breach> {
+        let Moved { phase, at, by, good, judge, reading, new_normal } = moved;
+        let of = self.hold.told()?;
         let breach = Breach {
-            monitor: monitor.name.clone(),
+            monitor: subject.monitor.name.clone(),
             group: self.labels.clone(),
-            entity: self.entity(monitor),
+            entity: self.entity(subject.monitor),
             phase,
-            onset: self.hold.onset()?,
+            onset: of.onset,
             at,
+            by,
+            good,
             judge,
             new_normal,
             reading,
-            worst: self.hold.worst(),
-            definition: self.hold.definition(),
-            met: self.hold.met(),
-            holding: self.hold.holding(),
-            numbers: self.hold.numbers(),
-            curve: self.hold.curve(phase),
+            worst: of.worst,
+            definition: of.definition.clone(),
+            met: of.met(),
+            holding: of.holding(),
+            numbers: of.numbers.clone(),
+            curve: of.curve(phase),
         };
         if phase == Phase::Ended {
-            self.hold = Hold::default();
+            self.hold.settle(subject.recover_after);
         }
         Some(breach)
     }

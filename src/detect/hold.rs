@@ -30,23 +30,36 @@ pub(super) struct Hold {
     last: Option<Timestamp>,
     /// It was told that there has been none for long.
     stale: bool,
+    /// What has ended, until it has stayed so for long enough.
+    after: Option<Box<After>>,
+}
+
+/// A breach that has ended.
+#[derive(Debug, Serialize, Deserialize)]
+struct After {
+    bad: Bad,
+    ended_at: Timestamp,
+    reading: Reading,
+    new_normal: bool,
+    /// For how long it has been good; none where it is not.
+    good: Option<Duration>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Bad {
-    onset: Timestamp,
+pub(super) struct Bad {
+    pub(super) onset: Timestamp,
     held: Duration,
     open: bool,
     judge: Judge,
-    worst: Reading,
+    pub(super) worst: Reading,
     /// When it was last told of.
     told_at: Timestamp,
     /// The definition as it was when it began to be bad: a reload re-grades nothing that is open.
-    definition: Option<Definition>,
+    pub(super) definition: Option<Definition>,
     /// The conditions of its ladders.
     conditions: Vec<Held>,
     /// What it costs so far.
-    numbers: Numbers,
+    pub(super) numbers: Numbers,
     curve: Curve,
 }
 
@@ -86,12 +99,18 @@ pub(super) struct Terms<'t> {
     pub(super) every: Duration,
     /// What a breach costs, where that is measured.
     pub(super) impact: Option<Impact<'t>>,
+    /// How long it has to stay good, after a breach that means something, until that is told.
+    pub(super) recover_after: Duration,
 }
 
 /// A transition.
 pub(super) struct Moved {
     pub(super) phase: Phase,
     pub(super) at: Timestamp,
+    /// The step by which that is known.
+    pub(super) by: Timestamp,
+    /// For how long it has been good, once it has ended.
+    pub(super) good: Duration,
     pub(super) judge: Judge,
     pub(super) reading: Reading,
     /// It has ended because what was bad is the normal from now on.
@@ -115,37 +134,21 @@ impl Hold {
         }
     }
 
-    pub(super) fn onset(&self) -> Option<Timestamp> {
-        self.bad.as_ref().map(|bad| bad.onset)
+    /// What was told of last.
+    pub(super) fn told(&self) -> Option<&Bad> {
+        self.bad.as_ref().filter(|bad| bad.open).or(self.after.as_ref().map(|after| &after.bad))
     }
 
-    pub(super) fn worst(&self) -> Reading {
-        self.bad.as_ref().map(|bad| bad.worst).unwrap_or_default()
+    /// It matters whether data goes on.
+    pub(super) fn waits(&self) -> bool {
+        self.open() || self.after.is_some()
     }
 
-    pub(super) fn definition(&self) -> Option<Definition> {
-        self.bad.as_ref().and_then(|bad| bad.definition.clone())
-    }
-
-    pub(super) fn met(&self) -> Vec<String> {
-        let conditions = self.bad.iter().flat_map(|bad| &bad.conditions);
-        conditions.filter(|c| c.met).map(|c| c.condition.to_string()).collect()
-    }
-
-    /// The conditions that hold, but not for long enough yet.
-    pub(super) fn holding(&self) -> Vec<(String, Duration)> {
-        let conditions = self.bad.iter().flat_map(|bad| &bad.conditions);
-        conditions.filter(|c| !c.met).filter_map(|c| Some((c.condition.to_string(), c.held?))).collect()
-    }
-
-    pub(super) fn numbers(&self) -> Numbers {
-        self.bad.as_ref().map(|bad| bad.numbers.clone()).unwrap_or_default()
-    }
-
-    /// How it went so far; only at its ends, for it is long.
-    pub(super) fn curve(&self, phase: Phase) -> Vec<Step> {
-        let bad = self.bad.as_ref().filter(|_| phase == Phase::Ended);
-        bad.map(|bad| bad.curve.steps.clone()).unwrap_or_default()
+    /// When it goes stale, where no data comes.
+    pub(super) fn stale_from(&self, every: Duration) -> Option<Timestamp> {
+        let absent = self.judge() == Some(Judge::Absent);
+        let last = self.last.filter(|_| self.waits() && !self.stale && !absent)?;
+        Some(last + (every * STALE_STEPS).max(STALE_AFTER_MIN))
     }
 
     pub(super) fn step(&mut self, terms: Terms<'_>, step: Timestamp, verdict: Verdict) -> Option<Moved> {
@@ -159,43 +162,41 @@ impl Hold {
         let passed = self.last.map_or(Duration::ZERO, |last| step.since(last).min(terms.every));
         self.last = Some(step);
         let fresh = std::mem::take(&mut self.stale);
-        let moved = match verdict {
-            Verdict::Unknown => None,
-            Verdict::Good { reading } => self.good_step(terms.rules, step, passed, reading),
+        let (moved, reading) = match verdict {
+            Verdict::Unknown => return None,
+            Verdict::Good { reading } => (self.good_step(terms, step, passed, reading, fresh), reading),
             Verdict::NewNormal { reading } => {
-                let bad = self.bad.as_ref().filter(|bad| bad.open)?;
-                Some(Moved { phase: Phase::Ended, at: step, judge: bad.judge, reading, new_normal: true })
+                self.bad.as_ref().filter(|bad| bad.open)?;
+                (self.ends(step, step, reading, Duration::ZERO, true), reading)
             }
             Verdict::Bad { judge, reading, sampled } => {
                 self.good = None;
+                self.after.iter_mut().for_each(|after| after.good = None);
                 let passed = if self.bad.is_some() { passed } else { Duration::ZERO };
                 let bad = self.bad.get_or_insert_with(|| Bad::new(sampled, judge, reading, terms.definition));
-                bad.step(terms, step, passed, judge, reading)
+                let moved = bad.step(terms, step, passed, judge, reading);
+                if bad.open {
+                    self.after = None;
+                }
+                (moved, reading)
             }
         };
-        let reading = match verdict {
-            Verdict::Unknown => return moved,
-            Verdict::Good { reading } | Verdict::NewNormal { reading } | Verdict::Bad { reading, .. } => reading,
-        };
         let back = || self.bad.as_ref().filter(|bad| fresh && bad.open).map(|bad| bad.judge);
-        moved.or_else(|| Some(Moved { phase: Phase::Changed, at: step, judge: back()?, reading, new_normal: false }))
+        moved.or_else(|| Some(Moved::at(Phase::Changed, step, back()?, reading)))
     }
 
-    /// An open breach of which nothing is known any more, told once.
+    /// What is open, or has just ended, and of which nothing is known any more, told once.
     pub(super) fn goes_stale(&mut self, now: Timestamp, every: Duration) -> Option<Moved> {
-        let bad = self.bad.as_ref().filter(|bad| bad.open && !self.stale && bad.judge != Judge::Absent)?;
-        let silent = now.since(self.last?);
-        (silent >= (every * STALE_STEPS).max(STALE_AFTER_MIN)).then(|| {
-            self.stale = true;
-            let reading = Reading { value: f64::NAN, ..Reading::default() };
-            Moved { phase: Phase::Stale, at: now, judge: bad.judge, reading, new_normal: false }
-        })
+        self.stale_from(every).filter(|from| *from <= now)?;
+        let judge = self.told()?.judge;
+        self.stale = true;
+        Some(Moved::at(Phase::Stale, now, judge, Reading { value: f64::NAN, ..Reading::default() }))
     }
 
-    fn good_step(&mut self, rules: &JudgeRules, step: Timestamp, passed: Duration, reading: Reading) -> Option<Moved> {
+    fn good_step(&mut self, terms: Terms<'_>, step: Timestamp, passed: Duration, reading: Reading, fresh: bool) -> Option<Moved> {
         let Some(bad) = self.bad.as_mut().filter(|bad| bad.open) else {
             self.bad = None;
-            return None;
+            return self.stays_good(terms, step, passed, fresh);
         };
         bad.curve.push(step, reading);
         let numbers = &bad.numbers;
@@ -205,8 +206,43 @@ impl Hold {
             None => Streak { since: step, held: Duration::ZERO, reading },
         };
         self.good = Some(good);
-        let ended = Moved { phase: Phase::Ended, at: good.since, judge: bad.judge, reading: good.reading, new_normal: false };
-        (good.held >= rules.keep_firing).then_some(ended)
+        if good.held < terms.rules.keep_firing {
+            return None;
+        }
+        self.ends(good.since, step, good.reading, good.held, false)
+    }
+
+    fn ends(&mut self, ended_at: Timestamp, by: Timestamp, reading: Reading, good: Duration, new_normal: bool) -> Option<Moved> {
+        self.good = None;
+        let after = After { bad: self.bad.take()?, ended_at, reading, new_normal, good: Some(good) };
+        Some(self.after.insert(Box::new(after)).told(by))
+    }
+
+    /// What has ended stays so: that is told once it has for long enough, or when its data is back.
+    fn stays_good(&mut self, terms: Terms<'_>, step: Timestamp, passed: Duration, fresh: bool) -> Option<Moved> {
+        let after = self.after.as_mut()?;
+        let good = after.good.filter(|_| !fresh).map_or(Duration::ZERO, |good| good + passed);
+        after.good = Some(good);
+        (fresh || good >= terms.recover_after).then(|| after.told(step))
+    }
+
+    /// What has been told to have ended is forgotten where nobody waits to hear that it stays so.
+    pub(super) fn settle(&mut self, recover_after: Duration) {
+        self.after = self.after.take().filter(|after| after.bad.definition.is_some() && after.good.is_none_or(|good| good < recover_after));
+    }
+}
+
+impl After {
+    fn told(&self, by: Timestamp) -> Moved {
+        let Self { ended_at: at, reading, new_normal, good, .. } = *self;
+        let good = good.unwrap_or_default();
+        Moved { phase: Phase::Ended, at, by, good, judge: self.bad.judge, reading, new_normal }
+    }
+}
+
+impl Moved {
+    fn at(phase: Phase, at: Timestamp, judge: Judge, reading: Reading) -> Self {
+        Self { phase, at, by: at, good: Duration::ZERO, judge, reading, new_normal: false }
     }
 }
 
@@ -244,7 +280,22 @@ impl Bad {
             (false, false) => return None,
         };
         self.told_at = step;
-        Some(Moved { phase, at: step, judge, reading, new_normal: false })
+        Some(Moved::at(phase, step, judge, reading))
+    }
+
+    /// The conditions that were met.
+    pub(super) fn met(&self) -> Vec<String> {
+        self.conditions.iter().filter(|c| c.met).map(|c| c.condition.to_string()).collect()
+    }
+
+    /// The conditions that hold, but not for long enough yet.
+    pub(super) fn holding(&self) -> Vec<(String, Duration)> {
+        self.conditions.iter().filter(|c| !c.met).filter_map(|c| Some((c.condition.to_string(), c.held?))).collect()
+    }
+
+    /// How it went so far; only at its ends, for it is long.
+    pub(super) fn curve(&self, phase: Phase) -> Vec<Step> {
+        if phase == Phase::Ended { self.curve.steps.clone() } else { vec![] }
     }
 }
 
@@ -313,11 +364,12 @@ mod tests {
                 '.' => Verdict::Good { reading: reading(0.0) },
                 _ => Verdict::Unknown,
             };
-            let terms = Terms { rules: &rules, definition: Some(&three), every: MINUTE, impact: None };
+            let terms = Terms { rules: &rules, definition: Some(&three), every: MINUTE, impact: None, recover_after: MINUTE * 2 };
             if let Some(moved) = hold.step(terms, step, verdict) {
                 told.push(format!("{minute}:{:?}", moved.phase));
                 if moved.phase == Phase::Ended {
-                    hold = Hold::default();
+                    told.push(format!("{}m", moved.good.as_secs() / 60));
+                    hold.settle(terms.recover_after);
                 }
             }
         }
@@ -326,9 +378,9 @@ mod tests {
 
     #[test]
     fn a_breach_opens_after_its_hold_and_ends_after_keeping() {
-        assert_eq!(phases(0, 0, "!."), "0:Opened 1:Ended");
-        assert_eq!(phases(2, 0, "!!.!!!."), "5:Opened 6:Ended");
-        assert_eq!(phases(0, 2, "!..!...."), "0:Opened 6:Ended");
+        assert_eq!(phases(0, 0, "!."), "0:Opened 1:Ended 0m");
+        assert_eq!(phases(2, 0, "!!.!!!."), "5:Opened 6:Ended 0m");
+        assert_eq!(phases(0, 2, "!..!...."), "0:Opened 6:Ended 2m");
     }
 
     #[test]
@@ -341,12 +393,20 @@ mod tests {
     #[test]
     fn a_gap_freezes_time_instead_of_counting_it() {
         assert_eq!(phases(2, 0, "!??????!!"), "8:Opened");
-        assert_eq!(phases(0, 2, "!.????.."), "0:Opened 7:Ended");
+        assert_eq!(phases(0, 2, "!.????.."), "0:Opened 7:Ended 2m");
     }
 
     #[test]
     fn data_that_stops_makes_an_open_breach_stale_once() {
-        assert_eq!(phases(0, 0, "!???????!?."), "0:Opened 5:Stale 8:Changed 10:Ended");
+        assert_eq!(phases(0, 0, "!???????!?."), "0:Opened 5:Stale 8:Changed 10:Ended 0m");
+    }
+
+    #[test]
+    fn what_has_ended_is_told_once_more_when_it_has_stayed_good_with_data() {
+        assert_eq!(phases(0, 0, "!....."), "0:Opened 1:Ended 0m 3:Ended 2m");
+        assert_eq!(phases(0, 0, "!.???????...."), "0:Opened 1:Ended 0m 6:Stale 9:Ended 0m 11:Ended 2m", "a gap says nothing");
+        assert_eq!(phases(1, 0, "!!.!...."), "1:Opened 2:Ended 0m 6:Ended 2m", "what is bad for a moment is not good");
+        assert_eq!(phases(0, 0, "!.!..."), "0:Opened 1:Ended 0m 2:Opened 3:Ended 0m 5:Ended 2m", "the next breach is waited for instead");
     }
 
     #[test]

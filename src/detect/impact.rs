@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Measure, Numbers, Reading};
-use crate::rules::ImpactRules;
+use crate::rules::{ImpactRules, Side};
 
 const DAY_SECONDS: f64 = 86_400.0;
 
@@ -25,6 +25,8 @@ pub(super) struct Impact<'i> {
     pub(super) counted: &'i [(Measure, f64)],
     /// How much a usual day has, where that is known.
     pub(super) daily: Option<f64>,
+    /// Where it is bad.
+    pub(super) side: Side,
 }
 
 impl Daily {
@@ -45,7 +47,8 @@ impl Daily {
 impl Impact<'_> {
     /// Adds what a bad step costs that stands for so long. What is counted keeps its highest number.
     pub(super) fn add(self, reading: &Reading, stands_for: Duration, numbers: &mut Numbers) {
-        if let Some(missing) = reading.expected.map(|expected| (expected - reading.value).abs()).filter(|missing| missing.is_finite()) {
+        if let Some(missing) = reading.expected.map(|expected| self.side.by(reading.value - expected)).filter(|missing| missing.is_finite())
+        {
             let lost = numbers.entry(Measure::Lost).or_default();
             *lost += missing * stands_for.as_secs_f64() / self.rules.per.as_secs_f64();
             let lost = *lost;
@@ -80,10 +83,12 @@ mod tests {
         let mut numbers = Numbers::new();
         for users in [10.0, 30.0, 20.0] {
             let counted = [(Measure::AffectedUsers, users)];
-            Impact { rules: &rules, counted: &counted, daily }.add(&reading, MINUTE, &mut numbers);
+            Impact { rules: &rules, counted: &counted, daily, side: Side::Below }.add(&reading, MINUTE, &mut numbers);
         }
+        let surplus = Reading { value: 150.0, expected: Some(100.0), ..Reading::default() };
+        Impact { rules: &rules, counted: &[], daily, side: Side::Below }.add(&surplus, MINUTE, &mut numbers);
         let number = |measure| numbers.get(&measure).map(|number: &f64| (number * 1e6).round() / 1e6);
-        assert_eq!(number(Measure::Lost), Some(120.0));
+        assert_eq!(number(Measure::Lost), Some(120.0), "more than expected is no loss where less is bad");
         assert_eq!(number(Measure::Money), Some(300.0));
         assert_eq!(number(Measure::AffectedUsers), Some(30.0));
         assert_eq!(number(Measure::LostShare), Some((120.0_f64 / 144_000.0 * 1e6).round() / 1e6));

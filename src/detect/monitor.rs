@@ -200,7 +200,10 @@ impl MonitorState {
         let groups = || kept().flat_map(|kept| &kept.groups);
         let absent = watch.judge.absent.and_then(|_| groups().filter_map(|group| group.absent_from(watch)).min());
         let now = always.then(|| self.done.unwrap_or(ready - watch.every));
-        let due = sampled.into_iter().chain(absent).chain(now).min()?;
+        // Where data comes, the step it makes comes before.
+        let stale = || groups().filter_map(|group| group.stale_from(watch)).min();
+        let stale = if sampled.is_some_and(|sampled| sampled <= ready) { None } else { stale() };
+        let due = sampled.into_iter().chain(absent).chain(stale).chain(now).min()?;
         // The smallest step that is not earlier than what is due.
         let due = Timestamp(due.0 - 1).next_multiple(watch.every);
         Some(self.done.map_or(due, |done| due.max(done.next_multiple(watch.every))))

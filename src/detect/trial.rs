@@ -71,11 +71,11 @@ impl Trial {
     }
 
     fn step(&mut self, at: Timestamp, verdict: Verdict) -> bool {
-        let terms = Terms { rules: &self.rules, definition: None, every: self.every, impact: None };
+        let terms = Terms { rules: &self.rules, definition: None, every: self.every, impact: None, recover_after: Duration::ZERO };
         match self.hold.step(terms, at, verdict).map(|moved| moved.phase) {
             Some(Phase::Opened) => true,
             Some(Phase::Ended) => {
-                self.hold = Hold::default();
+                self.hold.settle(Duration::ZERO);
                 false
             }
             Some(Phase::Changed | Phase::Stale) | None => false,

@@ -34,8 +34,9 @@ fn more(test: &Test, facts: &Facts<'_>) -> String {
     let Some(now) = test.measured(facts.reading, facts.numbers) else { return String::new() };
     let upward = matches!(test.comparison, Comparison::Above | Comparison::AtLeast);
     let gap = if upward { test.limit - now } else { now - test.limit };
-    if test.measure.grows() && upward {
-        return at_this_rate(now, test, facts);
+    let so_far = facts.heard_at.min(facts.at).since(facts.starts_at);
+    if test.measure.grows() && upward && !so_far.is_zero() {
+        return at_this_rate(now, so_far, test, facts);
     }
     let way = if upward { "more" } else { "less" };
     match test.measure {
@@ -45,10 +46,11 @@ fn more(test: &Test, facts: &Facts<'_>) -> String {
     }
 }
 
-/// What grows with time gets there by itself.
-fn at_this_rate(now: f64, test: &Test, facts: &Facts<'_>) -> String {
-    let so_far = facts.at.since(facts.starts_at).as_secs_f64();
-    let left = Duration::try_from_secs_f64((test.limit - now) * so_far / now).ok().filter(|left| *left < FAR);
+/// What grows with time gets there by itself: at the rate since it began.
+fn at_this_rate(now: f64, so_far: Duration, test: &Test, facts: &Facts<'_>) -> String {
+    let passed = facts.at.since(facts.heard_at).as_secs_f64();
+    let left = (test.limit - now) * so_far.as_secs_f64() / now - passed;
+    let left = Duration::try_from_secs_f64(left.max(0.0)).ok().filter(|left| *left < FAR);
     left.map_or_else(String::new, |left| format!("{} in {} at this rate", test.measure, minutes(left)))
 }
 
@@ -66,7 +68,7 @@ fn amount(x: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grade::Watched;
+    use crate::grade::{Stated, Watched};
     use crate::model::{Numbers, Reading, Timestamp};
 
     fn distance(test: Test, hold: u64) -> String {
@@ -79,7 +81,7 @@ mod tests {
             starts_at: Timestamp(0),
             at: Timestamp(600_000),
             heard_at: Timestamp(600_000),
-            said: &Numbers::new(),
+            said: &Stated::new(),
             watched,
         };
         to(&Condition { tests: vec![test], hold: Duration::from_secs(hold) }, &facts)

@@ -86,9 +86,9 @@ pub enum Phase {
     Opened,
     /// Other conditions of its ladder hold than before, or its data is back.
     Changed,
-    /// Its data has stopped: nothing tells whether it lasts.
+    /// Its data has stopped: nothing tells whether it lasts, or stays over.
     Stale,
-    /// It is over.
+    /// It is over; told once more when it has stayed so for long enough.
     Ended,
 }
 
@@ -107,6 +107,10 @@ pub struct Breach {
     pub onset: Timestamp,
     /// The evaluation this statement is about; for an end, the first good one.
     pub at: Timestamp,
+    /// The evaluation by which that is known.
+    pub by: Timestamp,
+    /// For an end: how long it has been good by then, data being there.
+    pub good: Duration,
     /// The judge that spoke.
     pub judge: Judge,
     /// For an end: the value is not back, but has lasted for so long that it is the normal one from now on.

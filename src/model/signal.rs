@@ -72,7 +72,7 @@ impl Signal {
                 b.monitor.as_bytes(),
                 &b.group.fingerprint().to_be_bytes(),
                 &b.onset.0.to_be_bytes(),
-                &b.at.0.to_be_bytes(),
+                &b.by.0.to_be_bytes(),
                 match b.phase {
                     Phase::Opened => b"o",
                     Phase::Changed => b"c",

@@ -122,6 +122,46 @@ pub struct JudgeRules {
     pub keep_firing: Duration,
 }
 
+/// On which side of what is expected a value is bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Too much is.
+    Above,
+    /// Too little is.
+    Below,
+    /// Either.
+    Both,
+}
+
+impl Side {
+    /// By how much a value is on that side, which is so much above what is expected; 0 on the other one.
+    #[must_use]
+    pub fn by(self, above: f64) -> f64 {
+        match self {
+            Self::Above if above < 0.0 => 0.0,
+            Self::Below if above > 0.0 => 0.0,
+            Self::Above | Self::Below | Self::Both => above.abs(),
+        }
+    }
+}
+
+impl JudgeRules {
+    /// Where its judges look for what is bad.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        let limits = self.limits.iter().map(|limits| (limits.above.is_some(), limits.below.is_some()));
+        let baseline = self.baseline.iter().map(|rule| (rule.up, rule.down));
+        let past = self.change.iter().chain(&self.compare).map(|rule| (rule.rise.is_some(), rule.drop.is_some()));
+        let forecast = self.forecast.iter().map(|rule| (rule.above.is_some(), rule.below.is_some()));
+        let sides = limits.chain(baseline).chain(past).chain(forecast);
+        match sides.fold((false, false), |(up, down), (also_up, also_down)| (up || also_up, down || also_down)) {
+            (true, false) => Side::Above,
+            (false, true) => Side::Below,
+            _ => Side::Both,
+        }
+    }
+}
+
 /// Fixed limits, in the query's unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {
