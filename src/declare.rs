@@ -266,7 +266,7 @@ impl Declare {
         }
         self.turns(None, clock, out);
         for situation in self.state.situations.close(clock, &self.rules, &self.config.tuning) {
-            self.lets_go(situation.id, clock, out);
+            self.lets_go(&situation, clock, out);
             out.decide(|| self.cause(&situation));
             self.learn_from(&situation);
         }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::declare::contract::{Body, Drawn, Measured};
+use crate::model::number::significant;
 use crate::model::{Event, Judge, Point, Timestamp};
 
 use super::backtest;
@@ -42,7 +43,7 @@ pub(super) fn dossier(incident: &Body) -> Document {
         document.text(format!("As people say: {}.", said.join(", ")));
     }
     if let Some(measure) = &incident.evidence.measure {
-        document.text(format!("Measured by {} {}.", measure.monitor, measure.group));
+        document.text(format!("Measured by {} {}: {}.", measure.monitor, measure.group, decline(measure)));
         if let Some(svg) = drawn(measure) {
             document.drawing(svg);
         }
@@ -81,7 +82,7 @@ fn summary(incident: &Body, document: &mut Document) {
         vec!["owner".to_owned(), evidence.owner.clone()],
         vec!["entity".to_owned(), evidence.entity.clone()],
         vec!["state".to_owned(), incident.state.to_string()],
-        vec!["lasted".to_owned(), format!("{}, from {}", hours(incident.lasted_seconds), clock(&incident.started_at))],
+        vec!["downtime".to_owned(), format!("{}, from {}", hours(incident.lasted_seconds), clock(&incident.started_at))],
         vec!["discovered by".to_owned(), format!("{} {}", incident.discovery.by.as_str(), incident.discovery.name)],
     ];
     rows.extend(incident.levels.iter().map(|level| vec![format!("level in {}", level.sequence), levels(level)]));
@@ -94,6 +95,16 @@ fn summary(incident: &Body, document: &mut Document) {
     }
     rows.retain(|row| !row[1].is_empty());
     document.table(&["", ""], rows);
+}
+
+/// How far it went at worst.
+fn decline(measure: &Measured) -> String {
+    let worst = &measure.worst;
+    let Some(value) = worst.value else { return "there was no data".into() };
+    let share = worst.expected.filter(|expected| *expected != 0.0).map(|expected| (value - expected) / expected.abs() * 100.0);
+    let share =
+        share.map_or(String::new(), |share| format!(", {:.0}% {} expected", share.abs(), if share < 0.0 { "below" } else { "above" }));
+    format!("at worst {}{share}", significant(value, 4))
 }
 
 fn timeline(incident: &Body, document: &mut Document) {

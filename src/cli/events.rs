@@ -66,8 +66,14 @@ fn lines(path: &Path, take: &mut impl FnMut(&[u8])) -> anyhow::Result<()> {
         Some("-") => Box::new(std::io::stdin()),
         _ => Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?),
     };
-    for line in BufReader::new(input).split(b'\n') {
-        take(&line.with_context(|| format!("cannot read {}", path.display()))?);
+    for (number, line) in BufReader::new(input).split(b'\n').enumerate() {
+        let line = line.with_context(|| format!("cannot read {}", path.display()))?;
+        if let Err(why) = serde_json::from_slice::<serde::de::IgnoredAny>(&line)
+            && !line.trim_ascii().is_empty()
+        {
+            eprintln!("{}:{}: passed over, for it is no event: {why}", path.display(), number + 1);
+        }
+        take(&line);
     }
     Ok(())
 }

@@ -86,6 +86,11 @@ fn document(report: &Report) -> Document {
         vec![weak.business.clone(), weak.stage.as_str().to_owned(), median, format!("{:.1} ×", weak.times), weak.incidents.join(", ")]
     });
     document.table(&["business", "stage", "median", "slower", "incidents that show it"], weak.collect());
+    let even = report.by_business.keys().filter(|business| report.weaknesses.iter().all(|weak| weak.business != **business));
+    let even: Vec<&str> = even.map(String::as_str).collect();
+    if !even.is_empty() {
+        document.text(format!("No stage stands out, or too little is known: {}.", even.join(", ")));
+    }
     trend(report, &mut document);
     document.heading("What keeps coming back");
     let repeats = report.repeats.iter().take(ROWS).map(|repeat| {
@@ -136,7 +141,7 @@ fn figures(report: &Report, document: &mut Document) {
     ]);
 }
 
-/// Week by week: how many, and how long the recovery took.
+/// Week by week: how many, and how long each stage took.
 fn trend(report: &Report, document: &mut Document) {
     document.heading("Week by week");
     let counts = report
@@ -144,11 +149,12 @@ fn trend(report: &Report, document: &mut Document) {
         .iter()
         .map(|(monday, week)| (monday.clone(), week.incidents as f64, format!("{} faults, {} severe", week.incidents, week.severe)));
     document.bars(counts.collect());
-    let recovery = report.weeks.iter().filter_map(|(monday, week)| {
-        let q = week.stages.get(&Stage::Recover)?;
-        Some((monday.clone(), q.median as f64, format!("recovered within {} (median)", hours(q.median))))
+    let rows = report.weeks.iter().map(|(monday, week)| {
+        let took = |stage: &Stage| week.stages.get(stage).map_or("–".to_owned(), |q| format!("{}, {}", hours(q.median), hours(q.p90)));
+        std::iter::once(monday.clone()).chain(Stage::ALL.iter().map(took)).collect()
     });
-    document.bars(recovery.collect());
+    let heads = std::iter::once("week: median, nine in ten").chain(Stage::ALL.iter().map(|stage| stage.as_str()));
+    document.table(&heads.collect::<Vec<_>>(), rows.collect());
 }
 
 fn overdue(title: &str, overdue: &[Overdue], document: &mut Document) {

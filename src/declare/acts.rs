@@ -94,6 +94,7 @@ impl Declare {
                 if *time > command.at + self.config.tuning.ahead_max {
                     return Err(format!("{time} is yet to come"));
                 }
+                self.in_order(id, *point, *time)?;
                 self.change(id, |incident| incident.timeline.insert(*point, (*time, command.author.clone())));
                 self.says(id, Event::Updated, command, words, out)
             }
@@ -149,6 +150,9 @@ impl Declare {
         match act {
             Act::Action { action, owner, due, verify } => {
                 self.legal(id, Event::Updated, command)?;
+                if *due < command.at {
+                    return Err(format!("it is due at {due}, which has passed"));
+                }
                 let (due_at, verify) = (due.to_string(), verify.clone());
                 let new = Action { id: command.id.clone(), action: action.clone(), owner: owner.clone(), due_at, verify, done_at: None };
                 self.keeps(id, |incident| &mut incident.actions, new)?;
@@ -311,6 +315,18 @@ impl Declare {
         let sequences = self.rules.levels.sequences.iter().map(|s| format!("{0}1 to {0}{1}", s.name, s.levels));
         let known = || sequences.collect::<Vec<_>>().join(", ");
         self.rules.levels.level(name).ok_or_else(|| format!("there is no level {name:?}; there are {}", known()))
+    }
+
+    /// Whether a point of the timeline can have been then, by the points that are known.
+    fn in_order(&self, id: SituationId, point: Point, time: Timestamp) -> Result<(), Refused> {
+        let Some(incident) = self.state.incidents.get(&id) else { return Ok(()) };
+        for (other, (at, _)) in incident.timeline.iter().filter(|(other, _)| **other != point) {
+            if (other.precedes(point) && *at > time) || (point.precedes(*other) && time > *at) {
+                let side = if *at > time { "before" } else { "after" };
+                return Err(format!("{point} at {time} would be {side} {other}, which was at {at}"));
+            }
+        }
+        Ok(())
     }
 
     /// Whether an event is legal now.

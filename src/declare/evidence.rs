@@ -1,6 +1,6 @@
 //! What an incident rests on, as it is shown: measurements, suspects, changes, members.
 
-use crate::correlate::{Changed, Judged, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
+use crate::correlate::{Changed, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
 use crate::model::number::significant;
 use crate::model::{Numbers, Reading, Step, Timestamp};
 use crate::rules::{Rules, Tuning};
@@ -95,8 +95,9 @@ impl<'g> Grounds<'g> {
     pub(super) fn in_numbers(&self) -> String {
         match self.leader.map(|leader| (leader, &leader.source)) {
             Some((leader, Source::Breach { .. })) => {
-                let numbers = |judged: &Judged| if leader.ends_at.is_some() { judged.worst } else { judged.reading };
-                in_numbers(&leader.judged.as_deref().map_or_else(Reading::default, numbers))
+                let Some(judged) = leader.judged.as_deref() else { return String::new() };
+                let now = in_numbers(&judged.reading);
+                if leader.ends_at.is_some() { format!("{now}; at worst {}", in_numbers(&judged.worst)) } else { now }
             }
             Some((_, Source::Alert { labels, .. })) => labels.get("alertname").to_owned(),
             Some((_, Source::Person { author, .. })) => format!("{author} says so"),
@@ -181,6 +182,20 @@ fn change(changed: &Changed, first: Timestamp) -> Change {
         at: change.at.to_string(),
         summary: change.summary.clone(),
         before_first_sign_seconds: first.since(change.at).as_secs(),
+    }
+}
+
+impl Evidence {
+    /// What has become of its members by now.
+    pub(super) fn refresh(&mut self, situation: &Situation, at: Timestamp) {
+        for now in situation.members.iter().map(|of| member(of, at)) {
+            let same = |known: &&mut contract::Member| {
+                (&known.name, &known.entity, &known.started_at) == (&now.name, &now.entity, &now.started_at)
+            };
+            if let Some(known) = self.members.iter_mut().find(same) {
+                *known = now;
+            }
+        }
     }
 }
 

@@ -301,7 +301,8 @@ impl Incident {
                 (self.on_since, self.asks_since, self.followed_at) = (self.at, self.at, self.at);
                 self.timeline.entry(Point::Discovered).or_insert((self.at, author.to_owned()));
             }
-            Event::FollowUpDue => self.followed_at = self.at,
+            // An escalation tells how things stand.
+            Event::FollowUpDue | Event::Escalated => self.followed_at = self.at,
             Event::Acknowledged => {
                 self.acknowledged = Some(By { at: self.at.to_string(), by: author.to_owned() });
                 self.timeline.entry(Point::Responded).or_insert((self.at, author.to_owned()));

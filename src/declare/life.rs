@@ -343,11 +343,12 @@ impl Declare {
     }
 
     /// A situation was let go of; what is known of its incident stays until that is closed.
-    pub(super) fn lets_go(&mut self, situation: SituationId, at: Timestamp, out: &mut Outbox) {
-        let id = self.owner(situation);
-        self.state.owners.remove(&situation);
+    pub(super) fn lets_go(&mut self, situation: &Situation, at: Timestamp, out: &mut Outbox) {
+        let id = self.owner(situation.id);
+        self.state.owners.remove(&situation.id);
         if let Some(incident) = self.state.incidents.get_mut(&id) {
-            incident.situations.retain(|known| *known != situation);
+            incident.situations.retain(|known| *known != situation.id);
+            incident.kept.iter_mut().for_each(|evidence| evidence.refresh(situation, at));
         }
         if self.state.suspected.contains(&id) {
             self.event(id, Event::Closed, at, RICHTER, "nothing was heard of it any more".into(), out);

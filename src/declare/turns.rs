@@ -45,9 +45,8 @@ impl Declare {
                 *known = if member.starts_at > known.starts_at { member } else { known };
             }
         }
-        let settled =
-            last.values().map(|member| if member.counts() && !member.said_over { member.settled_at } else { Some(Timestamp::MIN) });
-        settled.fold(Some(Timestamp::MIN), |latest, at| Some(latest?.max(at?)))
+        let settled = |member: &&Member| if member.counts() && !member.said_over { member.settled_at } else { Some(Timestamp::MIN) };
+        last.values().map(settled).try_fold(Timestamp::MIN, |latest, at| Some(latest.max(at?)))
     }
 
     /// From now on it is looked at when something of it is due: in the time of its data, so that its story does not depend on
@@ -171,11 +170,13 @@ impl Declare {
     /// Nobody has taken it on: it is told of again, and the next ones are asked.
     fn ask(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        // It may have been due before its level asked for it.
+        let at = at.max(incident.at);
         incident.asked = Some(at.since(incident.asks_since));
         let waits = at.since(incident.on_since);
         let asked =
             incident.gathered.escalate.iter().filter(|(after, _)| Some(*after) <= incident.asked).flat_map(|(_, teams)| teams.iter());
-        let asked: Vec<&str> = asked.map(String::as_str).collect();
+        let asked: Vec<&str> = asked.filter(|team| !incident.gathered.teams.contains(team)).map(String::as_str).collect();
         let also = if asked.is_empty() { String::new() } else { format!("; asked as well: {}", asked.join(", ")) };
         let reason = format!("nobody has acknowledged it for {}{also}", duration::show(waits));
         self.event(id, Event::FollowUpDue, at, RICHTER, reason, out);

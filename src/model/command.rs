@@ -219,6 +219,17 @@ pub enum Point {
 }
 
 impl Point {
+    /// Whether it cannot be later than another one.
+    #[must_use]
+    pub fn precedes(self, other: Self) -> bool {
+        match self {
+            Self::Injected => other != Self::Injected,
+            Self::Occurred => !matches!(other, Self::Injected | Self::Occurred),
+            Self::Discovered => other == Self::Responded,
+            _ => false,
+        }
+    }
+
     /// In the order they usually come.
     pub const ALL: [Self; 8] = [
         Self::Injected,

@@ -19,7 +19,8 @@ pub enum Measure {
     Rise,
     /// How far the value is below the expected one, as a share of it: `(expected − value) / |expected|`.
     Drop,
-    /// The integral lost since the onset, in what the query counts: `∑ |expected − value|` over the bad steps.
+    /// The integral lost since the onset, in what the query counts: `∑ (expected − value)` over the bad steps, or `∑ (value −
+    /// expected)` where too much is bad.
     Lost,
     /// The same as a share of what a usual day has.
     LostShare,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Entity, Labels, Measure};
+use crate::model::{Entity, Labels, Measure, Rung};
 use crate::query::{LOOKBACK, Query, Selector};
 
 use super::calendar::Calendar;
@@ -87,6 +87,10 @@ pub(super) struct Checker {
     calendars: Vec<Arc<Calendar>>,
     /// Scenarios with one of the two most severe levels: where they are written.
     pub(super) severe: Vec<(String, Place)>,
+    /// Generic definitions of such a level: where they are written.
+    pub(super) floors: Vec<(Rung, Place)>,
+    /// What any business monitor measures.
+    pub(super) measured: BTreeSet<Measure>,
 }
 
 #[derive(Clone, Copy)]

@@ -54,6 +54,11 @@ impl Measurable<'_> {
         }
     }
 
+    /// Whether a monitor tells it.
+    fn measures(self, measure: Measure) -> bool {
+        self.lacks(measure).is_none() && !self.said(measure)
+    }
+
     /// Whether only people can tell it.
     fn said(self, measure: Measure) -> bool {
         let has = |query: fn(&raw::Impact) -> bool| self.impact.is_some_and(query);
@@ -120,6 +125,10 @@ impl Checker {
             let alerts = generic.alerts.as_ref().map(|text| (text, self.good(file, text, selector(&text.value))));
             let measurable = if alerts.is_some() { Measurable::DURATION } else { Measurable::ANYTHING };
             let ladder = self.ladder(file, &generic.sequence, &generic.ladder, measurable, &levels.sequences);
+            let sequence = levels.sequences.iter().position(|sequence| sequence.name == generic.sequence.value);
+            let severe = generic.ladder.iter().filter(|raw| alerts.is_none() && raw.value.level.value <= 2);
+            let severe = severe.filter_map(|raw| Some((rung(&raw.value, levels.sequences.get(sequence?)?, sequence?), raw.place(file))));
+            self.floors.extend(severe);
             if let (Some(ladder), None | Some((_, Some(_)))) = (ladder, &alerts) {
                 levels.generic.push(Generic { alerts: alerts.and_then(|(_, s)| s), ladder });
             }
@@ -187,10 +196,12 @@ impl Checker {
         // Data has levels of its own, and the business as a whole is always of the first.
         let own_way = raw.data.is_some() || raw.global;
         let usual = || if own_way { vec![] } else { shifted(&levels.business, shift, &levels.sequences) };
+        let levelled = !own.is_empty() || !inherited().is_empty();
         let business = [own, inherited(), usual()].into_iter().find(|ladders| !ladders.is_empty()).unwrap_or_default();
         self.note_unmeasured(file, raw, &business, measurable);
         let mut generic: Vec<Ladder> = levels.floor().cloned().collect();
-        self.note_lower(file, raw, &business, &generic);
+        self.note_lower(file, raw, &business, &generic, measurable);
+        self.note_importance(file, raw, own_way || levelled);
         generic.extend(self.data(file, raw, levels));
         generic.extend(raw.global.then(|| global(levels)).flatten());
         let inherit = |own: &Option<String>, from: fn(&Scenario) -> &String| own.clone().or_else(|| scenario.map(|s| from(s).clone()));
@@ -210,6 +221,11 @@ impl Checker {
         let found = levels.matrix.as_ref().and_then(|matrix| matrix.ladders.get(&key)).cloned();
         let known = || levels.matrix.iter().flat_map(|m| m.ladders.keys()).map(|(asset, factor)| format!("{asset} × {factor}"));
         let known: Vec<String> = known().collect();
+        let valued =
+            found.iter().flat_map(|ladder| &ladder.rungs).any(|rung| rung.condition.tests.iter().any(|t| t.measure == Measure::Value));
+        if raw.alerts.is_some() && valued {
+            self.faults.push(data.fault(file, "its `delay` is told by a value, which an alert has not; give it a `query`"));
+        }
         self.good(
             file,
             data,
@@ -242,7 +258,7 @@ impl Checker {
                 self.faults.push(rungs.first().map_or_else(|| at.fault(file, &message), |rung| rung.fault(file, &message)));
                 continue;
             };
-            let delay = self.ladder(file, &raw.sequence, rungs, Measurable::DURATION, sequences)?;
+            let delay = self.ladder(file, &raw.sequence, rungs, Measurable::ANYTHING, sequences)?;
             ladder.rungs.extend(delay.rungs.into_iter().map(|rung| Rung { because: format!("late data of asset level {asset}"), ..rung }));
             ladder.rungs.sort_by(|a, b| a.level.cmp(&b.level));
         }
@@ -321,12 +337,12 @@ impl Checker {
         }
     }
 
-    /// Where a business definition can come out lower than a generic one on the same measures, with an example.
-    fn note_lower(&mut self, file: &str, raw: &raw::Monitor, business: &[Ladder], generic: &[Ladder]) {
+    /// Where a business definition can come out lower than a generic one by what the monitor measures, with an example.
+    fn note_lower(&mut self, file: &str, raw: &raw::Monitor, business: &[Ladder], generic: &[Ladder], measurable: Measurable<'_>) {
         for floor in generic.iter().flat_map(|ladder| &ladder.rungs) {
             let own = business.iter().flat_map(|ladder| &ladder.rungs).filter(|rung| rung.level.place == floor.level.place);
-            let speaks = |measure: Measure| own.clone().any(|rung| rung.condition.tests.iter().any(|test| test.measure == measure));
-            if floor.condition.tests.is_empty() || !floor.condition.tests.iter().all(|test| speaks(test.measure)) {
+            let speaks = own.clone().next().is_some();
+            if !speaks || !floor.condition.tests.iter().all(|test| measurable.measures(test.measure)) {
                 continue;
             }
             let meets = own.clone().filter(|rung| implies(&floor.condition, &rung.condition)).map(|rung| &rung.level).min();
@@ -343,8 +359,12 @@ impl Checker {
 
     /// The two most severe levels must not wait for people to say how bad it is.
     fn note_unmeasured(&mut self, file: &str, raw: &raw::Monitor, business: &[Ladder], measurable: Measurable<'_>) {
+        if raw.scenario.is_some() {
+            let all = [Measure::Value, Measure::Rise, Measure::Drop].into_iter().chain(Measure::NUMBERS);
+            self.measured.extend(all.filter(|measure| measurable.measures(*measure)));
+        }
         for rung in business.iter().flat_map(|ladder| &ladder.rungs).filter(|rung| rung.level.rank <= 2) {
-            let lacks = |test: &&Test| measurable.said(test.measure) || measurable.lacks(test.measure).is_some();
+            let lacks = |test: &&Test| !measurable.measures(test.measure);
             if let Some(test) = rung.condition.tests.iter().find(lacks) {
                 let message = format!(
                     "{} at `{}`: `{}` is measured by nobody here, only people can say it",
@@ -352,6 +372,14 @@ impl Checker {
                 );
                 self.notes.push(raw.name.fault(file, message));
             }
+        }
+    }
+
+    /// An importance that lowers nothing.
+    fn note_importance(&mut self, file: &str, raw: &raw::Monitor, levelled: bool) {
+        if raw.importance.is_some() && levelled {
+            let message = "its `importance` changes nothing: it lowers the `business` template only, and this has levels of its own";
+            self.notes.push(raw.name.fault(file, message));
         }
     }
 
@@ -364,8 +392,15 @@ impl Checker {
         }
     }
 
-    /// Scenarios of the two most severe levels that no monitor measures.
+    /// Scenarios and generic definitions of the two most severe levels that no monitor measures.
     pub(super) fn unmeasured(&mut self, rules: &super::Rules) {
+        for (rung, place) in std::mem::take(&mut self.floors) {
+            if let Some(test) = rung.condition.tests.iter().find(|test| !self.measured.contains(&test.measure)) {
+                let message =
+                    format!("{} at `{}`: no monitor measures `{}`, only people can say it", rung.level, rung.condition, test.measure);
+                self.notes.push(Fault { place, message });
+            }
+        }
         let measured = |scenario: &str| rules.monitors.iter().any(|m| m.definition.as_ref().is_some_and(|d| d.scenario == scenario));
         let severe = std::mem::take(&mut self.severe);
         for (scenario, place) in severe.into_iter().filter(|(scenario, _)| !measured(scenario)) {

@@ -90,7 +90,7 @@ impl Plan {
         let any = |empty: bool, found: bool| empty || found;
         any(self.scenarios.is_empty(), self.scenarios.iter().any(|s| s == need.scenario))
             && any(self.entities.is_empty(), self.entities.iter().any(|e| e == need.entity || Some(e) == need.suspect))
-            && any(self.causes.is_empty() || need.class.is_none(), self.causes.iter().any(|c| Some(*c) == need.class))
+            && any(self.causes.is_empty(), self.causes.iter().any(|c| Some(*c) == need.class))
             && any(self.changes.is_empty(), need.change.is_some_and(|kind| self.changes.iter().any(|c| c == "*" || c == kind)))
     }
 }

@@ -178,7 +178,6 @@ impl Written {
                 true => return Err(self.missing("comment")),
                 false => Act::Note,
             },
-            "merge" if self.into == self.incident => return Err(Reject::new("unexpected_shape", "merge into itself")),
             "merge" => Act::Merge { into: self.need("into", &self.into)? },
             "split" => Act::Split { part: self.part()? },
             "cancel" => Act::Cancel,

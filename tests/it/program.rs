@@ -140,9 +140,10 @@ monitors:
     judge: { compare: { with: 1d, drop: 10% } }
     impact: { per: 1m }
     fault: { sequence: P, ladder: [ { level: 1, affected_users: 1000 }, { level: 2, lost: 500, for: 10m }, { level: 3, drop: 20% } ] }
+    importance: non-core
 "#;
     let levels = r#"
-generic: [ { sequence: P, ladder: [ { level: 2, drop: 50% } ] } ]
+generic: [ { sequence: P, ladder: [ { level: 1, complaints: 9 }, { level: 2, drop: 50% }, { level: 4, for: 1h } ] } ]
 scenarios: [ { name: Nobody can log in, fault: { sequence: P, ladder: [ { level: 1 } ] } } ]
 "#;
     let settings = "sources: [ { topic: m, kind: metrics } ]\nrule_files: [ m.yaml ]\nlevel_files: [ l.yaml ]\n";
@@ -152,6 +153,9 @@ scenarios: [ { name: Nobody can log in, fault: { sequence: P, ladder: [ { level:
     let checked = richter(&["check", "--config", &folder.to_string_lossy()]);
     let notes = [
         "m.yaml:3:11: at drop >= 50% its own definition says P3, the generic one P2: that one will be effective",
+        "m.yaml:3:11: at breach for 1h its own definition says no level, the generic one P4: that one will be effective",
+        "m.yaml:3:11: its `importance` changes nothing: it lowers the `business` template only, and this has levels of its own",
+        "l.yaml:2:37: P1 at `complaints >= 9`: no monitor measures `complaints`, only people can say it",
         "m.yaml:3:11: P1 at `affected_users >= 1000`: `affected_users` is measured by nobody here, only people can say it",
         "m.yaml:9:73: `lost` grows as the fault lasts; `for 10m` counts the same time twice",
         "l.yaml:3:22: \"Nobody can log in\" can be a fault of level 1 or 2, and no monitor measures it",
