@@ -1,4 +1,4 @@
-.PHONY: demo build test chaos fuzz promql accuracy storms bench-correlate bench-detect bench-kafka bench-route lint deny check-deploy clean
+.PHONY: demo build test chaos fuzz promql accuracy storms rootcause bench-correlate bench-detect bench-kafka bench-route lint deny check-deploy clean
 
 # A recorded fault, from the first sign to the recovery.
 demo: build
@@ -41,6 +41,11 @@ accuracy:
 # SEEDS=20-29 and PROFILES="base noisy" for others.
 storms: build
 	benches/storms/run $(or $(SEEDS),0-9) "$(or $(PROFILES),base late noisy storm dense badtopo)"
+
+# Which node is at the root of 26 injected faults in a shop of services, from ../shared/data/petshop or RICHTER_DATA.
+rootcause:
+	@scripts/setup
+	cargo bench --locked --bench rootcause
 
 # Correlation from memory on one core: alerts per second, bytes per active alert, and grouping on storms of its own.
 bench-correlate:

@@ -28,7 +28,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Alert, Breach, Change, Entity, Origin, Phase, Timestamp, labels::Fnv};
-use crate::rules::{Rules, Tuning};
+use crate::rules::{Node, Rules, Tuning};
 use crate::stage::Outcome;
 
 pub use calls::Calls;
@@ -43,6 +43,7 @@ pub use suppress::{By, Suppressed};
 pub use taken::{News, Taken};
 
 use forest::{Forest, LOOK_AGAIN, Moved, Onset, View};
+use kernel::{NEAR, seconds};
 use member::{alert_key, alert_member, blur};
 use rates::Flaps;
 use storm::Tallied;
@@ -133,6 +134,18 @@ impl Situations {
         let (id, place) = self.place(key)?;
         let situation = self.open.get(&id)?;
         Some((situation, situation.members.get(place)?))
+    }
+
+    /// What monitors tell of an entity that is part of other situations and began about then.
+    fn elsewhere(&self, node: Node, than: SituationId, about: Timestamp, at: Timestamp) -> impl Iterator<Item = &Member> {
+        let signs = self.forest.signs_of(node).iter().filter_map(|id| self.forest.get(*id));
+        let others: BTreeSet<(SituationId, &Entity)> = signs.map(|sign| (sign.situation, &sign.entity)).collect();
+        let others = others.into_iter().filter(move |(situation, _)| *situation != than);
+        others.flat_map(move |(situation, entity)| {
+            let members = self.open.get(&situation).into_iter().flat_map(|situation| &situation.members);
+            let told = move |m: &&Member| m.entity == *entity && m.judged.is_some() && m.starts_at <= at;
+            members.filter(move |m| told(m) && seconds(m.starts_at, about).abs() < NEAR)
+        })
     }
 
     /// Brings a member up to date.

@@ -245,7 +245,7 @@ impl Declare {
 
     fn cause(&self, situation: &Situation) -> serde_json::Value {
         let latest = situation.members.iter().map(|m| m.starts_at).max().unwrap_or(Timestamp::MIN);
-        trace::cause(situation.id, &rank(situation, &self.state.situations.changes, &self.rules, &self.config.tuning, latest))
+        trace::cause(situation.id, &rank(situation, &self.state.situations, &self.rules, &self.config.tuning, latest))
     }
 
     /// What time alone brings: alerts whose duration reaches the next rung, updates, and ends.

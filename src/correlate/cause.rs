@@ -12,7 +12,8 @@ use crate::rules::{Rules, Tuning};
 
 use super::excess::Excess;
 use super::kernel::{SILENT_LEAD, seconds};
-use super::{Changes, Situation};
+use super::member::blur;
+use super::{Changes, Member, Situation, Situations, Source};
 
 /// The earliest entities, of which the dependencies are candidates too.
 const EARLIEST: usize = 24;
@@ -97,7 +98,7 @@ impl Ranking {
 
 /// Ranks the suspects of a situation as it was known at `at`.
 #[must_use]
-pub fn rank(situation: &Situation, changes: &Changes, rules: &Rules, tuning: &Tuning, at: Timestamp) -> Ranking {
+pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tuning, at: Timestamp) -> Ranking {
     let topology = &rules.topology;
     let mut first: BTreeMap<&Entity, Timestamp> = BTreeMap::new();
     for member in situation.members.iter().filter(|m| m.starts_at <= at) {
@@ -108,21 +109,50 @@ pub fn rank(situation: &Situation, changes: &Changes, rules: &Rules, tuning: &Tu
     let shows: BTreeMap<Node, Timestamp> = first.iter().filter_map(|(entity, sign)| Some((topology.node(entity)?, *sign))).collect();
     // In the order of their names: sums of floats depend on it, and numbers on what was known first.
     let order: Vec<(Node, Timestamp)> = first.iter().filter_map(|(entity, sign)| Some((topology.node(entity)?, *sign))).collect();
-    let trouble = Trouble {
-        shows: &shows,
-        order: &order,
-        earliest,
-        topology,
-        excess: &Excess::of(situation, topology, at),
-        changes,
-        window: tuning.change_window,
-    };
     let mut candidates: Vec<Node> = candidates(&shows, topology).into_iter().collect();
     candidates.sort_by_key(|node| topology.name(*node));
+    // What a candidate shows may have been put elsewhere; it is a sign of it all the same.
+    let others = candidates.iter().filter(|node| !shows.contains_key(*node));
+    let others = others.flat_map(|node| all.elsewhere(*node, situation.id, earliest, at).map(|member| (*node, member)));
+    let others: Vec<(Node, &Member)> = others.collect();
+    let mut elsewhere: BTreeMap<Node, Timestamp> = BTreeMap::new();
+    for (node, member) in &others {
+        let sign = elsewhere.entry(*node).or_insert(member.starts_at);
+        *sign = (*sign).min(member.starts_at);
+    }
+    let known = situation.members.iter().filter(|member| member.starts_at <= at);
+    let told = known.chain(others.into_iter().map(|(_, member)| member));
+    let (blurs, excess) = (blurs(told.clone(), rules), Excess::of(told, topology));
+    let (changes, window) = (&all.changes, tuning.change_window);
+    let trouble = Trouble {
+        shows: &shows,
+        elsewhere: &elsewhere,
+        order: &order,
+        blurs: &blurs,
+        earliest,
+        topology,
+        excess: &excess,
+        changes,
+        window,
+    };
     let mut suspects: Vec<Suspect> = candidates.into_iter().map(|node| trouble.suspect(node)).collect();
     let no_change = share_out(&mut suspects);
     suspects.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.entity.cmp(&b.entity)));
     Ranking { suspects, no_change }
+}
+
+/// To how many seconds it is known when monitors saw an entity fail first: they look once in their interval.
+fn blurs<'s>(members: impl Iterator<Item = &'s Member>, rules: &Rules) -> BTreeMap<Node, f64> {
+    let mut monitors: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut blurs: BTreeMap<Node, f64> = BTreeMap::new();
+    for member in members {
+        if let (Source::Breach { monitor, .. }, Some(node)) = (&member.source, rules.topology.node(&member.entity)) {
+            let blur = *monitors.entry(monitor).or_insert_with(|| blur(member, rules));
+            let known = blurs.entry(node).or_default();
+            *known = known.max(blur);
+        }
+    }
+    blurs
 }
 
 /// What shows something, and what the earliest of it depend on in one or two steps.
@@ -144,8 +174,12 @@ fn candidates(shows: &BTreeMap<Node, Timestamp>, topology: &Topology) -> BTreeSe
 
 struct Trouble<'t> {
     shows: &'t BTreeMap<Node, Timestamp>,
+    /// What candidates show that is part of other situations.
+    elsewhere: &'t BTreeMap<Node, Timestamp>,
     /// The same, by name.
     order: &'t [(Node, Timestamp)],
+    /// How exactly that is known, in seconds.
+    blurs: &'t BTreeMap<Node, f64>,
     earliest: Timestamp,
     topology: &'t Topology,
     excess: &'t Excess<'t>,
@@ -156,9 +190,10 @@ struct Trouble<'t> {
 
 impl Trouble<'_> {
     fn suspect(&self, node: Node) -> Suspect {
-        let sign = self.shows.get(&node).copied();
+        let sign = self.shows.get(&node).or_else(|| self.elsewhere.get(&node)).copied();
         let onset = sign.unwrap_or(self.earliest - SILENT_LEAD);
         let reached = self.reached(node);
+        let blur = self.blurs.get(&node).copied().unwrap_or(0.0);
         let (mut reach, mut order, mut explained) = (0.0, 0.0, 1);
         for (other, first) in self.order.iter().filter(|(other, _)| *other != node) {
             let Some(steps) = reached.get(other) else {
@@ -167,11 +202,11 @@ impl Trouble<'_> {
             };
             explained += 1;
             reach -= steps.min(UNREACHED);
-            order -= (seconds(onset, *first) - LATE).clamp(0.0, 3.0 * LATE) / LATE;
+            order -= (seconds(onset, *first) - blur - LATE).clamp(0.0, 3.0 * LATE) / LATE;
         }
-        let quiet = self.topology.callers(node).iter().filter(|caller| !self.shows.contains_key(*caller)).count();
+        let quiet = self.topology.callers(node).iter().filter(|caller| !self.is_shown(**caller)).count();
         let change = self.changes.likeliest(self.topology.name(node), onset, self.window, self.topology.known());
-        let others = self.shows.len() - usize::from(sign.is_some());
+        let others = self.shows.len() - usize::from(self.shows.contains_key(&node));
         let after = sign.map(|sign| seconds(sign, self.earliest));
         let mut evidence = vec![];
         let mut part = |kind: &str, nats: f64, what: String| {
@@ -183,14 +218,17 @@ impl Trouble<'_> {
         part("order", order, "it showed later than what it should explain".into());
         part(
             "first",
-            after.map_or(0.0, |after| -(after / FIRST).min(FIRST_MAX)),
+            after.map_or(0.0, |after| -((after - blur).max(0.0) / FIRST).min(FIRST_MAX)),
             format!("{:.0} s after the first sign", after.unwrap_or(0.0)),
         );
         part("silent", if sign.is_none() { -SILENT } else { 0.0 }, "nothing is told of it".into());
         part("callers", -QUIET_CALLER * quiet as f64, format!("{quiet} that depend on it show nothing"));
         match self.excess.own(node) {
             Some(own) => part("excess", OWN * libm::log(own.part.max(OWN_LEAST)), own.what),
-            None if self.excess.is_known() => part("excess", -NO_EXCESS, "no excess of it is told".into()),
+            // An alert says nothing of how much.
+            None if self.excess.is_known() && (sign.is_none() || self.blurs.contains_key(&node)) => {
+                part("excess", -NO_EXCESS, "no excess of it is told".into())
+            }
             None => {}
         }
         if let Some(change) = &change {
@@ -200,11 +238,15 @@ impl Trouble<'_> {
         Suspect {
             entity: self.topology.name(node).clone(),
             probability: 0.0,
-            explains: (explained - usize::from(sign.is_none())) as f64 / self.shows.len().max(1) as f64,
+            explains: (explained - usize::from(!self.shows.contains_key(&node))) as f64 / self.shows.len().max(1) as f64,
             first_sign: sign,
             change: change.map(|change| change.id.to_owned()),
             evidence,
         }
+    }
+
+    fn is_shown(&self, node: Node) -> bool {
+        self.shows.contains_key(&node) || self.elsewhere.contains_key(&node)
     }
 
     /// What fails where a node fails, and what speaks against the way there.
@@ -215,7 +257,7 @@ impl Trouble<'_> {
             let mut next = vec![];
             for (at, steps) in frontier {
                 for caller in self.topology.callers(at) {
-                    let steps = steps + if self.shows.contains_key(caller) { STEP } else { STEP + QUIET_STEP };
+                    let steps = steps + if self.is_shown(*caller) { STEP } else { STEP + QUIET_STEP };
                     if reached.len() < REACHED_MAX && reached.get(caller).is_none_or(|known| steps < *known) {
                         reached.insert(*caller, steps);
                         next.push((*caller, steps));

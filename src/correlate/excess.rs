@@ -6,10 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::Timestamp;
 use crate::rules::topology::{HOPS_MAX, Node, Topology};
 
-use super::{Member, Situation, Source};
+use super::{Member, Source};
 
 /// Entities that show nothing, through which it is looked for what explains an excess.
 const THROUGH_MAX: usize = 256;
@@ -39,10 +38,10 @@ pub(super) struct Own {
 }
 
 impl<'s> Excess<'s> {
-    /// Of a situation, as it was known at `at`: of monitors that tell of more than one entity, for only these compare.
-    pub(super) fn of(situation: &'s Situation, topology: &'s Topology, at: Timestamp) -> Self {
+    /// Of members: of monitors that tell of more than one entity, for only these compare.
+    pub(super) fn of(members: impl Iterator<Item = &'s Member>, topology: &'s Topology) -> Self {
         let mut monitors: BTreeMap<&str, BTreeMap<Node, f64>> = BTreeMap::new();
-        for member in situation.members.iter().filter(|member| member.starts_at <= at) {
+        for member in members {
             if let (Some((monitor, excess)), Some(node)) = (excess(member), topology.node(&member.entity)) {
                 *monitors.entry(monitor).or_default().entry(node).or_default() += excess;
             }

@@ -39,7 +39,7 @@ impl<'g> Grounds<'g> {
         let members = leading.members.iter().chain(situations.iter().flat_map(|s| &s.members));
         Some(Self {
             leader: members.clone().find(|m| m.key == incident.leader).or_else(|| members.clone().find(|m| m.counts())),
-            ranking: rank(leading, &all.changes, rules, tuning, at),
+            ranking: rank(leading, all, rules, tuning, at),
             changes: all.changes.near(leading, at, &rules.topology, tuning),
             tallies: situations.iter().flat_map(|s| all.tallies(s.id)).collect(),
             at,

@@ -68,7 +68,7 @@ impl Planner<'_> {
             lookback: self.lookback,
             ambiguous: self.leaves.iter().any(|leaf| leaf.selector.metric().is_none()),
             key: root.key(),
-            share: Share::of(&root),
+            share: Share::of(&root, &self.leaves),
             root,
             leaves: self.leaves,
             subs: self.subs,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::node::{AggregateOp, Binary, Node, Operator};
+use super::Leaf;
+use super::node::{AggregateOp, Binary, Node, Operator, Source};
 use super::range::RangeFunction;
 
 /// A query's value is a quotient of two counts over one range.
@@ -17,19 +18,20 @@ pub struct Share {
 }
 
 impl Share {
-    /// Of the root of a query: `a / b`, `1 - a / b` or `100 * a / b`, where both are sums of increases or of rates.
-    pub(super) fn of(node: &Node) -> Option<Self> {
+    /// Of the root of a query: `a / b`, `1 - a / b` or `100 * a / b`, where both are sums of increases or of rates of what counts.
+    pub(super) fn of(node: &Node, leaves: &[Leaf]) -> Option<Self> {
         let Node::Binary(binary) = node else { return None };
         let Binary { op, left, right, .. } = binary.as_ref();
         match (op, left, right) {
-            (Operator::Sub, Node::Number(all), share) => Self::of(share).filter(|share| share.whole == *all),
+            (Operator::Sub, Node::Number(all), share) => Self::of(share, leaves).filter(|share| share.whole == *all),
             (Operator::Mul, Node::Number(times), share) | (Operator::Mul, share, Node::Number(times)) => {
-                let share = Self::of(share).filter(|_| *times > 0.0)?;
+                let share = Self::of(share, leaves).filter(|_| *times > 0.0)?;
                 Some(Self { whole: share.whole * times, ..share })
             }
             (Operator::Div, left, right) => {
-                let (range, per) = counted(right)?;
-                (counted(left)? == (range, per)).then_some(Self { range, whole: 1.0, per })
+                let (times, left) = times(left);
+                let (range, per) = counted(right, leaves)?;
+                (counted(left, leaves)? == (range, per)).then_some(Self { range, whole: times, per })
             }
             _ => None,
         }
@@ -42,17 +44,59 @@ impl Share {
     }
 }
 
+/// How many times something is taken, as in `100 * a / b`, which is `(100 * a) / b`.
+fn times(node: &Node) -> (f64, &Node) {
+    if let Node::Binary(binary) = node
+        && let (Operator::Mul, Node::Number(times), of) | (Operator::Mul, of, Node::Number(times)) =
+            (binary.op, &binary.left, &binary.right)
+        && *times > 0.0
+    {
+        return (*times, of);
+    }
+    (1.0, node)
+}
+
 /// Over which range something is counted, and how much one unit of the result stands for.
-fn counted(node: &Node) -> Option<(Duration, f64)> {
+fn counted(node: &Node, leaves: &[Leaf]) -> Option<(Duration, f64)> {
     match node {
+        Node::Range(range) if is_amount(&range.source, leaves) => None,
         Node::Range(range) => match range.function {
             RangeFunction::Increase => Some((range.range, 1.0)),
             RangeFunction::Rate => Some((range.range, range.range.as_secs_f64())),
             _ => None,
         },
-        Node::Aggregate(aggregate) if aggregate.op == AggregateOp::Sum => counted(&aggregate.operand),
+        Node::Aggregate(aggregate) if aggregate.op == AggregateOp::Sum => counted(&aggregate.operand, leaves),
         // Such as `or vector(0)`, for what has not failed yet.
-        Node::Binary(binary) if binary.op == Operator::Or => counted(&binary.left),
+        Node::Binary(binary) if binary.op == Operator::Or => counted(&binary.left, leaves),
         _ => None,
+    }
+}
+
+/// Whether a counter adds up amounts, as its name says: three seconds are not three of anything. After Prometheus' names, where
+/// the unit stands before `_total`, and a histogram's or a summary's sum ends with `_sum`.
+fn is_amount(source: &Source, leaves: &[Leaf]) -> bool {
+    let Source::Leaf(leaf) = source else { return false };
+    let Some(name) = leaves.get(*leaf).and_then(|leaf| leaf.selector.metric()) else { return false };
+    let units = ["seconds", "milliseconds", "microseconds", "nanoseconds", "ms", "bytes", "joules"];
+    let base = name.strip_suffix("_total").unwrap_or(name);
+    name.ends_with("_sum") || base.rsplit('_').next().is_some_and(|unit| units.contains(&unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::Query;
+
+    #[test]
+    fn only_what_counts_makes_a_share() {
+        let whole = |text: &str| {
+            let query = Query::plan(text, Duration::from_secs(60), Duration::from_secs(300)).expect("a query");
+            query.share().map(|share| share.whole)
+        };
+        assert_eq!(whole("rate(failed_total[5m]) / rate(requests_total[5m])"), Some(1.0));
+        assert_eq!(whole("100 * sum(increase(failed[5m])) / sum(increase(requests[5m]))"), Some(100.0));
+        assert_eq!(whole("rate(failed_total[5m]) / rate(requests_total[1m])"), None, "of two ranges");
+        assert_eq!(whole("rate(latency_seconds_sum[5m]) / rate(latency_seconds_count[5m])"), None, "an average");
+        assert_eq!(whole("rate(busy_seconds_total[5m]) / rate(requests_total[5m])"), None, "an average");
     }
 }
