@@ -203,8 +203,8 @@ fn levels(what: &str, kind: Event, levels: &[Levels], ranks: &BTreeMap<String, u
             return Err(format!("{what}: the effective level is not the more severe of both"));
         }
     }
-    // A person may set what nobody measures.
-    if levels.iter().any(|level| level.set_by.is_some()) {
+    // Only a person lowers one, and only then.
+    if kind == Event::Downgraded {
         return Ok(());
     }
     let fallen = before.iter().any(|(sequence, rank)| ranks.get(sequence).is_none_or(|now| now > rank));
