@@ -165,6 +165,7 @@ pub(super) struct MinChange {
 
 impl Written for Season {
     const EXPECTED: &'static str = "none, auto, day, week, or how long a season is, such as 12h";
+    const PATTERN: &'static str = r"^(none|auto|day|week|(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)$";
     fn read(text: &str) -> Result<Self, String> {
         const DAY: Duration = Duration::from_secs(86_400);
         Ok(match text {
@@ -200,6 +201,7 @@ pub(super) enum Sensitivity {
 
 impl Written for Sensitivity {
     const EXPECTED: &'static str = "low, normal, high, or the false breaches that are expected of a series, such as 2/month";
+    const PATTERN: &'static str = r"^(low|normal|high|[0-9.]+ */month)$";
     fn read(text: &str) -> Result<Self, String> {
         let monthly = || text.strip_suffix("/month")?.trim().parse().ok().filter(|n: &f64| *n > 0.0 && n.is_finite());
         Ok(match text {
@@ -261,6 +263,7 @@ impl<'de> Deserialize<'de> for Amount {
 
 impl Written for Absent {
     const EXPECTED: &'static str = "auto, or a duration such as 5m";
+    const PATTERN: &'static str = r"^(auto|0|(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)$";
     fn read(text: &str) -> Result<Self, String> {
         if text == "auto" { Ok(Self::Learnt) } else { duration::parse(text).map(Self::After).map_err(|why| format!("{why}, or auto")) }
     }
@@ -369,6 +372,8 @@ pub(super) struct Entity {
 /// A value that is written as text with a grammar of its own.
 pub(super) trait Written: Sized {
     const EXPECTED: &'static str;
+    /// What its text looks like, as a regular expression.
+    const PATTERN: &'static str;
     fn read(text: &str) -> Result<Self, String>;
 }
 
@@ -397,6 +402,7 @@ pub(super) struct Span(pub(super) Duration);
 
 impl Written for Span {
     const EXPECTED: &'static str = "a duration such as 30s, 5m or 1h30m";
+    const PATTERN: &'static str = r"^(0|(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)$";
     fn read(text: &str) -> Result<Self, String> {
         duration::parse(text).map(Self)
     }
@@ -420,6 +426,7 @@ pub(super) struct Share(pub(super) f64);
 
 impl Written for Share {
     const EXPECTED: &'static str = "a share such as 30%";
+    const PATTERN: &'static str = r"^[0-9.]+ *%$";
     fn read(text: &str) -> Result<Self, String> {
         let number = text.strip_suffix('%').and_then(|n| n.trim().parse::<f64>().ok());
         let share = number.filter(|n| *n > 0.0 && n.is_finite());
@@ -439,6 +446,7 @@ pub(super) struct Compared(pub(super) Comparison, pub(super) f64);
 
 impl Written for Compared {
     const EXPECTED: &'static str = "a comparison such as \"< 0.8\"";
+    const PATTERN: &'static str = r"^ *(<=|>=|<|>) *-?[0-9.]+(e-?[0-9]+)? *$";
     fn read(text: &str) -> Result<Self, String> {
         let comparisons = [Comparison::AtLeast, Comparison::AtMost, Comparison::Above, Comparison::Below];
         let read = comparisons.into_iter().find_map(|c| Some((c, text.trim().strip_prefix(c.sign())?.trim())));

@@ -39,7 +39,7 @@ impl<T: JsonSchema> JsonSchema for At<T> {
 
 /// Texts with a grammar of their own; a bare 0 is a duration.
 fn text<T: Written>() -> Schema {
-    json_schema!({"type": ["string", "integer"], "description": T::EXPECTED})
+    json_schema!({"type": ["string", "integer"], "pattern": T::PATTERN, "description": T::EXPECTED})
 }
 
 macro_rules! written {

@@ -51,9 +51,13 @@ fn what_sres_write_is_as_the_schema_says() {
         (valid, faults.is_empty())
     };
     assert_eq!(both(&good), (true, true));
-    for (pointer, value) in
-        [("/monitors/0/every", json!([])), ("/monitors/0/judge/for", json!(true)), ("/monitors/0/fault/0/ladder/0/level", json!("two"))]
-    {
+    for (pointer, value) in [
+        ("/monitors/0/every", json!([])),
+        ("/monitors/0/every", json!("soon")),
+        ("/monitors/0/fault/0/ladder/0/drop", json!("30")),
+        ("/monitors/0/judge/for", json!(true)),
+        ("/monitors/0/fault/0/ladder/0/level", json!("two")),
+    ] {
         let mut wrong = good.clone();
         *wrong.pointer_mut(pointer).expect("it is there") = value;
         assert_eq!(both(&wrong), (false, false), "{pointer}");
