@@ -28,7 +28,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Alert, Breach, Change, Entity, Origin, Phase, Timestamp, labels::Fnv};
-use crate::rules::{Node, Rules, Tuning};
+use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
 pub use calls::Calls;
@@ -43,7 +43,6 @@ pub use suppress::{By, Suppressed};
 pub use taken::{News, Taken};
 
 use forest::{Forest, LOOK_AGAIN, Moved, Onset, View};
-use kernel::{NEAR, seconds};
 use member::{alert_key, alert_member, blur};
 use rates::Flaps;
 use storm::Tallied;
@@ -136,18 +135,6 @@ impl Situations {
         Some((situation, situation.members.get(place)?))
     }
 
-    /// What monitors tell of an entity that is part of other situations and began about then.
-    fn elsewhere(&self, node: Node, than: SituationId, about: Timestamp, at: Timestamp) -> impl Iterator<Item = &Member> {
-        let signs = self.forest.signs_of(node).iter().filter_map(|id| self.forest.get(*id));
-        let others: BTreeSet<(SituationId, &Entity)> = signs.map(|sign| (sign.situation, &sign.entity)).collect();
-        let others = others.into_iter().filter(move |(situation, _)| *situation != than);
-        others.flat_map(move |(situation, entity)| {
-            let members = self.open.get(&situation).into_iter().flat_map(|situation| &situation.members);
-            let told = move |m: &&Member| m.entity == *entity && m.judged.is_some() && m.starts_at <= at;
-            members.filter(move |m| told(m) && seconds(m.starts_at, about).abs() < NEAR)
-        })
-    }
-
     /// Brings a member up to date.
     pub fn update(&mut self, key: u64, update: impl FnOnce(&mut Member)) {
         let Some((id, place)) = self.place(key) else { return };
@@ -232,7 +219,13 @@ impl Situations {
                 (member.stale, member.said_over) = (false, false);
                 member.told_at = breach.by;
                 member.heard_at = breach.by;
-                member.judged = Some(Box::new(breach.into()));
+                let carried = member.judged.take().map(|judged| judged.dimensions).unwrap_or_default();
+                let mut judged = Judged::from(breach);
+                if judged.dimensions.is_empty() {
+                    // What carried it stays known once it is over.
+                    judged.dimensions = carried;
+                }
+                member.judged = Some(Box::new(judged));
                 member.ends_at = (breach.phase == Phase::Ended).then_some(breach.at);
                 member.settled_at = settled_at.filter(|_| breach.phase == Phase::Ended);
                 member.new_normal = breach.new_normal;

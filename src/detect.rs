@@ -14,6 +14,7 @@ mod impact;
 mod index;
 mod judges;
 mod monitor;
+mod parts;
 mod past;
 mod profile;
 mod scale;
@@ -38,7 +39,7 @@ use crate::wire::internal::{Batch, SamplesRecord, decode, signals_messages, sign
 pub use chance::Counted;
 pub use trial::{Trial, Tried};
 
-use group::{Counts, Subject};
+use group::{Broken, Counts, Subject};
 use monitor::MonitorState;
 
 /// Progress is passed on when it has grown by this much: finer than any monitor's step.
@@ -123,7 +124,7 @@ impl Detect {
                 out.count(Count::Samples(Outcome::Late));
                 continue;
             }
-            let name = || if watch.key == watch.routed { monitor.name.clone() } else { format!("{} (impact)", monitor.name) };
+            let name = || if watch.key == watch.routed { monitor.name.clone() } else { format!("{} (beside)", monitor.name) };
             let state = self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(name()));
             let outcome = state.push(watch, series, sample.at, &sample.value, &self.config.tuning, out);
             out.count(Count::Samples(outcome));
@@ -148,9 +149,10 @@ impl Detect {
                 self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(monitor.name.clone()));
             }
             let counted = counted(&mut self.state.monitors, monitor, watch, ready, out);
+            let parts = broken_down(&mut self.state.monitors, monitor, watch, ready, out);
             let Some(state) = self.state.monitors.get_mut(&watch.key) else { continue };
             let recover_after = self.config.tuning.recover_after;
-            let subject = Subject { monitor, watch, counted: &counted, recover_after };
+            let subject = Subject { monitor, watch, counted: &counted, parts: &parts, recover_after };
             state.evaluate(subject, ready, own, &self.config.tuning, &mut breaches, out);
         }
         self.state.evaluated = Some(ready);
@@ -167,7 +169,8 @@ impl Detect {
         for (monitor, watch) in self.config.rules.watches() {
             if let Some(state) = self.state.monitors.get_mut(&watch.key) {
                 let recover_after = self.config.tuning.recover_after;
-                state.silence(Subject { monitor, watch, counted: &Counts::new(), recover_after }, clock, &mut breaches);
+                let (counted, parts) = (&Counts::new(), &Broken::new());
+                state.silence(Subject { monitor, watch, counted, parts, recover_after }, clock, &mut breaches);
             }
         }
         self.tell(breaches, out);
@@ -192,10 +195,28 @@ fn counted(states: &mut BTreeMap<u64, MonitorState>, monitor: &Monitor, watch: &
     let mut counts = Counts::new();
     for (measure, beside) in watch.impact.iter().flat_map(|impact| &impact.queries) {
         if let Some(state) = states.get_mut(&beside.key) {
-            state.count(monitor, beside, *measure, ready, &mut counts, out);
+            state.count(monitor, beside, ready, out, |step, labels, number| {
+                counts.entry((step, labels)).or_default().push((*measure, number))
+            });
         }
     }
     counts
+}
+
+/// What a monitor's values are made of, at all steps up to `ready`.
+fn broken_down(states: &mut BTreeMap<u64, MonitorState>, monitor: &Monitor, watch: &Watch, ready: Timestamp, out: &mut Outbox) -> Broken {
+    let mut broken = Broken::new();
+    let Some(rules) = &watch.parts else { return broken };
+    for (watch, is_part) in std::iter::once((&rules.part, true)).chain(rules.whole.iter().map(|whole| (whole, false))) {
+        let Some(state) = states.get_mut(&watch.key) else { continue };
+        state.count(monitor, watch, ready, out, |step, labels, number| {
+            let dimension = |name: &str| rules.labels.iter().any(|label| label == name);
+            let (group, part) = (labels.filtered(|name| !dimension(name)), labels.filtered(dimension));
+            let cell = broken.entry((step, group)).or_default().entry(part).or_default();
+            if is_part { cell.0 += number } else { cell.1 += number }
+        });
+    }
+    broken
 }
 
 /// The monitor with that key, or the one beside which that is counted.
@@ -203,10 +224,7 @@ fn watched<'r>(rules: &'r Rules, by_key: &BTreeMap<u64, usize>, key: u64) -> Opt
     let monitor = rules.monitors.get(*by_key.get(&key)?)?;
     match &monitor.input {
         Input::Watch(watch) if watch.key == key => Some((monitor, watch)),
-        Input::Watch(watch) => {
-            let mut beside = watch.impact.iter().flat_map(|impact| &impact.queries);
-            beside.find(|(_, watch)| watch.key == key).map(|(_, watch)| (monitor, watch))
-        }
+        Input::Watch(watch) => watch.beside().find(|watch| watch.key == key).map(|watch| (monitor, watch)),
         Input::Alerts(_) => None,
     }
 }

@@ -8,6 +8,7 @@
 
 mod aggregate;
 mod binary;
+mod breakdown;
 mod cell;
 mod eval;
 mod function;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use crate::model::Labels;
 
+pub use breakdown::Breakdown;
 pub use cell::{Cell, Gone, Output, Place, Series, Unmatched};
 pub use eval::Memo;
 pub use running::Running;
@@ -92,6 +94,12 @@ impl Query {
         plan::plan(text, every, lookback)
     }
 
+    /// The same, with its inputs kept apart as those of another one are, which must keep them apart by fewer labels.
+    #[must_use]
+    pub fn apart_as(self, other: &Self) -> Self {
+        Self { key: other.key.clone(), ..self }
+    }
+
     /// The numbers of the leaves that a series belongs to.
     pub fn leaves_of(&self, series: &Labels) -> impl Iterator<Item = usize> {
         self.leaves.iter().enumerate().filter(|(_, leaf)| leaf.selector.matches(series)).map(|(number, _)| number)
@@ -137,6 +145,12 @@ impl Query {
     #[must_use]
     pub fn speaks_of_nothing(&self) -> bool {
         self.root.speaks_of_nothing()
+    }
+
+    /// How far its instant selectors look back.
+    #[must_use]
+    pub fn lookback(&self) -> Duration {
+        self.lookback
     }
 
     /// The time between two evaluations.

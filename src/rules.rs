@@ -35,7 +35,7 @@ pub use calendar::Calendar;
 pub use check::{Files, check};
 pub use compiled::{
     Absent, Amount, Combine, CompareRule, ForecastRule, Generic, ImpactRules, Input, JudgeRules, Levels, Limits, Matrix, Money, Monitor,
-    Rules, Scenario, Sequence, Side, Watch,
+    PartsRules, Rules, Scenario, Sequence, Side, Watch,
 };
 pub use config::Config;
 pub use duty::Duty;

@@ -10,7 +10,7 @@ use crate::model::{Event, Judge, Point, Timestamp};
 use super::backtest;
 use super::document::Document;
 use super::events::Which;
-use super::render::{clock, hours, impact, levels};
+use super::render::{carriers, clock, hours, impact, levels};
 use super::{Outcome, Pages, plot, stdout};
 
 #[derive(Debug, clap::Args)]
@@ -44,6 +44,9 @@ pub(super) fn dossier(incident: &Body) -> Document {
     }
     if let Some(measure) = &incident.evidence.measure {
         document.text(format!("Measured by {} {}: {}.", measure.monitor, measure.group, decline(measure)));
+        for one in carriers(incident) {
+            document.text(format!("Carried by {one}."));
+        }
         if let Some(svg) = drawn(measure) {
             document.drawing(svg);
         }

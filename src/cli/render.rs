@@ -5,7 +5,8 @@ use std::fmt::Write;
 use anyhow::Context;
 use serde_json::Value;
 
-use crate::declare::contract::{Body, Data, Levels, Met, Suspect};
+use crate::declare::contract::{Body, Data, Dimension, Levels, Met, Suspect};
+use crate::model::number::significant;
 use crate::model::{Event, Measure, Signal};
 use crate::rules::{Format, Kind};
 use crate::wire::alerts::Decoder;
@@ -68,6 +69,9 @@ pub(super) fn event(payload: &[u8]) -> anyhow::Result<String> {
     if !incident.impact.numbers.is_empty() && !matches!(event.kind, Event::HandedOver | Event::Updated) {
         part("impact", &impact(&incident))?;
     }
+    for (place, one) in carriers(&incident).iter().filter(|_| announced).enumerate() {
+        part(if place == 0 { "carried by" } else { "" }, one)?;
+    }
     match event.kind {
         Event::Recovered => part("lasted", &format!("{}, since {}", span(&incident), clock(&incident.started_at)))?,
         Event::Declared | Event::Escalated | Event::Updated | Event::Reopened if event.author == "richter" => {
@@ -108,6 +112,16 @@ pub(super) fn event(payload: &[u8]) -> anyhow::Result<String> {
         part("review", &format!("due {} by {}", clock(&review.due_at), review.owner))?;
     }
     Ok(out)
+}
+
+/// The combinations of labels that carry it, in a line each.
+pub(super) fn carriers(incident: &Body) -> Vec<String> {
+    let dimensions = incident.evidence.measure.iter().flat_map(|measure| &measure.dimensions);
+    let shown = |one: &Dimension| {
+        let (coverage, is, expected) = (one.coverage * 100.0, significant(one.is, 4), significant(one.expected, 4));
+        format!("{} {coverage:.0}% of it: {is}, expected {expected}", one.labels)
+    };
+    dimensions.map(shown).collect()
 }
 
 /// What it costs, in a line.

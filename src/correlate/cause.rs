@@ -11,9 +11,9 @@ use crate::rules::topology::{HOPS_MAX, Node, REACHED_MAX, Topology};
 use crate::rules::{Rules, Tuning};
 
 use super::excess::Excess;
-use super::kernel::{SILENT_LEAD, seconds};
+use super::kernel::{NEAR, SILENT_LEAD, seconds};
 use super::member::blur;
-use super::{Changes, Member, Situation, Situations, Source};
+use super::{Changes, Member, Situation, SituationId, Situations, Source};
 
 /// The earliest entities, of which the dependencies are candidates too.
 const EARLIEST: usize = 24;
@@ -139,6 +139,20 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
     let no_change = share_out(&mut suspects);
     suspects.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.entity.cmp(&b.entity)));
     Ranking { suspects, no_change }
+}
+
+impl Situations {
+    /// What monitors tell of an entity that is part of other situations and began about then.
+    fn elsewhere(&self, node: Node, than: SituationId, about: Timestamp, at: Timestamp) -> impl Iterator<Item = &Member> {
+        let signs = self.forest.signs_of(node).iter().filter_map(|id| self.forest.get(*id));
+        let others: BTreeSet<(SituationId, &Entity)> = signs.map(|sign| (sign.situation, &sign.entity)).collect();
+        let others = others.into_iter().filter(move |(situation, _)| *situation != than);
+        others.flat_map(move |(situation, entity)| {
+            let members = self.open.get(&situation).into_iter().flat_map(|situation| &situation.members);
+            let told = move |m: &&Member| m.entity == *entity && m.judged.is_some() && m.starts_at <= at;
+            members.filter(move |m| told(m) && seconds(m.starts_at, about).abs() < NEAR)
+        })
+    }
 }
 
 /// To how many seconds it is known when monitors saw an entity fail first: they look once in their interval.

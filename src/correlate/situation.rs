@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Definition, Entity, Judge, Labels, Numbers, Origin, Reading, Step, Timestamp, labels::Fnv};
+use crate::model::{Breach, Definition, Dimension, Entity, Judge, Labels, Numbers, Origin, Reading, Step, Timestamp, labels::Fnv};
 use crate::rules::Tuning;
 
 use super::forest::SignId;
@@ -96,6 +96,8 @@ pub struct Judged {
     pub holding: Vec<(String, Duration)>,
     /// What it costs so far.
     pub numbers: Numbers,
+    /// Which combinations of labels carry it.
+    pub dimensions: Vec<Dimension>,
     /// How it went, once it has ended.
     pub curve: Vec<Step>,
 }
@@ -108,6 +110,7 @@ impl From<&Breach> for Judged {
             met: breach.met.clone(),
             holding: breach.holding.clone(),
             numbers: breach.numbers.clone(),
+            dimensions: breach.dimensions.clone(),
             curve: breach.curve.clone(),
         }
     }

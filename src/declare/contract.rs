@@ -349,8 +349,27 @@ pub struct Measured {
     pub last: Reading,
     /// The worst reading.
     pub worst: Reading,
+    /// Which combinations of labels carry it, where the monitor has `dimensions`; the first one most of it.
+    #[serde(default)]
+    pub dimensions: Vec<Dimension>,
     /// How it went from the onset to the end, thinned out; empty while it lasts.
     pub curve: Vec<Drawn>,
+}
+
+/// A combination of labels that carries a breach.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Dimension {
+    /// The combination.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub labels: Labels,
+    /// Its share of the whole deviation; above 1 where others make up for it.
+    pub coverage: f64,
+    /// How many times as much it deviates, as a ratio of what is to what is expected, as the whole does.
+    pub lift: f64,
+    /// What there is of it, in the unit of what is summed up.
+    pub is: f64,
+    /// What was expected of it, in the same unit.
+    pub expected: f64,
 }
 
 /// A judged evaluation.

@@ -147,8 +147,16 @@ fn measured(member: &Member) -> Option<Measured> {
         upper: step.reading.upper,
     };
     let curve = judged.curve.iter().filter(|step| step.reading.value.is_finite()).map(drawn).collect();
+    let dimension = |one: &crate::model::Dimension| contract::Dimension {
+        labels: one.labels.clone(),
+        coverage: rounded(one.coverage),
+        lift: rounded(one.lift),
+        is: one.is,
+        expected: one.expected,
+    };
+    let dimensions = judged.dimensions.iter().map(dimension).collect();
     let (last, worst) = (reading(&judged.reading), reading(&judged.worst));
-    Some(Measured { monitor: monitor.clone(), group: group.clone(), last, worst, curve })
+    Some(Measured { monitor: monitor.clone(), group: group.clone(), last, worst, dimensions, curve })
 }
 
 fn reading(reading: &Reading) -> contract::Reading {

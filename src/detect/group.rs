@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Entity, Labels, Measure, Phase, Reading, Timestamp};
+use crate::model::{Breach, Dimension, Entity, Labels, Measure, Phase, Reading, Timestamp};
 use crate::rules::{Monitor, Watch};
 
 use super::absence::{Gaps, missing};
@@ -13,9 +13,13 @@ use super::chance::Counted;
 use super::hold::{Hold, Moved, Terms};
 use super::impact::{Daily, Impact};
 use super::judges::{Judges, Measured, Verdict};
+use super::parts::{Parts, Usual};
 
 /// What is counted beside a monitor, by step and group.
 pub(super) type Counts = BTreeMap<(Timestamp, Labels), Vec<(Measure, f64)>>;
+
+/// What values are made of, by step and group.
+pub(super) type Broken = BTreeMap<(Timestamp, Labels), Parts>;
 
 /// Which monitor's group is evaluated.
 #[derive(Clone, Copy)]
@@ -23,6 +27,7 @@ pub(super) struct Subject<'a> {
     pub(super) monitor: &'a Monitor,
     pub(super) watch: &'a Watch,
     pub(super) counted: &'a Counts,
+    pub(super) parts: &'a Broken,
     /// How long what has recovered has to stay so.
     pub(super) recover_after: Duration,
 }
@@ -37,11 +42,13 @@ pub(super) struct Group {
     hold: Hold,
     /// What a usual day has, where it is asked what a breach costs.
     daily: Option<Box<Daily>>,
+    /// What its parts usually are, where it is asked which of them carries a breach.
+    usual: Option<Box<Usual>>,
 }
 
 impl Group {
     pub(super) fn new(labels: Labels, seen: Timestamp) -> Self {
-        Self { labels, seen, gaps: Gaps::default(), judges: Judges::default(), hold: Hold::default(), daily: None }
+        Self { labels, seen, gaps: Gaps::default(), judges: Judges::default(), hold: Hold::default(), daily: None, usual: None }
     }
 
     /// What the group is about; where it lacks a label that the monitor names it by, the monitor itself.
@@ -112,6 +119,10 @@ impl Group {
         if watch.impact.is_some() && matches!(verdict, Verdict::Good { .. }) {
             self.daily.get_or_insert_default().see(value, watch.every);
         }
+        if let Some(parts) = subject.watch.parts.as_ref().and_then(|_| subject.parts.get(&(step, self.labels.clone()))) {
+            let teaches = matches!(verdict, Verdict::Good { .. } | Verdict::Unknown) && !self.hold.open();
+            self.usual.get_or_insert_default().see(parts, watch.every, teaches);
+        }
         self.moved(subject, step, verdict)
     }
 
@@ -136,7 +147,7 @@ impl Group {
     }
 
     fn moved(&mut self, subject: Subject<'_>, step: Timestamp, verdict: Verdict) -> Option<Breach> {
-        let Subject { monitor, watch, counted, recover_after } = subject;
+        let Subject { monitor, watch, counted, recover_after, .. } = subject;
         let impact = watch.impact.as_ref().map(|rules| {
             let beside = if rules.queries.is_empty() { None } else { counted.get(&(step, self.labels.clone())) };
             let daily = self.daily.as_ref().and_then(|daily| daily.a_day(rules.per));
@@ -167,11 +178,18 @@ impl Group {
             met: of.met(),
             holding: of.holding(),
             numbers: of.numbers.clone(),
+            dimensions: self.dimensions(subject.watch, phase),
             curve: of.curve(phase),
         };
         if phase == Phase::Ended {
             self.hold.settle(subject.recover_after);
         }
         Some(breach)
+    }
+
+    /// Which of its parts carry its breach.
+    fn dimensions(&self, watch: &Watch, phase: Phase) -> Vec<Dimension> {
+        let (Some(rules), Some(usual)) = (&watch.parts, &self.usual) else { return vec![] };
+        if matches!(phase, Phase::Opened | Phase::Changed) { usual.carriers(rules.whole.is_some()) } else { vec![] }
     }
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Labels, Measure, Timestamp, Value};
+use crate::model::{Breach, Labels, Timestamp, Value};
 use crate::query::{Cell, Memo, Output, Pushed, Query};
 use crate::rules::{Monitor, Tuning, Watch};
 use crate::stage::{Count, Outbox, Outcome};
 
-use super::group::{Counts, Group, Subject};
+use super::group::{Group, Subject};
 use super::index::Index;
 
 /// A group without data and without a breach is forgotten after this long; a profile of the day outlives a weekend.
@@ -167,15 +167,14 @@ impl MonitorState {
         }
     }
 
-    /// Counts what the monitor's breaches cost, at all steps up to `ready`.
+    /// Gives what is evaluated beside the monitor, at all steps up to `ready`.
     pub(super) fn count(
         &mut self,
         monitor: &Monitor,
         watch: &Watch,
-        measure: Measure,
         ready: Timestamp,
-        counts: &mut Counts,
         out: &mut Outbox,
+        mut take: impl FnMut(Timestamp, Labels, f64),
     ) {
         while let Some(step) = self.next_step(watch, false, ready).filter(|step| *step <= ready) {
             for place in 0..self.cells.len() {
@@ -183,7 +182,7 @@ impl MonitorState {
                 match kept.cell.evaluate(&watch.query, &mut self.memo, step) {
                     Ok(outputs) => {
                         let numbers = outputs.into_iter().filter_map(|output| Some((output.labels, output.value.float()?)));
-                        numbers.for_each(|(labels, number)| counts.entry((step, labels)).or_default().push((measure, number)));
+                        numbers.for_each(|(labels, number)| take(step, labels, number));
                     }
                     Err(_) => out.count(Count::Unmatched(monitor.name.clone())),
                 }

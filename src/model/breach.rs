@@ -127,8 +127,25 @@ pub struct Breach {
     pub holding: Vec<(String, Duration)>,
     /// What it costs so far.
     pub numbers: Numbers,
+    /// Which combinations of labels carry it, where that is asked for; the first one most of it.
+    pub dimensions: Vec<Dimension>,
     /// How it went since its onset, thinned out where it is long.
     pub curve: Vec<Step>,
+}
+
+/// A combination of labels that carries a breach of a sum or of a ratio.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dimension {
+    /// The combination.
+    pub labels: Labels,
+    /// Its share of the whole deviation; above 1 where others make up for it.
+    pub coverage: f64,
+    /// How much more it deviates than the whole does: the ratio of what is to what is expected, over that of the whole.
+    pub lift: f64,
+    /// What there is of it, in the unit of what is summed up.
+    pub is: f64,
+    /// What was expected of it, in the same unit.
+    pub expected: f64,
 }
 
 /// A step of a breach, to be drawn.

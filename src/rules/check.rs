@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Entity, Labels, Measure, Rung};
-use crate::query::{LOOKBACK, Query, Selector};
+use crate::query::{Breakdown, LOOKBACK, Query, Selector};
 
 use super::calendar::Calendar;
-use super::compiled::{ImpactRules, Input, JudgeRules, Levels, Money, Monitor, Rules, Watch};
+use super::compiled::{ImpactRules, Input, JudgeRules, Levels, Money, Monitor, PartsRules, Rules, Watch};
 use super::decode::decode;
 use super::duty::Duty;
 use super::fault::{At, Fault, Place};
@@ -19,6 +19,9 @@ use super::suppress::Suppress;
 use super::{Template, Topology, catalog, judges, raw, suppressed, teams};
 
 /// How often a query is evaluated where its monitor does not say.
+/// Labels by which a value is broken down: their combinations are all looked at.
+const DIMENSIONS_MAX: usize = 4;
+
 const EVERY: Duration = Duration::from_secs(60);
 
 /// What a query counts by where nothing is said: seconds, as a rate does.
@@ -266,6 +269,9 @@ impl Checker {
         if let Some(judge) = &raw.judge {
             self.faults.push(judge.fault(file, "`judge` with `alerts`; alerts were judged already where they come from"));
         }
+        if let Some(first) = raw.dimensions.first() {
+            self.faults.push(first.fault(file, "`dimensions` with `alerts`; what an alert is of cannot be broken down"));
+        }
         if let Some(every) = &raw.every {
             self.faults.push(every.fault(file, "`every` with `alerts`; alerts come when they come"));
         }
@@ -311,7 +317,34 @@ impl Checker {
         }
         let key = Watch::key(&raw.name.value, &text.value);
         let impact = raw.impact.as_ref().map(|impact| self.impact(source, raw, impact, &query, key));
-        Some(Watch { key, query, every, judge, routed: key, impact })
+        let parts = self.parts(source, raw, text, &query, key);
+        Some(Watch { key, query, every, judge, routed: key, impact, parts })
+    }
+
+    /// What a query is broken down into, in the cells of the query itself.
+    fn parts(&mut self, source: Source<'_>, monitor: &raw::Monitor, text: &At<String>, query: &Query, routed: u64) -> Option<PartsRules> {
+        let first = monitor.dimensions.first()?;
+        let labels: Vec<String> = monitor.dimensions.iter().map(|label| label.value.clone()).collect();
+        if labels.len() > DIMENSIONS_MAX {
+            self.faults.push(first.fault(source.file, format!("{} dimensions; at most {DIMENSIONS_MAX}", labels.len())));
+        }
+        if monitor.scenario.is_none() {
+            self.faults.push(first.fault(source.file, "what carries a breach is told of an incident; this has no `scenario`"));
+        }
+        let parts = self.good(source.file, first, Breakdown::of(&text.value, &labels))?;
+        let every = query.every();
+        let mut watch = |name: &str, text: &str| {
+            let planned = Query::plan(text, every, query.lookback()).map_err(|refusal| refusal.message);
+            let query = self.good(source.file, first, planned)?.apart_as(query);
+            let key = Watch::key(&format!("{}/{name}", monitor.name.value), text);
+            Some(Box::new(Watch { key, query, every, judge: JudgeRules::default(), routed, impact: None, parts: None }))
+        };
+        let part = watch("part", &parts.part)?;
+        let whole = match &parts.whole {
+            Some(text) => Some(watch("whole", text)?),
+            None => None,
+        };
+        Some(PartsRules { labels, part, whole })
     }
 
     /// What is counted beside a monitor is counted in its groups, so that both meet in one partition.
@@ -336,7 +369,10 @@ impl Checker {
                 }
                 Ok(counts) => {
                     let key = Watch::key(&format!("{}/{measure}", monitor.name.value), &text.value);
-                    queries.push((measure, Watch { key, query: counts, every, judge: JudgeRules::default(), routed, impact: None }));
+                    queries.push((
+                        measure,
+                        Watch { key, query: counts, every, judge: JudgeRules::default(), routed, impact: None, parts: None },
+                    ));
                 }
                 Err(refusal) => self.faults.push(Fault { place: source.inside(text, refusal.offset), message: refusal.message }),
             }

@@ -73,6 +73,19 @@ pub struct Watch {
     pub routed: u64,
     /// What a breach costs, where that is measured.
     pub impact: Option<ImpactRules>,
+    /// What it is broken down into.
+    pub parts: Option<PartsRules>,
+}
+
+/// What a sum, or a quotient of two, is broken down into.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartsRules {
+    /// By which labels.
+    pub labels: Vec<String>,
+    /// What is summed up, in the monitor's groups and by these labels.
+    pub part: Box<Watch>,
+    /// Of a quotient the divisor, in the same way.
+    pub whole: Option<Box<Watch>>,
 }
 
 /// How it is reckoned what a breach costs.
@@ -307,10 +320,7 @@ impl Rules {
 
     /// The same, and what is counted beside them.
     pub fn inputs(&self) -> impl Iterator<Item = (&Monitor, &Watch)> {
-        self.watches().flat_map(|(monitor, watch)| {
-            let beside = watch.impact.iter().flat_map(|impact| &impact.queries).map(|(_, watch)| watch);
-            std::iter::once(watch).chain(beside).map(move |watch| (monitor, watch))
-        })
+        self.watches().flat_map(|(monitor, watch)| std::iter::once(watch).chain(watch.beside()).map(move |watch| (monitor, watch)))
     }
 
     /// The longest that a monitor holds a breach back.
@@ -376,6 +386,12 @@ impl Watch {
     #[must_use]
     pub fn key(name: &str, query: &str) -> u64 {
         Fnv::of(&[name.as_bytes(), query.trim().as_bytes()])
+    }
+
+    /// What is evaluated beside it, in its cells and at its steps.
+    pub fn beside(&self) -> impl Iterator<Item = &Self> {
+        let counts = self.impact.iter().flat_map(|impact| &impact.queries).map(|(_, watch)| watch);
+        counts.chain(self.parts.iter().flat_map(|parts| std::iter::once(&parts.part).chain(&parts.whole).map(AsRef::as_ref)))
     }
 
     /// The partition of so many to which a cell of the query goes.

@@ -50,6 +50,9 @@ pub(super) struct Monitor {
     pub(super) global: bool,
     pub(super) data: Option<At<Data>>,
     pub(super) impact: Option<At<Impact>>,
+    /// Labels by which its sum, or its quotient of two, is broken down, to say what carries a breach.
+    #[serde(default)]
+    pub(super) dimensions: Vec<At<String>>,
     pub(super) fault: Option<Faults>,
 }
 

@@ -91,6 +91,7 @@ fn monitor(slo: &Slo, what: &str, query: String, above: f64, (level, because): (
         global: false,
         data: None,
         impact: None,
+        dimensions: vec![],
         fault: Some(raw::Faults(vec![slo.name.with(definition)])),
     }
 }

@@ -159,6 +159,12 @@ pub(crate) fn line(event: &Value) -> String {
     write!(line, "{}", text("/data/event/reason")).expect("written");
     if text("/data/event/type") == "declared" {
         write!(line, "; suspects {}", names("/data/incident/suspects", "entity")).expect("written");
+        let dimensions = event.pointer("/data/incident/measure/dimensions").and_then(Value::as_array);
+        let dimensions: Vec<String> =
+            dimensions.into_iter().flatten().map(|one| format!("{} {}", one["labels"], one["coverage"])).collect();
+        if !dimensions.is_empty() {
+            write!(line, "; carried by {}", dimensions.join(", ")).expect("written");
+        }
         let changes = names("/data/incident/changes", "id");
         if !changes.is_empty() {
             write!(line, "; changes {changes}").expect("written");
