@@ -45,7 +45,7 @@ pub use taken::{News, Taken};
 use forest::{Forest, LOOK_AGAIN, Moved, Onset, View};
 use member::{alert_key, alert_member, blur};
 use rates::Flaps;
-use storm::Tallied;
+use storm::{Pace, Tallied};
 use suppress::{Suppression, inhibits};
 
 /// A situation without an incident is forgotten when it heard nothing for this long: Alertmanager repeats a firing
@@ -71,6 +71,7 @@ pub struct Situations {
     recovered: BTreeSet<(u64, SituationId)>,
     /// Those with too many members to keep them all, of which some that are only counted last; when such a one was heard.
     storms: BTreeMap<SituationId, Timestamp>,
+    pace: Pace,
     /// The episodes of each fingerprint.
     fired: BTreeMap<u64, Fired>,
     /// What fired again, by its key: when it is looked at again, how often it was to be expected, and how often it was
@@ -404,10 +405,11 @@ impl Situations {
         self.settle();
         self.coming = None;
         (member.sign, member.why) = (sign, why);
-        if let Some(id) = self.full(&member).filter(|_| inhibits(&member, rules).is_empty()) {
+        if let Some(id) = self.overrun(&member).filter(|_| inhibits(&member, rules).is_empty()) {
             self.tally(id, &member);
             return Taken { joined: true, tallied: Some((id, Box::new(member))), ..Taken::nothing(Outcome::Applied) };
         }
+        self.pace.keeps(member.heard_at);
         self.put(member);
         self.suppress(key, rules);
         Taken { joined: true, ..Taken::updated(key) }

@@ -15,6 +15,28 @@ use super::{News, Situations};
 /// counts.
 const MEMBERS_MAX: usize = 500;
 
+/// Members that are kept of what is told in one second; beyond it what an entity shows more than once is only counted.
+const A_SECOND_MAX: u32 = 200;
+
+/// How many members were kept in the second that is told of.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Pace {
+    second: i64,
+    kept: u32,
+}
+
+impl Pace {
+    /// One more is kept that was told then. What comes late counts for the second that is on.
+    pub(super) fn keeps(&mut self, at: Timestamp) {
+        let second = at.0.div_euclid(1000);
+        *self = if second > self.second { Self { second, kept: 1 } } else { Self { kept: self.kept.saturating_add(1), ..*self } };
+    }
+
+    fn is_over(self, at: Timestamp) -> bool {
+        at.0.div_euclid(1000) <= self.second && self.kept >= A_SECOND_MAX
+    }
+}
+
 /// How many of one alert there are that are only counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tally {
@@ -101,8 +123,18 @@ impl Situations {
     pub(super) fn full(&self, member: &Member) -> Option<SituationId> {
         let id = self.forest.get(member.sign)?.situation;
         let full = self.open.get(&id)?.members.len() >= MEMBERS_MAX;
-        let source = self.is_inhibiting(member.key);
-        (full && member.definition.is_none() && !source).then_some(id)
+        (full && self.may_be_counted(member)).then_some(id)
+    }
+
+    /// The same of a member that is new, and also where too many come at once; of each sign one is kept.
+    pub(super) fn overrun(&self, member: &Member) -> Option<SituationId> {
+        let sign = self.forest.get(member.sign)?;
+        let over = self.pace.is_over(member.heard_at) && sign.opener.is_some() && self.open.contains_key(&sign.situation);
+        self.full(member).or((over && self.may_be_counted(member)).then_some(sign.situation))
+    }
+
+    fn may_be_counted(&self, member: &Member) -> bool {
+        member.definition.is_none() && !self.is_inhibiting(member.key)
     }
 
     pub(super) fn tally(&mut self, situation: SituationId, member: &Member) {

@@ -106,3 +106,29 @@ fn what_often_fails_together_is_learnt() {
     assert!(why.contains(&"while the trouble of service=db spread"), "{why:?}");
     assert_eq!(why.last(), Some(&"depends on service=db"), "{why:?}");
 }
+
+/// Four hundred alerts in one second, twenty of each of twenty services: of each service one is kept, of all two hundred, and the rest
+/// is counted.
+#[test]
+fn what_comes_all_at_once_is_counted_but_every_entity_is_kept() {
+    let mut rows = String::from("metric noise{service=\"clock\"} 1x240\n");
+    for instance in 0..20 {
+        for service in 0..20 {
+            rows.push_str(&format!("alert 15:05:02 firing Down service=s{service} instance=i{instance}\n"));
+        }
+    }
+    rows.push_str("alert 15:05:02 firing Down service=late\nalert 15:05:02 firing Shop service=s0\n");
+    let services: String = (0..20).map(|s| format!("  - {{ name: service=s{s}, depends_on: [ service=db ] }}\n")).collect();
+    let text = format!(
+        "== monitors\nmonitors:\n  - {{ name: web, scenario: Nobody can buy, entity: service=s0, alerts: Shop, \
+         fault: {{ sequence: P, ladder: [ {{ level: 1 }} ] }} }}\n== topology\nentities:\n  - {{ name: service=db }}\n\
+         \x20 - {{ name: service=late, depends_on: [ service=db ] }}\n{services}== records 2026-11-22T15:00:00Z every 1m\n\
+         alert 15:05:00 firing DbDown service=db\n{rows}"
+    );
+    let out = Case::parse("burst", &text).run();
+    let last = &events(&out.messages).pop().expect("an event")["data"]["incident"];
+    assert_eq!(last["members_total"], 403);
+    let counted: u64 = last["counted"].as_array().into_iter().flatten().filter_map(|counted| counted["told"].as_u64()).sum();
+    assert!((150..=210).contains(&counted), "{counted}");
+    assert!(last["counted"].as_array().expect("a list").iter().all(|counted| counted["entity"] != "service=late"), "its only one is kept");
+}
