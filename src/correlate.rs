@@ -15,6 +15,7 @@ mod member;
 mod rates;
 mod said;
 mod seek;
+mod settled;
 mod silent;
 mod situation;
 mod storm;
@@ -43,7 +44,7 @@ pub use suppress::{By, Suppressed};
 pub use taken::{News, Taken};
 
 use forest::{Forest, LOOK_AGAIN, Moved, Onset, View};
-use member::{alert_key, alert_member, blur};
+use member::{alert_key, alert_member, blur, breach_fingerprint};
 use rates::Flaps;
 use storm::{Pace, Tallied};
 use suppress::{Suppression, inhibits};
@@ -72,6 +73,8 @@ pub struct Situations {
     /// Those with too many members to keep them all, of which some that are only counted last; when such a one was heard.
     storms: BTreeMap<SituationId, Timestamp>,
     pace: Pace,
+    /// Breaches of each group that have ended, and are not known yet to stay so.
+    unsettled: BTreeMap<u64, Vec<u64>>,
     /// The episodes of each fingerprint.
     fired: BTreeMap<u64, Fired>,
     /// What fired again, by its key: when it is looked at again, how often it was to be expected, and how often it was
@@ -201,7 +204,7 @@ impl Situations {
     /// Takes in what detection says about a breach.
     pub fn breach(&mut self, breach: &Breach, origin: &Origin, rules: &mut Rules, tuning: &Tuning) -> Taken {
         let group = breach.group.fingerprint().to_be_bytes();
-        let fingerprint = Fnv::of(&[b"breach", breach.monitor.as_bytes(), &group]);
+        let fingerprint = breach_fingerprint(&breach.monitor, &breach.group);
         let key = Fnv::of(&[b"breach", breach.monitor.as_bytes(), &group, &breach.onset.0.to_be_bytes()]);
         if let Some((_, member)) = self.member(key) {
             let stale = breach.phase == Phase::Stale;
@@ -214,24 +217,7 @@ impl Situations {
                 self.update(key, |member| member.stale = true);
                 return Taken::updated(key);
             }
-            // It has been good for longer than it has to: then it was so before.
-            let settled_at = breach.good.checked_sub(tuning.recover_after).map(|longer| breach.by - longer);
-            self.update(key, |member| {
-                (member.stale, member.said_over) = (false, false);
-                member.told_at = breach.by;
-                member.heard_at = breach.by;
-                let carried = member.judged.take().map(|judged| judged.dimensions).unwrap_or_default();
-                let mut judged = Judged::from(breach);
-                if judged.dimensions.is_empty() {
-                    // What carried it stays known once it is over.
-                    judged.dimensions = carried;
-                }
-                member.judged = Some(Box::new(judged));
-                member.ends_at = (breach.phase == Phase::Ended).then_some(breach.at);
-                member.settled_at = settled_at.filter(|_| breach.phase == Phase::Ended);
-                member.new_normal = breach.new_normal;
-            });
-            return Taken::updated(key);
+            return self.goes_on(fingerprint, key, breach);
         }
         if self.tallied.contains_key(&key) {
             let ends = breach.phase == Phase::Ended && self.ends_tallied(key);
@@ -260,6 +246,7 @@ impl Situations {
             suppressed: None,
             sign: SignId::default(),
         };
+        self.is_heard_again(fingerprint);
         self.join(fingerprint, member, rules, tuning)
     }
 
@@ -556,6 +543,9 @@ impl Situations {
             for member in &situation.members {
                 self.places.remove(&member.key);
                 self.inhibits_no_more(member.key);
+                if let Source::Breach { monitor, group, .. } = &member.source {
+                    self.forget_unsettled(breach_fingerprint(monitor, group), member.key);
+                }
                 if let Source::Alert { fingerprint, .. } = &member.source
                     && let Some(fired) = self.fired.get_mut(fingerprint)
                     && fired.open == Some(member.starts_at)

@@ -194,7 +194,15 @@ impl Declare {
                 out.decide(|| self.cause(situation));
             }
         }
-        self.judge(member.key, at, out);
+        if !taken.stays {
+            self.judge(member.key, at, out);
+        }
+        // What waited to hear that it stays good may have recovered.
+        let settled = taken.settled.iter().chain(taken.member.iter().filter(|_| taken.stays));
+        let owners = settled.filter_map(|key| Some(self.owner(self.state.situations.place(*key)?.0)));
+        for id in owners.collect::<BTreeSet<_>>() {
+            self.schedule(id);
+        }
         if let Some(ended) = taken.ended {
             self.judge(ended, at, out);
         }

@@ -183,7 +183,7 @@ impl Detect {
             return;
         }
         self.state.passed_on = Some(progress);
-        breaches.sort_by(|a, b| (a.at, &a.monitor, &a.group).cmp(&(b.at, &b.monitor, &b.group)));
+        breaches.sort_by(|a, b| (a.by, a.at, &a.monitor, &a.group).cmp(&(b.by, b.at, &b.monitor, &b.group)));
         let signals = breaches.into_iter().map(|breach| Signal::Breach(Box::new(breach))).collect();
         let partition = signals_partition(self.partitions.signals);
         out.messages.extend(signals_messages(partition, &self.origin, progress, signals));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Condition, Definition, Ladder, Level, Measure, Numbers, Reading, Rung, Timestamp};
+use crate::model::{Condition, Definition, Ladder, Level, Measure, Numbers, Reading, Rung, Test, Timestamp};
 
 /// A level and what met it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +47,8 @@ pub struct Standing {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grade(pub BTreeMap<u8, Standing>);
 
-/// What people say a fault costs, and since when they have said so.
-pub type Stated = BTreeMap<Measure, (f64, Timestamp)>;
+/// What people have said a fault costs, and when, in that order.
+pub type Stated = BTreeMap<Measure, Vec<(f64, Timestamp)>>;
 
 /// What is known of what is graded.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,8 @@ pub enum Watched<'f> {
         met: &'f [String],
         /// Conditions that hold, but not for long enough yet: for how long by then.
         holding: &'f [(String, Duration)],
+        /// Conditions that need what people say: for how long the rest of them had held by then.
+        apart: &'f [(String, Duration)],
     },
     /// Nobody: an alert lasts, and that is all that is known.
     Nobody,
@@ -118,8 +120,8 @@ impl Grade {
 impl Facts<'_> {
     fn meet(&self, condition: &Condition) -> bool {
         let tests = || condition.tests.iter().all(|test| test.holds(self.reading, self.numbers));
-        if let Some(since) = self.said_since(condition).filter(|_| tests()) {
-            return self.at.since(since) >= condition.hold;
+        if self.said_since(condition).is_some() && tests() {
+            return self.held(condition) >= condition.hold;
         }
         match self.watched {
             Watched::Nobody => tests() && self.at.since(self.starts_at) >= condition.hold,
@@ -127,25 +129,36 @@ impl Facts<'_> {
         }
     }
 
-    /// Since when a condition has held that needs what people say: detection does not watch it.
+    /// Since when what people say has met all tests of a condition that it has to.
     fn said_since(&self, condition: &Condition) -> Option<Timestamp> {
-        let said = condition.tests.iter().filter_map(|test| self.said.get(&test.measure));
-        said.map(|(_, since)| self.starts_at.max(*since)).max()
+        let since = |test: &Test| {
+            let said = self.said.get(&test.measure)?;
+            let holds = |number: f64| test.holds(self.reading, &Numbers::from([(test.measure, number)]));
+            let since = said.iter().rev().take_while(|(number, _)| holds(*number)).last()?;
+            Some(self.starts_at.max(since.1))
+        };
+        condition.tests.iter().filter_map(since).max()
     }
 
     /// For how long a condition has held, as far as somebody watched.
     fn held(&self, condition: &Condition) -> Duration {
+        let words = condition.to_string();
+        // What held when it was last heard of is taken to hold since.
+        let told = |holding: &[(String, Duration)]| {
+            let held = holding.iter().find(|(holds, _)| *holds == words).map(|(_, held)| *held);
+            held.map_or(Duration::ZERO, |held| held + self.at.since(self.heard_at))
+        };
         if let Some(since) = self.said_since(condition) {
-            return self.at.since(since);
+            let rest = condition.tests.iter().any(|test| !test.measure.can_be_said());
+            let said = self.at.since(since);
+            return match self.watched {
+                Watched::Detection { apart, .. } if rest => said.min(told(apart)),
+                _ => said,
+            };
         }
         match self.watched {
             Watched::Nobody => self.at.since(self.starts_at),
-            Watched::Detection { holding, .. } => {
-                let words = condition.to_string();
-                let held = holding.iter().find(|(holds, _)| *holds == words).map(|(_, held)| *held);
-                // What held when it was last heard of is taken to hold since.
-                held.map_or(Duration::ZERO, |held| held + self.at.since(self.heard_at))
-            }
+            Watched::Detection { holding, .. } => told(holding),
         }
     }
 }

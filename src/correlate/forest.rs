@@ -463,10 +463,10 @@ impl Forest {
     }
 
     /// Takes the signs of an entity out of a situation, whatever connects them with the rest; gives the situation that they are
-    /// in now, or none where nothing would move, or nothing stay.
+    /// in now, or none where nothing would move.
     pub(super) fn take_apart(&mut self, from: SituationId, node: Node) -> Option<SituationId> {
-        let (signs, rest): (Vec<SignId>, Vec<SignId>) = self.signs_in(from).iter().partition(|id| self[**id].node == node);
-        if signs.is_empty() || rest.iter().all(|id| self[*id].told == 0) {
+        let signs: Vec<SignId> = self.signs_in(from).iter().copied().filter(|id| self[*id].node == node).collect();
+        if signs.is_empty() {
             return None;
         }
         for id in self.signs_in(from).to_vec() {

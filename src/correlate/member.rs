@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Alert, Definition, Entity, Ladder, Origin, Timestamp, labels::Fnv};
+use crate::model::{Alert, Definition, Entity, Labels, Ladder, Origin, Timestamp, labels::Fnv};
 use crate::rules::Rules;
 
 use super::forest::SignId;
@@ -13,6 +13,11 @@ use super::situation::{Member, Source};
 pub(super) fn blur(member: &Member, rules: &Rules) -> f64 {
     let Source::Breach { monitor, .. } = &member.source else { return 0.0 };
     rules.watches().find(|(m, _)| m.name == *monitor).map_or(0.0, |(_, watch)| watch.every.as_secs_f64())
+}
+
+/// The identity of a monitor's group.
+pub(super) fn breach_fingerprint(monitor: &str, group: &Labels) -> u64 {
+    Fnv::of(&[b"breach", monitor.as_bytes(), &group.fingerprint().to_be_bytes()])
 }
 
 /// The identity of an alert's episode.

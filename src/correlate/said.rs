@@ -62,14 +62,17 @@ impl Situations {
 
     /// Ends what lasts in a situation, for a person says that it is over.
     pub fn end(&mut self, id: SituationId, at: Timestamp) {
-        let lasting = self.get(id).into_iter().flat_map(|s| &s.members).filter(|m| m.ends_at.is_none() && m.suppressed.is_none());
-        for key in lasting.map(|m| m.key).collect::<Vec<u64>>() {
-            self.update(key, |member| (member.ends_at, member.said_over) = (Some(at.max(member.starts_at)), true));
+        let open = self.get(id).into_iter().flat_map(|s| &s.members).filter(|m| m.settled_at.is_none() && m.suppressed.is_none());
+        for key in open.map(|m| m.key).collect::<Vec<u64>>() {
+            self.update(key, |member| {
+                (member.said_over, member.ends_at) = (member.ends_at.is_none(), member.ends_at.or(Some(at.max(member.starts_at))));
+                (member.settled_at, member.stale) = (Some(at), false);
+            });
         }
     }
 
     /// Takes what is told of an entity out of a situation, for a person says that it is another matter; gives the situation that
-    /// it makes, or none where nothing of it is about that entity, or all is.
+    /// it makes, or none where nothing of it is about that entity.
     pub fn take_apart(&mut self, id: SituationId, entity: &Entity, rules: &mut Rules) -> Option<SituationId> {
         let node = rules.topology.number(entity);
         let into = self.forest.take_apart(id, node)?;
@@ -85,7 +88,7 @@ impl Situations {
         let said = self.get(id).into_iter().flat_map(|s| &s.members).filter(|m| m.said_over).map(|m| m.key);
         let said: Vec<u64> = said.collect();
         for key in &said {
-            self.update(*key, |member| (member.ends_at, member.said_over) = (None, false));
+            self.update(*key, |member| (member.ends_at, member.settled_at, member.said_over) = (None, None, false));
         }
         said
     }

@@ -94,6 +94,8 @@ pub struct Judged {
     pub met: Vec<String>,
     /// The conditions that hold, but not for long enough yet.
     pub holding: Vec<(String, Duration)>,
+    /// Conditions that need what people say: for how long the rest of them has held.
+    pub apart: Vec<(String, Duration)>,
     /// What it costs so far.
     pub numbers: Numbers,
     /// Which combinations of labels carry it.
@@ -109,6 +111,7 @@ impl From<&Breach> for Judged {
             worst: breach.worst,
             met: breach.met.clone(),
             holding: breach.holding.clone(),
+            apart: breach.apart.clone(),
             numbers: breach.numbers.clone(),
             dimensions: breach.dimensions.clone(),
             curve: breach.curve.clone(),

@@ -18,6 +18,10 @@ pub struct Taken {
     pub joined: bool,
     /// The episode before, of whose end nobody told.
     pub ended: Option<u64>,
+    /// It is told only that what has ended stays so, and its data: nothing about it is to be graded anew.
+    pub stays: bool,
+    /// Members that are known to stay good by now.
+    pub settled: Vec<u64>,
     /// What is only counted in its situation, which has too many members to keep them all.
     pub tallied: Option<(SituationId, Box<Member>)>,
 }
@@ -63,7 +67,7 @@ pub enum News {
 
 impl Taken {
     pub(super) fn nothing(outcome: Outcome) -> Self {
-        Self { outcome, member: None, joined: false, tallied: None, ended: None }
+        Self { outcome, member: None, joined: false, stays: false, settled: vec![], tallied: None, ended: None }
     }
 
     pub(super) fn updated(key: u64) -> Self {

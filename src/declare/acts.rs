@@ -199,9 +199,12 @@ impl Declare {
     fn set_impact(&mut self, id: SituationId, numbers: &[(Measure, f64)], command: &Command, out: &mut Outbox) -> Result<(), Refused> {
         self.legal(id, Event::Updated, command)?;
         self.change(id, |incident| {
-            let new = numbers.iter().filter(|(measure, number)| incident.said.get(measure).is_none_or(|(known, _)| known != number));
-            let new: Vec<_> = new.map(|(measure, number)| (*measure, (*number, command.at))).collect();
-            incident.said.extend(new);
+            for (measure, number) in numbers {
+                let said = incident.said.entry(*measure).or_default();
+                said.push((*number, command.at));
+                // Of very many the earliest goes: from then on it holds since the next one.
+                said.drain(..said.len().saturating_sub(NOTES_MAX));
+            }
         });
         let words: Vec<String> = numbers.iter().map(|(measure, number)| format!("{measure} {number}")).collect();
         self.says(id, Event::Updated, command, with(command, &words.join(", ")), out)?;
@@ -267,11 +270,25 @@ impl Declare {
         let entity = self.rules.topology.resolve(entity.clone());
         let own = self.situations_of(id);
         let Self { state, rules, .. } = self;
-        let apart: Vec<SituationId> = own.iter().filter_map(|own| state.situations.take_apart(*own, &entity, rules)).collect();
-        if apart.is_empty() {
+        let members = || own.iter().filter_map(|own| state.situations.get(*own)).flat_map(|situation| &situation.members);
+        if members().all(|member| member.entity != entity) || members().all(|member| member.entity == entity) {
             return Err(format!("nothing of it is about {entity}, or all of it is"));
         }
+        let apart: Vec<SituationId> = own.iter().filter_map(|own| state.situations.take_apart(*own, &entity, rules)).collect();
         state.about.retain(|(_, about), of| *of != id || *about != entity);
+        // Situations that were about nothing else are no more.
+        let gone: Vec<SituationId> = own.into_iter().filter(|own| state.situations.get(*own).is_none()).collect();
+        gone.iter().for_each(|gone| _ = state.owners.remove(gone));
+        if let Some(incident) = state.incidents.get_mut(&id) {
+            incident.situations.retain(|own| !gone.contains(own));
+            let left = incident.situations.iter().filter_map(|own| state.situations.get(*own)).flat_map(|situation| &situation.members);
+            let mut left = left.filter(|member| member.counts()).map(|member| member.key).peekable();
+            if let Some(first) = left.peek().copied()
+                && left.all(|key| key != incident.leader)
+            {
+                incident.leader = first;
+            }
+        }
         self.tell_news(out);
         self.says(id, Event::Updated, command, with(command, &format!("what is told of {entity} is no part of it any more")), out)?;
         self.judge_in(&apart, command.at, out);

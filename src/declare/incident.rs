@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::correlate::{Member, SituationId, Source};
 use crate::grade::{self, Facts, Grade, Standing, Stated, Watched};
-use crate::model::{Event, Level, Numbers, Origin, Point, Reading, State, Timestamp, labels::Fnv};
+use crate::model::{Event, Level, Measure, Numbers, Origin, Point, Reading, State, Timestamp, labels::Fnv};
 use crate::rules::{Handling, OVERDUE_AFTER, Tuning};
 
 use super::LOOK_EVERY_MIN;
@@ -141,6 +141,11 @@ impl Graded {
     }
 }
 
+/// What people say by now.
+pub(super) fn latest(said: &Stated) -> impl Iterator<Item = (Measure, f64)> {
+    said.iter().filter_map(|(measure, said)| Some((*measure, said.last()?.0)))
+}
+
 impl Member {
     /// Whether it is graded by its duration alone.
     #[must_use]
@@ -153,10 +158,12 @@ impl Member {
         let definition = self.definition.as_ref().filter(|_| self.counts())?;
         let judged = self.judged.as_ref();
         let mut numbers = judged.map(|judged| judged.numbers.clone()).unwrap_or_default();
-        numbers.extend(said.iter().map(|(measure, (number, _))| (*measure, *number)));
+        numbers.extend(latest(said));
         let nothing = Reading { value: f64::NAN, ..Reading::default() };
         let watched = match (&self.source, judged) {
-            (Source::Breach { .. }, Some(judged)) => Watched::Detection { met: &judged.met, holding: &judged.holding },
+            (Source::Breach { .. }, Some(judged)) => {
+                Watched::Detection { met: &judged.met, holding: &judged.holding, apart: &judged.apart }
+            }
             _ => Watched::Nobody,
         };
         let reading = judged.map_or(&nothing, |judged| &judged.reading);

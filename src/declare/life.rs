@@ -150,13 +150,23 @@ impl Declare {
         match state {
             State::Suspected => self.event(id, Event::Closed, at, RICHTER, "it was over before it met a definition".into(), out),
             State::Declared if self.config.tuning.recover_after.is_zero() => {
+                let at = self.ended_at(id).map_or(at, |ended| ended.max(at));
                 self.event(id, Event::Recovered, at, RICHTER, self.ended(id), out);
             }
-            State::Declared => self.event(id, Event::Recovering, at, RICHTER, self.ended(id), out),
-            // By now it may have stayed so for long enough.
-            State::Recovering => self.schedule(id),
+            State::Declared => {
+                // What is told last need not be what ended last.
+                let at = self.ended_at(id).map_or(at, |ended| ended.max(at));
+                self.event(id, Event::Recovering, at, RICHTER, self.ended(id), out);
+            }
             _ => {}
         }
+    }
+
+    /// When the last of what counts ended.
+    fn ended_at(&self, id: SituationId) -> Option<Timestamp> {
+        let situations = self.situations_of(id);
+        let members = situations.iter().filter_map(|id| self.state.situations.get(*id)).flat_map(|situation| &situation.members);
+        members.filter(|member| member.counts()).filter_map(|member| member.ends_at).max()
     }
 
     /// Why an incident recovers once nothing of it lasts.

@@ -15,7 +15,7 @@ use super::contract::{
 };
 use super::evidence::{Grounds, rounded, source};
 use super::gather::{self, Fault, gather};
-use super::incident::{Held, Incident};
+use super::incident::{Held, Incident, latest};
 
 /// Plans that an event shows, the best ones.
 const PLANS_MAX: usize = 5;
@@ -135,7 +135,7 @@ impl<'a> Story<'a> {
 
     fn impact(&self) -> Impact {
         let mut numbers = self.grounds.map_or_else(|| self.incident.measured.clone(), Grounds::numbers);
-        numbers.extend(self.incident.said.iter().map(|(measure, (number, _))| (*measure, *number)));
+        numbers.extend(latest(&self.incident.said));
         let numbers: BTreeMap<Measure, f64> = numbers.into_iter().map(|(measure, number)| (measure, rounded(number))).collect();
         let currency = if numbers.contains_key(&Measure::Money) { self.currency() } else { String::new() };
         Impact { numbers, currency, said: self.incident.said.keys().copied().collect() }

@@ -1,11 +1,10 @@
 //! What time brings to incidents: updates, recovery, follow-ups, changes of shift, and reviews.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::correlate::{Member, SituationId, Source};
-use crate::model::{Event, Labels, Origin, State, Timestamp, duration};
+use crate::correlate::SituationId;
+use crate::model::{Event, Origin, State, Timestamp, duration};
 use crate::rules::{Calendar, Handling};
 use crate::stage::Outbox;
 
@@ -35,18 +34,11 @@ impl Declare {
     }
 
     /// By when all breaches of an incident that have ended had stayed so for long enough, data being there; none as long as one
-    /// of them has not. Of a group's breaches the last one counts, unless nobody cares for it.
+    /// of them has not.
     fn settled_at(&self, incident: &Incident) -> Option<Timestamp> {
         let situations = incident.situations.iter().filter_map(|id| self.state.situations.get(*id));
-        let mut last: BTreeMap<(&str, &Labels), &Member> = BTreeMap::new();
-        for member in situations.flat_map(|situation| &situation.members).filter(|member| member.definition.is_some()) {
-            if let Source::Breach { monitor, group, .. } = &member.source {
-                let known = last.entry((monitor, group)).or_insert(member);
-                *known = if member.starts_at > known.starts_at { member } else { known };
-            }
-        }
-        let settled = |member: &&Member| if member.counts() && !member.said_over { member.settled_at } else { Some(Timestamp::MIN) };
-        last.values().map(settled).try_fold(Timestamp::MIN, |latest, at| Some(latest.max(at?)))
+        let members = situations.flat_map(|situation| &situation.members).filter(|member| member.counts() && !member.by_duration());
+        members.map(|member| member.settled_at).try_fold(Timestamp::MIN, |latest, at| Some(latest.max(at?)))
     }
 
     /// From now on it is looked at when something of it is due: in the time of its data, so that its story does not depend on

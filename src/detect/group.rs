@@ -68,8 +68,9 @@ impl Group {
         self.seen
     }
 
-    pub(super) fn open(&self) -> bool {
-        self.hold.open()
+    /// It matters whether its data goes on.
+    pub(super) fn waits(&self) -> bool {
+        self.hold.waits()
     }
 
     /// When its absence has to be judged; never again while it is told already.
@@ -159,7 +160,7 @@ impl Group {
     }
 
     fn told(&mut self, subject: Subject<'_>, moved: Moved) -> Option<Breach> {
-        let Moved { phase, at, by, good, judge, reading, new_normal } = moved;
+        let Moved { phase, at, by, settled_at, judge, reading, new_normal } = moved;
         let of = self.hold.told()?;
         let breach = Breach {
             monitor: subject.monitor.name.clone(),
@@ -169,7 +170,7 @@ impl Group {
             onset: of.onset,
             at,
             by,
-            good,
+            settled_at,
             judge,
             new_normal,
             reading,
@@ -177,6 +178,7 @@ impl Group {
             definition: of.definition.clone(),
             met: of.met(),
             holding: of.holding(),
+            apart: of.apart(),
             numbers: of.numbers.clone(),
             dimensions: self.dimensions(subject.watch, phase),
             curve: of.curve(phase),

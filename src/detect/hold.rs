@@ -78,6 +78,8 @@ struct Held {
     condition: Condition,
     /// None while it does not hold.
     held: Option<Duration>,
+    /// For how long what people cannot say has held, where it needs both.
+    rest: Option<Duration>,
     /// It has been told once; a condition that was met stays met.
     met: bool,
 }
@@ -109,12 +111,16 @@ pub(super) struct Moved {
     pub(super) at: Timestamp,
     /// The step by which that is known.
     pub(super) by: Timestamp,
-    /// For how long it has been good, once it has ended.
-    pub(super) good: Duration,
+    /// By when it had stayed good for long enough, once it has ended.
+    pub(super) settled_at: Option<Timestamp>,
     pub(super) judge: Judge,
     pub(super) reading: Reading,
     /// It has ended because what was bad is the normal from now on.
     pub(super) new_normal: bool,
+}
+
+fn stale_after(every: Duration) -> Duration {
+    (every * STALE_STEPS).max(STALE_AFTER_MIN)
 }
 
 impl Hold {
@@ -148,7 +154,7 @@ impl Hold {
     pub(super) fn stale_from(&self, every: Duration) -> Option<Timestamp> {
         let absent = self.judge() == Some(Judge::Absent);
         let last = self.last.filter(|_| self.waits() && !self.stale && !absent)?;
-        Some(last + (every * STALE_STEPS).max(STALE_AFTER_MIN))
+        Some(last + stale_after(every))
     }
 
     pub(super) fn step(&mut self, terms: Terms<'_>, step: Timestamp, verdict: Verdict) -> Option<Moved> {
@@ -160,14 +166,15 @@ impl Hold {
             return self.goes_stale(step, terms.every);
         }
         let passed = self.last.map_or(Duration::ZERO, |last| step.since(last).min(terms.every));
+        let gap = self.last.is_some_and(|last| step.since(last) >= stale_after(terms.every));
         self.last = Some(step);
         let fresh = std::mem::take(&mut self.stale);
         let (moved, reading) = match verdict {
             Verdict::Unknown => return None,
-            Verdict::Good { reading } => (self.good_step(terms, step, passed, reading, fresh), reading),
+            Verdict::Good { reading } => (self.good_step(terms, step, passed, reading, (fresh, gap)), reading),
             Verdict::NewNormal { reading } => {
                 self.bad.as_ref().filter(|bad| bad.open)?;
-                (self.ends(step, step, reading, Duration::ZERO, true), reading)
+                (self.ends(terms, (step, step), reading, Duration::ZERO, true), reading)
             }
             Verdict::Bad { judge, reading, sampled } => {
                 self.good = None;
@@ -193,10 +200,11 @@ impl Hold {
         Some(Moved::at(Phase::Stale, now, judge, Reading { value: f64::NAN, ..Reading::default() }))
     }
 
-    fn good_step(&mut self, terms: Terms<'_>, step: Timestamp, passed: Duration, reading: Reading, fresh: bool) -> Option<Moved> {
+    /// `back`: whether its data is back after it was told to be stale, and after a gap as long.
+    fn good_step(&mut self, terms: Terms<'_>, step: Timestamp, passed: Duration, reading: Reading, back: (bool, bool)) -> Option<Moved> {
         let Some(bad) = self.bad.as_mut().filter(|bad| bad.open) else {
             self.bad = None;
-            return self.stays_good(terms, step, passed, fresh);
+            return self.stays_good(terms, step, passed, back);
         };
         bad.curve.push(step, reading);
         let numbers = &bad.numbers;
@@ -209,21 +217,28 @@ impl Hold {
         if good.held < terms.rules.keep_firing {
             return None;
         }
-        self.ends(good.since, step, good.reading, good.held, false)
+        self.ends(terms, (good.since, step), good.reading, good.held, false)
     }
 
-    fn ends(&mut self, ended_at: Timestamp, by: Timestamp, reading: Reading, good: Duration, new_normal: bool) -> Option<Moved> {
+    fn ends(
+        &mut self,
+        terms: Terms<'_>,
+        (ended_at, by): (Timestamp, Timestamp),
+        reading: Reading,
+        good: Duration,
+        new_normal: bool,
+    ) -> Option<Moved> {
         self.good = None;
         let after = After { bad: self.bad.take()?, ended_at, reading, new_normal, good: Some(good) };
-        Some(self.after.insert(Box::new(after)).told(by))
+        Some(self.after.insert(Box::new(after)).told(by, terms.recover_after))
     }
 
     /// What has ended stays so: that is told once it has for long enough, or when its data is back.
-    fn stays_good(&mut self, terms: Terms<'_>, step: Timestamp, passed: Duration, fresh: bool) -> Option<Moved> {
+    fn stays_good(&mut self, terms: Terms<'_>, step: Timestamp, passed: Duration, (fresh, gap): (bool, bool)) -> Option<Moved> {
         let after = self.after.as_mut()?;
-        let good = after.good.filter(|_| !fresh).map_or(Duration::ZERO, |good| good + passed);
+        let good = after.good.filter(|_| !fresh && !gap).map_or(Duration::ZERO, |good| good + passed);
         after.good = Some(good);
-        (fresh || good >= terms.recover_after).then(|| after.told(step))
+        (fresh || good >= terms.recover_after).then(|| after.told(step, terms.recover_after))
     }
 
     /// What has been told to have ended is forgotten where nobody waits to hear that it stays so.
@@ -233,23 +248,24 @@ impl Hold {
 }
 
 impl After {
-    fn told(&self, by: Timestamp) -> Moved {
-        let Self { ended_at: at, reading, new_normal, good, .. } = *self;
-        let good = good.unwrap_or_default();
-        Moved { phase: Phase::Ended, at, by, good, judge: self.bad.judge, reading, new_normal }
+    fn told(&self, by: Timestamp, recover_after: Duration) -> Moved {
+        let Self { ended_at: at, reading, new_normal, .. } = *self;
+        // It may have been good for longer than it has to: then it was so before.
+        let settled_at = self.good.and_then(|good| good.checked_sub(recover_after)).map(|longer| by - longer);
+        Moved { phase: Phase::Ended, at, by, settled_at, judge: self.bad.judge, reading, new_normal }
     }
 }
 
 impl Moved {
     fn at(phase: Phase, at: Timestamp, judge: Judge, reading: Reading) -> Self {
-        Self { phase, at, by: at, good: Duration::ZERO, judge, reading, new_normal: false }
+        Self { phase, at, by: at, settled_at: None, judge, reading, new_normal: false }
     }
 }
 
 impl Bad {
     fn new(onset: Timestamp, judge: Judge, reading: Reading, definition: Option<&Definition>) -> Self {
         let conditions = definition.map(Definition::conditions).unwrap_or_default();
-        let conditions = conditions.into_iter().map(|c| Held { condition: c.clone(), held: None, met: false }).collect();
+        let conditions = conditions.into_iter().map(|c| Held { condition: c.clone(), held: None, rest: None, met: false }).collect();
         let definition = definition.cloned();
         let (numbers, curve) = (Numbers::new(), Curve::default());
         let told_at = Timestamp::MIN;
@@ -293,6 +309,11 @@ impl Bad {
         self.conditions.iter().filter(|c| !c.met).filter_map(|c| Some((c.condition.to_string(), c.held?))).collect()
     }
 
+    /// For how long the rest of each condition has held that needs what people say.
+    pub(super) fn apart(&self) -> Vec<(String, Duration)> {
+        self.conditions.iter().filter_map(|c| Some((c.condition.to_string(), c.rest?))).collect()
+    }
+
     /// How it went so far; only at its ends, for it is long.
     pub(super) fn curve(&self, phase: Phase) -> Vec<Step> {
         if phase == Phase::Ended { self.curve.steps.clone() } else { vec![] }
@@ -302,6 +323,7 @@ impl Bad {
 impl Held {
     /// A bad step; tells whether the condition is met now and was not before.
     fn hold(&mut self, reading: &Reading, numbers: &Numbers, passed: Duration) -> bool {
+        self.rest = self.rest_holds(reading, numbers).then(|| self.rest.map_or(Duration::ZERO, |rest| rest + passed));
         if !self.condition.tests.iter().all(|test| test.holds(reading, numbers)) {
             self.held = None;
             return false;
@@ -318,6 +340,14 @@ impl Held {
         if self.condition.tests.iter().any(|test| !test.holds(reading, numbers)) {
             self.held = None;
         }
+        self.rest = self.rest.filter(|_| self.rest_holds(reading, numbers));
+    }
+
+    /// Whether it needs what people can say as well as what they cannot, and all of that holds.
+    fn rest_holds(&self, reading: &Reading, numbers: &Numbers) -> bool {
+        let tests = &self.condition.tests;
+        let mut rest = tests.iter().filter(|test| !test.measure.can_be_said()).peekable();
+        rest.peek().is_some() && tests.iter().any(|test| test.measure.can_be_said()) && rest.all(|test| test.holds(reading, numbers))
     }
 }
 
@@ -368,7 +398,7 @@ mod tests {
             if let Some(moved) = hold.step(terms, step, verdict) {
                 told.push(format!("{minute}:{:?}", moved.phase));
                 if moved.phase == Phase::Ended {
-                    told.push(format!("{}m", moved.good.as_secs() / 60));
+                    told.extend(moved.settled_at.map(|at| format!("by {}", at.0 / 60_000)));
                     hold.settle(terms.recover_after);
                 }
             }
@@ -378,9 +408,9 @@ mod tests {
 
     #[test]
     fn a_breach_opens_after_its_hold_and_ends_after_keeping() {
-        assert_eq!(phases(0, 0, "!."), "0:Opened 1:Ended 0m");
-        assert_eq!(phases(2, 0, "!!.!!!."), "5:Opened 6:Ended 0m");
-        assert_eq!(phases(0, 2, "!..!...."), "0:Opened 6:Ended 2m");
+        assert_eq!(phases(0, 0, "!."), "0:Opened 1:Ended");
+        assert_eq!(phases(2, 0, "!!.!!!."), "5:Opened 6:Ended");
+        assert_eq!(phases(0, 2, "!..!...."), "0:Opened 6:Ended by 6");
     }
 
     #[test]
@@ -393,20 +423,20 @@ mod tests {
     #[test]
     fn a_gap_freezes_time_instead_of_counting_it() {
         assert_eq!(phases(2, 0, "!??????!!"), "8:Opened");
-        assert_eq!(phases(0, 2, "!.????.."), "0:Opened 7:Ended 2m");
+        assert_eq!(phases(0, 2, "!.????.."), "0:Opened 7:Ended by 7");
     }
 
     #[test]
     fn data_that_stops_makes_an_open_breach_stale_once() {
-        assert_eq!(phases(0, 0, "!???????!?."), "0:Opened 5:Stale 8:Changed 10:Ended 0m");
+        assert_eq!(phases(0, 0, "!???????!?."), "0:Opened 5:Stale 8:Changed 10:Ended");
     }
 
     #[test]
     fn what_has_ended_is_told_once_more_when_it_has_stayed_good_with_data() {
-        assert_eq!(phases(0, 0, "!....."), "0:Opened 1:Ended 0m 3:Ended 2m");
-        assert_eq!(phases(0, 0, "!.???????...."), "0:Opened 1:Ended 0m 6:Stale 9:Ended 0m 11:Ended 2m", "a gap says nothing");
-        assert_eq!(phases(1, 0, "!!.!...."), "1:Opened 2:Ended 0m 6:Ended 2m", "what is bad for a moment is not good");
-        assert_eq!(phases(0, 0, "!.!..."), "0:Opened 1:Ended 0m 2:Opened 3:Ended 0m 5:Ended 2m", "the next breach is waited for instead");
+        assert_eq!(phases(0, 0, "!....."), "0:Opened 1:Ended 3:Ended by 3");
+        assert_eq!(phases(0, 0, "!.???????...."), "0:Opened 1:Ended 6:Stale 9:Ended 11:Ended by 11", "a gap says nothing");
+        assert_eq!(phases(1, 0, "!!.!...."), "1:Opened 2:Ended 6:Ended by 6", "what is bad for a moment is not good");
+        assert_eq!(phases(0, 0, "!.!..."), "0:Opened 1:Ended 2:Opened 3:Ended 5:Ended by 5", "the next breach is waited for instead");
     }
 
     #[test]

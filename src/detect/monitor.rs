@@ -258,7 +258,7 @@ impl MonitorState {
             self.index.remove_series(&gone, place);
         }
         let before = kept.groups.len();
-        kept.groups.retain(|group| group.open() || step.since(group.seen()) < FORGET_AFTER);
+        kept.groups.retain(|group| group.waits() || step.since(group.seen()) < FORGET_AFTER);
         self.index.groups -= before - kept.groups.len();
         let stays = always && kept.key.is_empty();
         if kept.groups.is_empty() && kept.cell.first_sample().is_none() && !stays {

@@ -109,8 +109,8 @@ pub struct Breach {
     pub at: Timestamp,
     /// The evaluation by which that is known.
     pub by: Timestamp,
-    /// For an end: how long it has been good by then, data being there.
-    pub good: Duration,
+    /// For an end: by when it had stayed good for long enough, data being there; none as long as it has not.
+    pub settled_at: Option<Timestamp>,
     /// The judge that spoke.
     pub judge: Judge,
     /// For an end: the value is not back, but has lasted for so long that it is the normal one from now on.
@@ -125,6 +125,8 @@ pub struct Breach {
     pub met: Vec<String>,
     /// The conditions that hold, but not for long enough yet: for how long by then.
     pub holding: Vec<(String, Duration)>,
+    /// Conditions that need what people say: for how long by then the rest of them has held.
+    pub apart: Vec<(String, Duration)>,
     /// What it costs so far.
     pub numbers: Numbers,
     /// Which combinations of labels carry it, where that is asked for; the first one most of it.

@@ -76,6 +76,12 @@ impl Measure {
         }
     }
 
+    /// Whether people can say it, too.
+    #[must_use]
+    pub fn can_be_said(self) -> bool {
+        matches!(self, Self::Money | Self::AffectedUsers | Self::AffectedMerchants | Self::Complaints)
+    }
+
     /// Whether it is a share, which people read in per cent.
     #[must_use]
     pub fn is_share(self) -> bool {

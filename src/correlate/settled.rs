@@ -1,0 +1,65 @@
+//! Breaches that have ended: whether they stay so, which only data can tell.
+
+use crate::model::{Breach, Phase};
+
+use super::{Judged, Situations, Taken};
+
+impl Situations {
+    /// Takes in how a breach goes on that is a member.
+    pub(super) fn goes_on(&mut self, fingerprint: u64, key: u64, breach: &Breach) -> Taken {
+        let ended = breach.phase == Phase::Ended;
+        let mut stays = false;
+        self.update(key, |member| {
+            stays = ended && member.ends_at == Some(breach.at) && !member.said_over;
+            (member.stale, member.said_over) = (false, false);
+            (member.told_at, member.heard_at) = (breach.by, breach.by);
+            let carried = member.judged.take().map(|judged| judged.dimensions).unwrap_or_default();
+            let mut judged = Judged::from(breach);
+            if judged.dimensions.is_empty() {
+                // What carried it stays known once it is over.
+                judged.dimensions = carried;
+            }
+            member.judged = Some(Box::new(judged));
+            member.ends_at = ended.then_some(breach.at);
+            member.settled_at = breach.settled_at.filter(|_| ended);
+            member.new_normal = breach.new_normal;
+        });
+        Taken { stays, settled: self.settle_group(fingerprint, key, breach), ..Taken::updated(key) }
+    }
+
+    /// Where a group is known to stay good, all of its breaches that have ended do, wherever they are; gives those.
+    fn settle_group(&mut self, fingerprint: u64, key: u64, breach: &Breach) -> Vec<u64> {
+        if breach.phase != Phase::Ended || breach.definition.is_none() {
+            return vec![];
+        }
+        let Some(at) = breach.settled_at else {
+            let unsettled = self.unsettled.entry(fingerprint).or_default();
+            if !unsettled.contains(&key) {
+                unsettled.push(key);
+            }
+            return vec![];
+        };
+        let settled = self.unsettled.remove(&fingerprint).unwrap_or_default();
+        for key in &settled {
+            self.update(*key, |member| (member.settled_at, member.stale) = (member.settled_at.or(Some(at)), false));
+        }
+        settled
+    }
+
+    /// The data of a group tells of something new: what was said of its earlier breaches' data is past.
+    pub(super) fn is_heard_again(&mut self, fingerprint: u64) {
+        for key in self.unsettled.get(&fingerprint).cloned().unwrap_or_default() {
+            self.update(key, |member| member.stale = false);
+        }
+    }
+
+    /// A member is gone.
+    pub(super) fn forget_unsettled(&mut self, fingerprint: u64, key: u64) {
+        if let Some(unsettled) = self.unsettled.get_mut(&fingerprint) {
+            unsettled.retain(|known| *known != key);
+            if unsettled.is_empty() {
+                self.unsettled.remove(&fingerprint);
+            }
+        }
+    }
+}
