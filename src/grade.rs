@@ -191,7 +191,15 @@ fn next(definition: &Definition, place: u8, now: Option<u8>, facts: &Facts<'_>) 
     let above = || rungs().filter(|rung| rung.level.place == place && now.is_none_or(|now| rung.level.rank < now));
     let nearest = &above().max_by_key(|rung| rung.level.rank)?.level;
     let (mut by, mut distances): (Vec<String>, Vec<String>) = (vec![], vec![]);
-    for rung in above().filter(|rung| rung.level == *nearest) {
+    let ways: Vec<&Rung> = above().filter(|rung| rung.level == *nearest).collect();
+    // What takes longer than another way there is none.
+    let longer = |(place, rung): &(usize, &&Rung)| {
+        let shorter = |(other, way): (usize, &&Rung)| {
+            rung.condition.implies(&way.condition) && (other < *place || !way.condition.implies(&rung.condition))
+        };
+        ways.iter().enumerate().any(shorter)
+    };
+    for (_, rung) in ways.iter().enumerate().filter(|way| !longer(way)) {
         let distance = distance::to(&rung.condition, facts);
         by.extend(Some(rung.by()).filter(|words| !by.contains(words)));
         distances.extend(Some(distance).filter(|words| !words.is_empty() && !distances.contains(words)));

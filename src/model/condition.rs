@@ -170,6 +170,20 @@ pub struct Condition {
     pub hold: Duration,
 }
 
+impl Condition {
+    /// Whether another one holds whenever this one does.
+    #[must_use]
+    pub fn implies(&self, other: &Self) -> bool {
+        let upward = |c: Comparison| matches!(c, Comparison::Above | Comparison::AtLeast);
+        let covers = |strict: &Test, loose: &Test| {
+            strict.measure == loose.measure
+                && upward(strict.comparison) == upward(loose.comparison)
+                && if upward(loose.comparison) { strict.limit >= loose.limit } else { strict.limit <= loose.limit }
+        };
+        other.hold <= self.hold && other.tests.iter().all(|loose| self.tests.iter().any(|strict| covers(strict, loose)))
+    }
+}
+
 impl fmt::Display for Test {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (measure, sign) = (self.measure, self.comparison.sign());

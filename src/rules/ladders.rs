@@ -317,7 +317,7 @@ impl Checker {
     fn monotone(&mut self, file: &str, rungs: &[(&At<raw::Rung>, Rung)]) {
         for (i, (at, severe)) in rungs.iter().enumerate() {
             let mild = rungs[i + 1..].iter().map(|(_, r)| r);
-            if let Some(mild) = mild.filter(|m| m.level.rank > severe.level.rank).find(|m| implies(&m.condition, &severe.condition)) {
+            if let Some(mild) = mild.filter(|m| m.level.rank > severe.level.rank).find(|m| m.condition.implies(&severe.condition)) {
                 let message = format!(
                     "the ladder is not monotone: level {} ({}) holds whenever level {} ({}) does; a more severe level must demand more",
                     severe.level.rank, severe.condition, mild.level.rank, mild.condition
@@ -345,7 +345,7 @@ impl Checker {
             if !speaks || !floor.condition.tests.iter().all(|test| measurable.measures(test.measure)) {
                 continue;
             }
-            let meets = own.clone().filter(|rung| implies(&floor.condition, &rung.condition)).map(|rung| &rung.level).min();
+            let meets = own.clone().filter(|rung| floor.condition.implies(&rung.condition)).map(|rung| &rung.level).min();
             if meets.is_none_or(|level| level.rank > floor.level.rank) {
                 let own = meets.map_or_else(|| "no level".to_owned(), ToString::to_string);
                 let message = format!(
@@ -471,15 +471,4 @@ fn rung(raw: &raw::Rung, sequence: &Sequence, place: usize) -> Rung {
         condition: Condition { tests: tests.into_iter().flatten().collect(), hold: raw.hold.unwrap_or_default().0 },
         because: raw.because.clone(),
     }
-}
-
-/// Whether `b` holds whenever `a` does.
-fn implies(a: &Condition, b: &Condition) -> bool {
-    let upward = |c: Comparison| matches!(c, Comparison::Above | Comparison::AtLeast);
-    let covers = |strict: &Test, loose: &Test| {
-        strict.measure == loose.measure
-            && upward(strict.comparison) == upward(loose.comparison)
-            && if upward(loose.comparison) { strict.limit >= loose.limit } else { strict.limit <= loose.limit }
-    };
-    b.hold <= a.hold && b.tests.iter().all(|loose| a.tests.iter().any(|strict| covers(strict, loose)))
 }
