@@ -45,7 +45,8 @@ fn told(incident: &Body) -> Result<String, std::fmt::Error> {
     writeln!(out, "\nWhy these belong together")?;
     for member in &evidence.members {
         let what = format!("{} {} {}", member.kind.as_str(), member.name, member.entity);
-        writeln!(out, "  {}  {what}: {} {:+.1}", clock(&member.started_at), member.joined, member.joined_nats)?;
+        let other = member.alternative.as_ref().map_or(String::new(), |other| format!("; else with {} {:+.1}", other.entity, other.nats));
+        writeln!(out, "  {}  {what}: {} {:+.1}{other}", clock(&member.started_at), member.joined, member.joined_nats)?;
         if let Some(why) = &member.suppressed {
             writeln!(out, "                    makes no fault: {why}")?;
         }

@@ -90,6 +90,8 @@ pub(super) struct Cause {
     pub(super) rate: f64,
     /// How often such a sign comes by itself, in a second.
     pub(super) background: f64,
+    /// The sign that connects it with the next likeliest situation, and all that speaks for that one.
+    pub(super) next: Option<(SignId, f64)>,
 }
 
 /// How a cause reaches its effect.
@@ -275,14 +277,14 @@ impl Forest {
         if let Some((rate, id)) = again.filter(|(_, id)| self.get(*id).is_some_and(|sign| self.takes(sign.situation, 0, at, view))) {
             let same_rate = same.map_or(0.0, |(rate, _)| rate);
             if rate > others.max(background).max(same_rate) || same.is_some_and(|(_, same)| same == id) {
-                return (id, Joined { how: How::Again, rate, background });
+                return (id, Joined { how: How::Again, rate, background, next: None });
             }
         }
         if let Some((rate, id)) = same
             && rate > others.max(background * ASKED)
         {
             self.join(id, at, view);
-            return (id, Joined { how: How::SameEntity, rate, background });
+            return (id, Joined { how: How::SameEntity, rate, background, next: None });
         }
         let id = self.open(onset, view);
         (id, self.joined(id))

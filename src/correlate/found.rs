@@ -78,11 +78,14 @@ impl<'f> Found<'f> {
     pub(super) fn best(&self) -> Option<Cause> {
         let joined = self.situations.iter().filter(|candidate| !candidate.refused);
         let likeliest = joined.max_by(|a, b| a.rate.total_cmp(&b.rate).then_with(|| b.situation.cmp(&a.situation)))?;
+        let others = self.situations.iter().filter(|candidate| candidate.situation != likeliest.situation);
+        let next = others.max_by(|a, b| a.rate.total_cmp(&b.rate).then_with(|| b.situation.cmp(&a.situation)));
+        let next = next.map(|next| (next.sign, next.rate));
         let link = match likeliest.way {
             Way::Direct => Link::Direct,
             Way::Through(silent) => Link::Through(self.view.topology.name(silent).clone()),
             Way::Meanwhile => Link::Meanwhile,
         };
-        Some(Cause { sign: likeliest.sign, link, rate: likeliest.rate, background: 0.0 })
+        Some(Cause { sign: likeliest.sign, link, rate: likeliest.rate, background: 0.0, next })
     }
 }

@@ -15,6 +15,8 @@ pub struct Joined {
     pub rate: f64,
     /// Of the same without one, in a second; that this be beaten three times is asked.
     pub background: f64,
+    /// The entity that connects it with the next likeliest situation, and how likely that is, as `rate`.
+    pub next: Option<Box<(Entity, f64)>>,
 }
 
 impl Joined {
@@ -26,6 +28,13 @@ impl Joined {
     #[must_use]
     pub fn nats(&self) -> f64 {
         if self.background > 0.0 { libm::log(self.rate / self.background) } else { 0.0 }
+    }
+
+    /// The next likeliest connection, and its nats.
+    #[must_use]
+    pub fn alternative(&self) -> Option<(&Entity, f64)> {
+        let (entity, rate) = self.next.as_deref().filter(|_| self.background > 0.0)?;
+        Some((entity, libm::log(rate / self.background)))
     }
 }
 

@@ -26,13 +26,14 @@ impl Forest {
         let sign = &self[id];
         let Some(cause) = &sign.cause else { return Joined::default() };
         let of = &self[cause.sign];
+        let next = cause.next.and_then(|(sign, rate)| Some((self.get(sign)?.entity.clone(), rate)));
         let how = match &cause.link {
             Link::Direct if of.told == 0 => How::SilentCause(of.entity.clone()),
             Link::Direct => How::DependsOn(of.entity.clone()),
             Link::Through(silent) => How::Through(of.entity.clone(), silent.clone()),
             Link::Meanwhile => How::Meanwhile(of.entity.clone()),
         };
-        Joined { how, rate: cause.rate, background: cause.background }
+        Joined { how, rate: cause.rate, background: cause.background, next: next.map(Box::new) }
     }
 
     pub(super) fn is_below(&self, id: SignId, top: SignId) -> bool {

@@ -38,7 +38,7 @@ impl Forest {
         self.recount(cause);
         let rate = kernel::direct(SILENT_LEAD.as_secs_f64(), false, 0.0);
         let background = self.rates.alone(self.kind(effects[0]), view.entities);
-        self.attach(effects[0], Some(Cause { sign: cause, link: Link::Direct, rate, background }), view);
+        self.attach(effects[0], Some(Cause { sign: cause, link: Link::Direct, rate, background, next: None }), view);
         self.reconsider(cause, view);
         for effect in effects.into_iter().skip(1) {
             self.reconsider(effect, view);

@@ -466,10 +466,22 @@ pub struct Member {
     pub joined: String,
     /// How much likelier it belongs here than not, in nats.
     pub joined_nats: f64,
+    /// With what else it was nearly connected; none where there was nothing.
+    #[serde(default)]
+    pub alternative: Option<Alternative>,
     /// In words.
     pub summary: String,
     /// Why it makes no fault.
     pub suppressed: Option<String>,
+}
+
+/// The next likeliest connection of a member, in another situation.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Alternative {
+    /// The entity that it would be connected with.
+    pub entity: String,
+    /// How much likelier than that it came by itself, in nats.
+    pub nats: f64,
 }
 
 /// What is not kept one by one.

@@ -5,7 +5,7 @@ use crate::model::number::significant;
 use crate::model::{Numbers, Reading, Step, Timestamp};
 use crate::rules::{Rules, Tuning};
 
-use super::contract::{self, Change, Counted, Drawn, Evidence, Measured, Part};
+use super::contract::{self, Alternative, Change, Counted, Drawn, Evidence, Measured, Part};
 use super::incident::Incident;
 use super::picture::Picture;
 
@@ -216,6 +216,7 @@ fn member(member: &Member, at: Timestamp) -> contract::Member {
         ended_at: member.ends_at.filter(|end| *end <= at).map(|end| end.to_string()),
         joined: member.why.to_string(),
         joined_nats: rounded(member.why.nats()),
+        alternative: member.why.alternative().map(|(entity, nats)| Alternative { entity: entity.to_string(), nats: rounded(nats) }),
         summary: member.summary.clone(),
         suppressed: member.suppressed.as_ref().map(|suppressed| suppressed.why.clone()),
     }

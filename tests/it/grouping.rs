@@ -132,3 +132,15 @@ fn what_comes_all_at_once_is_counted_but_every_entity_is_kept() {
     assert!((150..=210).contains(&counted), "{counted}");
     assert!(last["counted"].as_array().expect("a list").iter().all(|counted| counted["entity"] != "service=late"), "its only one is kept");
 }
+
+#[test]
+fn a_member_tells_with_what_else_it_was_nearly_connected() {
+    let text = include_str!("../cases/two_faults_stay_two.txt");
+    let out = Case::parse("two", text).run();
+    let events = events(&out.messages);
+    let mut members = events.iter().flat_map(|event| event["data"]["incident"]["members"].as_array().into_iter().flatten());
+    let web = members.rfind(|member| member["entity"] == "service=web").expect("the caller of both");
+    let (joined, other) = (web["joined"].as_str().expect("a text"), &web["alternative"]);
+    assert!(joined.contains("service=a") && other["entity"] == "service=db-b", "{web}");
+    assert!(other["nats"].as_f64() <= web["joined_nats"].as_f64(), "{web}");
+}
