@@ -119,13 +119,11 @@ impl Grade {
 
 impl Facts<'_> {
     fn meet(&self, condition: &Condition) -> bool {
-        let tests = || condition.tests.iter().all(|test| test.holds(self.reading, self.numbers));
-        if self.said_since(condition).is_some() && tests() {
-            return self.held(condition) >= condition.hold;
-        }
+        let by_now = || condition.tests.iter().all(|test| test.holds(self.reading, self.numbers)) && self.held(condition) >= condition.hold;
         match self.watched {
-            Watched::Nobody => tests() && self.at.since(self.starts_at) >= condition.hold,
-            Watched::Detection { met, .. } => met.contains(&condition.to_string()),
+            Watched::Nobody => by_now(),
+            // What was met stays so; what people say, detection does not watch.
+            Watched::Detection { met, .. } => met.contains(&condition.to_string()) || (self.said_since(condition).is_some() && by_now()),
         }
     }
 
@@ -225,6 +223,7 @@ fn met(rung: &Rung) -> Met {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Comparison;
 
     fn ladder(sequence: &str, place: u8, rungs: &[(u8, u64)]) -> Ladder {
         let rung = |(rank, minutes): &(u8, u64)| Rung {
@@ -255,6 +254,30 @@ mod tests {
         let standing = |minutes| at(&definition, minutes).leading().map(|s| (s.effective().map(|met| met.level.to_string()), s.reason()));
         assert_eq!(standing(0), Some((Some("P3".into()), "business definition, breach".into())));
         assert_eq!(standing(10), Some((Some("P2".into()), "generic definition, breach for 10m".into())));
+    }
+
+    #[test]
+    fn what_detection_has_seen_met_is_not_undone_by_what_people_say() {
+        let users = Test { measure: Measure::AffectedUsers, comparison: Comparison::AtLeast, limit: 1000.0 };
+        let condition = Condition { tests: vec![users], hold: Duration::from_secs(600) };
+        let words = [condition.to_string()];
+        let rung = Rung { level: Level { rank: 1, place: 0, sequence: "P".into() }, condition, because: String::new() };
+        let definition = Definition { business: vec![Ladder { rungs: vec![rung] }], ..Definition::default() };
+        let level = |met: &[String], said_at: i64| {
+            let facts = Facts {
+                reading: &Reading::default(),
+                numbers: &Numbers::from([(Measure::AffectedUsers, 2000.0)]),
+                starts_at: Timestamp(0),
+                at: Timestamp(900_000),
+                heard_at: Timestamp(900_000),
+                said: &Stated::from([(Measure::AffectedUsers, vec![(2000.0, Timestamp(said_at))])]),
+                watched: Watched::Detection { met, holding: &[], apart: &[] },
+            };
+            grade(&definition, &facts).level().map(ToString::to_string)
+        };
+        assert_eq!(level(&words, 840_000), Some("P1".into()), "it was met before");
+        assert_eq!(level(&[], 840_000), None, "a minute is too short");
+        assert_eq!(level(&[], 300_000), Some("P1".into()), "ten are not");
     }
 
     #[test]
