@@ -27,6 +27,9 @@ const LEFT: f64 = 0.3;
 /// A combination that carries less than this is none.
 const LEAST: f64 = 0.1;
 
+/// A part that has gone, and is less than this of all, is forgotten.
+const NOTHING: f64 = 1e-5;
+
 /// So many are taken to have been counted: what a label more must be worth is told against that.
 const COUNTED: f64 = 1000.0;
 
@@ -52,7 +55,9 @@ struct Cell {
 impl Usual {
     /// Takes in the parts of a step that stands for so long; they teach where nothing is wrong.
     pub(super) fn see(&mut self, now: &Parts, every: Duration, teaches: bool) {
-        self.now.clone_from(now);
+        self.now.clear();
+        let beyond = |labels: &Labels, known: usize| known >= PARTS_MAX && !self.parts.contains_key(labels);
+        self.now.extend(now.iter().filter(|(labels, _)| !beyond(labels, self.parts.len())).take(PARTS_MAX).map(|(l, of)| (l.clone(), *of)));
         if !teaches {
             return;
         }
@@ -67,8 +72,10 @@ impl Usual {
                 (known.0, known.1) = (known.0 + new * part, known.1 + new * whole);
             }
         }
-        // What has gone for ten times as long is forgotten.
-        self.parts.retain(|labels, (part, whole)| now.contains_key(labels) || part.abs().max(whole.abs()) > 1e-5);
+        // What has gone for so long that it is next to nothing of all is forgotten.
+        let little = |sum: fn(&(f64, f64)) -> f64| NOTHING * self.parts.values().map(|of| sum(of).abs()).sum::<f64>();
+        let (part, whole) = (little(|of| of.0), little(|of| of.1));
+        self.parts.retain(|labels, of| now.contains_key(labels) || of.0.abs() > part || of.1.abs() > whole);
     }
 
     /// The combinations of labels that carry the deviation, the first one most of it.
@@ -208,6 +215,19 @@ mod tests {
         ]);
         let told: Vec<String> = carriers(&usual, &now, false).into_iter().map(|(labels, _)| labels).collect();
         assert_eq!(told, [r#"{channel="web", region="eu"}"#, r#"{channel="tv"}"#]);
+    }
+
+    #[test]
+    fn what_has_just_gone_is_missed_in_any_unit_and_new_parts_are_limited() {
+        let usual = parts(&[("eu", "web", 5e-6, 0.0), ("us", "app", 5e-6, 0.0)]);
+        let gone = parts(&[("eu", "web", 5e-6, 0.0)]);
+        let mut all = Usual::default();
+        (0..60).for_each(|_| all.see(&usual, MINUTE, true));
+        (0..3).for_each(|_| all.see(&gone, MINUTE, true));
+        assert_eq!(all.carriers(false).first().map(|told| told.labels.to_string()), Some(r#"{channel="app"}"#.into()));
+        let many: Vec<String> = (0..3 * PARTS_MAX).map(|number| format!("r{number}")).collect();
+        all.see(&many.iter().map(|region| (Labels::of([("region", region.as_str())]), (1.0, 0.0))).collect(), MINUTE, true);
+        assert!(all.parts.len() <= PARTS_MAX && all.now.len() <= PARTS_MAX);
     }
 
     #[test]
