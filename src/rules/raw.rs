@@ -29,6 +29,13 @@ pub(super) struct MonitorFile {
     pub(super) monitors: Vec<Monitor>,
 }
 
+/// What a duration looks like, to be put into a longer pattern.
+macro_rules! span {
+    () => {
+        r"0|(?=\d)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?"
+    };
+}
+
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Monitor {
@@ -168,7 +175,7 @@ pub(super) struct MinChange {
 
 impl Written for Season {
     const EXPECTED: &'static str = "none, auto, day, week, or how long a season is, such as 12h";
-    const PATTERN: &'static str = r"^(none|auto|day|week|(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)$";
+    const PATTERN: &'static str = concat!("^(none|auto|day|week|", span!(), ")$");
     fn read(text: &str) -> Result<Self, String> {
         const DAY: Duration = Duration::from_secs(86_400);
         Ok(match text {
@@ -266,7 +273,7 @@ impl<'de> Deserialize<'de> for Amount {
 
 impl Written for Absent {
     const EXPECTED: &'static str = "auto, or a duration such as 5m";
-    const PATTERN: &'static str = r"^(auto|0|(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)$";
+    const PATTERN: &'static str = concat!("^(auto|", span!(), ")$");
     fn read(text: &str) -> Result<Self, String> {
         if text == "auto" { Ok(Self::Learnt) } else { duration::parse(text).map(Self::After).map_err(|why| format!("{why}, or auto")) }
     }
@@ -405,7 +412,7 @@ pub(super) struct Span(pub(super) Duration);
 
 impl Written for Span {
     const EXPECTED: &'static str = "a duration such as 30s, 5m or 1h30m";
-    const PATTERN: &'static str = r"^(0|(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)$";
+    const PATTERN: &'static str = concat!("^(", span!(), ")$");
     fn read(text: &str) -> Result<Self, String> {
         duration::parse(text).map(Self)
     }

@@ -54,6 +54,7 @@ fn what_sres_write_is_as_the_schema_says() {
     for (pointer, value) in [
         ("/monitors/0/every", json!([])),
         ("/monitors/0/every", json!("soon")),
+        ("/monitors/0/every", json!("")),
         ("/monitors/0/fault/0/ladder/0/drop", json!("30")),
         ("/monitors/0/judge/for", json!(true)),
         ("/monitors/0/fault/0/ladder/0/level", json!("two")),
