@@ -4,7 +4,6 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::declare::contract::{Body, Drawn, Measured};
-use crate::model::number::significant;
 use crate::model::{Event, Judge, Point, Timestamp};
 
 use super::backtest;
@@ -43,7 +42,7 @@ pub(super) fn dossier(incident: &Body) -> Document {
         document.text(format!("As people say: {}.", said.join(", ")));
     }
     if let Some(measure) = &incident.evidence.measure {
-        document.text(format!("Measured by {} {}: {}.", measure.monitor, measure.group, decline(measure)));
+        document.text(format!("Measured by {} {}: at worst {}.", measure.monitor, measure.group, measure.worst.in_numbers()));
         for one in carriers(incident) {
             document.text(format!("Carried by {one}."));
         }
@@ -98,16 +97,6 @@ fn summary(incident: &Body, document: &mut Document) {
     }
     rows.retain(|row| !row[1].is_empty());
     document.table(&["", ""], rows);
-}
-
-/// How far it went at worst.
-fn decline(measure: &Measured) -> String {
-    let worst = &measure.worst;
-    let Some(value) = worst.value else { return "there was no data".into() };
-    let share = worst.expected.filter(|expected| *expected != 0.0).map(|expected| (value - expected) / expected.abs() * 100.0);
-    let share =
-        share.map_or(String::new(), |share| format!(", {:.0}% {} expected", share.abs(), if share < 0.0 { "below" } else { "above" }));
-    format!("at worst {}{share}", significant(value, 4))
 }
 
 fn timeline(incident: &Body, document: &mut Document) {

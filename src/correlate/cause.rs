@@ -126,8 +126,8 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
     let (changes, window) = (&all.changes, tuning.change_window);
     let trouble = Trouble {
         shows: &shows,
-        elsewhere: &elsewhere,
         order: &order,
+        elsewhere: &elsewhere,
         blurs: &blurs,
         earliest,
         topology,
@@ -188,11 +188,11 @@ fn candidates(shows: &BTreeMap<Node, Timestamp>, topology: &Topology) -> BTreeSe
 
 struct Trouble<'t> {
     shows: &'t BTreeMap<Node, Timestamp>,
-    /// What candidates show that is part of other situations.
-    elsewhere: &'t BTreeMap<Node, Timestamp>,
     /// The same, by name.
     order: &'t [(Node, Timestamp)],
-    /// How exactly that is known, in seconds.
+    /// What candidates show that is part of other situations.
+    elsewhere: &'t BTreeMap<Node, Timestamp>,
+    /// How exactly all that is known, in seconds.
     blurs: &'t BTreeMap<Node, f64>,
     earliest: Timestamp,
     topology: &'t Topology,

@@ -1,8 +1,8 @@
 //! How much of what is too much arises where: the excess of each monitor's breaches, less what the dependencies explain.
 //!
 //! An entity hands on what it gets from below: what its dependencies lose, or are too slow by, it loses too, so its own part
-//! is what theirs leaves unexplained. Excess is weighed by traffic, for a rare call may be as slow as it likes. After
-//! PetShop's observations (Hardt et al. 2023, arXiv 2311.04806) on what separates causes from symptoms.
+//! is what theirs leaves unexplained. Excess is weighed by traffic, for a rare call may be as slow as it likes. What
+//! that is worth is measured by `make rootcause`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,12 +62,12 @@ impl<'s> Excess<'s> {
     pub(super) fn own(&self, node: Node) -> Option<Own> {
         let parts = self.measures.iter().filter_map(|measure| {
             let excess = *measure.of.get(&node)?;
-            let below = self.below(node, measure).map_or(0.0, |(_, below)| below);
-            Some(((excess - below).max(0.0) / measure.most, measure))
+            let below = self.below(node, measure);
+            let own = excess - below.map_or(0.0, |(_, below)| below);
+            Some((own.max(0.0) / measure.most, measure, excess, below))
         });
-        let (part, measure) = parts.max_by(|a, b| a.0.total_cmp(&b.0))?;
-        let excess = measure.of[&node];
-        let explained = match self.below(node, measure) {
+        let (part, measure, excess, below) = parts.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        let explained = match below {
             Some((by, below)) => format!("{:.0} % of it explained by {}", 100.0 * (below / excess).min(1.0), self.topology.name(by)),
             None => "which nothing below explains".into(),
         };

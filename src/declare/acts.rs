@@ -209,7 +209,12 @@ impl Declare {
         let words: Vec<String> = numbers.iter().map(|(measure, number)| format!("{measure} {number}")).collect();
         self.says(id, Event::Updated, command, with(command, &words.join(", ")), out)?;
         self.judge_all(id, command.at, out);
-        // Detection does not watch how long that holds.
+        self.watches(id, numbers, command.at);
+        Ok(())
+    }
+
+    /// Looks again when what people say has lasted for as long as a rung asks: detection does not watch that.
+    fn watches(&mut self, id: SituationId, numbers: &[(Measure, f64)], at: Timestamp) {
         let situations = self.situations_of(id).into_iter().filter_map(|situation| self.state.situations.get(situation));
         let members = situations.flat_map(|situation| &situation.members).filter(|member| member.counts());
         let due = members.flat_map(|member| {
@@ -217,10 +222,9 @@ impl Declare {
             let conditions = ladders.flat_map(|ladder| &ladder.rungs).map(|rung| &rung.condition);
             let said =
                 |condition: &&Condition| condition.tests.iter().any(|test| numbers.iter().any(|(measure, _)| *measure == test.measure));
-            conditions.filter(said).map(|condition| (command.at + condition.hold, member.key))
+            conditions.filter(said).map(|condition| (at + condition.hold, member.key))
         });
-        self.state.rungs.extend(due.filter(|(at, _)| *at > command.at).collect::<Vec<_>>());
-        Ok(())
+        self.state.rungs.extend(due.filter(|(due, _)| *due > at).collect::<Vec<_>>());
     }
 
     fn merge_by_hand(&mut self, id: SituationId, into: &str, command: &Command, out: &mut Outbox) -> Result<(), Refused> {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::number::significant;
 use crate::model::{Class, Event, Labels, Measure, Point, State};
 use crate::rules::plans::{Kind, Risk};
 
@@ -354,6 +355,23 @@ pub struct Measured {
     pub dimensions: Vec<Dimension>,
     /// How it went from the onset to the end, thinned out; empty while it lasts.
     pub curve: Vec<Drawn>,
+}
+
+impl Reading {
+    /// `41.3, expected 78.2 (47% below)`: four significant digits, which is as many as anybody reads.
+    #[must_use]
+    pub fn in_numbers(&self) -> String {
+        let Some(value) = self.value else { return "no data".into() };
+        let shown = significant(value, 4);
+        match self.expected.filter(|expected| *expected != 0.0) {
+            Some(expected) => {
+                let share = (value - expected) / expected.abs() * 100.0;
+                let side = if share < 0.0 { "below" } else { "above" };
+                format!("{shown}, expected {} ({:.0}% {side})", significant(expected, 4), share.abs())
+            }
+            None => shown,
+        }
+    }
 }
 
 /// A combination of labels that carries a breach.

@@ -1,7 +1,6 @@
 //! What an incident rests on, as it is shown: measurements, suspects, changes, members.
 
 use crate::correlate::{Changed, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
-use crate::model::number::significant;
 use crate::model::{Numbers, Reading, Step, Timestamp};
 use crate::rules::{Rules, Tuning};
 
@@ -96,8 +95,8 @@ impl<'g> Grounds<'g> {
         match self.leader.map(|leader| (leader, &leader.source)) {
             Some((leader, Source::Breach { .. })) => {
                 let Some(judged) = leader.judged.as_deref() else { return String::new() };
-                let now = in_numbers(&judged.reading);
-                if leader.ends_at.is_some() { format!("{now}; at worst {}", in_numbers(&judged.worst)) } else { now }
+                let now = reading(&judged.reading).in_numbers();
+                if leader.ends_at.is_some() { format!("{now}; at worst {}", reading(&judged.worst).in_numbers()) } else { now }
             }
             Some((_, Source::Alert { labels, .. })) => labels.get("alertname").to_owned(),
             Some((_, Source::Person { author, .. })) => format!("{author} says so"),
@@ -113,27 +112,6 @@ pub(super) fn source(member: &Member) -> contract::Source {
         Source::Alert { .. } => contract::Source::Alert,
         Source::Person { .. } => contract::Source::Person,
     }
-}
-
-/// `41.3, expected 78.2 (47 % below)`.
-fn in_numbers(reading: &Reading) -> String {
-    if reading.value.is_nan() {
-        return "no data".into();
-    }
-    let value = shown(reading.value);
-    match reading.expected.filter(|e| *e != 0.0) {
-        Some(expected) => {
-            let share = (reading.value - expected) / expected.abs() * 100.0;
-            let side = if share < 0.0 { "below" } else { "above" };
-            format!("{value}, expected {} ({:.0}% {side})", shown(expected), share.abs())
-        }
-        None => value,
-    }
-}
-
-/// Four significant digits, which is as many as anybody reads.
-fn shown(x: f64) -> String {
-    significant(x, 4)
 }
 
 fn measured(member: &Member) -> Option<Measured> {
