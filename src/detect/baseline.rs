@@ -6,6 +6,7 @@
 //! Once a value has left the band, the band stays as it was: the breach lasts until the value is back, or until the new
 //! level has lasted for so long that it is normal. All the while the series teaches, but no value more than a few scales.
 
+use std::hint::black_box;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -218,6 +219,20 @@ impl Baseline {
             self.move_origin();
         }
         Some(band)
+    }
+
+    /// Reads what judging these at that step will read first, so that memory is waited for once for all of them, and not
+    /// for one after the other.
+    pub fn read_ahead<'b>(several: impl Iterator<Item = &'b Self> + Clone, rule: &BaselineRule, step: Timestamp) {
+        several.clone().for_each(|baseline| {
+            let Self { seen, forecast, point, shift, .. } = baseline;
+            black_box((seen, point.seen(), shift.seen(), forecast.medium()));
+        });
+        let clock = rule.local(step).clock;
+        several.filter_map(|baseline| baseline.season.profile()).for_each(|profile| {
+            let moment = profile.moment(clock);
+            black_box((profile.level(moment), profile.noise(moment)));
+        });
     }
 
     /// Whether the band was left, and the value is not back for long enough.

@@ -9,6 +9,7 @@ use crate::model::{Breach, Dimension, Entity, Labels, Measure, Phase, Reading, T
 use crate::rules::{Monitor, Watch};
 
 use super::absence::{Gaps, missing};
+use super::baseline::Baseline;
 use super::chance::Counted;
 use super::hold::{Hold, Moved, Terms};
 use super::impact::{Daily, Impact};
@@ -66,6 +67,11 @@ impl Group {
 
     pub(super) fn seen(&self) -> Timestamp {
         self.seen
+    }
+
+    /// What is normal for it, where that is learnt.
+    pub(super) fn baseline(&self) -> Option<&Baseline> {
+        self.judges.baseline()
     }
 
     /// It matters whether its data goes on.

@@ -77,6 +77,11 @@ impl Judges {
         *self = Self::default();
     }
 
+    /// The baseline, once there was a value.
+    pub(super) fn baseline(&self) -> Option<&Baseline> {
+        self.baseline.as_deref()
+    }
+
     /// Judges a value; `open` is the judge of the breach that is open.
     pub(super) fn judge(&mut self, rules: &JudgeRules, measured: Measured, open: Option<Judge>) -> Verdict {
         let Measured { step, every, sampled, value, counted, .. } = measured;

@@ -9,6 +9,7 @@ use crate::query::{Cell, Memo, Output, Pushed, Query};
 use crate::rules::{Monitor, Tuning, Watch};
 use crate::stage::{Count, Outbox, Outcome};
 
+use super::baseline::Baseline;
 use super::group::{Group, Subject};
 use super::index::Index;
 
@@ -17,6 +18,9 @@ const FORGET_AFTER: Duration = Duration::from_secs(8 * 86_400);
 
 /// Samples of one series that are kept; of more, the oldest goes, and is counted.
 const SAMPLES_MAX: usize = 10_000;
+
+/// Cells that are read ahead together: enough to wait for many lines of memory at once, few enough to stay in the cache.
+const AHEAD: usize = 16;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct MonitorState {
@@ -160,11 +164,21 @@ impl MonitorState {
         }
         while let Some(step) = self.next_step(watch, always, ready).filter(|step| *step <= ready) {
             for place in 0..self.cells.len() {
+                if place.is_multiple_of(AHEAD) {
+                    self.read_ahead(watch, place, step);
+                }
                 self.step(subject, place, step, tuning, breaches, out);
                 self.forget(watch, place, step, always);
             }
             self.done = Some(step);
         }
+    }
+
+    /// Reads ahead what judging the next cells will read.
+    fn read_ahead(&self, watch: &Watch, place: usize, step: Timestamp) {
+        let Some(rule) = &watch.judge.baseline else { return };
+        let groups = self.cells[place..].iter().take(AHEAD).flatten().flat_map(|kept| &kept.groups);
+        Baseline::read_ahead(groups.filter_map(Group::baseline).take(AHEAD), rule, step);
     }
 
     /// Gives what is evaluated beside the monitor, at all steps up to `ready`.

@@ -46,6 +46,11 @@ impl Shift {
         self.long_tail.is_learning()
     }
 
+    /// Deviations seen so far by either tail.
+    pub(super) fn seen(&self) -> [u32; 2] {
+        [self.short_tail.seen(), self.long_tail.seen()]
+    }
+
     /// Takes a deviation from the season's level in, `point` being how surprising the evaluation is by itself.
     pub(super) fn see(&mut self, rule: &BaselineRule, now: &Now, point: f32) -> Shifted {
         let dynamics = &rule.dynamics;

@@ -47,6 +47,11 @@ impl Tail {
         self.seen < LEARNING
     }
 
+    /// Deviations seen so far.
+    pub(super) fn seen(&self) -> u32 {
+        self.seen
+    }
+
     /// How surprising a deviation is: −log₁₀ of its probability; zero below the threshold.
     pub(super) fn surprise(&self, deviation: f32) -> f32 {
         if deviation <= self.threshold || self.is_learning() {
