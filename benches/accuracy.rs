@@ -193,6 +193,8 @@ fn perturbed(random: &mut Random) -> Constants {
         recent: off(c.recent),
         past: off(c.past),
         past_share: off(c.past_share),
+        told: off(c.told),
+        told_share: off(c.told_share),
         shift: off(c.shift),
         short_least: off(c.short_least),
         long_least: off(c.long_least),
@@ -263,11 +265,7 @@ fn truth_table() {
     for kind in truth::KINDS {
         let tally = truth::tally(kind, &rules, NUMBER, &mut random);
         let delay = |share: f64| tally.delays.get((share * tally.delays.len() as f64) as usize).map_or("-".to_owned(), ToString::to_string);
-        let found = if matches!(kind, truth::Kind::None | truth::Kind::Late | truth::Kind::Reset) {
-            "-".to_owned()
-        } else {
-            format!("{}/{}", tally.found, tally.series)
-        };
+        let found = if kind.is_calm() { "-".to_owned() } else { format!("{}/{}", tally.found, tally.series) };
         let monthly = tally.false_alarms as f64 / tally.days * 30.0;
         println!("{:<12} {found:>6} {:>12} {monthly:>22.2}", format!("{kind:?}"), format!("{}/{}", delay(0.5), delay(0.9)));
     }

@@ -23,6 +23,16 @@ const GRACE: usize = 12;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     None,
+    /// What is far off stays so for a while: an autocorrelated series.
+    Drift,
+    /// A night five times as noisy as the day.
+    Nights,
+    /// Heavy tails: log-normal values, as those of latency.
+    Skewed,
+    /// A value in thirty is not zero.
+    Sparse,
+    /// A count of about three, as of failures.
+    Counts,
     Spike,
     Dip,
     LevelShift,
@@ -35,8 +45,13 @@ pub(crate) enum Kind {
     Late,
 }
 
-pub(crate) const KINDS: [Kind; 11] = [
+pub(crate) const KINDS: [Kind; 16] = [
     Kind::None,
+    Kind::Drift,
+    Kind::Nights,
+    Kind::Skewed,
+    Kind::Sparse,
+    Kind::Counts,
     Kind::Spike,
     Kind::Dip,
     Kind::LevelShift,
@@ -48,6 +63,13 @@ pub(crate) const KINDS: [Kind; 11] = [
     Kind::Reset,
     Kind::Late,
 ];
+
+impl Kind {
+    /// Nothing happens that would be worth a word.
+    pub(crate) fn is_calm(self) -> bool {
+        matches!(self, Self::None | Self::Drift | Self::Nights | Self::Skewed | Self::Sparse | Self::Counts | Self::Reset | Self::Late)
+    }
+}
 
 /// What the judges made of the series of a kind.
 #[derive(Default)]
@@ -64,6 +86,15 @@ fn normal(random: &mut Random) -> f64 {
     (-2.0 * random.share().max(1e-300).ln()).sqrt() * (std::f64::consts::TAU * random.share()).cos()
 }
 
+/// A number of events, of which so many are expected.
+fn poisson(random: &mut Random, mean: f64) -> f64 {
+    let (mut number, mut left) = (0.0, random.share());
+    while left > (-mean).exp() {
+        (number, left) = (number + 1.0, left * random.share());
+    }
+    number
+}
+
 /// The values, with their times; and where the disturbance is.
 fn series(kind: Kind, random: &mut Random) -> (Vec<(Timestamp, f64)>, usize, usize) {
     let magnitude = 10f64.powi(random.below(13) as i32 - 6);
@@ -76,10 +107,13 @@ fn series(kind: Kind, random: &mut Random) -> (Vec<(Timestamp, f64)>, usize, usi
         Kind::Variance | Kind::Flatline => 72,
         Kind::LevelShift | Kind::Ramp | Kind::LostSeason => 2 * DAY,
         Kind::Gap => 36,
-        Kind::None | Kind::Reset | Kind::Late => 1,
+        calm => {
+            debug_assert!(calm.is_calm());
+            1
+        }
     };
     let mut points = vec![];
-    let mut stuck = 0.0;
+    let (mut stuck, mut drift) = (0.0, 0.0);
     for place in 0..DAYS * DAY {
         let season = amplitude * (std::f64::consts::TAU * (place % DAY) as f64 / DAY as f64).sin();
         let within = (start..start + length).contains(&place);
@@ -93,6 +127,20 @@ fn series(kind: Kind, random: &mut Random) -> (Vec<(Timestamp, f64)>, usize, usi
             (Kind::Variance, true) => level + season + 5.0 * noise * deviate,
             (Kind::LostSeason, true) => level + noise * deviate,
             (Kind::Flatline, true) => stuck,
+            (Kind::Drift, _) => {
+                drift = 0.95 * drift + noise * deviate;
+                level + season + drift
+            }
+            (Kind::Nights, _) => level + season + if place % DAY < 96 { 5.0 } else { 1.0 } * noise * deviate,
+            (Kind::Skewed, _) => (level + season) * (0.15 * noise * deviate).exp(),
+            (Kind::Sparse, _) => {
+                if random.chance(3) {
+                    1.0 + random.below(4) as f64
+                } else {
+                    0.0
+                }
+            }
+            (Kind::Counts, _) => poisson(random, 3.0 + season / 15.0),
             _ => level + season + noise * deviate,
         };
         if !within {
@@ -137,7 +185,7 @@ pub(crate) fn tally(kind: Kind, rules: &JudgeRules, number: usize, random: &mut 
                 continue;
             }
             let place = (at.since(first).as_secs() / EVERY.as_secs()) as usize;
-            let disturbed = !matches!(kind, Kind::None | Kind::Late | Kind::Reset) && (start..end + GRACE).contains(&place);
+            let disturbed = !kind.is_calm() && (start..end + GRACE).contains(&place);
             // An absence is told of when the data is back, at the latest.
             match disturbed || kind == Kind::Gap && tried.breach == Some(Judge::Absent) {
                 true => found = found.or(Some(place - start)),

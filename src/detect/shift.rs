@@ -1,5 +1,6 @@
 //! The channel of slow shifts: deviations from the season's level, averaged over a short and a long while, each with a
-//! tail of its own. What is not worse than what there was of late is no news.
+//! tail of its own. What is not worse than what there was of late is no news, and a series that shifts again and again has
+//! to shift further each time.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,8 @@ pub(super) struct Shift {
     long_tail: Tail,
     recent: f32,
     past: f32,
+    /// Shifts told of late.
+    told: f32,
 }
 
 /// What the channel says of an evaluation.
@@ -59,7 +62,11 @@ impl Shift {
         let scaled = (now.steady / scale).clamp(-most, most);
         self.short += dynamics.short * (scaled - self.short);
         self.long += dynamics.long * (scaled - self.long);
-        let (short, long) = (self.short_tail.surprise(self.short.abs()), self.long_tail.surprise(self.long.abs()));
+        let (mut short, long) = (self.short_tail.surprise(self.short.abs()), self.long_tail.surprise(self.long.abs()));
+        // What this one value has lifted is the value's surprise, and not another one.
+        if !self.short_tail.exceeds(self.short.abs() - dynamics.short * scaled.abs()) {
+            short = short.min(self.short_tail.began());
+        }
         self.short_tail.learn(dynamics, self.short.abs());
         self.long_tail.learn(dynamics, self.long.abs());
         if self.long_tail.is_learning() {
@@ -74,6 +81,9 @@ impl Shift {
         self.recent = (self.recent * (1.0 - dynamics.recent)).max(mean);
         self.past = (self.past * (1.0 - dynamics.past)).max(mean);
         let asked = (dynamics.constants.shift + PER_SURPRISE * (rule.surprise - USUAL)).max(0.1);
+        let asked = asked * (1.0 + dynamics.constants.told_share * self.told);
+        let told = if news >= asked && !self.is_learning() { 1.0 } else { 0.0 };
+        self.told = self.told * (1.0 - dynamics.told) + told;
         Shifted {
             score: news / asked,
             up: self.short + self.long > 0.0,
@@ -96,6 +106,7 @@ impl Shift {
     pub(super) fn skip(&mut self, dynamics: &Dynamics, missing: f32) {
         self.recent *= libm::powf(1.0 - dynamics.recent, missing);
         self.past *= libm::powf(1.0 - dynamics.past, missing);
+        self.told *= libm::powf(1.0 - dynamics.told, missing);
     }
 
     /// The level that lasted is the normal one.

@@ -52,6 +52,11 @@ impl Tail {
         self.seen
     }
 
+    /// Whether it is in the tail.
+    pub(super) fn exceeds(&self, deviation: f32) -> bool {
+        deviation > self.threshold
+    }
+
     /// How surprising a deviation is: −log₁₀ of its probability; zero below the threshold.
     pub(super) fn surprise(&self, deviation: f32) -> f32 {
         if deviation <= self.threshold || self.is_learning() {
@@ -78,7 +83,7 @@ impl Tail {
     }
 
     /// −log₁₀ of how often an excess begins.
-    fn began(&self) -> f32 {
+    pub(super) fn began(&self) -> f32 {
         -libm::log10f(self.rate.max(1e-5))
     }
 

@@ -112,6 +112,10 @@ pub struct Constants {
     pub past: f32,
     /// What is not worse than this share of the past worst shift is no news.
     pub past_share: f32,
+    /// Half-life of the number of shifts that were told.
+    pub told: f32,
+    /// For each of them the next one has to be news by so much more, as a share.
+    pub told_share: f32,
     /// A shift is anomalous when it is news by this much, at the usual sensitivity.
     pub shift: f32,
     /// And when the short average is off by this many mean deviations,
@@ -141,6 +145,8 @@ impl Constants {
         recent: 150.0,
         past: 1750.0,
         past_share: 0.38,
+        told: 7000.0,
+        told_share: 0.15,
         shift: 0.56,
         short_least: 0.8,
         long_least: 0.4,
@@ -170,6 +176,8 @@ pub struct Dynamics {
     pub recent: f32,
     /// Of the past worst shift.
     pub past: f32,
+    /// Of the number of shifts told.
+    pub told: f32,
 }
 
 /// A shift is one of the time and not of the number of evaluations: its half-lives count evaluations of at least this.
@@ -191,6 +199,7 @@ impl Dynamics {
             long: gain(constants.long * steps),
             recent: gain(constants.recent * steps),
             past: gain(constants.past * steps),
+            told: gain(constants.told * steps),
         }
     }
 }
