@@ -82,7 +82,11 @@ impl Declare {
     /// The stage, with no state yet.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Self {
-        Self { rules: config.rules.clone(), config, state: Domain::default() }
+        let mut state = Domain::default();
+        if !config.tuning.declare_history {
+            state.situations.history(Some(Timestamp(i64::MAX)));
+        }
+        Self { rules: config.rules.clone(), config, state }
     }
 
     /// What is open.
@@ -262,6 +266,10 @@ impl Declare {
         if clock == Timestamp::MIN {
             return;
         }
+        // Where nothing more comes all that there was has been read.
+        if self.state.situations.reads_history() && clock > self.state.progress.watermark() {
+            self.state.situations.history(None);
+        }
         while let Some((at, key)) = self.state.rungs.first().copied().filter(|(at, _)| *at <= clock) {
             self.state.rungs.pop_first();
             self.reaches_rung(at, key, out);
@@ -302,6 +310,9 @@ impl Stage for Declare {
         match decode(record.payload) {
             Ok(SignalsRecord::Signals { origin, progress, signals }) => self.signals(&origin, progress, &signals, out),
             Ok(SignalsRecord::Tick(now)) => {
+                if self.state.progress.is_new() && self.state.situations.reads_history() {
+                    self.state.situations.history(Some(now));
+                }
                 self.state.progress.tick(now, self.config.tuning.idle_after);
                 if self.state.calls.forget(self.config.tuning.forget_calls_after) {
                     self.rebind();

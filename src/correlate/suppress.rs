@@ -37,6 +37,8 @@ pub enum By {
     Inhibition,
     /// It comes and goes.
     Flapping,
+    /// It was before anybody listened.
+    History,
 }
 
 impl Suppressed {
@@ -55,6 +57,7 @@ impl By {
             Self::Maintenance => "maintenance",
             Self::Inhibition => "inhibition",
             Self::Flapping => "flapping",
+            Self::History => "history",
         }
     }
 }
@@ -80,6 +83,8 @@ pub(super) struct Suppression {
     muted: BTreeSet<(Timestamp, u64)>,
     /// Something that suppressed does so no more.
     stale: bool,
+    /// What is of before is history.
+    history: Option<Timestamp>,
     #[serde(skip)]
     selectors: HashMap<String, Selector>,
 }
@@ -156,6 +161,19 @@ impl Situations {
                 self.mute(key, suppressed);
             }
         }
+    }
+
+    /// What is of before that time only teaches; of no time yet, as long as it is not known when somebody began to listen.
+    /// What lasts until then acts then, or earlier, once all that there was has been read.
+    pub fn history(&mut self, until: Option<Timestamp>) {
+        self.suppression.history = until;
+        self.suppression.stale = true;
+    }
+
+    /// Whether what comes may be history.
+    #[must_use]
+    pub fn reads_history(&self) -> bool {
+        self.suppression.history.is_some()
     }
 
     fn mute(&mut self, key: u64, suppressed: Suppressed) {
@@ -259,6 +277,10 @@ impl Situations {
     fn suppressed(&self, member: &Member, now: Timestamp, rules: &Rules) -> Option<Suppressed> {
         if matches!(member.source, Source::Person { .. }) {
             return None;
+        }
+        if let Some(until) = self.suppression.history.filter(|until| now < *until) {
+            let why = "it was so before Richter first listened".to_owned();
+            return Some(Suppressed { by: By::History, why, until: Some(until) });
         }
         let labels = labels(member);
         self.suppression

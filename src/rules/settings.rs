@@ -75,6 +75,8 @@ pub struct Tuning {
     pub update_every: Duration,
     /// An incident has recovered once it has been good, and heard of, for this long.
     pub recover_after: Duration,
+    /// What was over before Richter first listened is declared as well.
+    pub declare_history: bool,
     /// Groups a monitor may have.
     pub groups_max: usize,
     /// Series a monitor may read.
@@ -252,6 +254,7 @@ impl Raw {
             reopen_within: self.situations.reopen_within.0,
             update_every: self.situations.update_every.0,
             recover_after: self.situations.recover_after.0,
+            declare_history: self.situations.declare_history,
             groups_max: self.limits.groups_per_monitor,
             series_max: self.limits.series_per_monitor,
         }
@@ -358,6 +361,7 @@ struct Situations {
     reopen_within: Span,
     update_every: Span,
     recover_after: Span,
+    declare_history: bool,
 }
 
 impl Default for Situations {
@@ -371,6 +375,7 @@ impl Default for Situations {
             reopen_within: minutes(30),
             update_every: minutes(10),
             recover_after: minutes(5),
+            declare_history: false,
         }
     }
 }

@@ -60,6 +60,12 @@ impl Progress {
         self.advance(idle_after);
     }
 
+    /// Whether nobody has told the time yet.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.tick == Timestamp::MIN
+    }
+
     fn advance(&mut self, idle_after: Duration) {
         let live = self.origins.values().filter(|heard| self.tick.since(heard.tick) < idle_after);
         let slowest = live.map(|heard| heard.progress).min();

@@ -7,6 +7,7 @@ mod contract;
 mod formats;
 mod golden;
 mod grouping;
+mod history;
 mod judges;
 mod kafka;
 mod notify;

@@ -33,7 +33,7 @@ use super::world::{Daemon, PATIENCE, World};
 const HEAD: &str = r#"
 == settings
 time: { idle_after: 2m }
-situations: { update_every: 24h, recover_after: 0s }
+situations: { update_every: 24h, recover_after: 0s, declare_history: true }
 == levels
 handling: [ { levels: [ 1, 2, 3, 4 ], follow_up: 24h, acknowledge_within: 24h, review_within: 9 } ]
 == monitors

@@ -89,10 +89,21 @@ impl World {
         made.expect("answered").into_iter().for_each(|topic| drop(topic.expect("made")));
     }
 
+    /// Starts the daemon. What a test writes is of long ago, and all of it counts.
     pub(crate) fn start(&self) -> Daemon {
+        self.start_with(&[("RICHTER__SITUATIONS__DECLARE_HISTORY", "true")])
+    }
+
+    pub(crate) fn start_with(&self, environment: &[(&str, &str)]) -> Daemon {
         let log = fs::File::options().create(true).append(true).open(self.folder.join("log")).expect("a log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_richter"));
-        command.args(["run", "--config"]).arg(&self.folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command
+            .args(["run", "--config"])
+            .arg(&self.folder)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
         Daemon(command.spawn().expect("it starts"))
     }
 
