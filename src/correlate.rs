@@ -9,6 +9,7 @@ mod changes;
 mod excess;
 mod forest;
 mod found;
+mod hints;
 mod joined;
 mod kernel;
 mod member;
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Alert, Breach, Change, Entity, Origin, Phase, Timestamp, labels::Fnv};
+use crate::model::{Alert, Breach, Change, Entity, Hint, Origin, Phase, Timestamp, labels::Fnv};
 use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
@@ -44,6 +45,7 @@ pub use suppress::{By, Suppressed};
 pub use taken::{News, Taken};
 
 use forest::{Forest, LOOK_AGAIN, Moved, Onset, View};
+use hints::Hints;
 use member::{alert_key, alert_member, blur, breach_fingerprint};
 use rates::Flaps;
 use storm::{Pace, Tallied};
@@ -85,6 +87,7 @@ pub struct Situations {
     suppression: Suppression,
     /// Recent changes.
     pub changes: Changes,
+    hints: Hints,
     /// When it was last looked at what is over.
     swept: Timestamp,
     /// Where a member is.
@@ -346,6 +349,11 @@ impl Situations {
         self.changes.push(change, entity)
     }
 
+    /// A monitor has too much of something, though not enough for a breach.
+    pub fn hint(&mut self, hint: &Hint, rules: &Rules) {
+        self.hints.push(Hint { entity: rules.topology.resolve(hint.entity.clone()), ..hint.clone() });
+    }
+
     /// An episode of an alert has ended.
     fn ended(&mut self, fingerprint: u64, starts_at: Timestamp, at: Timestamp) {
         let fired = self.fired.entry(fingerprint).or_insert_with(|| Fired::new(starts_at));
@@ -554,6 +562,7 @@ impl Situations {
                 }
             }
         }
+        self.hints.forget(clock);
         self.changes.forget(clock - (tuning.change_window + tuning.life_max));
         gone
     }

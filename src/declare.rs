@@ -131,6 +131,11 @@ impl Declare {
                     self.command(c, origin, out);
                     continue;
                 }
+                Signal::Hint(h) => {
+                    self.state.situations.hint(h, &self.rules);
+                    out.count(Count::Signals(Outcome::Applied));
+                    continue;
+                }
                 Signal::Change(c) => {
                     out.count(Count::Signals(self.state.situations.change(c, &self.rules)));
                     continue;
@@ -166,7 +171,7 @@ impl Declare {
             _ if !topology.names_several() => return,
             Signal::Alert(alert) => (None, &alert.labels, alert.starts_at),
             Signal::Breach(breach) => (Some(topology.resolve(breach.entity.clone())), &breach.group, breach.at),
-            Signal::Resolved { .. } | Signal::Change(_) | Signal::Command(_) => return,
+            Signal::Resolved { .. } | Signal::Change(_) | Signal::Command(_) | Signal::Hint(_) => return,
         };
         let named: Vec<Entity> = topology.entities(labels).collect();
         let Some(about) = about.or_else(|| named.first().cloned()) else { return };
@@ -362,5 +367,6 @@ fn told_at(signal: &Signal) -> Timestamp {
         Signal::Resolved { at, .. } => *at,
         Signal::Change(c) => c.at,
         Signal::Command(c) => c.at,
+        Signal::Hint(h) => h.at,
     }
 }

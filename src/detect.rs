@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Labels, Origin, Signal, Timestamp};
+use crate::model::{Breach, Hint, Labels, Origin, Signal, Timestamp};
 use crate::rules::{Config, Input, Monitor, Partitions, Rules, Watch};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, Topic, snapshot};
 use crate::wire::internal::{Batch, SamplesRecord, decode, signals_messages, signals_partition};
@@ -54,6 +54,16 @@ pub struct Detect {
     origin: Origin,
     partitions: Partitions,
     state: State,
+}
+
+/// Hints of one monitor that are told of at once: the largest.
+const HINTS_MAX: usize = 200;
+
+/// What evaluations tell of.
+#[derive(Debug, Default)]
+struct Told {
+    breaches: Vec<Breach>,
+    hints: Vec<Hint>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -142,7 +152,7 @@ impl Detect {
         if self.state.evaluated.is_some_and(|until| ready <= until) {
             return;
         }
-        let mut breaches = vec![];
+        let mut told = Told::default();
         for (monitor, watch) in self.config.rules.watches() {
             let own = watch.partition(&Labels::default(), self.partitions.samples) == self.origin.partition;
             if own && watch.query.speaks_of_nothing() {
@@ -153,10 +163,13 @@ impl Detect {
             let Some(state) = self.state.monitors.get_mut(&watch.key) else { continue };
             let recover_after = self.config.tuning.recover_after;
             let subject = Subject { monitor, watch, counted: &counted, parts: &parts, recover_after };
-            state.evaluate(subject, ready, own, &self.config.tuning, &mut breaches, out);
+            let before = told.hints.len();
+            state.evaluate(subject, ready, own, &self.config.tuning, &mut told, out);
+            told.hints[before..].sort_by(|a, b| b.excess.total_cmp(&a.excess).then_with(|| a.entity.cmp(&b.entity)));
+            told.hints.truncate(before + HINTS_MAX);
         }
         self.state.evaluated = Some(ready);
-        self.tell(breaches, out);
+        self.tell(told, out);
     }
 
     /// Where all inputs are silent no step comes; then the clock says how long data has been missing.
@@ -173,18 +186,21 @@ impl Detect {
                 state.silence(Subject { monitor, watch, counted, parts, recover_after }, clock, &mut breaches);
             }
         }
-        self.tell(breaches, out);
+        self.tell(Told { breaches, hints: vec![] }, out);
     }
 
-    fn tell(&mut self, mut breaches: Vec<Breach>, out: &mut Outbox) {
+    fn tell(&mut self, told: Told, out: &mut Outbox) {
+        let Told { mut breaches, hints } = told;
         let Some(progress) = self.state.evaluated else { return };
         let grown = self.state.passed_on.is_none_or(|sent| progress.since(sent) >= PROGRESS_STEP);
-        if breaches.is_empty() && !grown {
+        if breaches.is_empty() && hints.is_empty() && !grown {
             return;
         }
         self.state.passed_on = Some(progress);
         breaches.sort_by(|a, b| (a.by, a.at, &a.monitor, &a.group).cmp(&(b.by, b.at, &b.monitor, &b.group)));
-        let signals = breaches.into_iter().map(|breach| Signal::Breach(Box::new(breach))).collect();
+        // What is hinted at is known where a breach of the same time is looked into.
+        let hints = hints.into_iter().map(Signal::Hint);
+        let signals = hints.chain(breaches.into_iter().map(|breach| Signal::Breach(Box::new(breach)))).collect();
         let partition = signals_partition(self.partitions.signals);
         out.messages.extend(signals_messages(partition, &self.origin, progress, signals));
     }

@@ -180,7 +180,7 @@ fn signal(signal: &Signal) -> Json {
                 "details": details,
             })
         }
-        Signal::Breach(_) => Json::Null,
+        Signal::Breach(_) | Signal::Hint(_) => Json::Null,
     }
 }
 

@@ -18,6 +18,12 @@ use super::{Changes, Member, Situation, SituationId, Situations, Source};
 /// The earliest entities, of which the dependencies are candidates too.
 const EARLIEST: usize = 24;
 
+/// Steps to them, where nothing is hinted at.
+const STEPS: usize = 2;
+
+/// Dependencies that are looked at for it.
+const LOOKED_AT_MAX: usize = 2048;
+
 /// Candidates that are ranked; beyond it the later ones are left out.
 const CANDIDATES_MAX: usize = 256;
 
@@ -109,7 +115,10 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
     let shows: BTreeMap<Node, Timestamp> = first.iter().filter_map(|(entity, sign)| Some((topology.node(entity)?, *sign))).collect();
     // In the order of their names: sums of floats depend on it, and numbers on what was known first.
     let order: Vec<(Node, Timestamp)> = first.iter().filter_map(|(entity, sign)| Some((topology.node(entity)?, *sign))).collect();
-    let mut candidates: Vec<Node> = candidates(&shows, topology).into_iter().collect();
+    let about = earliest - Duration::from_secs_f64(NEAR);
+    let hinted = |node: Node| all.hints.of(topology.name(node), about, at).next().is_some();
+    let hops = if all.hints.is_empty() { STEPS } else { HOPS_MAX };
+    let mut candidates: Vec<Node> = candidates(&shows, topology, hops, hinted).into_iter().collect();
     candidates.sort_by_key(|node| topology.name(*node));
     // What a candidate shows may have been put elsewhere; it is a sign of it all the same.
     let others = candidates.iter().filter(|node| !shows.contains_key(*node));
@@ -122,12 +131,15 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
     }
     let known = situation.members.iter().filter(|member| member.starts_at <= at);
     let told = known.chain(others.into_iter().map(|(_, member)| member));
-    let (blurs, excess) = (blurs(told.clone(), rules), Excess::of(told, topology));
+    let hints = candidates.iter().flat_map(|node| all.hints.of(topology.name(*node), about, at).map(|hint| (*node, hint)));
+    let hinted: BTreeSet<Node> = candidates.iter().copied().filter(|node| hinted(*node)).collect();
+    let (blurs, excess) = (blurs(told.clone(), rules), Excess::of(told, hints, topology));
     let (changes, window) = (&all.changes, tuning.change_window);
     let trouble = Trouble {
         shows: &shows,
         order: &order,
         elsewhere: &elsewhere,
+        hinted: &hinted,
         blurs: &blurs,
         earliest,
         topology,
@@ -169,19 +181,31 @@ fn blurs<'s>(members: impl Iterator<Item = &'s Member>, rules: &Rules) -> BTreeM
     blurs
 }
 
-/// What shows something, and what the earliest of it depend on in one or two steps.
-fn candidates(shows: &BTreeMap<Node, Timestamp>, topology: &Topology) -> BTreeSet<Node> {
+/// What shows something, and what the earliest of it depend on in one or two steps; further where monitors hint at it.
+fn candidates(shows: &BTreeMap<Node, Timestamp>, topology: &Topology, hops: usize, hinted: impl Fn(Node) -> bool) -> BTreeSet<Node> {
     let mut order: Vec<(Timestamp, &Entity, Node)> = shows.iter().map(|(node, sign)| (*sign, topology.name(*node), *node)).collect();
     order.sort_unstable();
     let mut candidates: BTreeSet<Node> = order.iter().take(CANDIDATES_MAX).map(|(.., node)| *node).collect();
-    for (.., node) in order.iter().take(EARLIEST) {
-        for dependency in topology.depends_on(*node) {
-            for further in std::iter::once(dependency).chain(topology.depends_on(*dependency)) {
-                if candidates.len() < 2 * CANDIDATES_MAX {
-                    candidates.insert(*further);
+    let mut frontier: Vec<(Node, usize)> = order.iter().take(EARLIEST).map(|(.., node)| (*node, 0)).collect();
+    let mut seen: BTreeSet<Node> = frontier.iter().map(|(node, _)| *node).collect();
+    for hop in 1..=hops {
+        let mut next = vec![];
+        for (at, quiet) in frontier {
+            for dependency in topology.depends_on(at).iter().copied() {
+                if candidates.len() >= 2 * CANDIDATES_MAX || seen.len() >= LOOKED_AT_MAX || !seen.insert(dependency) {
+                    continue;
+                }
+                let hinted = hinted(dependency);
+                if hop <= STEPS || hinted {
+                    candidates.insert(dependency);
+                }
+                let quiet = if hinted || hop == 1 { 0 } else { quiet + 1 };
+                if quiet <= 1 {
+                    next.push((dependency, quiet));
                 }
             }
         }
+        frontier = next;
     }
     candidates
 }
@@ -192,6 +216,8 @@ struct Trouble<'t> {
     order: &'t [(Node, Timestamp)],
     /// What candidates show that is part of other situations.
     elsewhere: &'t BTreeMap<Node, Timestamp>,
+    /// Of which monitors have too much, though not enough for a breach.
+    hinted: &'t BTreeSet<Node>,
     /// How exactly all that is known, in seconds.
     blurs: &'t BTreeMap<Node, f64>,
     earliest: Timestamp,
@@ -235,14 +261,13 @@ impl Trouble<'_> {
             after.map_or(0.0, |after| -((after - blur).max(0.0) / FIRST).min(FIRST_MAX)),
             format!("{:.0} s after the first sign", after.unwrap_or(0.0)),
         );
-        part("silent", if sign.is_none() { -SILENT } else { 0.0 }, "nothing is told of it".into());
+        part("silent", if sign.is_none() && !self.hinted.contains(&node) { -SILENT } else { 0.0 }, "nothing is told of it".into());
         part("callers", -QUIET_CALLER * quiet as f64, format!("{quiet} that depend on it show nothing"));
         match self.excess.own(node) {
             Some(own) => part("excess", OWN * libm::log(own.part.max(OWN_LEAST)), own.what),
-            // An alert says nothing of how much.
-            None if self.excess.is_known() && (sign.is_none() || self.blurs.contains_key(&node)) => {
-                part("excess", -NO_EXCESS, "no excess of it is told".into())
-            }
+            // An alert says nothing of how much, and neither does what compares with nothing.
+            None if self.excess.is_alone(node) || sign.is_some() && !self.blurs.contains_key(&node) => {}
+            None if self.excess.is_known() => part("excess", -NO_EXCESS, "no excess of it is told".into()),
             None => {}
         }
         if let Some(change) = &change {
@@ -260,7 +285,7 @@ impl Trouble<'_> {
     }
 
     fn is_shown(&self, node: Node) -> bool {
-        self.shows.contains_key(&node) || self.elsewhere.contains_key(&node)
+        self.shows.contains_key(&node) || self.elsewhere.contains_key(&node) || self.hinted.contains(&node)
     }
 
     /// What fails where a node fails, and what speaks against the way there.

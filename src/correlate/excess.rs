@@ -1,4 +1,5 @@
-//! How much of what is too much arises where: the excess of each monitor's breaches, less what the dependencies explain.
+//! How much of what is too much arises where: the excess of each monitor's breaches and hints, less what the dependencies
+//! explain.
 //!
 //! An entity hands on what it gets from below: what its dependencies lose, or are too slow by, it loses too, so its own part
 //! is what theirs leaves unexplained. Excess is weighed by traffic, for a rare call may be as slow as it likes. What
@@ -6,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::Hint;
 use crate::rules::topology::{HOPS_MAX, Node, Topology};
 
 use super::{Member, Source};
@@ -25,6 +27,8 @@ struct Measure<'s> {
 #[derive(Debug)]
 pub(super) struct Excess<'s> {
     measures: Vec<Measure<'s>>,
+    /// Where a monitor has too much, and nowhere else.
+    alone: BTreeSet<Node>,
     topology: &'s Topology,
 }
 
@@ -38,24 +42,43 @@ pub(super) struct Own {
 }
 
 impl<'s> Excess<'s> {
-    /// Of members: of monitors that tell of more than one entity, for only these compare.
-    pub(super) fn of(members: impl Iterator<Item = &'s Member>, topology: &'s Topology) -> Self {
+    /// Of members, and of what is hinted at where there is no breach: of monitors that tell of more than one entity, for only
+    /// these compare.
+    pub(super) fn of(
+        members: impl Iterator<Item = &'s Member>,
+        hints: impl Iterator<Item = (Node, &'s Hint)>,
+        topology: &'s Topology,
+    ) -> Self {
         let mut monitors: BTreeMap<&str, BTreeMap<Node, f64>> = BTreeMap::new();
         for member in members {
             if let (Some((monitor, excess)), Some(node)) = (excess(member), topology.node(&member.entity)) {
                 *monitors.entry(monitor).or_default().entry(node).or_default() += excess;
             }
         }
-        let several = monitors.into_iter().filter(|(_, of)| of.len() > 1);
-        let measures = several.map(|(monitor, of)| {
+        let mut hinted: BTreeMap<(&str, Node), f64> = BTreeMap::new();
+        for (node, hint) in hints {
+            let most = hinted.entry((&hint.monitor, node)).or_default();
+            *most = most.max(hint.excess);
+        }
+        for ((monitor, node), excess) in hinted {
+            monitors.entry(monitor).or_default().entry(node).or_insert(excess);
+        }
+        let (several, alone): (Vec<_>, Vec<_>) = monitors.into_iter().partition(|(_, of)| of.len() > 1);
+        let measures = several.into_iter().map(|(monitor, of)| {
             let most = of.values().copied().fold(0.0, f64::max);
             Measure { monitor, of, most }
         });
-        Self { measures: measures.filter(|measure| measure.most > 0.0).collect(), topology }
+        let measures = measures.filter(|measure| measure.most > 0.0).collect();
+        Self { measures, alone: alone.into_iter().flat_map(|(_, of)| of.into_keys()).collect(), topology }
     }
 
     pub(super) fn is_known(&self) -> bool {
         !self.measures.is_empty()
+    }
+
+    /// Whether a monitor has too much there and nowhere else: that compares with nothing.
+    pub(super) fn is_alone(&self, node: Node) -> bool {
+        self.alone.contains(&node)
     }
 
     /// The largest part of an excess that arises at an entity; none where none is told of it.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Dimension, Entity, Labels, Measure, Phase, Reading, Timestamp};
-use crate::rules::{Monitor, Watch};
+use crate::model::{Breach, Dimension, Entity, Hint, Labels, Measure, Phase, Reading, Timestamp};
+use crate::rules::{JudgeRules, Monitor, Watch};
 
 use super::absence::{Gaps, missing};
 use super::baseline::Baseline;
@@ -21,6 +21,9 @@ pub(super) type Counts = BTreeMap<(Timestamp, Labels), Vec<(Measure, f64)>>;
 
 /// What values are made of, by step and group.
 pub(super) type Broken = BTreeMap<(Timestamp, Labels), Parts>;
+
+/// Of a score of this much it is told, though 1 makes a breach.
+const HINTS_FROM: f64 = 0.5;
 
 /// Which monitor's group is evaluated.
 #[derive(Clone, Copy)]
@@ -43,13 +46,24 @@ pub(super) struct Group {
     hold: Hold,
     /// What a usual day has, where it is asked what a breach costs.
     daily: Option<Box<Daily>>,
+    /// The excess that was hinted at; 0 where there is none to speak of.
+    hinted: f64,
     /// What its parts usually are, where it is asked which of them carries a breach.
     usual: Option<Box<Usual>>,
 }
 
 impl Group {
     pub(super) fn new(labels: Labels, seen: Timestamp) -> Self {
-        Self { labels, seen, gaps: Gaps::default(), judges: Judges::default(), hold: Hold::default(), daily: None, usual: None }
+        Self {
+            labels,
+            seen,
+            gaps: Gaps::default(),
+            judges: Judges::default(),
+            hold: Hold::default(),
+            daily: None,
+            hinted: 0.0,
+            usual: None,
+        }
     }
 
     /// What the group is about; where it lacks a label that the monitor names it by, the monitor itself.
@@ -113,6 +127,7 @@ impl Group {
         sampled: Timestamp,
         value: f64,
         divisor: Option<f64>,
+        hints: &mut Vec<Hint>,
     ) -> Option<Breach> {
         self.see(sampled);
         let watch = subject.watch;
@@ -130,7 +145,23 @@ impl Group {
             let teaches = matches!(verdict, Verdict::Good { .. } | Verdict::Unknown) && !self.hold.open();
             self.usual.get_or_insert_default().see(parts, watch.every, teaches);
         }
-        self.moved(subject, step, verdict)
+        let moved = self.moved(subject, step, verdict);
+        hints.extend(self.hint(subject, step, verdict));
+        moved
+    }
+
+    /// Tells of what is odd, and no breach: when it begins, and each time it has doubled.
+    fn hint(&mut self, subject: Subject<'_>, at: Timestamp, verdict: Verdict) -> Option<Hint> {
+        let excess = match verdict {
+            Verdict::Good { reading } | Verdict::Bad { reading, .. } if !self.hold.open() => odd(&subject.watch.judge, &reading),
+            _ => None,
+        };
+        let excess = excess.unwrap_or(0.0);
+        let told = excess > 0.0 && excess >= 2.0 * self.hinted;
+        if told || excess == 0.0 {
+            self.hinted = excess;
+        }
+        told.then(|| Hint { monitor: subject.monitor.name.clone(), entity: self.entity(subject.monitor), at, excess })
     }
 
     /// It has none, though what it is measured by is there: the query did not let it through.
@@ -200,4 +231,10 @@ impl Group {
         let (Some(rules), Some(usual)) = (&watch.parts, &self.usual) else { return vec![] };
         if matches!(phase, Phase::Opened | Phase::Changed) { usual.carriers(rules.whole.is_some()) } else { vec![] }
     }
+}
+
+/// By how much a value is on the bad side of what is learnt to be normal, where chance hardly explains it.
+fn odd(judge: &JudgeRules, reading: &Reading) -> Option<f64> {
+    judge.baseline.as_ref().filter(|_| reading.score >= HINTS_FROM)?;
+    reading.excess().filter(|_| reading.expected.is_some_and(|expected| judge.side().by(reading.value - expected) > 0.0))
 }

@@ -9,6 +9,7 @@ use crate::query::{Cell, Memo, Output, Pushed, Query};
 use crate::rules::{Monitor, Tuning, Watch};
 use crate::stage::{Count, Outbox, Outcome};
 
+use super::Told;
 use super::baseline::Baseline;
 use super::group::{Group, Subject};
 use super::index::Index;
@@ -154,7 +155,7 @@ impl MonitorState {
         ready: Timestamp,
         own: bool,
         tuning: &Tuning,
-        breaches: &mut Vec<Breach>,
+        told: &mut Told,
         out: &mut Outbox,
     ) {
         let watch = subject.watch;
@@ -167,7 +168,7 @@ impl MonitorState {
                 if place.is_multiple_of(AHEAD) {
                     self.read_ahead(watch, place, step);
                 }
-                self.step(subject, place, step, tuning, breaches, out);
+                self.step(subject, place, step, tuning, told, out);
                 self.forget(watch, place, step, always);
             }
             self.done = Some(step);
@@ -222,7 +223,7 @@ impl MonitorState {
         Some(self.done.map_or(due, |done| due.max(done.next_multiple(watch.every))))
     }
 
-    fn step(&mut self, subject: Subject<'_>, place: usize, step: Timestamp, tuning: &Tuning, breaches: &mut Vec<Breach>, out: &mut Outbox) {
+    fn step(&mut self, subject: Subject<'_>, place: usize, step: Timestamp, tuning: &Tuning, told: &mut Told, out: &mut Outbox) {
         let Some(kept) = &mut self.cells[place] else { return };
         let query = &subject.watch.query;
         let mut outputs = match kept.cell.evaluate(query, &mut self.memo, step) {
@@ -255,13 +256,15 @@ impl MonitorState {
             // What stands before it was one too many.
             while outputs.next_if(|output| output.labels < group.labels).is_some() {}
             let moved = match outputs.next_if(|output| output.labels == group.labels) {
-                Some(Output { sampled, value: Value::Float(value), divisor, .. }) => group.measured(subject, step, sampled, value, divisor),
+                Some(Output { sampled, value: Value::Float(value), divisor, .. }) => {
+                    group.measured(subject, step, sampled, value, divisor, &mut told.hints)
+                }
                 // A histogram is not judged.
                 Some(Output { value: Value::Histogram(_), .. }) => None,
                 None if filtered => group.filtered(subject, step),
                 None => group.missing(subject, step),
             };
-            breaches.extend(moved);
+            told.breaches.extend(moved);
         }
     }
 

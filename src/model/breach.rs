@@ -23,6 +23,19 @@ pub struct Reading {
     pub weight: Option<f64>,
 }
 
+/// What a monitor has too much of somewhere, though not enough for a breach: evidence where there is a fault, and never one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hint {
+    /// The monitor's name.
+    pub monitor: String,
+    /// What it is about.
+    pub entity: Entity,
+    /// At which step.
+    pub at: Timestamp,
+    /// How much, as [`Reading::excess`].
+    pub excess: f64,
+}
+
 impl Reading {
     /// What is too much, or missing, against what was expected or else against the limit: of a quotient in the unit of what is
     /// divided, such as failed requests; elsewhere in the monitor's. None where there is nothing to hold it against.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use super::{Alert, Breach, Change, Command, Phase, Timestamp, labels::Fnv};
+use super::{Alert, Breach, Change, Command, Hint, Phase, Timestamp, labels::Fnv};
 
 /// One input partition (of a source topic, or of an internal topic) whose progress a later stage follows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub enum Signal {
     Change(Change),
     /// An operator says something.
     Command(Command),
+    /// A monitor has too much of something, though not enough for a breach.
+    Hint(Hint),
 }
 
 /// A service was seen to call another one.
@@ -60,6 +62,7 @@ impl Signal {
             Self::Resolved { at, .. } => Some(*at),
             Self::Change(change) => Some(change.at),
             Self::Command(command) => Some(command.at),
+            Self::Hint(hint) => Some(hint.at),
         }
     }
 
@@ -89,6 +92,7 @@ impl Signal {
             Self::Resolved { fingerprint, at } => Fnv::of(&[b"resolved", &fingerprint.to_be_bytes(), &at.0.to_be_bytes()]),
             Self::Change(c) => Fnv::of(&[b"change", c.source.as_bytes(), c.id.as_bytes()]),
             Self::Command(c) => Fnv::of(&[b"command", c.id.as_bytes()]),
+            Self::Hint(h) => Fnv::of(&[b"hint", h.monitor.as_bytes(), h.entity.to_string().as_bytes(), &h.at.0.to_be_bytes()]),
         })
     }
 }
