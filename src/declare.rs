@@ -82,11 +82,18 @@ impl Declare {
     /// The stage, with no state yet.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Self {
-        let mut state = Domain::default();
-        if !config.tuning.declare_history {
-            state.situations.history(Some(Timestamp(i64::MAX)));
+        let mut stage = Self::from_the_start(config);
+        if !stage.config.tuning.declare_history {
+            // Until it is known when somebody began to listen.
+            stage.state.situations.history(Timestamp(i64::MAX));
         }
-        Self { rules: config.rules.clone(), config, state }
+        stage
+    }
+
+    /// The stage of a log that begins with its first record: nothing is history.
+    #[must_use]
+    pub fn from_the_start(config: Arc<Config>) -> Self {
+        Self { rules: config.rules.clone(), config, state: Domain::default() }
     }
 
     /// What is open.
@@ -271,19 +278,20 @@ impl Declare {
         if clock == Timestamp::MIN {
             return;
         }
-        // Where nothing more comes all that there was has been read.
-        if self.state.situations.reads_history() && clock > self.state.progress.watermark() {
-            self.state.situations.history(None);
+        if let Some(until) = self.state.situations.history_until() {
+            let through = self.state.progress.through(until, self.config.tuning.idle_after);
+            self.state.situations.is_through(through);
         }
         while let Some((at, key)) = self.state.rungs.first().copied().filter(|(at, _)| *at <= clock) {
             self.state.rungs.pop_first();
             self.reaches_rung(at, key, out);
         }
         for key in self.state.situations.released(clock, &self.rules) {
-            if let Some((situation, member)) = self.state.situations.member(key) {
-                out.decide(|| trace::released(situation.id, member, clock));
-            }
-            self.judge(key, clock, out);
+            let Some((situation, member)) = self.state.situations.member(key) else { continue };
+            out.decide(|| trace::released(situation.id, member, clock));
+            // What it was told of last may be ahead of what others tell.
+            let at = clock.max(member.heard_at);
+            self.judge(key, at, out);
         }
         self.turns(None, clock, out);
         for situation in self.state.situations.close(clock, &self.rules, &self.config.tuning) {
@@ -315,8 +323,8 @@ impl Stage for Declare {
         match decode(record.payload) {
             Ok(SignalsRecord::Signals { origin, progress, signals }) => self.signals(&origin, progress, &signals, out),
             Ok(SignalsRecord::Tick(now)) => {
-                if self.state.progress.is_new() && self.state.situations.reads_history() {
-                    self.state.situations.history(Some(now));
+                if self.state.progress.is_new() && self.state.situations.history_until().is_some() {
+                    self.state.situations.history(now);
                 }
                 self.state.progress.tick(now, self.config.tuning.idle_after);
                 if self.state.calls.forget(self.config.tuning.forget_calls_after) {

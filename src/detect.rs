@@ -56,14 +56,18 @@ pub struct Detect {
     state: State,
 }
 
-/// Hints of one monitor that are told of at once: the largest.
-const HINTS_MAX: usize = 200;
-
 /// What evaluations tell of.
 #[derive(Debug, Default)]
 struct Told {
     breaches: Vec<Breach>,
     hints: Vec<Hint>,
+}
+
+impl Told {
+    fn append(&mut self, mut later: Self) {
+        self.breaches.append(&mut later.breaches);
+        self.hints.append(&mut later.hints);
+    }
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -163,10 +167,7 @@ impl Detect {
             let Some(state) = self.state.monitors.get_mut(&watch.key) else { continue };
             let recover_after = self.config.tuning.recover_after;
             let subject = Subject { monitor, watch, counted: &counted, parts: &parts, recover_after };
-            let before = told.hints.len();
             state.evaluate(subject, ready, own, &self.config.tuning, &mut told, out);
-            told.hints[before..].sort_by(|a, b| b.excess.total_cmp(&a.excess).then_with(|| a.entity.cmp(&b.entity)));
-            told.hints.truncate(before + HINTS_MAX);
         }
         self.state.evaluated = Some(ready);
         self.tell(told, out);

@@ -115,8 +115,9 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
     let shows: BTreeMap<Node, Timestamp> = first.iter().filter_map(|(entity, sign)| Some((topology.node(entity)?, *sign))).collect();
     // In the order of their names: sums of floats depend on it, and numbers on what was known first.
     let order: Vec<(Node, Timestamp)> = first.iter().filter_map(|(entity, sign)| Some((topology.node(entity)?, *sign))).collect();
-    let about = earliest - Duration::from_secs_f64(NEAR);
-    let hinted = |node: Node| all.hints.of(topology.name(node), about, at).next().is_some();
+    let near = Duration::from_secs_f64(NEAR);
+    let (from, until) = (earliest - near, at.min(earliest + near));
+    let hinted = |node: Node| all.hints.of(topology.name(node), from, until).next().is_some();
     let hops = if all.hints.is_empty() { STEPS } else { HOPS_MAX };
     let mut candidates: Vec<Node> = candidates(&shows, topology, hops, hinted).into_iter().collect();
     candidates.sort_by_key(|node| topology.name(*node));
@@ -131,7 +132,7 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
     }
     let known = situation.members.iter().filter(|member| member.starts_at <= at);
     let told = known.chain(others.into_iter().map(|(_, member)| member));
-    let hints = candidates.iter().flat_map(|node| all.hints.of(topology.name(*node), about, at).map(|hint| (*node, hint)));
+    let hints = candidates.iter().flat_map(|node| all.hints.of(topology.name(*node), from, until).map(|hint| (*node, hint)));
     let hinted: BTreeSet<Node> = candidates.iter().copied().filter(|node| hinted(*node)).collect();
     let (blurs, excess) = (blurs(told.clone(), rules), Excess::of(told, hints, topology));
     let (changes, window) = (&all.changes, tuning.change_window);
@@ -190,6 +191,8 @@ fn candidates(shows: &BTreeMap<Node, Timestamp>, topology: &Topology, hops: usiz
     let mut seen: BTreeSet<Node> = frontier.iter().map(|(node, _)| *node).collect();
     for hop in 1..=hops {
         let mut next = vec![];
+        // Along the shortest quiet way there is.
+        frontier.sort_by_key(|(_, quiet)| *quiet);
         for (at, quiet) in frontier {
             for dependency in topology.depends_on(at).iter().copied() {
                 if candidates.len() >= 2 * CANDIDATES_MAX || seen.len() >= LOOKED_AT_MAX || !seen.insert(dependency) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Command, Labels, Timestamp};
+use crate::model::{Command, Labels, Origin, Timestamp};
 use crate::query::Selector;
 use crate::rules::{Of, Rules};
 
@@ -71,6 +71,14 @@ struct Silence {
     until: Timestamp,
 }
 
+/// What is of before somebody first listened.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct History {
+    until: Timestamp,
+    /// Those that have told all that they had of before.
+    through: BTreeSet<Origin>,
+}
+
 /// What suppresses, and what is suppressed.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Suppression {
@@ -83,8 +91,7 @@ pub(super) struct Suppression {
     muted: BTreeSet<(Timestamp, u64)>,
     /// Something that suppressed does so no more.
     stale: bool,
-    /// What is of before is history.
-    history: Option<Timestamp>,
+    history: Option<History>,
     #[serde(skip)]
     selectors: HashMap<String, Selector>,
 }
@@ -163,17 +170,26 @@ impl Situations {
         }
     }
 
-    /// What is of before that time only teaches; of no time yet, as long as it is not known when somebody began to listen.
-    /// What lasts until then acts then, or earlier, once all that there was has been read.
-    pub fn history(&mut self, until: Option<Timestamp>) {
-        self.suppression.history = until;
-        self.suppression.stale = true;
+    /// What is of before that time only teaches, until its origin has told all that it had of before; what lasts acts then.
+    pub fn history(&mut self, until: Timestamp) {
+        self.suppression.history = Some(History { until, through: BTreeSet::new() });
     }
 
-    /// Whether what comes may be history.
+    /// Until when there is history, as long as there is.
     #[must_use]
-    pub fn reads_history(&self) -> bool {
-        self.suppression.history.is_some()
+    pub fn history_until(&self) -> Option<Timestamp> {
+        self.suppression.history.as_ref().map(|history| history.until)
+    }
+
+    /// These have told all that they had of before; none where all have.
+    pub fn is_through(&mut self, through: Option<BTreeSet<Origin>>) {
+        let own = &mut self.suppression;
+        match (through, &mut own.history) {
+            (None, history) => *history = None,
+            (Some(through), Some(history)) if history.through != through => history.through = through,
+            _ => return,
+        }
+        own.stale = true;
     }
 
     fn mute(&mut self, key: u64, suppressed: Suppressed) {
@@ -278,9 +294,9 @@ impl Situations {
         if matches!(member.source, Source::Person { .. }) {
             return None;
         }
-        if let Some(until) = self.suppression.history.filter(|until| now < *until) {
-            let why = "it was so before Richter first listened".to_owned();
-            return Some(Suppressed { by: By::History, why, until: Some(until) });
+        let history = self.suppression.history.as_ref();
+        if history.is_some_and(|history| now < history.until && !history.through.contains(&*member.origin)) {
+            return Some(Suppressed { by: By::History, why: "it was so before Richter first listened".to_owned(), until: None });
         }
         let labels = labels(member);
         self.suppression

@@ -340,6 +340,9 @@ impl Baseline {
                 let (season, level) = (now.season.is_some(), now.expected - now.season.unwrap_or(0.0));
                 let told = rule.judges(up);
                 self.left = Some(Box::new(Left { at: step, season, level, half, up, shifted: of_shift >= 1.0, told, calm: 0 }));
+                if told && of_shift >= 1.0 {
+                    self.shift.tells();
+                }
                 if told { State::Outside } else { State::Inside }
             }
         };

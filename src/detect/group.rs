@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Breach, Dimension, Entity, Hint, Labels, Measure, Phase, Reading, Timestamp};
-use crate::rules::{JudgeRules, Monitor, Watch};
+use crate::rules::{Monitor, Watch};
 
 use super::absence::{Gaps, missing};
 use super::baseline::Baseline;
@@ -24,6 +24,12 @@ pub(super) type Broken = BTreeMap<(Timestamp, Labels), Parts>;
 
 /// Of a score of this much it is told, though 1 makes a breach.
 const HINTS_FROM: f64 = 0.5;
+
+/// Hints of one monitor at one step; what is beyond it is told of at a later one.
+pub(super) const HINTS_MAX: usize = 200;
+
+/// What lasts is told again after this long.
+const HINTS_AGAIN: Duration = Duration::from_secs(600);
 
 /// Which monitor's group is evaluated.
 #[derive(Clone, Copy)]
@@ -46,8 +52,8 @@ pub(super) struct Group {
     hold: Hold,
     /// What a usual day has, where it is asked what a breach costs.
     daily: Option<Box<Daily>>,
-    /// The excess that was hinted at; 0 where there is none to speak of.
-    hinted: f64,
+    /// When it was hinted at, and how much it was.
+    hinted: Option<(Timestamp, f64)>,
     /// What its parts usually are, where it is asked which of them carries a breach.
     usual: Option<Box<Usual>>,
 }
@@ -61,7 +67,7 @@ impl Group {
             judges: Judges::default(),
             hold: Hold::default(),
             daily: None,
-            hinted: 0.0,
+            hinted: None,
             usual: None,
         }
     }
@@ -146,22 +152,27 @@ impl Group {
             self.usual.get_or_insert_default().see(parts, watch.every, teaches);
         }
         let moved = self.moved(subject, step, verdict);
-        hints.extend(self.hint(subject, step, verdict));
+        if hints.len() < HINTS_MAX {
+            hints.extend(self.hint(subject, step, verdict));
+        }
         moved
     }
 
-    /// Tells of what is odd, and no breach: when it begins, and each time it has doubled.
+    /// Tells of what is odd, and no breach: when it begins, each time it has doubled, and now and then while it lasts.
     fn hint(&mut self, subject: Subject<'_>, at: Timestamp, verdict: Verdict) -> Option<Hint> {
-        let excess = match verdict {
-            Verdict::Good { reading } | Verdict::Bad { reading, .. } if !self.hold.open() => odd(&subject.watch.judge, &reading),
-            _ => None,
+        let (Verdict::Good { reading } | Verdict::Bad { reading, .. }) = verdict else { return None };
+        let side = subject.watch.judge.side();
+        let odd = !self.hold.open() && self.judges.surprise() >= HINTS_FROM;
+        let bad_side = || reading.expected.is_some_and(|expected| side.by(reading.value - expected) > 0.0);
+        let Some(excess) = reading.excess().filter(|excess| odd && *excess > 0.0 && bad_side()) else {
+            self.hinted = None;
+            return None;
         };
-        let excess = excess.unwrap_or(0.0);
-        let told = excess > 0.0 && excess >= 2.0 * self.hinted;
-        if told || excess == 0.0 {
-            self.hinted = excess;
+        if self.hinted.is_some_and(|(told, before)| excess < 2.0 * before && at.since(told) < HINTS_AGAIN) {
+            return None;
         }
-        told.then(|| Hint { monitor: subject.monitor.name.clone(), entity: self.entity(subject.monitor), at, excess })
+        self.hinted = Some((at, excess));
+        Some(Hint { monitor: subject.monitor.name.clone(), entity: self.entity(subject.monitor), at, excess })
     }
 
     /// It has none, though what it is measured by is there: the query did not let it through.
@@ -231,10 +242,4 @@ impl Group {
         let (Some(rules), Some(usual)) = (&watch.parts, &self.usual) else { return vec![] };
         if matches!(phase, Phase::Opened | Phase::Changed) { usual.carriers(rules.whole.is_some()) } else { vec![] }
     }
-}
-
-/// By how much a value is on the bad side of what is learnt to be normal, where chance hardly explains it.
-fn odd(judge: &JudgeRules, reading: &Reading) -> Option<f64> {
-    judge.baseline.as_ref().filter(|_| reading.score >= HINTS_FROM)?;
-    reading.excess().filter(|_| reading.expected.is_some_and(|expected| judge.side().by(reading.value - expected) > 0.0))
 }

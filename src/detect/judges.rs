@@ -35,6 +35,8 @@ pub(super) struct Judges {
     compare: Option<Box<Past>>,
     still: Option<Still>,
     trend: Option<Trend>,
+    /// How surprising the last value was to the baseline alone.
+    surprise: f64,
 }
 
 /// What one judge says.
@@ -82,6 +84,11 @@ impl Judges {
         self.baseline.as_deref()
     }
 
+    /// How surprising the last value was to the baseline, 1 at the limit; 0 where it cannot say.
+    pub(super) fn surprise(&self) -> f64 {
+        self.surprise
+    }
+
     /// Judges a value; `open` is the judge of the breach that is open.
     pub(super) fn judge(&mut self, rules: &JudgeRules, measured: Measured, open: Option<Judge>) -> Verdict {
         let Measured { step, every, sampled, value, counted, .. } = measured;
@@ -93,6 +100,7 @@ impl Judges {
             let baseline = self.baseline.get_or_insert_with(|| Box::new(Baseline::new(rule, every)));
             baseline.see(rule, every, step, value, counted)
         });
+        self.surprise = band.filter(|band| band.state != State::Learning).map_or(0.0, |band| band.score);
         let opinions = [
             rules.limits.as_ref().map(|limits| fixed(limits, &mut self.beyond, value)),
             rules.baseline.as_ref().map(|_| learnt(band)),

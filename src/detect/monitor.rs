@@ -164,13 +164,15 @@ impl MonitorState {
             self.cell(&Labels::default(), &watch.query);
         }
         while let Some(step) = self.next_step(watch, always, ready).filter(|step| *step <= ready) {
+            let mut now = Told::default();
             for place in 0..self.cells.len() {
                 if place.is_multiple_of(AHEAD) {
                     self.read_ahead(watch, place, step);
                 }
-                self.step(subject, place, step, tuning, told, out);
+                self.step(subject, place, step, tuning, &mut now, out);
                 self.forget(watch, place, step, always);
             }
+            told.append(now);
             self.done = Some(step);
         }
     }

@@ -82,14 +82,18 @@ impl Shift {
         self.past = (self.past * (1.0 - dynamics.past)).max(mean);
         let asked = (dynamics.constants.shift + PER_SURPRISE * (rule.surprise - USUAL)).max(0.1);
         let asked = asked * (1.0 + dynamics.constants.told_share * self.told);
-        let told = if news >= asked && !self.is_learning() { 1.0 } else { 0.0 };
-        self.told = self.told * (1.0 - dynamics.told) + told;
+        self.told *= 1.0 - dynamics.told;
         Shifted {
             score: news / asked,
             up: self.short + self.long > 0.0,
             lasts: short > 0.0 || long > 0.0,
             by: self.long.abs().max(self.short.abs()) * scale,
         }
+    }
+
+    /// A breach was opened by it.
+    pub(super) fn tells(&mut self) {
+        self.told += 1.0;
     }
 
     /// How large deviations from the season's level usually are.

@@ -49,7 +49,7 @@ impl Pipeline {
         let mut pipeline = Self {
             route: Route::new(config.clone(), settings.clone()),
             detect: (0..samples).map(|p| Detect::new(config.clone(), p, settings.partitions)).collect(),
-            declare: (0..signals).map(|_| Declare::new(config.clone())).collect(),
+            declare: (0..signals).map(|_| Declare::from_the_start(config.clone())).collect(),
             settings: settings.clone(),
             origins: BTreeSet::new(),
             ticked: Timestamp::MIN,

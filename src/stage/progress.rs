@@ -5,7 +5,7 @@
 //! progress. The *clock* then goes on at the ticks' pace, for what lasts until told otherwise: a firing
 //! alert, the absence of data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,19 @@ impl Progress {
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.tick == Timestamp::MIN
+    }
+
+    /// The origins that have told all they had of before then: they are past it, or were let go while time went past it. None
+    /// where all have, or nobody tells anything.
+    #[must_use]
+    pub fn through(&self, until: Timestamp, idle_after: Duration) -> Option<BTreeSet<Origin>> {
+        let idle = |heard: &Heard| self.tick.since(heard.tick) >= idle_after;
+        let through = |heard: &Heard| heard.progress >= until || idle(heard) && self.watermark >= until;
+        let silent = self.clock(idle_after) > self.watermark;
+        if silent || !self.origins.is_empty() && self.origins.values().all(through) {
+            return None;
+        }
+        Some(self.origins.iter().filter(|(_, heard)| through(heard)).map(|(origin, _)| origin.clone()).collect())
     }
 
     fn advance(&mut self, idle_after: Duration) {

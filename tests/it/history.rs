@@ -1,13 +1,15 @@
 //! What Kafka still has from before somebody listened: it teaches, and only what lasts makes a fault.
 
-use richter::model::Timestamp;
-use richter::wire::recording::Recorded;
+use richter::declare::Declare;
+use richter::model::{Alert, Labels, Origin, Signal, Timestamp};
+use richter::stage::{Message, Outbox, Record, Stage as _};
+use richter::wire::internal::{signals_messages, signals_tick};
 
 use super::broker;
-use super::case::{Case, events, line, push};
+use super::case::{Case, events, line};
 use super::world::World;
 
-/// One fault is over at 09:20; the other one lasts from 11:50 on.
+/// One fault is over at 09:20; another one lasts from 11:50 on.
 fn case(settings: &str) -> Case {
     let text = format!(
         "== settings\n{settings}\n\
@@ -16,31 +18,93 @@ fn case(settings: &str) -> Case {
          == records 2026-11-22T09:00:00Z every 1m\n\
          alert 09:05 firing ServiceDown service=mail\n\
          alert 09:20 resolved@09:05 ServiceDown service=mail\n\
-         alert 11:50 firing ServiceDown service=pay\n\
-         raw 11:55 alerts {{\"version\":\"4\",\"alerts\":[]}}\n\
-         raw 12:01 alerts {{\"version\":\"4\",\"alerts\":[]}}\n\
-         raw 12:06 alerts {{\"version\":\"4\",\"alerts\":[]}}\n"
+         alert 11:50 firing ServiceDown service=pay\n"
     );
     Case::parse("history", &text)
 }
 
-/// As the log has it where somebody first listens at noon: the time is told before the history comes. Sources that are
-/// silent hold time back for five minutes.
-fn declared(case: &Case) -> Vec<String> {
-    let mut pipeline = case.pipeline();
-    let noon = Timestamp::parse("2026-11-22T12:00:00Z").expect("a time");
-    let first = Recorded { ts: noon, topic: "unknown".into(), ..case.records[0].clone() };
-    let mut out = push(&mut pipeline, &first);
-    case.records.iter().for_each(|recorded| out.extend(push(&mut pipeline, recorded)));
-    events(&out.messages).iter().map(line).filter(|line| line.contains("declared")).collect()
+fn at(clock: &str) -> Timestamp {
+    Timestamp::parse(&format!("2026-11-22T{clock}:00Z")).expect("a time")
+}
+
+/// A stage that first listens at noon, and what it declares.
+struct Listener {
+    stage: Declare,
+    out: Outbox,
+}
+
+impl Listener {
+    fn new(settings: &str) -> Self {
+        let mut listener = Self { stage: Declare::new(case(settings).config), out: Outbox::default() };
+        listener.hears(&signals_tick(0, at("12:00")));
+        for topic in ["alerts", "slow"] {
+            listener.told(topic, Timestamp::MIN, vec![]);
+        }
+        listener
+    }
+
+    fn hears(&mut self, message: &Message) {
+        let timestamp = at("12:00");
+        let record = Record { topic: "signals", partition: 0, offset: 0, timestamp, headers: &[], payload: &message.payload };
+        self.stage.apply(&record, &mut self.out);
+    }
+
+    fn told(&mut self, topic: &str, progress: Timestamp, signals: Vec<Signal>) {
+        let origin = Origin { topic: topic.into(), partition: 0 };
+        signals_messages(0, &origin, progress, signals).iter().for_each(|message| self.hears(message));
+    }
+
+    /// The service is down from then on, or was until then.
+    fn down(&mut self, topic: &str, service: &str, from: &str, until: Option<&str>) {
+        let labels = Labels::of([("alertname", "ServiceDown"), ("service", service)]);
+        let (starts_at, ends_at) = (at(from), until.map(at));
+        let fingerprint = labels.fingerprint();
+        let alert = Alert { fingerprint, labels, summary: String::new(), starts_at, ends_at, by_key: false, recalled: false };
+        self.told(topic, ends_at.unwrap_or(starts_at), vec![Signal::Alert(alert)]);
+    }
+
+    fn declared(&self) -> Vec<String> {
+        events(&self.out.messages).iter().map(line).filter(|line| line.contains(" declared ")).collect()
+    }
 }
 
 #[test]
 fn of_what_was_before_only_what_lasts_is_declared() {
-    let [told] = declared(&case("time: { idle_after: 5m }")).try_into().expect("one fault lasts");
-    assert!(told.starts_with("12:06:00 ") && told.contains(" pay: "), "{told}");
-    let all = declared(&case("situations: { declare_history: true }"));
-    assert!(all.len() == 2 && all[0].starts_with("09:05:00 ") && all[1].starts_with("11:50:00 "), "{all:#?}");
+    let mut listener = Listener::new("");
+    listener.told("slow", at("07:00"), vec![]);
+    listener.down("alerts", "mail", "09:05", None);
+    listener.down("alerts", "mail", "09:05", Some("09:20"));
+    listener.down("alerts", "pay", "11:50", None);
+    assert_eq!(listener.declared(), [] as [&str; 0]);
+    listener.told("alerts", at("12:01"), vec![]);
+    let declared = listener.declared();
+    assert!(declared.len() == 1 && declared[0].contains(" pay: "), "however far others are: {declared:#?}");
+    listener.down("alerts", "new", "12:02", None);
+    assert_eq!(listener.declared().len(), 2, "what is new is none of it");
+}
+
+#[test]
+fn who_was_not_waited_for_tells_of_history_all_the_same() {
+    let mut listener = Listener::new("");
+    listener.told("alerts", at("12:00"), vec![]);
+    listener.hears(&signals_tick(0, at("12:01")));
+    listener.told("alerts", at("12:01"), vec![]);
+    listener.down("slow", "db", "08:00", None);
+    listener.down("slow", "db", "08:00", Some("08:30"));
+    listener.down("slow", "search", "11:40", None);
+    assert_eq!(listener.declared(), [] as [&str; 0], "time has gone on without it");
+    listener.told("slow", at("12:03"), vec![]);
+    let declared = listener.declared();
+    assert!(declared.len() == 1 && declared[0].contains(" search: "), "{declared:#?}");
+}
+
+#[test]
+fn all_of_it_is_declared_where_somebody_says_so() {
+    let mut listener = Listener::new("situations: { declare_history: true }");
+    listener.down("alerts", "mail", "09:05", None);
+    listener.down("alerts", "mail", "09:05", Some("09:20"));
+    let declared = listener.declared();
+    assert!(declared.len() == 1 && declared[0].starts_with("09:05:00 "), "{declared:#?}");
 }
 
 #[test]
