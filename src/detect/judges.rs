@@ -35,7 +35,8 @@ pub(super) struct Judges {
     compare: Option<Box<Past>>,
     still: Option<Still>,
     trend: Option<Trend>,
-    /// How surprising the last value was to the baseline alone.
+    /// How surprising the last value was to the baseline alone; asked for before the next one only.
+    #[serde(skip)]
     surprise: f64,
 }
 

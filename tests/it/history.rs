@@ -1,9 +1,13 @@
 //! What Kafka still has from before somebody listened: it teaches, and only what lasts makes a fault.
 
+use std::time::SystemTime;
+
 use richter::declare::Declare;
 use richter::model::{Alert, Labels, Origin, Signal, Timestamp};
 use richter::stage::{Message, Outbox, Record, Stage as _};
 use richter::wire::internal::{signals_messages, signals_tick};
+use richter::wire::recording::Recorded;
+use serde_json::json;
 
 use super::broker;
 use super::case::{Case, events, line};
@@ -108,7 +112,7 @@ fn all_of_it_is_declared_where_somebody_says_so() {
 }
 
 #[test]
-fn what_lasts_is_declared_once_all_that_kafka_has_was_read() {
+fn on_kafka_what_lasts_is_declared_once_all_was_read_and_what_is_new_at_once() {
     let case = case("time: { idle_after: 2s }");
     let world = World::new("history", &case, broker::shared());
     world.make_sources(1);
@@ -117,5 +121,13 @@ fn what_lasts_is_declared_once_all_that_kafka_has_was_read() {
     let told = line(&world.read("incidents", 1)[0].1);
     assert!(told.contains(" declared P2 pay: "), "{told}");
     world.until("the count of both", || world.metric("richter_suppressed_total{by=\"history\"}") == Some(2.0));
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later than 1970");
+    let now = Timestamp(i64::try_from(now.as_millis()).expect("a time"));
+    let labels = json!({"alertname": "ServiceDown", "service": "new"});
+    let alert = json!({"status": "firing", "labels": labels, "startsAt": now.to_string(), "endsAt": "0001-01-01T00:00:00Z"});
+    let payload = json!({"version": "4", "alerts": [alert]}).to_string().into_bytes();
+    world.produce(&[Recorded { ts: now, payload: Some(payload), ..case.records[0].clone() }]);
+    let told: Vec<String> = world.read("incidents", 3).iter().map(|(_, event)| line(event)).collect();
+    assert!(told.iter().any(|told| told.contains(" declared P2 new: ")), "{told:#?}");
     assert_eq!(daemon.stops(), Some(0), "{}", world.log());
 }
