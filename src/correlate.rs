@@ -7,6 +7,7 @@ mod calls;
 mod cause;
 mod changes;
 mod excess;
+mod fired;
 mod forest;
 mod found;
 mod hints;
@@ -44,20 +45,16 @@ pub use storm::Tally;
 pub use suppress::{By, Suppressed};
 pub use taken::{News, Taken};
 
+use fired::Fired;
 use forest::{Forest, LOOK_AGAIN, Moved, Onset, View};
 use hints::Hints;
 use member::{alert_key, alert_member, blur, breach_fingerprint};
-use rates::Flaps;
 use storm::{Pace, Tallied};
 use suppress::{Suppression, inhibits};
 
 /// A situation without an incident is forgotten when it heard nothing for this long: Alertmanager repeats a firing
 /// alert every four hours by default, so its resolution was lost.
 const FORGET_AFTER: Duration = Duration::from_secs(86_400);
-
-/// Fingerprints whose last episodes are remembered, so that a late repeat does not fire again; beyond it the half that
-/// fired longer ago is forgotten.
-const EPISODES_MAX: usize = 200_000;
 
 /// Situations open at once; beyond it what cannot make a fault opens no new one.
 const SITUATIONS_MAX: usize = 100_000;
@@ -100,20 +97,6 @@ pub struct Situations {
     origins: Vec<Arc<Origin>>,
     #[serde(skip)]
     news: Vec<News>,
-}
-
-/// The episodes of one fingerprint.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Fired {
-    /// The start of the one that has not ended.
-    open: Option<Timestamp>,
-    /// The start of the last one that has.
-    ended: Option<Timestamp>,
-    sign: Option<SignId>,
-    flaps: Flaps,
-    /// The last starts, where somebody asks how often there was one.
-    starts: Vec<Timestamp>,
-    heard: Timestamp,
 }
 
 impl Situations {
@@ -354,26 +337,6 @@ impl Situations {
         self.hints.push(Hint { entity: rules.topology.resolve(hint.entity.clone()), ..hint.clone() });
     }
 
-    /// An episode of an alert has ended.
-    fn ended(&mut self, fingerprint: u64, starts_at: Timestamp, at: Timestamp) {
-        let fired = self.fired.entry(fingerprint).or_insert_with(|| Fired::new(starts_at));
-        if fired.open == Some(starts_at) {
-            fired.open = None;
-        }
-        fired.ended = Some(starts_at);
-        fired.heard = fired.heard.max(at);
-        self.forget_fingerprints();
-    }
-
-    fn forget_fingerprints(&mut self) {
-        if self.fired.len() > EPISODES_MAX {
-            let mut heard: Vec<Timestamp> = self.fired.values().map(|fired| fired.heard).collect();
-            heard.sort_unstable();
-            let middle = heard[heard.len() / 2];
-            self.fired.retain(|_, fired| fired.heard > middle);
-        }
-    }
-
     fn join(&mut self, fingerprint: u64, mut member: Member, rules: &mut Rules, tuning: &Tuning) -> Taken {
         if self.open.len() >= SITUATIONS_MAX && member.definition.is_none() {
             return Taken::nothing(Outcome::Limited);
@@ -408,16 +371,6 @@ impl Situations {
         self.put(member);
         self.suppress(key, rules);
         Taken { joined: true, ..Taken::updated(key) }
-    }
-
-    /// Takes note of an episode; gives how often it was to be expected, and the sign of the one before.
-    fn fires_again(&mut self, fingerprint: u64, at: Timestamp, tuning: &Tuning) -> Option<(f64, SignId)> {
-        let fired = self.fired.entry(fingerprint).or_insert_with(|| Fired::new(at));
-        let before = fired.sign.filter(|_| at.since(fired.heard) < tuning.gap);
-        let again = before.map(|sign| (fired.flaps.fires(at), sign));
-        fired.heard = fired.heard.max(at);
-        self.forget_fingerprints();
-        again
     }
 
     fn relapsed(&self, member: &Member, tuning: &Tuning) -> Option<SituationId> {
@@ -565,12 +518,6 @@ impl Situations {
         self.hints.forget(clock);
         self.changes.forget(clock - (tuning.change_window + tuning.life_max));
         gone
-    }
-}
-
-impl Fired {
-    fn new(at: Timestamp) -> Self {
-        Self { open: None, ended: None, sign: None, flaps: Flaps::new(at), starts: vec![], heard: at }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::query::Selector;
 use crate::rules::{Of, Rules};
 
 use super::situation::{Member, Source};
-use super::{Fired, News, Situations};
+use super::{News, Situations};
 
 /// Silences at once; a further one is refused.
 const SILENCES_MAX: usize = 10_000;
@@ -332,18 +332,6 @@ impl Situations {
 
     pub(super) fn rebind_silences(&mut self) {
         self.suppression.parse();
-    }
-}
-
-impl Fired {
-    /// Takes note of a start, for those who ask how often there was one.
-    pub(super) fn starts(&mut self, at: Timestamp, rules: &Rules) {
-        let Some(rule) = rules.suppress.flapping else { return };
-        self.starts.push(at);
-        let kept = rule.times as usize;
-        if self.starts.len() > kept {
-            self.starts.drain(..self.starts.len() - kept);
-        }
     }
 }
 

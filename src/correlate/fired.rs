@@ -1,0 +1,76 @@
+//! How often each alert fires: its episodes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Timestamp;
+use crate::rules::{Rules, Tuning};
+
+use super::Situations;
+use super::forest::SignId;
+use super::rates::Flaps;
+
+/// Fingerprints whose last episodes are remembered, so that a late repeat does not fire again; beyond it the half that
+/// fired longer ago is forgotten.
+const EPISODES_MAX: usize = 200_000;
+
+/// The episodes of one fingerprint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Fired {
+    /// The start of the one that has not ended.
+    pub(super) open: Option<Timestamp>,
+    /// The start of the last one that has.
+    pub(super) ended: Option<Timestamp>,
+    pub(super) sign: Option<SignId>,
+    pub(super) flaps: Flaps,
+    /// The last starts, where somebody asks how often there was one.
+    pub(super) starts: Vec<Timestamp>,
+    pub(super) heard: Timestamp,
+}
+
+impl Fired {
+    pub(super) fn new(at: Timestamp) -> Self {
+        Self { open: None, ended: None, sign: None, flaps: Flaps::new(at), starts: vec![], heard: at }
+    }
+
+    /// Takes note of a start, for those who ask how often there was one.
+    pub(super) fn starts(&mut self, at: Timestamp, rules: &Rules) {
+        let Some(rule) = rules.suppress.flapping else { return };
+        self.starts.push(at);
+        let kept = rule.times as usize;
+        if self.starts.len() > kept {
+            self.starts.drain(..self.starts.len() - kept);
+        }
+    }
+}
+
+impl Situations {
+    /// An episode of an alert has ended.
+    pub(super) fn ended(&mut self, fingerprint: u64, starts_at: Timestamp, at: Timestamp) {
+        let fired = self.fired.entry(fingerprint).or_insert_with(|| Fired::new(starts_at));
+        if fired.open == Some(starts_at) {
+            fired.open = None;
+        }
+        fired.ended = Some(starts_at);
+        fired.heard = fired.heard.max(at);
+        self.forget_fingerprints();
+    }
+
+    fn forget_fingerprints(&mut self) {
+        if self.fired.len() > EPISODES_MAX {
+            let mut heard: Vec<Timestamp> = self.fired.values().map(|fired| fired.heard).collect();
+            heard.sort_unstable();
+            let middle = heard[heard.len() / 2];
+            self.fired.retain(|_, fired| fired.heard > middle);
+        }
+    }
+
+    /// Takes note of an episode; gives how often it was to be expected, and the sign of the one before.
+    pub(super) fn fires_again(&mut self, fingerprint: u64, at: Timestamp, tuning: &Tuning) -> Option<(f64, SignId)> {
+        let fired = self.fired.entry(fingerprint).or_insert_with(|| Fired::new(at));
+        let before = fired.sign.filter(|_| at.since(fired.heard) < tuning.gap);
+        let again = before.map(|sign| (fired.flaps.fires(at), sign));
+        fired.heard = fired.heard.max(at);
+        self.forget_fingerprints();
+        again
+    }
+}
