@@ -14,6 +14,7 @@ mod hints;
 mod joined;
 mod kernel;
 mod member;
+mod part;
 mod rates;
 mod said;
 mod seek;
@@ -35,10 +36,11 @@ use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
 pub use calls::Calls;
-pub use cause::{Part, Ranking, Suspect, rank};
+pub use cause::{Ranking, Suspect, rank};
 pub use changes::{Changed, Changes};
 pub use forest::SignId;
 pub use joined::{How, Joined};
+pub use part::Part;
 pub use said::Said;
 pub use situation::{Judged, Member, Situation, SituationId, Source};
 pub use storm::Tally;
@@ -334,7 +336,8 @@ impl Situations {
 
     /// A monitor has too much of something, though not enough for a breach.
     pub fn hint(&mut self, hint: &Hint, rules: &Rules) {
-        self.hints.push(Hint { entity: rules.topology.resolve(hint.entity.clone()), ..hint.clone() });
+        let resolve = |entity: &Entity| rules.topology.resolve(entity.clone());
+        self.hints.push(Hint { entity: resolve(&hint.entity), calls: hint.calls.as_ref().map(resolve), ..hint.clone() });
     }
 
     fn join(&mut self, fingerprint: u64, mut member: Member, rules: &mut Rules, tuning: &Tuning) -> Taken {
@@ -358,6 +361,9 @@ impl Situations {
         if let Some(fired) = self.fired.get_mut(&fingerprint) {
             fired.sign = Some(sign);
             fired.starts(at, rules);
+        }
+        if let Some(calls) = member.judged.as_ref().and_then(|judged| judged.calls.clone()) {
+            self.forest.call(sign, &rules.topology.resolve(calls));
         }
         self.coming = Some(sign);
         self.settle();
@@ -462,12 +468,21 @@ impl Situations {
         for moved in self.forest.moved() {
             let (from, into, gone) = match &moved {
                 Moved::Merged { gone, kept, .. } => (*gone, *kept, self.take(*gone, |_| true)),
-                Moved::Split { signs, from, into } => (*from, *into, self.take(*from, |member| signs.binary_search(&member.sign).is_ok())),
+                Moved::Split { signs, from, into, .. } => {
+                    (*from, *into, self.take(*from, |member| signs.binary_search(&member.sign).is_ok()))
+                }
             };
             match moved {
-                Moved::Merged { gone: id, kept, cause } if !gone.is_empty() => self.news.push(News::Merged { gone: id, kept, cause }),
+                Moved::Merged { gone: id, kept, by, cause } if !gone.is_empty() => {
+                    let nats = self.forest.why(by).map_or(0.0, |(_, why)| why.nats());
+                    self.news.push(News::Merged { gone: id, kept, cause, nats });
+                }
                 Moved::Merged { .. } => {}
-                Moved::Split { .. } => self.news.extend(gone.iter().map(|member| News::Moved { member: member.key })),
+                Moved::Split { by, .. } => {
+                    let why = by.filter(|_| !gone.is_empty()).and_then(|by| self.forest.why(by));
+                    self.news.extend(why.map(|(entity, why)| News::Split { from, into, entity, why }));
+                    self.news.extend(gone.iter().map(|member| News::Moved { member: member.key }));
+                }
             }
             for member in gone {
                 match self.full(&member) {

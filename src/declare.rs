@@ -173,6 +173,13 @@ impl Declare {
 
     /// A signal that names several entities tells where one of them runs.
     fn learn(&mut self, signal: &Signal) {
+        if let Signal::Breach(breach) = signal
+            && let Some(calls) = &breach.calls
+        {
+            let resolve = |entity: &Entity| self.rules.topology.resolve(entity.clone());
+            let new = self.state.calls.name(&resolve(&breach.entity), std::iter::once(resolve(calls)), breach.at);
+            self.depend(&new);
+        }
         let topology = &mut self.rules.topology;
         let (about, labels, at) = match signal {
             _ if !topology.names_several() => return,
@@ -230,9 +237,10 @@ impl Declare {
         for news in self.state.situations.news() {
             moved |= !matches!(news, News::Storm { .. } | News::Calm { .. });
             match news {
-                News::Merged { gone, kept, cause } => {
-                    out.decide(|| trace::merge(gone, kept, &cause));
-                    self.merged(gone, kept, &cause, out);
+                News::Merged { gone, kept, cause, nats } => {
+                    let reason = format!("{cause} explains both ({nats:+.1} nats)");
+                    out.decide(|| trace::merge(gone, kept, &reason));
+                    self.merged(gone, kept, &reason, out);
                     if let Some(situation) = self.state.situations.get(kept) {
                         out.decide(|| self.cause(situation));
                     }
@@ -244,6 +252,7 @@ impl Declare {
                         out.decide(|| trace::suppressed(situation.id, member, &suppressed));
                     }
                 }
+                News::Split { from, into, entity, why } => out.decide(|| trace::split(from, into, &entity, &why)),
                 News::Calm { situation } => out.decide(|| trace::calm(situation)),
                 News::Moved { member } => {
                     if let Some((situation, member)) = self.state.situations.member(member) {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::declare::contract::Body;
+use crate::declare::contract::{Body, Member};
 
 use super::events::Which;
 use super::render::{clock, levels};
@@ -29,6 +29,13 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
+/// The parts of a membership's score: ` (link +5.1, noise -0.3)`.
+fn parts(member: &Member) -> String {
+    let parts = member.evidence.iter().filter(|part| part.nats != 0.0);
+    let parts: Vec<String> = parts.map(|part| format!("{} {:+.1}", part.kind, part.nats)).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
 /// The reasons, in words and nats: a nat more makes a thing 2.7 times as likely.
 fn told(incident: &Body) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
@@ -46,7 +53,7 @@ fn told(incident: &Body) -> Result<String, std::fmt::Error> {
     for member in &evidence.members {
         let what = format!("{} {} {}", member.kind.as_str(), member.name, member.entity);
         let other = member.alternative.as_ref().map_or(String::new(), |other| format!("; else with {} {:+.1}", other.entity, other.nats));
-        writeln!(out, "  {}  {what}: {} {:+.1}{other}", clock(&member.started_at), member.joined, member.joined_nats)?;
+        writeln!(out, "  {}  {what}: {} {:+.1}{}{other}", clock(&member.started_at), member.joined, member.joined_nats, parts(member))?;
         if let Some(why) = &member.suppressed {
             writeln!(out, "                    makes no fault: {why}")?;
         }
@@ -62,7 +69,8 @@ fn told(incident: &Body) -> Result<String, std::fmt::Error> {
     for suspect in &evidence.suspects {
         writeln!(out, "  {} {:.0}%", suspect.entity, suspect.probability * 100.0)?;
         for part in &suspect.evidence {
-            writeln!(out, "    {:+.2}  {}", part.nats, part.what)?;
+            let reference = part.reference.as_ref().map_or(String::new(), |reference| format!("  [{reference}]"));
+            writeln!(out, "    {:+.2}  {}{reference}", part.nats, part.what)?;
         }
     }
     if evidence.undetermined {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::model::{Entity, Timestamp};
 use crate::rules::topology::{HOPS_MAX, Node, REACHED_MAX, Topology};
@@ -13,7 +13,7 @@ use crate::rules::{Rules, Tuning};
 use super::excess::Excess;
 use super::kernel::{NEAR, SILENT_LEAD, seconds};
 use super::member::blur;
-use super::{Changes, Member, Situation, SituationId, Situations, Source};
+use super::{Changes, Member, Part, Situation, SituationId, Situations, Source};
 
 /// The earliest entities, of which the dependencies are candidates too.
 const EARLIEST: usize = 24;
@@ -58,7 +58,7 @@ const TEMPER: f64 = 2.0;
 const STANDS_OUT: f64 = 0.4;
 
 /// An entity that may be the root.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Suspect {
     /// What is suspected.
     pub entity: Entity,
@@ -72,17 +72,6 @@ pub struct Suspect {
     pub change: Option<String>,
     /// The parts of its score.
     pub evidence: Vec<Part>,
-}
-
-/// A part of a suspect's score.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Part {
-    /// What kind: `reach`, `order`, `first`, `silent`, `callers`, `excess`, `change`.
-    pub kind: String,
-    /// What it rests on, in words.
-    pub what: String,
-    /// How much it adds, in nats.
-    pub nats: f64,
 }
 
 /// All suspects of a situation, most likely first.
@@ -107,11 +96,13 @@ impl Ranking {
 pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tuning, at: Timestamp) -> Ranking {
     let topology = &rules.topology;
     let mut first: BTreeMap<&Entity, Timestamp> = BTreeMap::new();
-    for member in situation.members.iter().filter(|m| m.starts_at <= at) {
+    let known = situation.members.iter().filter(|member| member.starts_at <= at);
+    for member in known.clone() {
         let sign = first.entry(&member.entity).or_insert(member.starts_at);
         *sign = (*sign).min(member.starts_at);
     }
-    let Some(earliest) = first.values().min().copied() else { return Ranking::default() };
+    let Some(first_member) = known.clone().min_by_key(|member| (member.starts_at, &member.entity)) else { return Ranking::default() };
+    let earliest = first_member.starts_at;
     let shows: BTreeMap<Node, Timestamp> = first.iter().filter_map(|(entity, sign)| Some((topology.node(entity)?, *sign))).collect();
     // In the order of their names: sums of floats depend on it, and numbers on what was known first.
     let order: Vec<(Node, Timestamp)> = first.iter().filter_map(|(entity, sign)| Some((topology.node(entity)?, *sign))).collect();
@@ -130,11 +121,11 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
         let sign = elsewhere.entry(*node).or_insert(member.starts_at);
         *sign = (*sign).min(member.starts_at);
     }
-    let known = situation.members.iter().filter(|member| member.starts_at <= at);
     let told = known.chain(others.into_iter().map(|(_, member)| member));
-    let hints = candidates.iter().flat_map(|node| all.hints.of(topology.name(*node), from, until).map(|hint| (*node, hint)));
-    let hinted: BTreeSet<Node> = candidates.iter().copied().filter(|node| hinted(*node)).collect();
+    let hints = candidates.iter().flat_map(|node| all.hints.of(topology.name(*node), from, until));
     let (blurs, excess) = (blurs(told.clone(), rules), Excess::of(told, hints, topology));
+    let first_hint = |node: Node| all.hints.of(topology.name(node), from, until).map(|hint| hint.at).min();
+    let hinted: BTreeMap<Node, Timestamp> = candidates.iter().filter_map(|node| Some((*node, first_hint(*node)?))).collect();
     let (changes, window) = (&all.changes, tuning.change_window);
     let trouble = Trouble {
         shows: &shows,
@@ -142,7 +133,7 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
         elsewhere: &elsewhere,
         hinted: &hinted,
         blurs: &blurs,
-        earliest,
+        earliest: first_member,
         topology,
         excess: &excess,
         changes,
@@ -219,11 +210,12 @@ struct Trouble<'t> {
     order: &'t [(Node, Timestamp)],
     /// What candidates show that is part of other situations.
     elsewhere: &'t BTreeMap<Node, Timestamp>,
-    /// Of which monitors have too much, though not enough for a breach.
-    hinted: &'t BTreeSet<Node>,
+    /// Of which monitors have too much, though not enough for a breach, and since when.
+    hinted: &'t BTreeMap<Node, Timestamp>,
     /// How exactly all that is known, in seconds.
     blurs: &'t BTreeMap<Node, f64>,
-    earliest: Timestamp,
+    /// What showed first.
+    earliest: &'t Member,
     topology: &'t Topology,
     excess: &'t Excess<'t>,
     changes: &'t Changes,
@@ -234,10 +226,10 @@ struct Trouble<'t> {
 impl Trouble<'_> {
     fn suspect(&self, node: Node) -> Suspect {
         let sign = self.shows.get(&node).or_else(|| self.elsewhere.get(&node)).copied();
-        let onset = sign.unwrap_or(self.earliest - SILENT_LEAD);
+        let onset = sign.unwrap_or(self.earliest.starts_at - SILENT_LEAD);
         let reached = self.reached(node);
         let blur = self.blurs.get(&node).copied().unwrap_or(0.0);
-        let (mut reach, mut order, mut explained) = (0.0, 0.0, 1);
+        let (mut reach, mut order, mut explained, mut later) = (0.0, 0.0, 1, 0);
         for (other, first) in self.order.iter().filter(|(other, _)| *other != node) {
             let Some(steps) = reached.get(other) else {
                 reach -= UNREACHED;
@@ -245,37 +237,47 @@ impl Trouble<'_> {
             };
             explained += 1;
             reach -= steps.min(UNREACHED);
-            order -= (seconds(onset, *first) - blur - LATE).clamp(0.0, 3.0 * LATE) / LATE;
+            let late = (seconds(onset, *first) - blur - LATE).clamp(0.0, 3.0 * LATE) / LATE;
+            later += u32::from(late > 0.0);
+            order -= late;
         }
         let quiet = self.topology.callers(node).iter().filter(|caller| !self.is_shown(**caller)).count();
-        let change = self.changes.likeliest(self.topology.name(node), onset, self.window, self.topology.known());
+        // What came after the earliest sign of anything has not made it, if it took until later to be a breach or an alert.
+        let changed_by = self.hinted.get(&node).map_or(onset, |hinted| onset.min(*hinted));
+        let change = self.changes.likeliest(self.topology.name(node), changed_by, self.window, self.topology.known());
         let others = self.shows.len() - usize::from(self.shows.contains_key(&node));
-        let after = sign.map(|sign| seconds(sign, self.earliest));
+        let after = sign.map(|sign| seconds(sign, self.earliest.starts_at));
         let mut evidence = vec![];
-        let mut part = |kind: &str, nats: f64, what: String| {
+        let entity = self.topology.name(node);
+        let mut part = |kind, value: Option<f64>, nats: f64, reference: Option<String>, what: String| {
             if nats != 0.0 {
-                evidence.push(Part { kind: kind.to_owned(), what, nats });
+                evidence.push(Part { kind, subject: entity.to_string(), value, nats, reference, what });
             }
         };
-        part("reach", reach, format!("its failure reaches {} of {others} others", explained - 1));
-        part("order", order, "it showed later than what it should explain".into());
-        part(
-            "first",
-            after.map_or(0.0, |after| -((after - blur).max(0.0) / FIRST).min(FIRST_MAX)),
-            format!("{:.0} s after the first sign", after.unwrap_or(0.0)),
-        );
-        part("silent", if sign.is_none() && !self.hinted.contains(&node) { -SILENT } else { 0.0 }, "nothing is told of it".into());
-        part("callers", -QUIET_CALLER * quiet as f64, format!("{quiet} that depend on it show nothing"));
+        let callers = || Some(format!("topology: * -> {entity}"));
+        part("reach", Some((explained - 1) as f64), reach, callers(), format!("its failure reaches {} of {others} others", explained - 1));
+        part("order", Some(f64::from(later)), order, None, format!("it showed later than {later} that it should explain"));
+        if let Some(after) = after {
+            let nats = -((after - blur).max(0.0) / FIRST).min(FIRST_MAX);
+            let of = Some(format!("member: {} of {}", self.earliest.source.name(), self.earliest.entity));
+            part("first", Some(after), nats, of, format!("{after:.0} s after the first sign"));
+        }
+        part("silent", None, if sign.is_none() && !self.is_told_of(node) { -SILENT } else { 0.0 }, None, "nothing is told of it".into());
+        part("callers", Some(quiet as f64), -QUIET_CALLER * quiet as f64, callers(), format!("{quiet} that depend on it show nothing"));
         match self.excess.own(node) {
-            Some(own) => part("excess", OWN * libm::log(own.part.max(OWN_LEAST)), own.what),
+            Some(own) => {
+                let monitor = Some(format!("monitor: {}", own.monitor));
+                part(own.kind, Some(own.part), OWN * libm::log(own.part.max(OWN_LEAST)), monitor, own.what);
+            }
             // An alert says nothing of how much, and neither does what compares with nothing.
             None if self.excess.is_alone(node) || sign.is_some() && !self.blurs.contains_key(&node) => {}
-            None if self.excess.is_known() => part("excess", -NO_EXCESS, "no excess of it is told".into()),
+            None if self.excess.is_known() => part("excess", None, -NO_EXCESS, None, "no excess of it is told".into()),
             None => {}
         }
         if let Some(change) = &change {
             let likelier = libm::log(1.0 - BY_CHANGE + BY_CHANGE * change.density / change.rate);
-            part("change", likelier, format!("{} {:.0} s before", change.id, change.before));
+            let id = Some(format!("change: {}", change.id));
+            part("change", Some(change.before), likelier, id, format!("{} {:.0} s before", change.id, change.before));
         }
         Suspect {
             entity: self.topology.name(node).clone(),
@@ -288,7 +290,12 @@ impl Trouble<'_> {
     }
 
     fn is_shown(&self, node: Node) -> bool {
-        self.shows.contains_key(&node) || self.elsewhere.contains_key(&node) || self.hinted.contains(&node)
+        self.shows.contains_key(&node) || self.elsewhere.contains_key(&node) || self.is_told_of(node)
+    }
+
+    /// Whether monitors tell of it, or of calls to it, though not that it fails.
+    fn is_told_of(&self, node: Node) -> bool {
+        self.hinted.contains_key(&node) || self.excess.is_on_calls(node)
     }
 
     /// What fails where a node fails, and what speaks against the way there.

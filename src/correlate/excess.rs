@@ -4,16 +4,23 @@
 //! An entity hands on what it gets from below: what its dependencies lose, or are too slow by, it loses too, so its own part
 //! is what theirs leaves unexplained. Excess is weighed by traffic, for a rare call may be as slow as it likes. What
 //! that is worth is measured by `make rootcause`.
+//!
+//! What a monitor measures on calls, such as how much longer they take for who makes them than for who serves them, arises
+//! between the two. An entity is to blame for it by its share of it, and by how many of its calls have it: a bad
+//! network of one entity shows on all of its calls, and on one of each of those that it talks to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::Hint;
+use crate::model::{Entity, Hint};
 use crate::rules::topology::{HOPS_MAX, Node, Topology};
 
 use super::{Member, Source};
 
 /// Entities that show nothing, through which it is looked for what explains an excess.
 const THROUGH_MAX: usize = 256;
+
+/// Who makes a call, and who serves it; none where what is measured is of one entity.
+type Ends = (Node, Option<Node>);
 
 /// What one monitor measures too much of, by entity.
 #[derive(Debug)]
@@ -23,10 +30,19 @@ struct Measure<'s> {
     most: f64,
 }
 
+/// What one monitor measures too much of on calls.
+#[derive(Debug)]
+struct Calls<'s> {
+    monitor: &'s str,
+    of: BTreeMap<(Node, Node), f64>,
+    total: f64,
+}
+
 /// What all monitors measure too much of.
 #[derive(Debug)]
 pub(super) struct Excess<'s> {
     measures: Vec<Measure<'s>>,
+    calls: Vec<Calls<'s>>,
     /// Where a monitor has too much, and nowhere else.
     alone: BTreeSet<Node>,
     topology: &'s Topology,
@@ -34,9 +50,13 @@ pub(super) struct Excess<'s> {
 
 /// An entity's own part.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Own {
+pub(super) struct Own<'s> {
+    /// Of what: of the entity's own excess, or of that of its calls.
+    pub(super) kind: &'static str,
     /// Of the largest excess of that monitor, 0 to 1.
     pub(super) part: f64,
+    /// Which one.
+    pub(super) monitor: &'s str,
     /// In words.
     pub(super) what: String,
 }
@@ -44,36 +64,48 @@ pub(super) struct Own {
 impl<'s> Excess<'s> {
     /// Of members, and of what is hinted at where there is no breach: of monitors that tell of more than one entity, for only
     /// these compare.
-    pub(super) fn of(
-        members: impl Iterator<Item = &'s Member>,
-        hints: impl Iterator<Item = (Node, &'s Hint)>,
-        topology: &'s Topology,
-    ) -> Self {
-        let mut monitors: BTreeMap<&str, BTreeMap<Node, f64>> = BTreeMap::new();
+    pub(super) fn of(members: impl Iterator<Item = &'s Member>, hints: impl Iterator<Item = &'s Hint>, topology: &'s Topology) -> Self {
+        let mut monitors: BTreeMap<&str, BTreeMap<Ends, f64>> = BTreeMap::new();
         for member in members {
-            if let (Some((monitor, excess)), Some(node)) = (excess(member), topology.node(&member.entity)) {
-                *monitors.entry(monitor).or_default().entry(node).or_default() += excess;
+            if let (Some((monitor, calls, excess)), Some(node)) = (excess(member), topology.node(&member.entity)) {
+                let calls = calls.and_then(|calls| topology.node(&topology.resolve(calls.clone())));
+                *monitors.entry(monitor).or_default().entry((node, calls)).or_default() += excess;
             }
         }
-        let mut hinted: BTreeMap<(&str, Node), f64> = BTreeMap::new();
-        for (node, hint) in hints {
-            let most = hinted.entry((&hint.monitor, node)).or_default();
+        let mut hinted: BTreeMap<(&str, Ends), f64> = BTreeMap::new();
+        for hint in hints {
+            let Some(node) = topology.node(&hint.entity) else { continue };
+            let calls = hint.calls.as_ref().and_then(|calls| topology.node(calls));
+            let most = hinted.entry((&hint.monitor, (node, calls))).or_default();
             *most = most.max(hint.excess);
         }
-        for ((monitor, node), excess) in hinted {
-            monitors.entry(monitor).or_default().entry(node).or_insert(excess);
+        for ((monitor, ends), excess) in hinted {
+            monitors.entry(monitor).or_default().entry(ends).or_insert(excess);
         }
-        let (several, alone): (Vec<_>, Vec<_>) = monitors.into_iter().partition(|(_, of)| of.len() > 1);
-        let measures = several.into_iter().map(|(monitor, of)| {
-            let most = of.values().copied().fold(0.0, f64::max);
-            Measure { monitor, of, most }
-        });
-        let measures = measures.filter(|measure| measure.most > 0.0).collect();
-        Self { measures, alone: alone.into_iter().flat_map(|(_, of)| of.into_keys()).collect(), topology }
+        let mut excess = Self { measures: vec![], calls: vec![], alone: BTreeSet::new(), topology };
+        for (monitor, of) in monitors {
+            excess.measured(monitor, &of);
+        }
+        excess
+    }
+
+    fn measured(&mut self, monitor: &'s str, of: &BTreeMap<Ends, f64>) {
+        let nodes: BTreeMap<Node, f64> = of.iter().filter(|((_, calls), _)| calls.is_none()).map(|((node, _), by)| (*node, *by)).collect();
+        let calls: BTreeMap<(Node, Node), f64> = of.iter().filter_map(|((node, calls), by)| Some(((*node, (*calls)?), *by))).collect();
+        let most = nodes.values().copied().fold(0.0, f64::max);
+        if nodes.len() == 1 {
+            self.alone.extend(nodes.into_keys());
+        } else if most > 0.0 {
+            self.measures.push(Measure { monitor, of: nodes, most });
+        }
+        let total: f64 = calls.values().sum();
+        if total > 0.0 {
+            self.calls.push(Calls { monitor, of: calls, total });
+        }
     }
 
     pub(super) fn is_known(&self) -> bool {
-        !self.measures.is_empty()
+        !self.measures.is_empty() || !self.calls.is_empty()
     }
 
     /// Whether a monitor has too much there and nowhere else: that compares with nothing.
@@ -81,21 +113,51 @@ impl<'s> Excess<'s> {
         self.alone.contains(&node)
     }
 
+    /// Whether calls of it, or to it, have too much of something.
+    pub(super) fn is_on_calls(&self, node: Node) -> bool {
+        self.calls.iter().any(|calls| calls.of.keys().any(|(from, to)| *from == node || *to == node))
+    }
+
     /// The largest part of an excess that arises at an entity; none where none is told of it.
-    pub(super) fn own(&self, node: Node) -> Option<Own> {
-        let parts = self.measures.iter().filter_map(|measure| {
-            let excess = *measure.of.get(&node)?;
-            let below = self.below(node, measure);
-            let own = excess - below.map_or(0.0, |(_, below)| below);
-            Some((own.max(0.0) / measure.most, measure, excess, below))
-        });
-        let (part, measure, excess, below) = parts.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    pub(super) fn own(&self, node: Node) -> Option<Own<'s>> {
+        let measured = self.measures.iter().filter_map(|measure| self.own_of(node, measure));
+        let on_calls = self.calls.iter().filter_map(|calls| self.own_on(node, calls));
+        measured.chain(on_calls).max_by(|a, b| a.part.total_cmp(&b.part))
+    }
+
+    fn own_of(&self, node: Node, measure: &Measure<'s>) -> Option<Own<'s>> {
+        let excess = *measure.of.get(&node)?;
+        let below = self.below(node, measure).map(|(by, below)| (self.topology.name(by).to_string(), below));
+        let below = below.into_iter().chain(self.on_its_calls(node)).max_by(|a, b| a.1.total_cmp(&b.1));
+        let part = (excess - below.as_ref().map_or(0.0, |(_, below)| *below)).max(0.0) / measure.most;
         let explained = match below {
-            Some((by, below)) => format!("{:.0} % of it explained by {}", 100.0 * (below / excess).min(1.0), self.topology.name(by)),
+            Some((by, below)) => format!("{:.0} % of it explained by {by}", 100.0 * (below / excess).min(1.0)),
             None => "which nothing below explains".into(),
         };
         let what = format!("{:.0} % of the largest excess of {}, {explained}", 100.0 * excess / measure.most, measure.monitor);
-        Some(Own { part, what })
+        Some(Own { kind: "excess", part, monitor: measure.monitor, what })
+    }
+
+    /// What the calls that an entity makes have too much of, by the monitor that has most; it is taken to be in the unit of
+    /// what it explains.
+    fn on_its_calls(&self, node: Node) -> Option<(String, f64)> {
+        let made = |calls: &Calls<'_>| calls.of.range((node, 0)..=(node, Node::MAX)).map(|(_, excess)| excess).sum::<f64>();
+        let made = self.calls.iter().map(|calls| (format!("{} of its calls", calls.monitor), made(calls)));
+        made.filter(|(_, excess)| *excess > 0.0).max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    fn own_on(&self, node: Node, calls: &Calls<'s>) -> Option<Own<'s>> {
+        let of_it = || calls.of.iter().filter(|((from, to), _)| *from == node || *to == node);
+        let raised = of_it().count();
+        if raised == 0 {
+            return None;
+        }
+        let share = of_it().map(|(_, excess)| excess).sum::<f64>() / calls.total;
+        let kinds: BTreeSet<&str> = calls.of.keys().flat_map(|(from, to)| [*from, *to]).map(|end| self.topology.name(end).kind()).collect();
+        let near = self.topology.callers(node).iter().chain(self.topology.depends_on(node));
+        let all = near.filter(|near| kinds.contains(self.topology.name(**near).kind())).count().max(raised);
+        let what = format!("{:.0} % of the excess of {} is on its calls, {raised} of {all} of which have it", 100.0 * share, calls.monitor);
+        Some(Own { kind: "edge", part: share * raised as f64 / all as f64, monitor: calls.monitor, what })
     }
 
     /// The dependency that explains most, looked for through those that show nothing.
@@ -121,8 +183,9 @@ impl<'s> Excess<'s> {
     }
 }
 
-/// What a breach's worst evaluation had too much of.
-fn excess(member: &Member) -> Option<(&str, f64)> {
+/// What a breach's worst evaluation had too much of, and on calls to what.
+fn excess(member: &Member) -> Option<(&str, Option<&Entity>, f64)> {
     let Source::Breach { monitor, .. } = &member.source else { return None };
-    Some((monitor, member.judged.as_ref()?.worst.excess()?))
+    let judged = member.judged.as_ref()?;
+    Some((monitor, judged.calls.as_ref(), judged.worst.excess()?))
 }

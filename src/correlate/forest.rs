@@ -31,6 +31,9 @@ pub(super) const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(50), Duration:
 /// Signs that are looked through for what goes on meanwhile.
 const RECENT_MAX: usize = 256;
 
+/// Entities to which calls of one sign are bad.
+const CALLS_MAX: usize = 16;
+
 /// The probability that nothing is told of a cause, as far as is believed without evidence.
 pub(super) const SILENT: f64 = 0.12;
 
@@ -58,6 +61,8 @@ pub(super) struct Sign {
     pub(super) told: u32,
     /// What is only counted.
     pub(super) counted: Vec<Counted>,
+    /// What its calls to which have too much of something.
+    pub(super) calls: Vec<Entity>,
     /// The member that opened it, once it is there.
     pub(super) opener: Option<u64>,
     /// Those that last.
@@ -86,7 +91,9 @@ impl Sign {
 pub(super) struct Cause {
     pub(super) sign: SignId,
     pub(super) link: Link,
-    /// All that speaks for the cause's situation, as a rate per second.
+    /// What speaks for it, as a rate per second.
+    pub(super) best: f64,
+    /// All that speaks for its situation, likewise.
     pub(super) rate: f64,
     /// How often such a sign comes by itself, in a second.
     pub(super) background: f64,
@@ -106,9 +113,9 @@ pub(super) enum Link {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Moved {
     /// All of one is in the other now.
-    Merged { gone: SituationId, kept: SituationId, cause: Entity },
-    /// These signs are in another one now.
-    Split { signs: Vec<SignId>, from: SituationId, into: SituationId },
+    Merged { gone: SituationId, kept: SituationId, by: SignId, cause: Entity },
+    /// These signs are in another one now, with the one that has another cause; none where a person says so.
+    Split { signs: Vec<SignId>, from: SituationId, into: SituationId, by: Option<SignId> },
 }
 
 /// What the forest stands in.
@@ -277,17 +284,23 @@ impl Forest {
         if let Some((rate, id)) = again.filter(|(_, id)| self.get(*id).is_some_and(|sign| self.takes(sign.situation, 0, at, view))) {
             let same_rate = same.map_or(0.0, |(rate, _)| rate);
             if rate > others.max(background).max(same_rate) || same.is_some_and(|(_, same)| same == id) {
-                return (id, Joined { how: How::Again, rate, background, next: None });
+                return (id, Joined { how: How::Again, best: rate, delay: self.delay(at, id), rate, background, next: None });
             }
         }
         if let Some((rate, id)) = same
             && rate > others.max(background * ASKED)
         {
+            let delay = self.delay(at, id);
             self.join(id, at, view);
-            return (id, Joined { how: How::SameEntity, rate, background, next: None });
+            return (id, Joined { how: How::SameEntity, best: rate, delay, rate, background, next: None });
         }
         let id = self.open(onset, view);
         (id, self.joined(id))
+    }
+
+    /// How many seconds after a sign's first.
+    fn delay(&self, at: Timestamp, id: SignId) -> f64 {
+        seconds(at, self[id].first)
     }
 
     /// The sign of the same entity that this most likely belongs to.
@@ -299,6 +312,13 @@ impl Forest {
             taken.then(|| (kernel::same(delay, sign.firing > 0, sign.blur.max(onset.blur)), *id))
         });
         near.max_by(|a, b| a.0.total_cmp(&b.0))
+    }
+
+    /// Takes note that calls from there to another entity have too much of something.
+    pub(super) fn call(&mut self, id: SignId, calls: &Entity) {
+        if let Some(sign) = self.get_mut(id).filter(|sign| sign.calls.len() < CALLS_MAX && !sign.calls.contains(calls)) {
+            sign.calls.push(calls.clone());
+        }
     }
 
     fn join(&mut self, id: SignId, at: Timestamp, view: View<'_>) {
@@ -357,6 +377,7 @@ impl Forest {
             blur,
             told,
             counted: vec![],
+            calls: vec![],
             opener: None,
             firing: 0,
             situation,
@@ -431,7 +452,7 @@ impl Forest {
         if before.is_none() {
             let (kept, gone) = if view.holds(from) || (!view.holds(into) && from < into) { (from, into) } else { (into, from) };
             let cause = cause.map_or_else(|| self[id].entity.clone(), |cause| self[cause.sign].entity.clone());
-            self.merge(gone, kept, cause);
+            self.merge(gone, kept, id, cause);
         } else {
             self.split(id, from, into);
         }
@@ -445,13 +466,13 @@ impl Forest {
         }
     }
 
-    fn merge(&mut self, gone: SituationId, kept: SituationId, cause: Entity) {
+    fn merge(&mut self, gone: SituationId, kept: SituationId, by: SignId, cause: Entity) {
         let signs = self.of.remove(&gone).unwrap_or_default();
         for id in &signs {
             self[*id].situation = kept;
         }
         self.of.entry(kept).or_default().extend(signs);
-        self.moves.push(Moved::Merged { gone, kept, cause });
+        self.moves.push(Moved::Merged { gone, kept, by, cause });
     }
 
     fn split(&mut self, top: SignId, from: SituationId, into: SituationId) {
@@ -461,7 +482,7 @@ impl Forest {
             signs.extend(self[id].effects.iter().copied());
             next += 1;
         }
-        self.moves_to(signs, from, into);
+        self.moves_to(signs, from, into, Some(top));
     }
 
     /// Takes the signs of an entity out of a situation, whatever connects them with the rest; gives the situation that they are
@@ -484,11 +505,11 @@ impl Forest {
             self.rejoined.push(id);
         }
         let into = self.new_situation();
-        self.moves_to(signs, from, into);
+        self.moves_to(signs, from, into, None);
         Some(into)
     }
 
-    fn moves_to(&mut self, mut signs: Vec<SignId>, from: SituationId, into: SituationId) {
+    fn moves_to(&mut self, mut signs: Vec<SignId>, from: SituationId, into: SituationId, by: Option<SignId>) {
         for id in &signs {
             self[*id].situation = into;
         }
@@ -497,6 +518,6 @@ impl Forest {
             left.retain(|id| signs.binary_search(id).is_err());
         }
         self.of.entry(into).or_default().extend(signs.iter().copied());
-        self.moves.push(Moved::Split { signs, from, into });
+        self.moves.push(Moved::Split { signs, from, into, by });
     }
 }

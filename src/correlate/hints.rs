@@ -1,13 +1,14 @@
 //! Hints: what monitors have too much of where it makes no breach, kept for as long as it can explain one.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Entity, Hint, Timestamp};
 
-/// Hints that are kept; beyond it the oldest goes.
+/// Hints that are kept, one of calls counting twice; beyond it the oldest goes.
 const HINTS_MAX: usize = 20_000;
 
 /// Hints are kept for this long.
@@ -16,17 +17,20 @@ const KEPT: Duration = Duration::from_secs(3600);
 /// Recent hints.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Hints {
-    /// As they came.
+    /// As they came, by each entity that they are of.
     order: VecDeque<(Timestamp, Entity)>,
     /// The same by entity, likewise.
-    of: BTreeMap<Entity, VecDeque<Hint>>,
+    of: BTreeMap<Entity, VecDeque<Arc<Hint>>>,
 }
 
 impl Hints {
     pub(super) fn push(&mut self, hint: Hint) {
-        self.order.push_back((hint.at, hint.entity.clone()));
-        self.of.entry(hint.entity.clone()).or_default().push_back(hint);
-        if self.order.len() > HINTS_MAX {
+        let hint = Arc::new(hint);
+        for entity in std::iter::once(&hint.entity).chain(&hint.calls) {
+            self.order.push_back((hint.at, entity.clone()));
+            self.of.entry(entity.clone()).or_default().push_back(hint.clone());
+        }
+        while self.order.len() > HINTS_MAX {
             self.pop();
         }
     }
@@ -35,9 +39,9 @@ impl Hints {
         self.order.is_empty()
     }
 
-    /// What there is of an entity, of some time.
+    /// What there is of an entity, and of calls to it, of some time.
     pub(super) fn of(&self, entity: &Entity, from: Timestamp, until: Timestamp) -> impl Iterator<Item = &Hint> {
-        self.of.get(entity).into_iter().flatten().filter(move |hint| from <= hint.at && hint.at <= until)
+        self.of.get(entity).into_iter().flatten().map(Arc::as_ref).filter(move |hint| from <= hint.at && hint.at <= until)
     }
 
     pub(super) fn forget(&mut self, now: Timestamp) {
@@ -66,6 +70,7 @@ mod tests {
         let hint = |second: i64| Hint {
             monitor: "latency".into(),
             entity: Entity::new("service", &format!("s{}", second % 3)),
+            calls: None,
             at: Timestamp(second * 1000),
             excess: 1.0,
         };

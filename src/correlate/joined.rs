@@ -6,12 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Entity;
 
+use super::Part;
+use super::rates::LONE;
+
+/// Seconds.
+const DAY: f64 = 86_400.0;
+
 /// How something joined its situation, and how much likelier that is than that it came by itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Joined {
     /// How.
     pub how: How,
-    /// Of such a connection, in a second.
+    /// Of that connection alone, in a second.
+    pub best: f64,
+    /// How many seconds later it began than what it is connected with.
+    pub delay: f64,
+    /// Of all that connects it with its situation, in a second.
     pub rate: f64,
     /// Of the same without one, in a second; that this be beaten three times is asked.
     pub background: f64,
@@ -28,6 +38,39 @@ impl Joined {
     #[must_use]
     pub fn nats(&self) -> f64 {
         if self.background > 0.0 { libm::log(self.rate / self.background) } else { 0.0 }
+    }
+
+    /// The parts of [`Self::nats`], which is their sum, of what is about that entity.
+    #[must_use]
+    pub fn parts(&self, of: &Entity) -> Vec<Part> {
+        if self.background <= 0.0 {
+            return vec![];
+        }
+        let (to, path) = match &self.how {
+            How::DependsOn(on) | How::SilentCause(on) => (on, Some(format!("{of} -> {on}"))),
+            How::Through(on, silent) => (on, Some(format!("{of} -> {silent} -> {on}"))),
+            How::Meanwhile(root) => (root, None),
+            How::First | How::Again | How::SameEntity | How::Relapse => (of, None),
+        };
+        let part = |kind, subject: &Entity, value, nats, what| Part {
+            kind,
+            subject: subject.to_string(),
+            value: Some(value),
+            nats,
+            reference: None,
+            what,
+        };
+        let (link, others) = (libm::log(self.best / LONE), libm::log(self.rate / self.best));
+        let (daily, usual) = (self.background * DAY, LONE * DAY);
+        let link = part("link", to, self.delay, link, format!("{self}, {:.0} s after it", self.delay));
+        let mut parts = vec![Part { reference: path.map(|path| format!("topology: {path}")), ..link }];
+        if self.rate > self.best {
+            let more = self.rate / self.best - 1.0;
+            parts.push(part("others", to, more, others, format!("what else connects it, {more:.2} times as likely")));
+        }
+        let noise = format!("such a sign comes by itself {daily:.1} times a day, and {usual:.1} times where nothing is known");
+        parts.push(part("noise", of, daily, libm::log(LONE / self.background), noise));
+        parts
     }
 
     /// The next likeliest connection, and its nats.

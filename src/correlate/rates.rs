@@ -12,7 +12,7 @@ use crate::model::Timestamp;
 const BELIEVED_ALERTS: f64 = 4.0;
 
 /// Before anything is known: alerts without a meaning, for each entity and second; two a day.
-const LONE: f64 = 2e-5;
+pub(super) const LONE: f64 = 2e-5;
 
 /// Before anything is known: faults, for each entity and second; one in four days.
 const FAULTS: f64 = 3e-6;

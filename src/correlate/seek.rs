@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::Entity;
 use crate::rules::Node;
 
 use super::forest::{ASKED, Cause, Forest, Link, Onset, SILENT, Sign, SignId, View};
@@ -33,7 +34,13 @@ impl Forest {
             Link::Through(silent) => How::Through(of.entity.clone(), silent.clone()),
             Link::Meanwhile => How::Meanwhile(of.entity.clone()),
         };
-        Joined { how, rate: cause.rate, background: cause.background, next: next.map(Box::new) }
+        let delay = seconds(sign.first, of.first);
+        Joined { how, best: cause.best, delay, rate: cause.rate, background: cause.background, next: next.map(Box::new) }
+    }
+
+    /// What a sign is about, and why it is where it is.
+    pub(super) fn why(&self, id: SignId) -> Option<(Entity, Joined)> {
+        self.get(id).map(|sign| (sign.entity.clone(), self.joined(id)))
     }
 
     pub(super) fn is_below(&self, id: SignId, top: SignId) -> bool {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::model::Entity;
 use crate::rules::Node;
 
 use super::forest::{Cause, Forest, Link, Onset, SILENT, SignId, View};
@@ -38,7 +39,7 @@ impl Forest {
         self.recount(cause);
         let rate = kernel::direct(SILENT_LEAD.as_secs_f64(), false, 0.0);
         let background = self.rates.alone(self.kind(effects[0]), view.entities);
-        self.attach(effects[0], Some(Cause { sign: cause, link: Link::Direct, rate, background, next: None }), view);
+        self.attach(effects[0], Some(Cause { sign: cause, link: Link::Direct, best: rate, rate, background, next: None }), view);
         self.reconsider(cause, view);
         for effect in effects.into_iter().skip(1) {
             self.reconsider(effect, view);
@@ -70,16 +71,28 @@ impl Forest {
         }
         effects.sort_by_key(|other| (self[*other].first, *other));
         let onset = self[effects[0]].first - SILENT_LEAD;
-        let prior = libm::log(self.rates.alone(Kind::Fault, entities) * SILENT);
+        // Calls to it that are bad are told of it.
+        let name = view.topology.name(silent);
+        let silence = if effects.iter().any(|effect| self[*effect].calls.contains(name)) { 1.0 } else { SILENT };
+        let prior = libm::log(self.rates.alone(Kind::Fault, entities) * silence);
         let mut nats = prior + SILENT_CALLER * quiet as f64 * libm::log(1.0 - SPREADS * TOLD);
         effects.retain(|other| {
             let (kind, delay) = (self.kind(*other), seconds(self[*other].first, onset));
             let shows = if kind == Kind::Lone { ONLY_ONE } else { 1.0 };
-            let gain = libm::log(kernel::direct(delay, false, self[*other].blur) * shows) - libm::log(self.rates.alone(kind, entities));
+            let by_itself = self.rates.alone(kind, entities) * self.on_its_call(*other, name, view);
+            let gain = libm::log(kernel::direct(delay, false, self[*other].blur) * shows / by_itself);
             let used = gain > 0.0 || *other == id;
             nats += if used { gain } else { 0.0 };
             used
         });
         (effects.len() >= 2 && nats > SILENT_ASKED).then_some((nats, effects))
+    }
+
+    /// Where calls from a sign's entity to one other are bad: how likely that is if it is not that one's doing, and any of its
+    /// calls might be, against how likely it is if it is, and all calls to it must be.
+    fn on_its_call(&self, id: SignId, to: &Entity, view: View<'_>) -> f64 {
+        let sign = &self[id];
+        let all = view.topology.depends_on(sign.node).len().max(sign.calls.len());
+        if sign.calls.contains(to) { SPREADS * sign.calls.len() as f64 / all as f64 } else { 1.0 }
     }
 }

@@ -90,6 +90,8 @@ pub struct Judged {
     pub reading: Reading,
     /// The worst reading so far.
     pub worst: Reading,
+    /// What the entity calls, where it is of calls between the two.
+    pub calls: Option<Entity>,
     /// The conditions that are met.
     pub met: Vec<String>,
     /// The conditions that hold, but not for long enough yet.
@@ -109,6 +111,7 @@ impl From<&Breach> for Judged {
         Self {
             reading: breach.reading,
             worst: breach.worst,
+            calls: breach.calls.clone(),
             met: breach.met.clone(),
             holding: breach.holding.clone(),
             apart: breach.apart.clone(),

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Command, Labels, Origin, Timestamp};
+use crate::model::{Command, Entity, Labels, Origin, Timestamp};
 use crate::query::Selector;
 use crate::rules::{Of, Rules};
 
 use super::situation::{Member, Source};
-use super::{News, Situations};
+use super::{News, Part, Situations};
 
 /// Silences at once; a further one is refused.
 const SILENCES_MAX: usize = 10_000;
@@ -22,6 +22,8 @@ pub struct Suppressed {
     pub by: By,
     /// The reason, in words.
     pub why: String,
+    /// Where it can be looked up: `silence: ID`, `maintenance: NAME`, `member: NAME of ENTITY`.
+    pub reference: Option<String>,
     /// When it ends by itself, where that is known.
     pub until: Option<Timestamp>,
 }
@@ -42,6 +44,13 @@ pub enum By {
 }
 
 impl Suppressed {
+    /// It as a part of what speaks of a member: of the score that this belongs to its situation it takes nothing away.
+    #[must_use]
+    pub fn part(&self, of: &Entity) -> Part {
+        let (reference, what) = (self.reference.clone(), self.why.clone());
+        Part { kind: self.by.as_str(), subject: of.to_string(), reference, what, ..Part::default() }
+    }
+
     /// When it ends; never by itself where that is not known.
     fn ends(&self) -> Timestamp {
         self.until.unwrap_or(Timestamp(i64::MAX))
@@ -111,7 +120,7 @@ impl Suppression {
         let (id, silence) = silences.into_iter().find(|(_, s)| self.selectors.get(&s.alerts).is_some_and(|of| of.matches(labels)))?;
         let comment = if silence.comment.is_empty() { String::new() } else { format!(": {}", silence.comment) };
         let why = format!("silence {id} by {}{comment}", silence.author);
-        Some(Suppressed { by: By::Silence, why, until: Some(silence.until) })
+        Some(Suppressed { by: By::Silence, why, reference: Some(format!("silence: {id}")), until: Some(silence.until) })
     }
 
     fn parse(&mut self) {
@@ -296,7 +305,8 @@ impl Situations {
         }
         let history = self.suppression.history.as_ref();
         if history.is_some_and(|history| now < history.until && !history.through.contains(&*member.origin)) {
-            return Some(Suppressed { by: By::History, why: "it was so before Richter first listened".to_owned(), until: None });
+            let why = "it was so before Richter first listened".to_owned();
+            return Some(Suppressed { by: By::History, why, reference: None, until: None });
         }
         let labels = labels(member);
         self.suppression
@@ -314,8 +324,15 @@ impl Situations {
             sources.into_iter().filter(|(.., key)| *key != member.key).find_map(|(.., key)| {
                 let (_, source) = self.member(*key)?;
                 let along = !rule.along_topology || rules.topology.depends(&member.entity, &source.entity);
-                let why = || format!("{} of {} explains it", source.source.name(), source.entity);
-                along.then(|| Suppressed { by: By::Inhibition, why: why(), until: None })
+                along.then(|| {
+                    let of = format!("{} of {}", source.source.name(), source.entity);
+                    Suppressed {
+                        by: By::Inhibition,
+                        why: format!("{of} explains it"),
+                        reference: Some(format!("member: {of}")),
+                        until: None,
+                    }
+                })
             })
         })
     }
@@ -327,7 +344,7 @@ impl Situations {
         let settles = member.starts_at + rule.settle;
         let flaps = times >= rule.times as usize && now < settles;
         let why = || format!("it fired {times} times within {}", crate::model::duration::show(rule.within));
-        flaps.then(|| Suppressed { by: By::Flapping, why: why(), until: Some(settles) })
+        flaps.then(|| Suppressed { by: By::Flapping, why: why(), reference: None, until: Some(settles) })
     }
 
     pub(super) fn rebind_silences(&mut self) {
@@ -344,7 +361,8 @@ fn maintained(member: &Member, labels: &Labels, now: Timestamp, rules: &Rules) -
         };
         on.then_some((maintenance, until))
     })?;
-    Some(Suppressed { by: By::Maintenance, why: format!("maintenance: {}", maintenance.name), until: Some(until) })
+    let why = format!("maintenance: {}", maintenance.name);
+    Some(Suppressed { by: By::Maintenance, reference: Some(why.clone()), why, until: Some(until) })
 }
 
 /// What a member inhibits while it fires: by which rules, and where what must be equal is the same.

@@ -3,6 +3,7 @@
 use crate::model::Entity;
 use crate::stage::Outcome;
 
+use super::Joined;
 use super::situation::{Member, SituationId};
 use super::storm::Tally;
 use super::suppress::Suppressed;
@@ -27,7 +28,7 @@ pub struct Taken {
 }
 
 /// What became of situations.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum News {
     /// All of one is in another now, for this entity's failure explains both.
     Merged {
@@ -37,6 +38,19 @@ pub enum News {
         kept: SituationId,
         /// What explains both.
         cause: Entity,
+        /// How much likelier that is than that the later one came by itself, in nats.
+        nats: f64,
+    },
+    /// Part of a situation is in another now: something explains it better than what connected it.
+    Split {
+        /// The one that it was in.
+        from: SituationId,
+        /// The other.
+        into: SituationId,
+        /// What connects with the rest of its part.
+        entity: Entity,
+        /// Why that is where it is now.
+        why: Joined,
     },
     /// A situation has so many members that further ones are only counted; the entity and the alert of which there are
     /// most, and how many.

@@ -442,12 +442,23 @@ pub struct Suspect {
 /// A part of a score.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
-    /// What kind.
+    /// What kind. Of a membership: `link`, `others`, `noise`, or why it makes no fault: `silence`, `maintenance`,
+    /// `inhibition`, `flapping`, `history`. Of a suspect: `reach`, `order`, `first`, `silent`, `callers`, `excess`, `edge`,
+    /// `change`.
     pub kind: String,
-    /// What it rests on.
-    pub what: String,
+    /// What it is about: an entity, mostly.
+    #[serde(default)]
+    pub subject: String,
+    /// The number that it rests on, if it is one; what it counts is told in words.
+    #[serde(default)]
+    pub value: Option<f64>,
     /// How much it adds: a nat more makes a thing 2.7 times as likely.
     pub nats: f64,
+    /// Where that can be looked up: `topology: A -> B`, `monitor: NAME`, `change: ID`, `silence: ID`, `member: NAME of ENTITY`.
+    #[serde(default)]
+    pub reference: Option<String>,
+    /// All of that in words.
+    pub what: String,
 }
 
 /// A change to the running system.
@@ -484,6 +495,9 @@ pub struct Member {
     pub joined: String,
     /// How much likelier it belongs here than not, in nats.
     pub joined_nats: f64,
+    /// The parts of that, and why it makes no fault.
+    #[serde(default)]
+    pub evidence: Vec<Part>,
     /// With what else it was nearly connected; none where there was nothing.
     #[serde(default)]
     pub alternative: Option<Alternative>,

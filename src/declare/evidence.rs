@@ -142,9 +142,19 @@ fn reading(reading: &Reading) -> contract::Reading {
     contract::Reading { value: Some(value).filter(|value| value.is_finite()), expected, lower, upper, score, weight }
 }
 
+fn part(part: &crate::correlate::Part) -> Part {
+    Part {
+        kind: part.kind.to_owned(),
+        subject: part.subject.clone(),
+        value: part.value.map(rounded),
+        nats: rounded(part.nats),
+        reference: part.reference.clone(),
+        what: part.what.clone(),
+    }
+}
+
 /// Probabilities are rounded: their last digits are no knowledge, and they differ between C libraries.
 fn suspect(suspect: &Suspect) -> contract::Suspect {
-    let part = |part: &crate::correlate::Part| Part { kind: part.kind.clone(), what: part.what.clone(), nats: rounded(part.nats) };
     contract::Suspect {
         entity: suspect.entity.to_string(),
         probability: rounded(suspect.probability),
@@ -186,6 +196,8 @@ impl Evidence {
 }
 
 fn member(member: &Member, at: Timestamp) -> contract::Member {
+    let mut evidence = member.why.parts(&member.entity);
+    evidence.extend(member.suppressed.as_ref().map(|suppressed| suppressed.part(&member.entity)));
     contract::Member {
         kind: source(member),
         name: member.source.name().to_owned(),
@@ -194,6 +206,7 @@ fn member(member: &Member, at: Timestamp) -> contract::Member {
         ended_at: member.ends_at.filter(|end| *end <= at).map(|end| end.to_string()),
         joined: member.why.to_string(),
         joined_nats: rounded(member.why.nats()),
+        evidence: evidence.iter().map(part).collect(),
         alternative: member.why.alternative().map(|(entity, nats)| Alternative { entity: entity.to_string(), nats: rounded(nats) }),
         summary: member.summary.clone(),
         suppressed: member.suppressed.as_ref().map(|suppressed| suppressed.why.clone()),

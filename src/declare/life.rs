@@ -2,7 +2,7 @@
 
 use crate::correlate::{How, Situation, SituationId};
 use crate::grade::Grade;
-use crate::model::{Breach, Entity, Event, Phase, Point, State, Timestamp};
+use crate::model::{Breach, Event, Phase, Point, State, Timestamp};
 use crate::stage::{Count, Outbox};
 
 use super::evidence::Grounds;
@@ -276,7 +276,7 @@ impl Declare {
     }
 
     /// All of a situation is in another one now.
-    pub(super) fn merged(&mut self, gone: SituationId, kept: SituationId, cause: &Entity, out: &mut Outbox) {
+    pub(super) fn merged(&mut self, gone: SituationId, kept: SituationId, reason: &str, out: &mut Outbox) {
         let (whole, other) = (self.owner(gone), self.owner(kept));
         let Some(incident) = self.state.incidents.get_mut(&whole) else { return };
         let at = incident.at;
@@ -287,7 +287,7 @@ impl Declare {
             return;
         }
         if self.state.incidents.contains_key(&other) {
-            return self.merge(whole, other, at, RICHTER, &format!("{cause} explains both"), out);
+            return self.merge(whole, other, at, RICHTER, reason, out);
         }
         // The other has none of its own: this one is about it from now on.
         let Some(incident) = self.state.incidents.get_mut(&whole) else { return };

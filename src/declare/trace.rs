@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::correlate::{Member, Ranking, SituationId, Source, Suppressed, Tally};
+use crate::correlate::{Joined, Member, Ranking, SituationId, Source, Suppressed, Tally};
 use crate::model::{Entity, Event, Timestamp};
 
 use super::Incident;
@@ -19,8 +19,7 @@ pub(super) fn member(id: SituationId, member: &Member) -> Value {
         "name": member.source.name(),
         "why": member.why.to_string(),
         "nats": member.why.nats(),
-        "rate": member.why.rate,
-        "background": member.why.background,
+        "evidence": member.why.parts(&member.entity),
     });
     match &member.source {
         Source::Breach { group, .. } => line["group"] = json!(group),
@@ -30,8 +29,20 @@ pub(super) fn member(id: SituationId, member: &Member) -> Value {
     line
 }
 
-pub(super) fn merge(from: SituationId, into: SituationId, cause: &Entity) -> Value {
-    json!({"kind": "merge", "from": from.to_string(), "into": into.to_string(), "why": format!("{cause} explains both")})
+pub(super) fn merge(from: SituationId, into: SituationId, reason: &str) -> Value {
+    json!({"kind": "merge", "from": from.to_string(), "into": into.to_string(), "why": reason})
+}
+
+pub(super) fn split(from: SituationId, into: SituationId, entity: &Entity, why: &Joined) -> Value {
+    json!({
+        "kind": "split",
+        "from": from.to_string(),
+        "into": into.to_string(),
+        "entity": entity,
+        "why": why.to_string(),
+        "nats": why.nats(),
+        "evidence": why.parts(entity),
+    })
 }
 
 pub(super) fn suppressed(id: SituationId, member: &Member, suppressed: &Suppressed) -> Value {
@@ -43,6 +54,7 @@ pub(super) fn suppressed(id: SituationId, member: &Member, suppressed: &Suppress
         "starts_at": member.starts_at.to_string(),
         "by": suppressed.by.as_str(),
         "why": suppressed.why,
+        "reference": suppressed.reference,
         "until": suppressed.until.map(|until| until.to_string()),
     })
 }

@@ -77,6 +77,11 @@ impl Group {
         monitor.entity.entity(&self.labels).unwrap_or_else(|| Entity::new("monitor", &monitor.name))
     }
 
+    /// What that calls, where the group is of calls.
+    fn calls(&self, monitor: &Monitor) -> Option<Entity> {
+        monitor.calls.as_ref()?.entity(&self.labels)
+    }
+
     /// A sample of it was seen.
     pub(super) fn see(&mut self, at: Timestamp) {
         if at > self.seen {
@@ -172,7 +177,8 @@ impl Group {
             return None;
         }
         self.hinted = Some((at, excess));
-        Some(Hint { monitor: subject.monitor.name.clone(), entity: self.entity(subject.monitor), at, excess })
+        let Subject { monitor, .. } = subject;
+        Some(Hint { monitor: monitor.name.clone(), entity: self.entity(monitor), calls: self.calls(monitor), at, excess })
     }
 
     /// It has none, though what it is measured by is there: the query did not let it through.
@@ -214,6 +220,7 @@ impl Group {
             monitor: subject.monitor.name.clone(),
             group: self.labels.clone(),
             entity: self.entity(subject.monitor),
+            calls: self.calls(subject.monitor),
             phase,
             onset: of.onset,
             at,

@@ -30,6 +30,8 @@ pub struct Hint {
     pub monitor: String,
     /// What it is about.
     pub entity: Entity,
+    /// What that calls, where it is of calls between the two.
+    pub calls: Option<Entity>,
     /// At which step.
     pub at: Timestamp,
     /// How much, as [`Reading::excess`].
@@ -114,6 +116,8 @@ pub struct Breach {
     pub group: Labels,
     /// What it is about.
     pub entity: Entity,
+    /// What that calls, where it is of calls between the two.
+    pub calls: Option<Entity>,
     /// Where in its life it is.
     pub phase: Phase,
     /// When the first bad sample was taken. With monitor and group it names the breach.

@@ -33,6 +33,12 @@ impl Entity {
         &self.0
     }
 
+    /// The part before the `=`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.0.split_once('=').map_or("", |(kind, _)| kind)
+    }
+
     /// The part after the `=`, for people.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use super::{Alert, Breach, Change, Command, Hint, Phase, Timestamp, labels::Fnv};
+use super::{Alert, Breach, Change, Command, Entity, Hint, Phase, Timestamp, labels::Fnv};
 
 /// One input partition (of a source topic, or of an internal topic) whose progress a later stage follows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -92,7 +92,13 @@ impl Signal {
             Self::Resolved { fingerprint, at } => Fnv::of(&[b"resolved", &fingerprint.to_be_bytes(), &at.0.to_be_bytes()]),
             Self::Change(c) => Fnv::of(&[b"change", c.source.as_bytes(), c.id.as_bytes()]),
             Self::Command(c) => Fnv::of(&[b"command", c.id.as_bytes()]),
-            Self::Hint(h) => Fnv::of(&[b"hint", h.monitor.as_bytes(), h.entity.to_string().as_bytes(), &h.at.0.to_be_bytes()]),
+            Self::Hint(h) => Fnv::of(&[
+                b"hint",
+                h.monitor.as_bytes(),
+                h.entity.as_str().as_bytes(),
+                h.calls.as_ref().map_or("", Entity::as_str).as_bytes(),
+                &h.at.0.to_be_bytes(),
+            ]),
         })
     }
 }

@@ -247,6 +247,7 @@ impl Checker {
     fn monitor(&mut self, source: Source<'_>, raw: &raw::Monitor, levels: &Levels, entities: &BTreeSet<Entity>) -> Option<Monitor> {
         let file = source.file;
         let entity = self.good(file, &raw.entity, Template::parse(&raw.entity.value));
+        let calls = raw.calls.as_ref().and_then(|calls| self.good(file, calls, Template::parse(&calls.value)));
         let definition = self.definition(file, raw, levels);
         let input = match (&raw.query, &raw.alerts) {
             (Some(query), None) => self.watch(source, raw, query).map(|w| Input::Watch(Box::new(w))),
@@ -261,8 +262,11 @@ impl Checker {
             }
         };
         let (entity, input) = (entity?, input?);
-        self.entity_exists(file, raw, &entity, &input, entities);
-        Some(Monitor { name: raw.name.value.clone(), entity, input, definition })
+        self.entity_exists(file, &raw.entity, &entity, &input, entities);
+        if let Some((at, calls)) = raw.calls.as_ref().zip(calls.as_ref()) {
+            self.entity_exists(file, at, calls, &input, entities);
+        }
+        Some(Monitor { name: raw.name.value.clone(), entity, calls, input, definition })
     }
 
     fn alerts(&mut self, file: &str, raw: &raw::Monitor, alerts: &At<String>) -> Option<Selector> {
@@ -271,6 +275,9 @@ impl Checker {
         }
         if let Some(first) = raw.dimensions.first() {
             self.faults.push(first.fault(file, "`dimensions` with `alerts`; what an alert is of cannot be broken down"));
+        }
+        if let Some(calls) = &raw.calls {
+            self.faults.push(calls.fault(file, "`calls` with `alerts`; only a query measures how much of something its calls have"));
         }
         if let Some(every) = &raw.every {
             self.faults.push(every.fault(file, "`every` with `alerts`; alerts come when they come"));
@@ -281,18 +288,18 @@ impl Checker {
         self.good(file, alerts, selector(&alerts.value))
     }
 
-    fn entity_exists(&mut self, file: &str, raw: &raw::Monitor, entity: &Template, input: &Input, entities: &BTreeSet<Entity>) {
+    fn entity_exists(&mut self, file: &str, at: &At<String>, entity: &Template, input: &Input, entities: &BTreeSet<Entity>) {
         let labels: Vec<&str> = entity.labels().collect();
         if let Input::Watch(watch) = input {
             for label in labels.iter().filter(|label| !watch.query.can_have(label)) {
                 let message =
                     format!("the query's groups have no label `{label}`; keep it with `by ({label})`, or name the entity without it");
-                self.faults.push(raw.entity.fault(file, message));
+                self.faults.push(at.fault(file, message));
             }
         }
-        let named = labels.is_empty().then(|| Entity::parse(&raw.entity.value).ok()).flatten();
+        let named = labels.is_empty().then(|| Entity::parse(&at.value).ok()).flatten();
         if let Some(name) = named.filter(|name| !entities.is_empty() && !entities.contains(name)) {
-            self.faults.push(raw.entity.fault(file, format!("unknown entity {name}; add it to the topology, or mend the name")));
+            self.faults.push(at.fault(file, format!("unknown entity {name}; add it to the topology, or mend the name")));
         }
     }
 

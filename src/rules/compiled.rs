@@ -43,6 +43,8 @@ pub struct Monitor {
     pub name: String,
     /// The entity its breaches are about, filled in from the group's labels.
     pub entity: Template,
+    /// What that entity calls, filled in likewise, where what is measured is of calls between the two.
+    pub calls: Option<Template>,
     /// What it reads.
     pub input: Input,
     /// What fault it means; none for a technical monitor, whose breaches are evidence only.

@@ -44,6 +44,8 @@ pub(super) struct Monitor {
     pub(super) business: Option<String>,
     pub(super) owner: Option<String>,
     pub(super) entity: At<String>,
+    /// What the entity calls, where the query measures calls by who makes them and who serves them.
+    pub(super) calls: Option<At<String>>,
     pub(super) query: Option<At<String>>,
     pub(super) alerts: Option<At<String>>,
     pub(super) every: Option<At<Span>>,

@@ -82,6 +82,7 @@ fn monitor(slo: &Slo, what: &str, query: String, above: f64, (level, because): (
         business: slo.business.clone(),
         owner: slo.owner.clone(),
         entity: slo.entity.with(slo.entity.value.clone()),
+        calls: None,
         query: Some(slo.name.with(query)),
         alerts: None,
         every: slo.every.as_ref().map(|every| every.with(every.value)),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::case::{Case, events, line_since};
 
-fn cases() -> Vec<PathBuf> {
+pub(super) fn cases() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let mut cases: Vec<PathBuf> = fs::read_dir(folder).expect("the cases").map(|e| e.expect("a case").path()).collect();
     cases.sort();

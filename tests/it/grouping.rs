@@ -144,3 +144,60 @@ fn a_member_tells_with_what_else_it_was_nearly_connected() {
     assert!(joined.contains("service=a") && other["entity"] == "service=db-b", "{web}");
     assert!(other["nats"].as_f64() <= web["joined_nats"].as_f64(), "{web}");
 }
+
+#[test]
+fn what_calls_have_too_much_of_is_laid_to_whom_most_of_them_share() {
+    let text = include_str!("../cases/a_bad_network_is_seen_on_the_calls.txt");
+    let first = |text: &str| {
+        let out = Case::parse("network", text).run();
+        events(&out.messages).pop().expect("an event")["data"]["incident"]["suspects"][0].clone()
+    };
+    let cart = first(text);
+    assert_eq!(cart["entity"], "service=cart");
+    let edge = cart["evidence"].as_array().into_iter().flatten().find(|part| part["kind"] == "edge").expect("the calls");
+    assert_eq!((edge["value"].as_f64(), edge["reference"].as_str()), (Some(0.667), Some("monitor: network")), "{edge}");
+    // Without it there is nothing to be seen of the cart.
+    let blind: String = text.lines().filter(|line| !line.starts_with("metric calls")).map(|line| format!("{line}\n")).collect();
+    assert_ne!(first(&blind)["entity"], "service=cart");
+}
+
+/// The database has been odd since half past two, though an alert tells of trouble five minutes later only.
+#[test]
+fn a_change_after_the_first_oddity_is_cleared() {
+    let text = include_str!("../cases/what_is_odd_explains_an_alert.txt");
+    let suspected = |change: &str| {
+        let text = text.replace("alert 14:35", &format!("change {change} db v2\nalert 14:35"));
+        let out = Case::parse("changed", &text).run();
+        let incident = events(&out.messages).pop().expect("an event")["data"]["incident"].clone();
+        assert_eq!(incident["suspects"][0]["entity"], "service=db");
+        (!incident["suspects"][0]["change"].is_null(), incident["no_change"].as_f64().expect("a number"))
+    };
+    let ((before, unlikely), (after, likely)) = (suspected("14:25"), suspected("14:33"));
+    assert!(before && !after && unlikely < likely, "{unlikely} {likely}");
+}
+
+/// A score is the sum of its parts, as far as they are rounded: of memberships as of suspects.
+#[test]
+fn what_is_told_of_a_score_adds_up_to_it() {
+    let mut told = 0;
+    for path in super::golden::cases() {
+        let out = Case::parse("parts", &std::fs::read_to_string(&path).expect("readable")).run();
+        for event in events(&out.messages) {
+            let incident = &event["data"]["incident"];
+            for member in incident["members"].as_array().into_iter().flatten() {
+                let parts = member["evidence"].as_array().expect("parts");
+                let sum: f64 = parts.iter().filter_map(|part| part["nats"].as_f64()).sum();
+                assert!((sum - member["joined_nats"].as_f64().expect("a number")).abs() < 0.002, "{member}");
+                told += parts.len();
+            }
+            let all = |suspect: &serde_json::Value| {
+                suspect["evidence"].as_array().into_iter().flatten().filter_map(|part| part["nats"].as_f64()).sum::<f64>()
+            };
+            let suspects = incident["suspects"].as_array().into_iter().flatten().collect::<Vec<_>>();
+            for two in suspects.windows(2) {
+                assert!(all(two[0]) >= all(two[1]) - 0.01, "{} {}", two[0], two[1]);
+            }
+        }
+    }
+    assert!(told > 100, "{told}");
+}
