@@ -148,7 +148,7 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
 impl Situations {
     /// What monitors tell of an entity that is part of other situations and began about then.
     fn elsewhere(&self, node: Node, than: SituationId, about: Timestamp, at: Timestamp) -> impl Iterator<Item = &Member> {
-        let signs = self.forest.signs_of(node).iter().filter_map(|id| self.forest.get(*id));
+        let signs = self.forest.signs_of(node).filter_map(|id| self.forest.get(id));
         let others: BTreeSet<(SituationId, &Entity)> = signs.map(|sign| (sign.situation, &sign.entity)).collect();
         let others = others.into_iter().filter(move |(situation, _)| *situation != than);
         others.flat_map(move |(situation, entity)| {

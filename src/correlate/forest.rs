@@ -162,9 +162,9 @@ pub(super) struct Forest {
     due: BTreeSet<(Timestamp, SignId, u8)>,
     pub(super) rates: Rates,
     now: Timestamp,
-    /// Of each entity, oldest first.
+    /// Of each entity, oldest first, with the sign's first time: most are looked at for that only.
     #[serde(skip)]
-    at: Vec<SmallVec<[SignId; 2]>>,
+    at: Vec<SmallVec<[(SignId, Timestamp); 1]>>,
     #[serde(skip)]
     strangers: usize,
     #[serde(skip)]
@@ -237,12 +237,13 @@ impl Forest {
         }
         self[id].stranger = topology.is_stranger(node);
         self.strangers += usize::from(self[id].stranger && self.at[node as usize].is_empty());
-        self.at[node as usize].push(id);
+        let first = self[id].first;
+        self.at[node as usize].push((id, first));
     }
 
     /// The topology has come to know an entity.
     pub(super) fn listed(&mut self, node: Node) {
-        let signs = self.signs_of(node).to_vec();
+        let signs: Vec<SignId> = self.signs_of(node).collect();
         self.strangers -= usize::from(signs.first().is_some_and(|id| self[*id].stranger));
         signs.into_iter().for_each(|id| self[id].stranger = false);
     }
@@ -252,8 +253,17 @@ impl Forest {
         topology.known() + self.strangers
     }
 
-    pub(super) fn signs_of(&self, node: Node) -> &[SignId] {
+    fn standing(&self, node: Node) -> &[(SignId, Timestamp)] {
         self.at.get(node as usize).map_or(&[], |signs| signs.as_slice())
+    }
+
+    pub(super) fn signs_of(&self, node: Node) -> impl Iterator<Item = SignId> {
+        self.standing(node).iter().map(|(id, _)| *id)
+    }
+
+    /// The signs of an entity that began less than so many seconds away from a time.
+    pub(super) fn signs_near(&self, node: Node, at: Timestamp, within: f64) -> impl Iterator<Item = SignId> {
+        self.standing(node).iter().filter(move |(_, first)| seconds(*first, at).abs() < within).map(|(id, _)| *id)
     }
 
     /// Lets time pass: what came by itself is looked at again.
@@ -305,11 +315,11 @@ impl Forest {
 
     /// The sign of the same entity that this most likely belongs to.
     fn same(&self, onset: Onset, view: View<'_>) -> Option<(f64, SignId)> {
-        let near = self.signs_of(onset.node).iter().filter_map(|id| {
-            let sign = &self[*id];
+        let near = self.signs_of(onset.node).filter_map(|id| {
+            let sign = &self[id];
             let (at, delay) = (onset.at, seconds(onset.at, sign.first));
             let taken = (delay.abs() < 2.0 * NEAR || sign.firing > 0) && self.takes(sign.situation, 0, at, view);
-            taken.then(|| (kernel::same(delay, sign.firing > 0, sign.blur.max(onset.blur)), *id))
+            taken.then(|| (kernel::same(delay, sign.firing > 0, sign.blur.max(onset.blur)), id))
         });
         near.max_by(|a, b| a.0.total_cmp(&b.0))
     }
@@ -327,7 +337,10 @@ impl Forest {
         let earlier = at < sign.first;
         sign.first = sign.first.min(at);
         sign.told += 1;
-        let told = sign.told;
+        let (told, node, first) = (sign.told, sign.node, sign.first);
+        if earlier && let Some(stands) = self.at[node as usize].iter_mut().find(|(other, _)| *other == id) {
+            stands.1 = first;
+        }
         self.recount(id);
         if earlier || told <= 3 {
             self.reconsider(id, view);
@@ -394,7 +407,7 @@ impl Forest {
         for id in self.of.remove(&situation).unwrap_or_default() {
             let Some(sign) = self.slots[id.slot as usize].take() else { continue };
             if let Some(signs) = self.at.get_mut(sign.node as usize) {
-                signs.retain(|other| *other != id);
+                signs.retain(|(other, _)| *other != id);
                 self.strangers -= usize::from(sign.stranger && signs.is_empty());
             }
             self.free.push(id.slot);

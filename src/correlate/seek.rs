@@ -65,12 +65,10 @@ impl Forest {
         let mut found = Found::new(self, me, view, onset);
         for dependency in view.topology.depends_on(node) {
             let mut silent = true;
-            for id in self.signs_of(*dependency) {
-                let (sign, delay) = (&self[*id], seconds(at, self[*id].first));
-                if delay.abs() < NEAR {
-                    silent = false;
-                    found.add(*id, Way::Direct, kernel::direct(delay, sign.firing > 0, sign.blur.max(blur)));
-                }
+            for id in self.signs_near(*dependency, at, NEAR) {
+                let (sign, delay) = (&self[id], seconds(at, self[id].first));
+                silent = false;
+                found.add(id, Way::Direct, kernel::direct(delay, sign.firing > 0, sign.blur.max(blur)));
             }
             if silent {
                 self.through(*dependency, node, &mut found);
@@ -86,12 +84,10 @@ impl Forest {
     fn through(&self, silent: Node, node: Node, found: &mut Found<'_>) {
         let topology = found.view.topology;
         for further in topology.depends_on(silent).iter().filter(|further| **further != node) {
-            for id in self.signs_of(*further) {
-                let (sign, delay) = (&self[*id], seconds(found.onset.at, self[*id].first));
-                if delay.abs() < NEAR {
-                    let rate = kernel::indirect(delay, sign.firing > 0, sign.blur.max(found.onset.blur));
-                    found.add(*id, Way::Through(silent), rate);
-                }
+            for id in self.signs_near(*further, found.onset.at, NEAR) {
+                let (sign, delay) = (&self[id], seconds(found.onset.at, self[id].first));
+                let rate = kernel::indirect(delay, sign.firing > 0, sign.blur.max(found.onset.blur));
+                found.add(id, Way::Through(silent), rate);
             }
         }
     }
@@ -145,20 +141,18 @@ impl Forest {
         let mut looked = 0;
         for caller in view.topology.callers(sign.node).iter().take(CALLERS_MAX) {
             let mut silent = true;
-            for other in self.signs_of(*caller) {
-                let delay = seconds(self[*other].first, sign.first);
-                silent &= delay.abs() >= NEAR;
-                if self.may_explain(sign, *other, kernel::direct(delay, sign.firing > 0, sign.blur.max(self[*other].blur)), view) {
-                    affected.push(*other);
+            for other in self.signs_near(*caller, sign.first, NEAR) {
+                silent = false;
+                if self.may_explain(sign, other, kernel::direct, view) {
+                    affected.push(other);
                 }
             }
             if silent && looked < CALLERS_MAX {
                 let further = &view.topology.callers(*caller)[..view.topology.callers(*caller).len().min(CALLERS_MAX)];
                 looked += further.len();
-                for other in further.iter().flat_map(|further| self.signs_of(*further)) {
-                    let delay = seconds(self[*other].first, sign.first);
-                    if self.may_explain(sign, *other, kernel::indirect(delay, sign.firing > 0, sign.blur.max(self[*other].blur)), view) {
-                        affected.push(*other);
+                for other in further.iter().flat_map(|further| self.signs_near(*further, sign.first, NEAR)) {
+                    if self.may_explain(sign, other, kernel::indirect, view) {
+                        affected.push(other);
                     }
                 }
             }
@@ -173,11 +167,12 @@ impl Forest {
     }
 
     /// Whether such a connection to a sign of another situation could outweigh what is known, others adding to it.
-    fn may_explain(&self, sign: &Sign, other: SignId, rate: f64, view: View<'_>) -> bool {
+    fn may_explain(&self, sign: &Sign, other: SignId, kernel: fn(f64, bool, f64) -> f64, view: View<'_>) -> bool {
         let of = &self[other];
-        if of.situation == sign.situation || seconds(of.first, sign.first).abs() >= NEAR {
+        if of.situation == sign.situation {
             return false;
         }
+        let rate = kernel(seconds(of.first, sign.first), sign.firing > 0, sign.blur.max(of.blur));
         let known = match &of.cause {
             Some(cause) => cause.rate,
             None => self.rates.alone(self.kind(other), view.entities),

@@ -1,7 +1,5 @@
 //! Causes of which nothing is told: one dependency that explains several signs which else came by themselves.
 
-use std::time::Duration;
-
 use crate::model::Entity;
 use crate::rules::Node;
 
@@ -10,8 +8,8 @@ use super::kernel::{self, NEAR, SILENT_LEAD, SPREADS, TOLD, seconds};
 use super::rates::{Kind, ONLY_ONE};
 use super::seek::CALLERS_MAX;
 
-/// Signs this close together may have one silent cause.
-const TOGETHER: Duration = Duration::from_secs(180);
+/// Signs so many seconds apart may have one silent cause.
+const TOGETHER: f64 = 180.0;
 
 /// By how many nats a silent cause must be the better explanation.
 const SILENT_ASKED: f64 = 1.4;
@@ -23,11 +21,7 @@ impl Forest {
     /// Looks for one dependency, of which nothing is told, that explains this sign and others that came by themselves.
     pub(super) fn silent_cause(&mut self, id: SignId, view: View<'_>) {
         let (node, at) = (self[id].node, self[id].first);
-        let candidates = view
-            .topology
-            .depends_on(node)
-            .iter()
-            .filter(|silent| self.signs_of(**silent).iter().all(|other| seconds(self[*other].first, at).abs() >= NEAR));
+        let candidates = view.topology.depends_on(node).iter().filter(|silent| self.signs_near(**silent, at, NEAR).next().is_none());
         let explained = candidates.filter_map(|silent| {
             let (nats, effects) = self.explained_by(*silent, id, view)?;
             Some((nats, *silent, effects))
@@ -57,11 +51,11 @@ impl Forest {
         }
         for caller in callers {
             let mut shows = false;
-            for other in self.signs_of(*caller).iter().filter(|other| self[**other].first.distance(at) < TOGETHER) {
+            for other in self.signs_near(*caller, at, TOGETHER) {
                 shows = true;
-                let sign = &self[*other];
+                let sign = &self[other];
                 if sign.cause.is_none() && sign.told > 0 && !view.holds(sign.situation) && self.takes(sign.situation, 1, at, view) {
-                    effects.push(*other);
+                    effects.push(other);
                 }
             }
             quiet += usize::from(!shows);
