@@ -124,7 +124,7 @@ impl Situations {
     pub fn member(&self, key: u64) -> Option<(&Situation, &Member)> {
         let (id, place) = self.place(key)?;
         let situation = self.open.get(&id)?;
-        Some((situation, situation.members.get(place)?))
+        Some((situation, &**situation.members.get(place)?))
     }
 
     /// Brings a member up to date.
@@ -374,7 +374,7 @@ impl Situations {
             return Taken { joined: true, tallied: Some((id, Box::new(member))), ..Taken::nothing(Outcome::Applied) };
         }
         self.pace.keeps(member.heard_at);
-        self.put(member);
+        self.put(Box::new(member));
         self.suppress(key, rules);
         Taken { joined: true, ..Taken::updated(key) }
     }
@@ -389,7 +389,7 @@ impl Situations {
         recovered.filter(|situation| situation.relapses(member, tuning)).map(|situation| situation.id).next()
     }
 
-    fn put(&mut self, member: Member) {
+    fn put(&mut self, member: Box<Member>) {
         let Some(sign) = self.forest.get_mut(member.sign) else { return };
         sign.firing += u32::from(member.ends_at.is_none());
         sign.opener.get_or_insert(member.key);
@@ -397,7 +397,7 @@ impl Situations {
         self.keep(id, member);
     }
 
-    fn keep(&mut self, id: SituationId, member: Member) {
+    fn keep(&mut self, id: SituationId, member: Box<Member>) {
         let situation = self.open.entry(id).or_insert_with(|| Situation::new(id));
         self.places.insert(member.key, (id, situation.members.len()));
         situation.push(member);
@@ -452,7 +452,8 @@ impl Situations {
     }
 
     /// Takes members out of a situation, which goes with the last of them.
-    fn take(&mut self, from: SituationId, leaves: impl Fn(&Member) -> bool) -> Vec<Member> {
+    #[expect(clippy::vec_box, reason = "as they are kept")]
+    fn take(&mut self, from: SituationId, leaves: impl Fn(&Member) -> bool) -> Vec<Box<Member>> {
         let Some(situation) = self.open.get_mut(&from) else { return vec![] };
         let gone = situation.take(leaves);
         if situation.members.is_empty() {
@@ -542,7 +543,7 @@ fn is_over(situation: &Situation, clock: Timestamp, rules: &Rules, tuning: &Tuni
         let told_of = matches!(m.source, Source::Breach { .. }) || clock <= m.heard_at + FORGET_AFTER;
         m.suppressed.is_some() && m.ends_at.is_none() && told_of
     };
-    if situation.members.iter().any(waits) {
+    if situation.members.iter().any(|member| waits(member)) {
         return false;
     }
     if let Some(recovered) = situation.recovered_at {

@@ -165,6 +165,10 @@ pub(super) struct Forest {
     /// Of each entity, oldest first, with the sign's first time: most are looked at for that only.
     #[serde(skip)]
     at: Vec<SmallVec<[(SignId, Timestamp); 1]>>,
+    /// When the newest of those began, in seconds, or later: of most entities that is all that is looked at, and it is small
+    /// enough to stay in a cache.
+    #[serde(skip)]
+    newest: Vec<u32>,
     #[serde(skip)]
     strangers: usize,
     #[serde(skip)]
@@ -185,6 +189,11 @@ impl IndexMut<SignId> for Forest {
     fn index_mut(&mut self, id: SignId) -> &mut Sign {
         self.slots[id.slot as usize].as_mut().expect("signs point to signs of their own situation, and go with it")
     }
+}
+
+/// In whole seconds; what is out of their range is at its end.
+fn second(at: Timestamp) -> u32 {
+    u32::try_from((at.0 / 1000).clamp(0, i64::from(u32::MAX - 1))).unwrap_or(0)
 }
 
 impl Forest {
@@ -221,6 +230,7 @@ impl Forest {
     /// Finds its way about in a topology whose numbers are others, or in which strangers were listed.
     pub(super) fn rebind(&mut self, topology: &mut Topology) {
         self.at = vec![SmallVec::new(); topology.len()];
+        self.newest = vec![0; topology.len()];
         self.strangers = 0;
         let mut placed = vec![];
         for sign in self.slots.iter_mut().flatten() {
@@ -234,11 +244,14 @@ impl Forest {
     fn stand(&mut self, id: SignId, node: Node, topology: &Topology) {
         if self.at.len() <= node as usize {
             self.at.resize(node as usize + 1, SmallVec::new());
+            self.newest.resize(node as usize + 1, 0);
         }
         self[id].stranger = topology.is_stranger(node);
         self.strangers += usize::from(self[id].stranger && self.at[node as usize].is_empty());
         let first = self[id].first;
         self.at[node as usize].push((id, first));
+        let newest = &mut self.newest[node as usize];
+        *newest = (*newest).max(second(first) + 1);
     }
 
     /// The topology has come to know an entity.
@@ -263,7 +276,9 @@ impl Forest {
 
     /// The signs of an entity that began less than so many seconds away from a time.
     pub(super) fn signs_near(&self, node: Node, at: Timestamp, within: f64) -> impl Iterator<Item = SignId> {
-        self.standing(node).iter().filter(move |(_, first)| seconds(*first, at).abs() < within).map(|(id, _)| *id)
+        let passed = self.newest.get(node as usize).is_none_or(|newest| f64::from(*newest) + within < f64::from(second(at)));
+        let standing = if passed { &[] } else { self.standing(node) };
+        standing.iter().filter(move |(_, first)| seconds(*first, at).abs() < within).map(|(id, _)| *id)
     }
 
     /// Lets time pass: what came by itself is looked at again.

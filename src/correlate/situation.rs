@@ -29,7 +29,8 @@ pub struct Situation {
     /// Its number.
     pub id: SituationId,
     /// In the order they joined.
-    pub members: Vec<Member>,
+    #[expect(clippy::vec_box, reason = "they are large, and move from one situation to another")]
+    pub members: Vec<Box<Member>>,
     /// The first sign of it.
     first: Timestamp,
     /// Members that count and still last.
@@ -213,19 +214,19 @@ impl Situation {
         self.lasting > 0
     }
 
-    pub(super) fn push(&mut self, member: Member) {
+    pub(super) fn push(&mut self, member: Box<Member>) {
         self.first = self.first.min(member.starts_at);
         self.lasting += usize::from(member.lasts());
         self.members.push(member);
     }
 
     /// The members that `leaves` chooses, taken out.
-    pub(super) fn take(&mut self, leaves: impl Fn(&Member) -> bool) -> Vec<Member> {
-        let (gone, kept) = std::mem::take(&mut self.members).into_iter().partition(leaves);
-        self.first = Timestamp(i64::MAX);
-        self.lasting = 0;
-        let kept: Vec<Member> = kept;
-        kept.into_iter().for_each(|member| self.push(member));
+    #[expect(clippy::vec_box, reason = "as they are kept")]
+    pub(super) fn take(&mut self, leaves: impl Fn(&Member) -> bool) -> Vec<Box<Member>> {
+        let (gone, kept) = std::mem::take(&mut self.members).into_iter().partition(|member| leaves(member));
+        self.members = kept;
+        self.first = self.members.iter().map(|member| member.starts_at).min().unwrap_or(Timestamp(i64::MAX));
+        self.lasting = self.members.iter().filter(|member| member.lasts()).count();
         gone
     }
 
@@ -247,6 +248,6 @@ impl Situation {
         let Some(recovered) = self.recovered_at else { return false };
         let same = |m: &Member| m.counts() && m.entity == member.entity && m.source.name() == member.source.name();
         let soon = member.starts_at.since(recovered) <= tuning.reopen_within;
-        member.counts() && soon && self.members.iter().any(same)
+        member.counts() && soon && self.members.iter().any(|member| same(member))
     }
 }
