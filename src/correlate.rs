@@ -348,7 +348,7 @@ impl Situations {
         let onset = Onset { node: rules.topology.number(&member.entity), at, blur: blur(&member, rules) };
         self.advance(at, rules, tuning);
         let again = self.fires_again(fingerprint, at, tuning);
-        let view = View::new(&rules.topology, &self.open, tuning, &self.forest);
+        let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
         let (sign, why) = match self.relapsed(&member, tuning) {
             Some(situation) => (self.forest.open_in(onset, situation, &rules.topology), Joined::relapse()),
             None => self.forest.place(onset, again, view),
@@ -412,7 +412,7 @@ impl Situations {
                 self.again.insert((at + *after, key), (rate, looks + 1));
             }
         }
-        let view = View::new(&rules.topology, &self.open, tuning, &self.forest);
+        let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
         self.forest.advance(now, view);
         self.settle();
     }
@@ -423,7 +423,7 @@ impl Situations {
         let sign = member.sign;
         let Some(node) = rules.topology.node(&member.entity) else { return };
         let onset = Onset { node, at: member.starts_at, blur: blur(member, rules) };
-        let view = View::new(&rules.topology, &self.open, tuning, &self.forest);
+        let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
         let (other, why) = self.forest.place(onset, Some((rate, sign)), view);
         self.settle();
         if other != sign {

@@ -10,6 +10,7 @@ use crate::model::{Entity, Timestamp};
 use crate::rules::topology::{HOPS_MAX, Node, REACHED_MAX, Topology};
 use crate::rules::{Rules, Tuning};
 
+use super::changes::BY_CHANGE;
 use super::excess::Excess;
 use super::kernel::{NEAR, SILENT_LEAD, seconds};
 use super::member::blur;
@@ -33,11 +34,11 @@ const QUIET_STEP: f64 = 2.4;
 /// for an entity that it does not reach;
 const UNREACHED: f64 = 2.2;
 /// for each so many seconds that it showed later than what it should explain, after a tolerance, up to three;
-const LATE: f64 = 30.0;
+const LATE: f64 = 60.0;
 /// where nothing is told of it;
-const SILENT: f64 = 0.4;
+const SILENT: f64 = 0.8;
 /// for each caller that shows nothing;
-const QUIET_CALLER: f64 = 0.28;
+const QUIET_CALLER: f64 = 0.24;
 /// and for each so many seconds that it showed later than the first, up to this many nats.
 const FIRST: f64 = 500.0;
 const FIRST_MAX: f64 = 2.4;
@@ -47,9 +48,6 @@ const OWN: f64 = 3.0;
 const OWN_LEAST: f64 = 0.05;
 /// where others have too much of something, and it has not.
 const NO_EXCESS: f64 = 2.4;
-
-/// The share of faults that a change makes.
-const BY_CHANGE: f64 = 0.4;
 
 /// Nats are shared out as if this many were one: the parts of a score are not independent.
 const TEMPER: f64 = 2.0;
@@ -275,7 +273,7 @@ impl Trouble<'_> {
             None => {}
         }
         if let Some(change) = &change {
-            let likelier = libm::log(1.0 - BY_CHANGE + BY_CHANGE * change.density / change.rate);
+            let likelier = libm::log(change.likelier());
             let id = Some(format!("change: {}", change.id));
             part("change", Some(change.before), likelier, id, format!("{} {:.0} s before", change.id, change.before));
         }

@@ -18,6 +18,9 @@ const CHANGES_MAX: usize = 20_000;
 /// Clocks differ by so much.
 const TOLERANCE: Duration = Duration::from_secs(5);
 
+/// The share of faults that a change makes.
+pub(super) const BY_CHANGE: f64 = 0.4;
+
 /// Rates are of at least so many seconds.
 const WATCHED: f64 = 3600.0;
 
@@ -41,6 +44,13 @@ pub(super) struct Likely<'c> {
     pub(super) density: f64,
     /// How often the entity is changed, in a second.
     pub(super) rate: f64,
+}
+
+impl Likely<'_> {
+    /// How many times as likely as without it something fails.
+    pub(super) fn likelier(&self) -> f64 {
+        1.0 - BY_CHANGE + BY_CHANGE * self.density / self.rate
+    }
 }
 
 /// A change and the entity it touched.
@@ -117,6 +127,11 @@ impl Changes {
             Likely { id, before, density: density_of_change(before.max(0.0)), rate: self.rate(own, entities) }
         });
         likely.max_by(|a, b| a.density.total_cmp(&b.density))
+    }
+
+    /// How many times as likely as usual an entity fails then, for the change that most likely makes it.
+    pub(super) fn likelier(&self, entity: &Entity, onset: Timestamp, window: Duration, entities: usize) -> f64 {
+        self.likeliest(entity, onset, window, entities).map_or(1.0, |change| change.likelier())
     }
 
     /// How often the entity is changed, in a second; who is changed often is little suspected for it.

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use crate::model::{Entity, Timestamp};
 use crate::rules::{Node, Topology, Tuning};
 
+use super::changes::Changes;
 use super::joined::{How, Joined};
 use super::kernel::{self, NEAR, seconds};
 use super::rates::{Kind, ONLY_ONE, Rates};
@@ -97,6 +98,8 @@ pub(super) struct Cause {
     pub(super) rate: f64,
     /// How often such a sign comes by itself, in a second.
     pub(super) background: f64,
+    /// How many times as often as usual that is, for what was changed.
+    pub(super) changed: f64,
     /// The sign that connects it with the next likeliest situation, and all that speaks for that one.
     pub(super) next: Option<(SignId, f64)>,
 }
@@ -123,14 +126,27 @@ pub(super) enum Moved {
 pub(super) struct View<'v> {
     pub(super) topology: &'v Topology,
     pub(super) open: &'v BTreeMap<SituationId, Situation>,
+    changes: &'v Changes,
     pub(super) tuning: &'v Tuning,
     /// How many entities there are to fail.
     pub(super) entities: usize,
 }
 
 impl<'v> View<'v> {
-    pub(super) fn new(topology: &'v Topology, open: &'v BTreeMap<SituationId, Situation>, tuning: &'v Tuning, forest: &Forest) -> Self {
-        Self { topology, open, tuning, entities: forest.entities(topology) }
+    pub(super) fn new(
+        topology: &'v Topology,
+        open: &'v BTreeMap<SituationId, Situation>,
+        changes: &'v Changes,
+        tuning: &'v Tuning,
+        forest: &Forest,
+    ) -> Self {
+        Self { topology, open, changes, tuning, entities: forest.entities(topology) }
+    }
+
+    /// How many times as likely as usual an entity fails by itself then, for what was changed of it: half of the nats that
+    /// speak for it, as who is hit by a fault elsewhere may have been changed as well.
+    pub(super) fn changed(&self, entity: &Entity, onset: Timestamp) -> f64 {
+        self.changes.likelier(entity, onset, self.tuning.change_window, self.entities).sqrt()
     }
 
     /// What was declared, or taken apart by a person, gives nothing away.
@@ -309,7 +325,7 @@ impl Forest {
         if let Some((rate, id)) = again.filter(|(_, id)| self.get(*id).is_some_and(|sign| self.takes(sign.situation, 0, at, view))) {
             let same_rate = same.map_or(0.0, |(rate, _)| rate);
             if rate > others.max(background).max(same_rate) || same.is_some_and(|(_, same)| same == id) {
-                return (id, Joined { how: How::Again, best: rate, delay: self.delay(at, id), rate, background, next: None });
+                return (id, Joined { how: How::Again, best: rate, delay: self.delay(at, id), rate, background, changed: 1.0, next: None });
             }
         }
         if let Some((rate, id)) = same
@@ -317,7 +333,7 @@ impl Forest {
         {
             let delay = self.delay(at, id);
             self.join(id, at, view);
-            return (id, Joined { how: How::SameEntity, best: rate, delay, rate, background, next: None });
+            return (id, Joined { how: How::SameEntity, best: rate, delay, rate, background, changed: 1.0, next: None });
         }
         let id = self.open(onset, view);
         (id, self.joined(id))

@@ -86,6 +86,6 @@ impl<'f> Found<'f> {
             Way::Through(silent) => Link::Through(self.view.topology.name(silent).clone()),
             Way::Meanwhile => Link::Meanwhile,
         };
-        Some(Cause { sign: likeliest.sign, link, best: likeliest.best, rate: likeliest.rate, background: 0.0, next })
+        Some(Cause { sign: likeliest.sign, link, best: likeliest.best, rate: likeliest.rate, background: 0.0, changed: 1.0, next })
     }
 }

@@ -25,6 +25,8 @@ pub struct Joined {
     pub rate: f64,
     /// Of the same without one, in a second; that this be beaten three times is asked.
     pub background: f64,
+    /// How many times as often as usual that is, for what was changed of it shortly before.
+    pub changed: f64,
     /// The entity that connects it with the next likeliest situation, and how likely that is, as `rate`.
     pub next: Option<Box<(Entity, f64)>>,
 }
@@ -61,15 +63,20 @@ impl Joined {
             what,
         };
         let (link, others) = (libm::log(self.best / LONE), libm::log(self.rate / self.best));
-        let (daily, usual) = (self.background * DAY, LONE * DAY);
+        let usually = self.background / self.changed;
         let link = part("link", to, self.delay, link, format!("{self}, {:.0} s after it", self.delay));
         let mut parts = vec![Part { reference: path.map(|path| format!("topology: {path}")), ..link }];
         if self.rate > self.best {
             let more = self.rate / self.best - 1.0;
             parts.push(part("others", to, more, others, format!("what else connects it, {more:.2} times as likely")));
         }
-        let noise = format!("such a sign comes by itself {daily:.1} times a day, and {usual:.1} times where nothing is known");
-        parts.push(part("noise", of, daily, libm::log(LONE / self.background), noise));
+        let daily = usually * DAY;
+        let noise = format!("such a sign comes by itself {daily:.1} times a day, and {:.1} times where nothing is known", LONE * DAY);
+        parts.push(part("noise", of, daily, libm::log(LONE / usually), noise));
+        if self.changed > 1.0 {
+            let change = format!("for a change of {of} it fails by itself {:.0} times as likely", self.changed);
+            parts.push(part("change", of, self.changed, -libm::log(self.changed), change));
+        }
         parts
     }
 

@@ -35,7 +35,15 @@ impl Forest {
             Link::Meanwhile => How::Meanwhile(of.entity.clone()),
         };
         let delay = seconds(sign.first, of.first);
-        Joined { how, best: cause.best, delay, rate: cause.rate, background: cause.background, next: next.map(Box::new) }
+        Joined {
+            how,
+            best: cause.best,
+            delay,
+            rate: cause.rate,
+            background: cause.background,
+            changed: cause.changed,
+            next: next.map(Box::new),
+        }
     }
 
     /// What a sign is about, and why it is where it is.
@@ -125,8 +133,10 @@ impl Forest {
             (_, Kind::Lone) => self.rates.alone(Kind::Lone, entities) / ONLY_ONE,
             (_, Kind::Fault) => self.rates.alone(Kind::Fault, entities),
         };
+        let changed = view.changed(&sign.entity, sign.first);
+        let background = background * changed;
         let cause = self.best(sign.onset(), Some(id), view).filter(|cause| cause.rate > background * ASKED);
-        let cause = cause.map(|cause| Cause { background, ..cause });
+        let cause = cause.map(|cause| Cause { background, changed, ..cause });
         let by_itself = cause.is_none() && sign.told > 0;
         self.attach(id, cause, view);
         if by_itself {

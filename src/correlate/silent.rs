@@ -32,8 +32,9 @@ impl Forest {
         let cause = self.grow(Onset { node: silent, at: onset, blur: 0.0 }, 0, situation, view.topology);
         self.recount(cause);
         let rate = kernel::direct(SILENT_LEAD.as_secs_f64(), false, 0.0);
-        let background = self.rates.alone(self.kind(effects[0]), view.entities);
-        self.attach(effects[0], Some(Cause { sign: cause, link: Link::Direct, best: rate, rate, background, next: None }), view);
+        let changed = view.changed(&self[effects[0]].entity, self[effects[0]].first);
+        let background = self.rates.alone(self.kind(effects[0]), view.entities) * changed;
+        self.attach(effects[0], Some(Cause { sign: cause, link: Link::Direct, best: rate, rate, background, changed, next: None }), view);
         self.reconsider(cause, view);
         for effect in effects.into_iter().skip(1) {
             self.reconsider(effect, view);
@@ -68,12 +69,13 @@ impl Forest {
         // Calls to it that are bad are told of it.
         let name = view.topology.name(silent);
         let silence = if effects.iter().any(|effect| self[*effect].calls.contains(name)) { 1.0 } else { SILENT };
-        let prior = libm::log(self.rates.alone(Kind::Fault, entities) * silence);
+        let prior = libm::log(self.rates.alone(Kind::Fault, entities) * silence * view.changed(name, onset));
         let mut nats = prior + SILENT_CALLER * quiet as f64 * libm::log(1.0 - SPREADS * TOLD);
         effects.retain(|other| {
             let (kind, delay) = (self.kind(*other), seconds(self[*other].first, onset));
             let shows = if kind == Kind::Lone { ONLY_ONE } else { 1.0 };
-            let by_itself = self.rates.alone(kind, entities) * self.on_its_call(*other, name, view);
+            let changed = view.changed(&self[*other].entity, self[*other].first);
+            let by_itself = self.rates.alone(kind, entities) * changed * self.on_its_call(*other, name, view);
             let gain = libm::log(kernel::direct(delay, false, self[*other].blur) * shows / by_itself);
             let used = gain > 0.0 || *other == id;
             nats += if used { gain } else { 0.0 };

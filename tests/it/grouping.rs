@@ -201,3 +201,23 @@ fn what_is_told_of_a_score_adds_up_to_it() {
     }
     assert!(told > 100, "{told}");
 }
+
+/// Search fails while the database that it depends on does: with a change of search a minute before, more likely for that.
+#[test]
+fn what_was_just_changed_is_more_likely_to_fail_by_itself() {
+    let together = |change: &str| {
+        let others: String = (0..40).map(|s| format!("  - {{ name: service=s{s} }}\n")).collect();
+        let text = format!(
+            "== monitors\nmonitors:\n  - {{ name: web, scenario: Nobody can buy, entity: service=db, alerts: Shop, \
+             fault: {{ sequence: P, ladder: [ {{ level: 1 }} ] }} }}\n== topology\nentities:\n  - {{ name: service=db }}\n  \
+             - {{ name: service=search, depends_on: [ service=db ] }}\n{others}== records 2026-11-22T15:00:00Z every 1m\n\
+             metric noise{{service=\"clock\"}} 1x60\nalert 15:05:00 firing Shop service=db\n{change}\
+             alert 15:09:30 firing Slow service=search\nalert 15:09:32 firing Failing service=search\n"
+        );
+        let out = Case::parse("changed", &text).run();
+        let last = &events(&out.messages).pop().expect("an event")["data"]["incident"];
+        last["members"].as_array().into_iter().flatten().any(|member| member["entity"] == "service=search")
+    };
+    assert!(together(""));
+    assert!(!together("change 15:08:30 search v8\n"));
+}
