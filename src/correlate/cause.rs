@@ -49,6 +49,11 @@ const OWN_LEAST: f64 = 0.05;
 /// where others have too much of something, and it has not.
 const NO_EXCESS: f64 = 2.4;
 
+/// That there is a dependency on it which the topology does not know;
+const UNKNOWN: f64 = 1.5;
+/// and for each so many seconds that what depends on it showed later.
+const LATER: f64 = 60.0;
+
 /// Nats are shared out as if this many were one: the parts of a score are not independent.
 const TEMPER: f64 = 2.0;
 
@@ -70,6 +75,27 @@ pub struct Suspect {
     pub change: Option<String>,
     /// The parts of its score.
     pub evidence: Vec<Part>,
+}
+
+impl Suspect {
+    /// Its score: the sum of its parts.
+    fn nats(&self) -> f64 {
+        self.evidence.iter().map(|part| part.nats).sum()
+    }
+
+    /// What its change adds to that.
+    fn by_change(&self) -> f64 {
+        self.by(&["change"])
+    }
+
+    /// What the rest of the situation adds to it, whatever it shows itself.
+    fn of_the_rest(&self) -> f64 {
+        self.nats() - self.by(&["change", "excess", "edge"])
+    }
+
+    fn by(&self, kinds: &[&str]) -> f64 {
+        self.evidence.iter().filter(|part| kinds.contains(&part.kind)).map(|part| part.nats).sum()
+    }
 }
 
 /// All suspects of a situation, most likely first.
@@ -137,7 +163,8 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
         changes,
         window,
     };
-    let mut suspects: Vec<Suspect> = candidates.into_iter().map(|node| trouble.suspect(node)).collect();
+    let mut suspects: Vec<Suspect> = candidates.iter().map(|node| trouble.suspect(*node)).collect();
+    trouble.by_unknown_ways(&candidates, &mut suspects);
     let no_change = share_out(&mut suspects);
     suspects.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.entity.cmp(&b.entity)));
     Ranking { suspects, no_change }
@@ -287,6 +314,29 @@ impl Trouble<'_> {
         }
     }
 
+    /// What began before the likeliest suspect, and is not explained by it, may have made that by a way that the topology does
+    /// not know; then it explains all that the other one does.
+    fn by_unknown_ways(&self, nodes: &[Node], suspects: &mut [Suspect]) {
+        let Some(best) = (0..suspects.len()).max_by(|a, b| suspects[*a].nats().total_cmp(&suspects[*b].nats()).then(b.cmp(a))) else {
+            return;
+        };
+        let reached = self.reached(nodes[best]);
+        let effects = || self.order.iter().filter(|(other, _)| reached.contains_key(other)).map(|(_, first)| *first).min();
+        let Some(began) = suspects[best].first_sign.or_else(effects) else { return };
+        let (of, explains) = (suspects[best].entity.clone(), suspects[best].of_the_rest());
+        for (node, suspect) in nodes.iter().zip(suspects) {
+            let Some(first) = self.shows.get(node).filter(|_| !reached.contains_key(node)) else { continue };
+            let before = seconds(began, *first);
+            let more = explains - UNKNOWN - before / LATER - suspect.of_the_rest();
+            if before > 0.0 && more > 0.0 {
+                let what = format!("if {of}, {before:.0} s later, depends on it by a way that the topology does not know");
+                let reference = Some(format!("topology: {of} -> {}", suspect.entity));
+                let subject = suspect.entity.to_string();
+                suspect.evidence.push(Part { kind: "unknown", subject, value: Some(before), nats: more, reference, what });
+            }
+        }
+    }
+
     fn is_shown(&self, node: Node) -> bool {
         self.shows.contains_key(&node) || self.elsewhere.contains_key(&node) || self.is_told_of(node)
     }
@@ -319,16 +369,13 @@ impl Trouble<'_> {
 
 /// Makes probabilities of the scores; gives the one that no change has to do with it.
 fn share_out(suspects: &mut [Suspect]) -> f64 {
-    let nats =
-        |suspect: &Suspect, of: fn(&Part) -> bool| suspect.evidence.iter().filter(|part| of(part)).map(|part| part.nats).sum::<f64>();
-    let all = |suspect: &Suspect| nats(suspect, |_| true) / TEMPER;
+    let all = |suspect: &Suspect| suspect.nats() / TEMPER;
     let most = suspects.iter().map(all).fold(f64::NEG_INFINITY, f64::max);
     let total: f64 = suspects.iter().map(|suspect| libm::exp(all(suspect) - most)).sum();
     let mut no_change = 0.0;
     for suspect in suspects.iter_mut() {
         suspect.probability = libm::exp(all(suspect) - most) / total;
-        let by_change = nats(suspect, |part| part.kind == "change");
-        no_change += suspect.probability * ((1.0 - BY_CHANGE) * libm::exp(-by_change)).min(1.0);
+        no_change += suspect.probability * ((1.0 - BY_CHANGE) * libm::exp(-suspect.by_change())).min(1.0);
     }
     no_change
 }

@@ -29,7 +29,6 @@ pub struct Situation {
     /// Its number.
     pub id: SituationId,
     /// In the order they joined.
-    #[expect(clippy::vec_box, reason = "they are large, and move from one situation to another")]
     pub members: Vec<Box<Member>>,
     /// The first sign of it.
     first: Timestamp,

@@ -442,9 +442,9 @@ pub struct Suspect {
 /// A part of a score.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
-    /// What kind. Of a membership: `link`, `others`, `noise`, or why it makes no fault: `silence`, `maintenance`,
-    /// `inhibition`, `flapping`, `history`. Of a suspect: `reach`, `order`, `first`, `silent`, `callers`, `excess`, `edge`,
-    /// `change`.
+    /// What kind. Of a membership: `link`, `others`, `noise`, `change`, or why it makes no fault: `silence`,
+    /// `maintenance`, `inhibition`, `flapping`, `history`. Of a suspect: `reach`, `order`, `first`, `silent`, `callers`,
+    /// `excess`, `edge`, `change`, `unknown`.
     pub kind: String,
     /// What it is about: an entity, mostly.
     #[serde(default)]

@@ -221,3 +221,28 @@ fn what_was_just_changed_is_more_likely_to_fail_by_itself() {
     assert!(together(""));
     assert!(!together("change 15:08:30 search v8\n"));
 }
+
+/// Billing fails, then the database and all that depends on it. Nobody has said that the database depends on billing, so it is
+/// not the first suspect, but it is one, and it is told why.
+#[test]
+fn what_failed_first_is_suspected_though_no_way_from_it_is_known() {
+    let mut rows = String::from("metric noise{service=\"clock\"} 1x60\nalert 15:04:50 firing Slow service=billing\n");
+    rows.push_str("alert 15:04:52 firing Failing service=billing\nalert 15:05:10 firing Down service=db\n");
+    let services = ["web", "pay", "cart", "login", "search"];
+    services.iter().for_each(|service| rows.push_str(&format!("alert 15:05:18 firing Slow service={service}\n")));
+    rows.push_str("alert 15:06:40 firing Shop service=web\n");
+    let callers: String = services.map(|s| format!("  - {{ name: service={s}, depends_on: [ service=db ] }}\n")).concat();
+    let others: String = (0..40).map(|s| format!("  - {{ name: service=s{s} }}\n")).collect();
+    let text = format!(
+        "== monitors\nmonitors:\n  - {{ name: web, scenario: Nobody can buy, entity: service=web, alerts: Shop, \
+         fault: {{ sequence: P, ladder: [ {{ level: 1 }} ] }} }}\n== topology\nentities:\n  - {{ name: service=db }}\n{callers}  \
+         - {{ name: service=billing }}\n{others}== records 2026-11-22T15:00:00Z every 1m\n{rows}"
+    );
+    let out = Case::parse("unknown", &text).run();
+    let suspects = &events(&out.messages).pop().expect("an event")["data"]["incident"]["suspects"];
+    assert_eq!(suspects[0]["entity"], "service=db", "{suspects}");
+    assert_eq!(suspects[1]["entity"], "service=billing", "{suspects}");
+    let parts = suspects[1]["evidence"].as_array().expect("parts");
+    let unknown = parts.iter().find(|part| part["kind"] == "unknown").expect("a way that nobody knows");
+    assert_eq!((unknown["value"].as_f64(), unknown["reference"].as_str()), (Some(20.0), Some("topology: service=db -> service=billing")));
+}
