@@ -19,8 +19,8 @@ use super::{Member, Source};
 /// Entities that show nothing, through which it is looked for what explains an excess.
 const THROUGH_MAX: usize = 256;
 
-/// Who makes a call, and who serves it; none where what is measured is of one entity.
-type Ends = (Node, Option<Node>);
+/// What something is measured of: an entity, or its calls to another one.
+type Of = (Node, Option<Node>);
 
 /// What one monitor measures too much of, by entity.
 #[derive(Debug)]
@@ -34,8 +34,21 @@ struct Measure<'s> {
 #[derive(Debug)]
 struct Calls<'s> {
     monitor: &'s str,
-    of: BTreeMap<(Node, Node), f64>,
+    of: BTreeMap<Node, Ends>,
+    /// The kinds of those.
+    kinds: BTreeSet<&'s str>,
     total: f64,
+}
+
+/// What the calls of one entity have too much of.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ends {
+    /// Those that it makes.
+    made: f64,
+    /// And those that it serves.
+    all: f64,
+    /// How many.
+    raised: usize,
 }
 
 /// What all monitors measure too much of.
@@ -65,14 +78,14 @@ impl<'s> Excess<'s> {
     /// Of members, and of what is hinted at where there is no breach: of monitors that tell of more than one entity, for only
     /// these compare.
     pub(super) fn of(members: impl Iterator<Item = &'s Member>, hints: impl Iterator<Item = &'s Hint>, topology: &'s Topology) -> Self {
-        let mut monitors: BTreeMap<&str, BTreeMap<Ends, f64>> = BTreeMap::new();
+        let mut monitors: BTreeMap<&str, BTreeMap<Of, f64>> = BTreeMap::new();
         for member in members {
             if let (Some((monitor, calls, excess)), Some(node)) = (excess(member), topology.node(&member.entity)) {
                 let calls = calls.and_then(|calls| topology.node(&topology.resolve(calls.clone())));
                 *monitors.entry(monitor).or_default().entry((node, calls)).or_default() += excess;
             }
         }
-        let mut hinted: BTreeMap<(&str, Ends), f64> = BTreeMap::new();
+        let mut hinted: BTreeMap<(&str, Of), f64> = BTreeMap::new();
         for hint in hints {
             let Some(node) = topology.node(&hint.entity) else { continue };
             let calls = hint.calls.as_ref().and_then(|calls| topology.node(calls));
@@ -89,18 +102,32 @@ impl<'s> Excess<'s> {
         excess
     }
 
-    fn measured(&mut self, monitor: &'s str, of: &BTreeMap<Ends, f64>) {
-        let nodes: BTreeMap<Node, f64> = of.iter().filter(|((_, calls), _)| calls.is_none()).map(|((node, _), by)| (*node, *by)).collect();
-        let calls: BTreeMap<(Node, Node), f64> = of.iter().filter_map(|((node, calls), by)| Some(((*node, (*calls)?), *by))).collect();
+    fn measured(&mut self, monitor: &'s str, of: &BTreeMap<Of, f64>) {
+        let (mut nodes, mut calls, mut total) = (BTreeMap::new(), BTreeMap::<Node, Ends>::new(), 0.0);
+        // In the order of their names, as sums of floats depend on it.
+        let mut of: Vec<(&Of, &f64)> = of.iter().collect();
+        of.sort_by_key(|((node, serves), _)| (self.topology.name(*node), serves.map(|serves| self.topology.name(serves))));
+        for ((node, serves), excess) in of {
+            let Some(serves) = serves else {
+                nodes.insert(*node, *excess);
+                continue;
+            };
+            total += excess;
+            calls.entry(*node).or_default().made += excess;
+            for end in [node, serves] {
+                let ends = calls.entry(*end).or_default();
+                (ends.all, ends.raised) = (ends.all + excess, ends.raised + 1);
+            }
+        }
         let most = nodes.values().copied().fold(0.0, f64::max);
         if nodes.len() == 1 {
             self.alone.extend(nodes.into_keys());
         } else if most > 0.0 {
             self.measures.push(Measure { monitor, of: nodes, most });
         }
-        let total: f64 = calls.values().sum();
         if total > 0.0 {
-            self.calls.push(Calls { monitor, of: calls, total });
+            let kinds = calls.keys().map(|end| self.topology.name(*end).kind()).collect();
+            self.calls.push(Calls { monitor, of: calls, kinds, total });
         }
     }
 
@@ -115,7 +142,7 @@ impl<'s> Excess<'s> {
 
     /// Whether calls of it, or to it, have too much of something.
     pub(super) fn is_on_calls(&self, node: Node) -> bool {
-        self.calls.iter().any(|calls| calls.of.keys().any(|(from, to)| *from == node || *to == node))
+        self.calls.iter().any(|calls| calls.of.contains_key(&node))
     }
 
     /// The largest part of an excess that arises at an entity; none where none is told of it.
@@ -141,21 +168,15 @@ impl<'s> Excess<'s> {
     /// What the calls that an entity makes have too much of, by the monitor that has most; it is taken to be in the unit of
     /// what it explains.
     fn on_its_calls(&self, node: Node) -> Option<(String, f64)> {
-        let made = |calls: &Calls<'_>| calls.of.range((node, 0)..=(node, Node::MAX)).map(|(_, excess)| excess).sum::<f64>();
-        let made = self.calls.iter().map(|calls| (format!("{} of its calls", calls.monitor), made(calls)));
+        let made = self.calls.iter().filter_map(|calls| Some((format!("{} of its calls", calls.monitor), calls.of.get(&node)?.made)));
         made.filter(|(_, excess)| *excess > 0.0).max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     fn own_on(&self, node: Node, calls: &Calls<'s>) -> Option<Own<'s>> {
-        let of_it = || calls.of.iter().filter(|((from, to), _)| *from == node || *to == node);
-        let raised = of_it().count();
-        if raised == 0 {
-            return None;
-        }
-        let share = of_it().map(|(_, excess)| excess).sum::<f64>() / calls.total;
-        let kinds: BTreeSet<&str> = calls.of.keys().flat_map(|(from, to)| [*from, *to]).map(|end| self.topology.name(end).kind()).collect();
+        let Ends { all: excess, raised, .. } = *calls.of.get(&node)?;
+        let share = excess / calls.total;
         let near = self.topology.callers(node).iter().chain(self.topology.depends_on(node));
-        let all = near.filter(|near| kinds.contains(self.topology.name(**near).kind())).count().max(raised);
+        let all = near.filter(|near| calls.kinds.contains(self.topology.name(**near).kind())).count().max(raised);
         let what = format!("{:.0} % of the excess of {} is on its calls, {raised} of {all} of which have it", 100.0 * share, calls.monitor);
         Some(Own { kind: "edge", part: share * raised as f64 / all as f64, monitor: calls.monitor, what })
     }
