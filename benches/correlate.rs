@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use richter::correlate::Situations;
 use richter::model::{Alert, Entity, Labels, Origin, Timestamp};
-use richter::rules::{Files, Rules, Tuning, check};
+use richter::rules::{Dependency, Files, Rules, Tuning, check};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use random::Random;
@@ -83,7 +83,7 @@ impl World {
             // Few are depended on by many.
             let on = (random.share().powi(3) * ENTITIES as f64) as usize;
             let from = random.below(ENTITIES as u64) as usize;
-            rules.topology.add(&entity(from), &entity(on));
+            rules.topology.add(&Dependency::certain(entity(from), entity(on)));
             callers[on].push(from as u32);
         }
         let origin = Origin { topic: "alerts".into(), partition: 0 };

@@ -35,7 +35,7 @@ use crate::model::{Alert, Breach, Change, Entity, Hint, Origin, Phase, Timestamp
 use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
-pub use calls::Calls;
+pub use calls::{Calls, Why};
 pub use cause::{Ranking, Suspect, rank};
 pub use changes::{Changed, Changes};
 pub use forest::SignId;

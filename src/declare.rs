@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::correlate::{Calls, News, Situation, SituationId, Situations, Taken, Tally, rank};
 use crate::model::{Alert, Entity, Event, Origin, Signal, Timestamp};
-use crate::rules::{Config, Rules};
+use crate::rules::{Config, Dependency, Rules};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
 use crate::wire::internal::{SignalsRecord, decode};
 
@@ -193,12 +193,12 @@ impl Declare {
         self.depend(&new);
     }
 
-    /// Dependencies that were learnt: who depends, on whom.
-    fn depend(&mut self, new: &[(Entity, Entity)]) {
-        for (from, to) in new {
-            self.rules.topology.add(from, to);
-            self.state.situations.listed(from, &self.rules);
-            self.state.situations.listed(to, &self.rules);
+    /// Dependencies that were learnt, or that are more or less likely by now.
+    fn depend(&mut self, new: &[Dependency]) {
+        for dependency in new {
+            self.rules.topology.add(dependency);
+            self.state.situations.listed(&dependency.from, &self.rules);
+            self.state.situations.listed(&dependency.on, &self.rules);
         }
     }
 

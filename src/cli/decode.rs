@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 
 use crate::model::{Command, Order, Signal, Timestamp, Value, value::is_stale};
-use crate::rules::{Files, Format, Kind, Unit, check};
+use crate::rules::{Dependency, Files, Format, Kind, Unit, check};
 use crate::wire::alerts::Decoder;
 use crate::wire::metrics::{self, Context, Scratch, Sink};
 use crate::wire::recording::Recorded;
@@ -189,7 +189,8 @@ fn topology(path: &Path) -> Result<Vec<Json>, Failure> {
     let files = Files { topology: vec![(path.display().to_string(), text)], ..Files::default() };
     let (rules, faults) = check(&files);
     eprint!("{}", super::in_lines(&faults));
-    let mut edges: Vec<_> = rules.topology.edges().collect();
-    edges.sort();
-    Ok(edges.into_iter().map(|(from, to)| json!({"depends": from.to_string(), "on": to.to_string()})).collect())
+    let mut dependencies: Vec<Dependency> = rules.topology.dependencies().collect();
+    dependencies.sort_by(|a, b| (&a.from, &a.on).cmp(&(&b.from, &b.on)));
+    let told = |of: Dependency| json!({"depends": of.from, "on": of.on, "confidence": of.confidence});
+    Ok(dependencies.into_iter().map(told).collect())
 }

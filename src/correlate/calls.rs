@@ -1,13 +1,13 @@
 //! Dependencies that nobody wrote down: calls between services, as the traces' metrics tell of them, and what one signal
 //! names together, and what often fails together. They age out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Call, Entity, Labels, Timestamp};
-use crate::rules::{Rules, Topology};
+use crate::rules::{Dependency, Rules, Topology};
 
 /// Pairs of services that are remembered; beyond it no new one is.
 const CALLS_MAX: usize = 100_000;
@@ -21,6 +21,9 @@ const TOGETHER_LEAST: u32 = 5;
 /// within so long between two times.
 const TOGETHER_MEMORY: Duration = Duration::from_secs(30 * 86_400);
 
+/// Others of an entity that this is counted of.
+const OTHERS_MAX: usize = 8;
+
 /// Who was seen to call whom, and when last.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Calls {
@@ -28,12 +31,28 @@ pub struct Calls {
     /// What one signal named together: what it was about, and where that ran.
     named: BTreeMap<(Entity, Entity), Timestamp>,
     /// Entities that showed something while another one's trouble spread, though no path was known.
-    together: BTreeMap<(Entity, Entity), Together>,
-    /// How often each of those showed something at all.
-    shown: BTreeMap<Entity, u32>,
+    shown: BTreeMap<Entity, Shown>,
     newest: Timestamp,
     /// When it was last looked for what is to be forgotten.
     swept: Timestamp,
+}
+
+/// Why an entity has shown something, as far as that is known.
+#[derive(Clone, Copy, Debug)]
+pub enum Why<'w> {
+    /// By itself, or by a way on which nothing is to be learnt.
+    Itself,
+    /// It depends on this one, which was in trouble.
+    DependsOn(&'w Entity),
+    /// The trouble of this one spread meanwhile.
+    Meanwhile(&'w Entity),
+}
+
+/// How often an entity showed something, and how often while whose trouble spread.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Shown {
+    times: u32,
+    with: BTreeMap<Entity, Together>,
 }
 
 /// How often, and when last.
@@ -43,9 +62,38 @@ struct Together {
     last: Timestamp,
 }
 
+impl Shown {
+    fn count(&mut self, with: &Entity, at: Timestamp) {
+        if self.with.len() >= OTHERS_MAX && !self.with.contains_key(with) {
+            let unlearnt = self.with.iter().filter(|(_, together)| !together.is_learnt());
+            let Some((least, _)) = unlearnt.min_by_key(|(_, together)| (together.times, together.last)) else { return };
+            let least = least.clone();
+            self.with.remove(&least);
+        }
+        let together = self.with.entry(with.clone()).or_default();
+        *together = Together { times: together.times + 1, last: at.max(together.last) };
+    }
+
+    /// What it is believed to depend on: as much as it shows something for that, by Laplace's rule of succession.
+    fn dependencies(&self, of: &Entity) -> impl Iterator<Item = Dependency> {
+        let learnt = self.with.iter().filter(|(_, together)| together.is_learnt());
+        learnt.map(|(on, together)| Dependency {
+            from: of.clone(),
+            on: on.clone(),
+            confidence: f64::from(together.times + 1) / f64::from(self.times + 2),
+        })
+    }
+}
+
+impl Together {
+    fn is_learnt(self) -> bool {
+        self.times >= TOGETHER_LEAST
+    }
+}
+
 impl Calls {
     /// Takes note of a call; gives the dependency where it was not known.
-    pub fn see(&mut self, call: &Call, topology: &Topology) -> Option<(Entity, Entity)> {
+    pub fn see(&mut self, call: &Call, topology: &Topology) -> Option<Dependency> {
         let pair = (call.client.clone(), call.server.clone());
         self.newest = self.newest.max(call.at);
         if let Some(last) = self.seen.get_mut(&pair) {
@@ -62,7 +110,7 @@ impl Calls {
 
     /// Takes note of all that a signal names beside the entity that it is about: it depends on those, as a service does
     /// on its host. Gives the dependencies that were not known.
-    pub fn name(&mut self, about: &Entity, others: impl Iterator<Item = Entity>, at: Timestamp) -> Vec<(Entity, Entity)> {
+    pub fn name(&mut self, about: &Entity, others: impl Iterator<Item = Entity>, at: Timestamp) -> Vec<Dependency> {
         self.newest = self.newest.max(at);
         let mut new = vec![];
         for other in others.filter(|other| other != about) {
@@ -71,38 +119,32 @@ impl Calls {
                 *last = at.max(*last);
             } else if self.named.len() < CALLS_MAX {
                 self.named.insert(pair.clone(), at);
-                new.push(pair);
+                new.push(Dependency::certain(pair.0, pair.1));
             }
         }
         new
     }
 
-    /// An entity has shown something: by itself or for a known reason, or while the trouble of another one spread. Where that
-    /// has happened often, and most of the time, it is believed to depend on that one: gives the dependency.
-    pub fn shows(&mut self, entity: &Entity, meanwhile: Option<&Entity>, at: Timestamp) -> Option<(Entity, Entity)> {
-        let Some(of) = meanwhile else {
-            if let Some(shown) = self.shown.get_mut(entity) {
-                *shown += 1;
-            }
-            return None;
-        };
-        let pair = (entity.clone(), of.clone());
-        if self.together.len() >= CALLS_MAX && !self.together.contains_key(&pair) {
-            return None;
+    /// An entity has shown something. Where that is often while another one's trouble spreads, it is believed to depend on that
+    /// one: gives such dependencies, whose confidence is another one now.
+    pub fn shows(&mut self, entity: &Entity, why: Why<'_>, at: Timestamp) -> Vec<Dependency> {
+        self.newest = self.newest.max(at);
+        if matches!(why, Why::Meanwhile(_)) && self.shown.len() < CALLS_MAX {
+            self.shown.entry(entity.clone()).or_default();
         }
-        let together = self.together.entry(pair.clone()).or_default();
-        *together = Together { times: together.times + 1, last: at.max(together.last) };
-        let shown = self.shown.entry(entity.clone()).or_default();
-        *shown += 1;
-        let learnt = together.times >= TOGETHER_LEAST && 2 * together.times >= *shown && !self.named.contains_key(&pair);
-        learnt.then(|| {
-            self.named.insert(pair.clone(), at);
-            pair
-        })
+        let Some(shown) = self.shown.get_mut(entity) else { return vec![] };
+        shown.times += 1;
+        match why {
+            Why::Meanwhile(of) => shown.count(of, at),
+            // Where the topology says so by itself, there is nothing to learn.
+            Why::DependsOn(on) if shown.with.contains_key(on) => shown.count(on, at),
+            Why::DependsOn(_) | Why::Itself => {}
+        }
+        shown.dependencies(entity).collect()
     }
 
-    /// Forgets calls that were last seen this long before the newest; tells whether there were any. Where nobody tells of
-    /// calls, nothing is forgotten.
+    /// Forgets calls that were last seen this long before the newest, and what has long not failed together; tells whether a
+    /// dependency went with them. Where nobody tells of any, nothing is forgotten.
     pub fn forget(&mut self, after: Duration) -> bool {
         if self.newest.since(self.swept) < SWEEP_EVERY {
             return false;
@@ -111,29 +153,54 @@ impl Calls {
         let (before, newest) = (self.seen.len() + self.named.len(), self.newest);
         self.seen.retain(|_, last| newest.since(*last) < after);
         self.named.retain(|_, last| newest.since(*last) < after);
-        self.together.retain(|_, together| newest.since(together.last) < TOGETHER_MEMORY);
-        let Self { together, shown, .. } = self;
-        let paired: BTreeSet<&Entity> = together.keys().map(|(entity, _)| entity).collect();
-        shown.retain(|entity, _| paired.contains(entity));
-        self.seen.len() + self.named.len() < before
+        let mut unlearnt = false;
+        self.shown.retain(|_, shown| {
+            shown.with.retain(|_, together| {
+                let recent = newest.since(together.last) < TOGETHER_MEMORY;
+                unlearnt |= !recent && together.is_learnt();
+                recent
+            });
+            !shown.with.is_empty()
+        });
+        unlearnt || self.seen.len() + self.named.len() < before
     }
 
     /// The rules with what was learnt added to their topology.
     #[must_use]
     pub fn over(&self, rules: &Rules) -> Rules {
         let mut rules = rules.clone();
-        for pair in self.seen.keys() {
-            if let Some((from, to)) = dependency(&rules.topology, pair) {
-                rules.topology.add(&from, &to);
-            }
-        }
-        self.named.keys().for_each(|(from, to)| rules.topology.add(from, to));
+        let seen: Vec<Dependency> = self.seen.keys().filter_map(|pair| dependency(&rules.topology, pair)).collect();
+        let named = self.named.keys().map(|(from, on)| Dependency::certain(from.clone(), on.clone()));
+        let together = self.shown.iter().flat_map(|(entity, shown)| shown.dependencies(entity));
+        seen.into_iter().chain(named).chain(together).for_each(|dependency| rules.topology.add(&dependency));
         rules
     }
 }
 
 /// A service is named as a label `service` of that value would name it.
-fn dependency(topology: &Topology, (client, server): &(String, String)) -> Option<(Entity, Entity)> {
+fn dependency(topology: &Topology, (client, server): &(String, String)) -> Option<Dependency> {
     let entity = |name: &str| topology.entity(&Labels::of([("service", name)]));
-    Some((entity(client)?, entity(server)?))
+    Some(Dependency::certain(entity(client)?, entity(server)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether it went on or begins with what it remembers, the same is believed; a sign by itself makes it less likely.
+    #[test]
+    fn what_was_learnt_is_the_same_after_a_restart() {
+        let entity = |name: &str| Entity::parse(&format!("service={name}")).expect("an entity");
+        let (db, other, billing) = (entity("db"), entity("other"), entity("billing"));
+        let (mut calls, mut rules) = (Calls::default(), Rules::default());
+        let mut confidences = vec![];
+        let whys = [Why::Itself, Why::DependsOn(&db)].into_iter().chain([Why::Meanwhile(&db); 6]);
+        for why in whys.chain([Why::Meanwhile(&other), Why::Itself, Why::DependsOn(&db), Why::DependsOn(&other)]) {
+            calls.shows(&billing, why, Timestamp(0)).iter().for_each(|dependency| rules.topology.add(dependency));
+            let learnt: Vec<Dependency> = rules.topology.dependencies().collect();
+            assert_eq!(learnt, calls.over(&Rules::default()).topology.dependencies().collect::<Vec<_>>());
+            confidences.extend(learnt.first().map(|dependency| dependency.confidence));
+        }
+        assert_eq!(confidences, [6.0 / 7.0, 7.0 / 8.0, 7.0 / 9.0, 7.0 / 10.0, 8.0 / 11.0, 8.0 / 12.0]);
+    }
 }

@@ -354,7 +354,8 @@ impl Trouble<'_> {
             let mut next = vec![];
             for (at, steps) in frontier {
                 for caller in self.topology.callers(at) {
-                    let steps = steps + if self.is_shown(*caller) { STEP } else { STEP + QUIET_STEP };
+                    let step = if self.is_shown(*caller) { STEP } else { STEP + QUIET_STEP };
+                    let steps = steps + step - libm::log(self.topology.confidence(*caller, at));
                     if reached.len() < REACHED_MAX && reached.get(caller).is_none_or(|known| steps < *known) {
                         reached.insert(*caller, steps);
                         next.push((*caller, steps));

@@ -181,21 +181,24 @@ impl<'s> Excess<'s> {
         Some(Own { kind: "edge", part: share * raised as f64 / all as f64, monitor: calls.monitor, what })
     }
 
-    /// The dependency that explains most, looked for through those that show nothing.
+    /// The dependency that explains most, looked for through those that show nothing; as much of it as is likely.
     fn below(&self, node: Node, measure: &Measure<'_>) -> Option<(Node, f64)> {
         let mut seen = BTreeSet::from([node]);
-        let mut frontier = vec![node];
+        let mut frontier = vec![(node, 1.0)];
         let mut most: Option<(Node, f64)> = None;
         for _ in 0..HOPS_MAX {
             let mut next = vec![];
-            for dependency in frontier.iter().flat_map(|at| self.topology.depends_on(*at)).copied() {
-                if seen.len() > THROUGH_MAX || !seen.insert(dependency) {
-                    continue;
-                }
-                match measure.of.get(&dependency) {
-                    Some(excess) if most.is_none_or(|(_, most)| *excess > most) => most = Some((dependency, *excess)),
-                    Some(_) => {}
-                    None => next.push(dependency),
+            for (at, likely) in frontier {
+                for dependency in self.topology.depends_on(at).iter().copied() {
+                    if seen.len() > THROUGH_MAX || !seen.insert(dependency) {
+                        continue;
+                    }
+                    let likely = likely * self.topology.confidence(at, dependency);
+                    match measure.of.get(&dependency).map(|excess| excess * likely) {
+                        Some(excess) if most.is_none_or(|(_, most)| excess > most) => most = Some((dependency, excess)),
+                        Some(_) => {}
+                        None => next.push((dependency, likely)),
+                    }
                 }
             }
             frontier = next;

@@ -94,6 +94,8 @@ pub(super) struct Cause {
     pub(super) link: Link,
     /// What speaks for it, as a rate per second.
     pub(super) best: f64,
+    /// How likely the dependencies are by which it does.
+    pub(super) confidence: f64,
     /// All that speaks for its situation, likewise.
     pub(super) rate: f64,
     /// How often such a sign comes by itself, in a second.
@@ -325,7 +327,7 @@ impl Forest {
         if let Some((rate, id)) = again.filter(|(_, id)| self.get(*id).is_some_and(|sign| self.takes(sign.situation, 0, at, view))) {
             let same_rate = same.map_or(0.0, |(rate, _)| rate);
             if rate > others.max(background).max(same_rate) || same.is_some_and(|(_, same)| same == id) {
-                return (id, Joined { how: How::Again, best: rate, delay: self.delay(at, id), rate, background, changed: 1.0, next: None });
+                return (id, Joined::again(How::Again, self.delay(at, id), rate, background));
             }
         }
         if let Some((rate, id)) = same
@@ -333,7 +335,7 @@ impl Forest {
         {
             let delay = self.delay(at, id);
             self.join(id, at, view);
-            return (id, Joined { how: How::SameEntity, best: rate, delay, rate, background, changed: 1.0, next: None });
+            return (id, Joined::again(How::SameEntity, delay, rate, background));
         }
         let id = self.open(onset, view);
         (id, self.joined(id))

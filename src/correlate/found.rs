@@ -22,6 +22,7 @@ struct Candidate {
     refused: bool,
     rate: f64,
     best: f64,
+    confidence: f64,
     sign: SignId,
     way: Way,
 }
@@ -40,8 +41,9 @@ impl<'f> Found<'f> {
         Self { forest, me, view, onset, situations: SmallVec::new() }
     }
 
-    /// A sign that may be the cause, and how often such a one brings another, in a second.
-    pub(super) fn add(&mut self, id: SignId, way: Way, rate: f64) {
+    /// A sign that may be the cause, how often such a one brings another, in a second, and how likely the way is.
+    pub(super) fn add(&mut self, id: SignId, way: Way, rate: f64, confidence: f64) {
+        let rate = rate * confidence;
         let sign = &self.forest[id];
         let own = self.me.map(|me| &self.forest[me]);
         // An effect is no cause.
@@ -52,12 +54,12 @@ impl<'f> Found<'f> {
             Some(candidate) => {
                 candidate.rate += rate;
                 if rate > candidate.best {
-                    (candidate.best, candidate.sign, candidate.way) = (rate, id, way);
+                    (candidate.best, candidate.confidence, candidate.sign, candidate.way) = (rate, confidence, id, way);
                 }
             }
             None => {
                 let refused = !self.joins(sign.situation);
-                self.situations.push(Candidate { situation: sign.situation, refused, rate, best: rate, sign: id, way });
+                self.situations.push(Candidate { situation: sign.situation, refused, rate, best: rate, confidence, sign: id, way });
             }
         }
     }
@@ -86,6 +88,7 @@ impl<'f> Found<'f> {
             Way::Through(silent) => Link::Through(self.view.topology.name(silent).clone()),
             Way::Meanwhile => Link::Meanwhile,
         };
-        Some(Cause { sign: likeliest.sign, link, best: likeliest.best, rate: likeliest.rate, background: 0.0, changed: 1.0, next })
+        let Candidate { sign, best, confidence, rate, .. } = *likeliest;
+        Some(Cause { sign, link, best, confidence, rate, background: 0.0, changed: 1.0, next })
     }
 }

@@ -19,6 +19,8 @@ pub struct Joined {
     pub how: How,
     /// Of that connection alone, in a second.
     pub best: f64,
+    /// How likely the dependencies are by which it is connected.
+    pub confidence: f64,
     /// How many seconds later it began than what it is connected with.
     pub delay: f64,
     /// Of all that connects it with its situation, in a second.
@@ -34,6 +36,11 @@ pub struct Joined {
 impl Joined {
     pub(super) fn relapse() -> Self {
         Self { how: How::Relapse, ..Self::default() }
+    }
+
+    /// With what is about the same entity.
+    pub(super) fn again(how: How, delay: f64, rate: f64, background: f64) -> Self {
+        Self { how, best: rate, confidence: 1.0, delay, rate, background, changed: 1.0, next: None }
     }
 
     /// By how many nats the connection is likelier than its absence.
@@ -62,10 +69,16 @@ impl Joined {
             reference: None,
             what,
         };
-        let (link, others) = (libm::log(self.best / LONE), libm::log(self.rate / self.best));
+        let (link, others) = (libm::log(self.best / self.confidence / LONE), libm::log(self.rate / self.best));
         let usually = self.background / self.changed;
         let link = part("link", to, self.delay, link, format!("{self}, {:.0} s after it", self.delay));
-        let mut parts = vec![Part { reference: path.map(|path| format!("topology: {path}")), ..link }];
+        let reference = path.map(|path| format!("topology: {path}"));
+        let mut parts = vec![Part { reference: reference.clone(), ..link }];
+        if self.confidence < 1.0 {
+            let what = format!("that it depends on it so is {:.0} % likely", self.confidence * 100.0);
+            let doubt = part("confidence", to, self.confidence, libm::log(self.confidence), what);
+            parts.push(Part { reference, ..doubt });
+        }
         if self.rate > self.best {
             let more = self.rate / self.best - 1.0;
             parts.push(part("others", to, more, others, format!("what else connects it, {more:.2} times as likely")));

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// A part of a score.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Part {
-    /// What kind. Of a membership: `link`, `others`, `noise`, `change`, or why it makes no fault: `silence`,
+    /// What kind. Of a membership: `link`, `confidence`, `others`, `noise`, `change`, or why it makes no fault: `silence`,
     /// `maintenance`, `inhibition`, `flapping`, `history`. Of a suspect: `reach`, `order`, `first`, `silent`, `callers`,
     /// `excess`, `edge`, `change`, `unknown`.
     pub kind: &'static str,

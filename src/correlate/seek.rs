@@ -38,6 +38,7 @@ impl Forest {
         Joined {
             how,
             best: cause.best,
+            confidence: cause.confidence,
             delay,
             rate: cause.rate,
             background: cause.background,
@@ -71,12 +72,14 @@ impl Forest {
     pub(super) fn best(&self, onset: Onset, me: Option<SignId>, view: View<'_>) -> Option<Cause> {
         let Onset { node, at, blur } = onset;
         let mut found = Found::new(self, me, view, onset);
-        for dependency in view.topology.depends_on(node) {
+        let topology = view.topology;
+        for dependency in topology.depends_on(node) {
             let mut silent = true;
             for id in self.signs_near(*dependency, at, NEAR) {
                 let (sign, delay) = (&self[id], seconds(at, self[id].first));
                 silent = false;
-                found.add(id, Way::Direct, kernel::direct(delay, sign.firing > 0, sign.blur.max(blur)));
+                let rate = kernel::direct(delay, sign.firing > 0, sign.blur.max(blur));
+                found.add(id, Way::Direct, rate, topology.confidence(node, *dependency));
             }
             if silent {
                 self.through(*dependency, node, &mut found);
@@ -95,7 +98,8 @@ impl Forest {
             for id in self.signs_near(*further, found.onset.at, NEAR) {
                 let (sign, delay) = (&self[id], seconds(found.onset.at, self[id].first));
                 let rate = kernel::indirect(delay, sign.firing > 0, sign.blur.max(found.onset.blur));
-                found.add(id, Way::Through(silent), rate);
+                let confidence = topology.confidence(node, silent) * topology.confidence(silent, *further);
+                found.add(id, Way::Through(silent), rate, confidence);
             }
         }
     }
@@ -112,7 +116,7 @@ impl Forest {
         }
         for (situation, signs) in spreading.into_iter().filter(|(_, signs)| *signs >= SPREADING) {
             if let Some(root) = self.root(situation) {
-                found.add(root, Way::Meanwhile, kernel::unconnected(signs, found.view.entities));
+                found.add(root, Way::Meanwhile, kernel::unconnected(signs, found.view.entities), 1.0);
             }
         }
     }

@@ -31,10 +31,12 @@ impl Forest {
         let situation = self[effects[0]].situation;
         let cause = self.grow(Onset { node: silent, at: onset, blur: 0.0 }, 0, situation, view.topology);
         self.recount(cause);
-        let rate = kernel::direct(SILENT_LEAD.as_secs_f64(), false, 0.0);
+        let confidence = view.topology.confidence(self[effects[0]].node, silent);
+        let rate = kernel::direct(SILENT_LEAD.as_secs_f64(), false, 0.0) * confidence;
         let changed = view.changed(&self[effects[0]].entity, self[effects[0]].first);
         let background = self.rates.alone(self.kind(effects[0]), view.entities) * changed;
-        self.attach(effects[0], Some(Cause { sign: cause, link: Link::Direct, best: rate, rate, background, changed, next: None }), view);
+        let first = Cause { sign: cause, link: Link::Direct, best: rate, confidence, rate, background, changed, next: None };
+        self.attach(effects[0], Some(first), view);
         self.reconsider(cause, view);
         for effect in effects.into_iter().skip(1) {
             self.reconsider(effect, view);
@@ -45,7 +47,7 @@ impl Forest {
     /// earliest first.
     fn explained_by(&self, silent: Node, id: SignId, view: View<'_>) -> Option<(f64, Vec<SignId>)> {
         let (at, entities) = (self[id].first, view.entities);
-        let (mut effects, mut quiet) = (vec![], 0usize);
+        let (mut effects, mut quiet) = (vec![], 0.0);
         let callers = view.topology.callers(silent);
         if callers.len() > CALLERS_MAX {
             return None;
@@ -59,7 +61,7 @@ impl Forest {
                     effects.push(other);
                 }
             }
-            quiet += usize::from(!shows);
+            quiet += if shows { 0.0 } else { libm::log(1.0 - SPREADS * TOLD * view.topology.confidence(*caller, silent)) };
         }
         if effects.len() < 2 {
             return None;
@@ -70,12 +72,13 @@ impl Forest {
         let name = view.topology.name(silent);
         let silence = if effects.iter().any(|effect| self[*effect].calls.contains(name)) { 1.0 } else { SILENT };
         let prior = libm::log(self.rates.alone(Kind::Fault, entities) * silence * view.changed(name, onset));
-        let mut nats = prior + SILENT_CALLER * quiet as f64 * libm::log(1.0 - SPREADS * TOLD);
+        let mut nats = prior + SILENT_CALLER * quiet;
         effects.retain(|other| {
             let (kind, delay) = (self.kind(*other), seconds(self[*other].first, onset));
             let shows = if kind == Kind::Lone { ONLY_ONE } else { 1.0 };
             let changed = view.changed(&self[*other].entity, self[*other].first);
             let by_itself = self.rates.alone(kind, entities) * changed * self.on_its_call(*other, name, view);
+            let shows = shows * view.topology.confidence(self[*other].node, silent);
             let gain = libm::log(kernel::direct(delay, false, self[*other].blur) * shows / by_itself);
             let used = gain > 0.0 || *other == id;
             nats += if used { gain } else { 0.0 };

@@ -442,7 +442,7 @@ pub struct Suspect {
 /// A part of a score.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
-    /// What kind. Of a membership: `link`, `others`, `noise`, `change`, or why it makes no fault: `silence`,
+    /// What kind. Of a membership: `link`, `confidence`, `others`, `noise`, `change`, or why it makes no fault: `silence`,
     /// `maintenance`, `inhibition`, `flapping`, `history`. Of a suspect: `reach`, `order`, `first`, `silent`, `callers`,
     /// `excess`, `edge`, `change`, `unknown`.
     pub kind: String,

@@ -1,6 +1,6 @@
 //! From situations to incidents: suspicion, declaration, escalation, recovery, and what becomes of them together.
 
-use crate::correlate::{How, Situation, SituationId};
+use crate::correlate::{How, Situation, SituationId, Why};
 use crate::grade::Grade;
 use crate::model::{Breach, Event, Phase, Point, State, Timestamp};
 use crate::stage::{Count, Outbox};
@@ -386,12 +386,13 @@ impl Declare {
     pub(super) fn learn_from(&mut self, situation: &Situation) {
         let mut new = vec![];
         for member in &situation.members {
-            let meanwhile = match &member.why.how {
-                How::Meanwhile(of) => Some(of),
-                How::First | How::DependsOn(_) | How::Through(..) | How::SilentCause(_) => None,
+            let why = match &member.why.how {
+                How::Meanwhile(of) => Why::Meanwhile(of),
+                How::DependsOn(on) => Why::DependsOn(on),
+                How::First | How::Through(..) | How::SilentCause(_) => Why::Itself,
                 How::Again | How::SameEntity | How::Relapse => continue,
             };
-            new.extend(self.state.calls.shows(&member.entity, meanwhile, member.starts_at));
+            new.extend(self.state.calls.shows(&member.entity, why, member.starts_at));
         }
         self.depend(&new);
     }

@@ -16,7 +16,7 @@ use super::duty::Duty;
 use super::fault::{At, Fault, Place};
 use super::plans::{self, Plan};
 use super::suppress::Suppress;
-use super::{Template, Topology, catalog, judges, raw, suppressed, teams};
+use super::{Dependency, Template, Topology, catalog, judges, raw, suppressed, teams};
 
 /// How often a query is evaluated where its monitor does not say.
 /// Labels by which a value is broken down: their combinations are all looked at.
@@ -206,26 +206,34 @@ impl Checker {
                         self.faults.push(alias.fault(file, format!("{alias_name} is an alias of {other} already")));
                     }
                 }
-                edges.extend(entity.depends_on.iter().map(|on| (file, name.clone(), on.clone())));
+                edges.extend(entity.depends_on.iter().map(|on| (file, name.clone(), on.clone(), 1.0)));
+                for doubted in &entity.may_depend_on {
+                    let raw::Share(confidence) = doubted.confidence.value;
+                    if confidence > 1.0 {
+                        self.faults
+                            .push(doubted.confidence.fault(file, "a confidence above 100%; what is certain belongs under `depends_on`"));
+                    }
+                    edges.push((file, name.clone(), doubted.entity.clone(), confidence));
+                }
             }
         }
         for (alias, (_, place)) in aliases.iter().filter(|(alias, _)| entities.contains_key(*alias)) {
             self.faults
                 .push(Fault { place: place.clone(), message: format!("{alias} is an entity of its own; it cannot be an alias too") });
         }
-        let mut known_edges = vec![];
-        for (file, from, on) in edges {
+        let mut known = vec![];
+        for (file, from, on, confidence) in edges {
             let Some(to) = self.good(file, &on, Entity::parse(&on.value)) else { continue };
             let to = aliases.get(&to).map_or(to, |(of, _)| of.clone());
             if !entities.contains_key(&to) {
                 self.faults.push(on.fault(file, format!("unknown entity {to}; add it under `entities`, or mend the name")));
             }
-            known_edges.push((from, to));
+            known.push(Dependency { from, on: to, confidence });
         }
         if mapping.is_empty() {
             mapping.extend(Template::parse("service={{ service }}"));
         }
-        let mut topology = Topology::new(known_edges, mapping);
+        let mut topology = Topology::new(known, mapping);
         aliases.into_iter().for_each(|(alias, (of, _))| topology.alias(alias, of));
         let mut entities: BTreeSet<Entity> = entities.into_keys().collect();
         let service = |topology: &Topology, name: &str| topology.entity(&Labels::of([("service", name)]));
@@ -234,7 +242,7 @@ impl Checker {
             for (from, to) in &catalog.edges {
                 if let (Some(from), Some(to)) = (service(&topology, from), service(&topology, to)) {
                     entities.extend([from.clone(), to.clone()]);
-                    topology.add(&from, &to);
+                    topology.add(&Dependency::certain(from, to));
                 }
             }
         }

@@ -379,6 +379,17 @@ pub(super) struct Entity {
     pub(super) aliases: Vec<At<String>>,
     #[serde(default)]
     pub(super) depends_on: Vec<At<String>>,
+    #[serde(default)]
+    pub(super) may_depend_on: Vec<Doubted>,
+}
+
+/// A dependency of which there is doubt.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Doubted {
+    pub(super) entity: At<String>,
+    /// How likely it is.
+    pub(super) confidence: At<Share>,
 }
 
 /// A value that is written as text with a grammar of its own.

@@ -12,8 +12,30 @@ pub const HOPS_MAX: usize = 5;
 /// Through how many entities dependencies are followed: hubs are bounded.
 pub const REACHED_MAX: usize = 4000;
 
+/// A dependency that is believed less than this suppresses nothing.
+const LIKELY: f64 = 0.5;
+
 /// An entity's number in a topology: the same as long as the topology is.
 pub type Node = u32;
+
+/// That one entity depends on another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dependency {
+    /// Who depends.
+    pub from: Entity,
+    /// On whom.
+    pub on: Entity,
+    /// How likely it is that it does: above 0, and 1 where there is no doubt.
+    pub confidence: f64,
+}
+
+impl Dependency {
+    /// One of which there is no doubt.
+    #[must_use]
+    pub fn certain(from: Entity, on: Entity) -> Self {
+        Self { from, on, confidence: 1.0 }
+    }
+}
 
 /// Directed dependencies between entities, and the mapping from labels to entities.
 #[derive(Clone, Debug, Default)]
@@ -26,27 +48,41 @@ pub struct Topology {
     /// Of each entity, in the order of their names: numbers depend on which was known first, and nothing else may.
     depends_on: Vec<Vec<Node>>,
     callers: Vec<Vec<Node>>,
+    /// How likely those dependencies are of which there is doubt: few, so that all others cost nothing.
+    doubted: HashMap<(Node, Node), f64>,
     mapping: Vec<Template>,
     /// Other names of entities.
     aliases: HashMap<Entity, Entity>,
 }
 
 impl Topology {
-    /// Builds it from edges (who depends, on whom) and the templates that name an entity, first match first.
+    /// Builds it from dependencies and the templates that name an entity, first match first.
     #[must_use]
-    pub fn new(edges: impl IntoIterator<Item = (Entity, Entity)>, mapping: Vec<Template>) -> Self {
+    pub fn new(dependencies: impl IntoIterator<Item = Dependency>, mapping: Vec<Template>) -> Self {
         let mut topology = Self { mapping, ..Self::default() };
-        edges.into_iter().for_each(|(from, to)| topology.add(&from, &to));
+        dependencies.into_iter().for_each(|dependency| topology.add(&dependency));
         topology
     }
 
-    /// Adds an edge: who depends, on whom.
-    pub fn add(&mut self, from: &Entity, to: &Entity) {
-        let (from, to) = (self.list(from), self.list(to));
-        if from != to {
-            insert(&self.entities, &mut self.depends_on[from as usize], to);
-            insert(&self.entities, &mut self.callers[to as usize], from);
+    /// Adds a dependency, or says anew how likely one is; what was certain stays so.
+    pub fn add(&mut self, Dependency { from, on, confidence }: &Dependency) {
+        let (from, on) = (self.list(from), self.list(on));
+        if from == on {
+            return;
         }
+        let new = insert(&self.entities, &mut self.depends_on[from as usize], on);
+        insert(&self.entities, &mut self.callers[on as usize], from);
+        if *confidence >= 1.0 {
+            self.doubted.remove(&(from, on));
+        } else if new || self.doubted.contains_key(&(from, on)) {
+            self.doubted.insert((from, on), *confidence);
+        }
+    }
+
+    /// How likely it is that one depends on another, as it is said to.
+    #[must_use]
+    pub fn confidence(&self, from: Node, on: Node) -> f64 {
+        if self.doubted.is_empty() { 1.0 } else { self.doubted.get(&(from, on)).copied().unwrap_or(1.0) }
     }
 
     /// Lists an entity; gives its number.
@@ -118,7 +154,7 @@ impl Topology {
         &self.callers[node as usize]
     }
 
-    /// Whether an entity depends on another, directly or through a few.
+    /// Whether an entity likely depends on another, directly or through a few.
     #[must_use]
     pub fn depends(&self, entity: &Entity, on: &Entity) -> bool {
         let (Some(from), Some(to)) = (self.node(entity), self.node(on)) else { return false };
@@ -126,7 +162,8 @@ impl Topology {
         let mut frontier = vec![from];
         for _ in 0..HOPS_MAX {
             let mut next = vec![];
-            for dependency in frontier.iter().flat_map(|node| self.depends_on(*node)) {
+            let dependencies = frontier.iter().flat_map(|node| self.depends_on(*node).iter().map(|on| (*node, on)));
+            for (_, dependency) in dependencies.filter(|(node, on)| self.confidence(*node, **on) >= LIKELY) {
                 if *dependency == to {
                     return true;
                 }
@@ -139,9 +176,14 @@ impl Topology {
         false
     }
 
-    /// All edges: who depends, on whom.
-    pub fn edges(&self) -> impl Iterator<Item = (&Entity, &Entity)> {
-        self.depends_on.iter().zip(&self.entities).flat_map(move |(on, from)| on.iter().map(move |to| (from, self.name(*to))))
+    /// All of them.
+    pub fn dependencies(&self) -> impl Iterator<Item = Dependency> {
+        let pairs = (0..).zip(&self.depends_on).flat_map(|(from, on)| on.iter().map(move |on| (from, *on)));
+        pairs.map(|(from, on)| Dependency {
+            from: self.name(from).clone(),
+            on: self.name(on).clone(),
+            confidence: self.confidence(from, on),
+        })
     }
 
     /// Another name of an entity.
@@ -173,8 +215,11 @@ impl Topology {
     }
 }
 
-fn insert(entities: &[Entity], into: &mut Vec<Node>, node: Node) {
-    if let Err(place) = into.binary_search_by(|other| entities[*other as usize].cmp(&entities[node as usize])) {
+/// Whether it was not there.
+fn insert(entities: &[Entity], into: &mut Vec<Node>, node: Node) -> bool {
+    let place = into.binary_search_by(|other| entities[*other as usize].cmp(&entities[node as usize]));
+    if let Err(place) = place {
         into.insert(place, node);
     }
+    place.is_err()
 }

@@ -74,7 +74,7 @@ fn a_storm_is_counted_and_ends() {
 }
 
 /// Billing fails whenever the database does, five times over, although nobody wrote down that it depends on it; the sixth
-/// time that is known. Mail fails as well, but as often by itself.
+/// time that is known, as surely as six of seven, by Laplace's rule. Mail fails as well, but as often by itself.
 #[test]
 fn what_often_fails_together_is_learnt() {
     let mut rows = String::from("metric noise{service=\"clock\"} 1x1400\n");
@@ -105,6 +105,10 @@ fn what_often_fails_together_is_learnt() {
     let why: Vec<&str> = out.trace.iter().filter(joined).filter_map(|line| line["why"].as_str()).collect();
     assert!(why.contains(&"while the trouble of service=db spread"), "{why:?}");
     assert_eq!(why.last(), Some(&"depends on service=db"), "{why:?}");
+    let last = out.trace.iter().rfind(joined).expect("billing is told of");
+    let parts = last["evidence"].as_array().expect("parts");
+    let doubt = parts.iter().find(|part| part["kind"] == "confidence").unwrap_or_else(|| panic!("{last}"));
+    assert_eq!((doubt["value"].as_f64(), doubt["reference"].as_str()), (Some(6.0 / 7.0), Some("topology: service=billing -> service=db")));
 }
 
 /// Four hundred alerts in one second, twenty of each of twenty services: of each service one is kept, of all two hundred, and the rest
