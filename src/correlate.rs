@@ -16,6 +16,7 @@ mod kernel;
 mod member;
 mod part;
 mod rates;
+mod related;
 mod said;
 mod seek;
 mod settled;
@@ -41,6 +42,7 @@ pub use changes::{Changed, Changes};
 pub use forest::SignId;
 pub use joined::{How, Joined};
 pub use part::Part;
+pub use related::Relation;
 pub use said::Said;
 pub use situation::{Judged, Member, Situation, SituationId, Source};
 pub use storm::Tally;
@@ -51,6 +53,7 @@ use fired::Fired;
 use forest::{Forest, LOOK_AGAIN, Moved, Onset, View};
 use hints::Hints;
 use member::{alert_key, alert_member, blur, breach_fingerprint};
+use related::Relations;
 use storm::{Pace, Tallied};
 use suppress::{Suppression, inhibits};
 
@@ -81,6 +84,7 @@ pub struct Situations {
     /// What fired again, by its key: when it is looked at again, how often it was to be expected, and how often it was
     /// looked at.
     again: BTreeMap<(Timestamp, u64), (f64, u8)>,
+    related: Relations,
     /// What is not kept as a member, by its key.
     tallied: BTreeMap<u64, Tallied>,
     suppression: Suppression,
@@ -146,6 +150,12 @@ impl Situations {
                 self.waits_no_more(key, &suppressed);
             }
         }
+    }
+
+    /// What a situation is related to.
+    #[must_use]
+    pub fn related(&self, id: SituationId) -> &[Relation] {
+        self.related.of(id)
     }
 
     /// What has happened to situations since this was asked last.
@@ -447,6 +457,7 @@ impl Situations {
     /// Signs of which no member is left go; those of one that is still on its way to its sign stay.
     fn forget_empty(&mut self, id: SituationId) {
         if !self.open.contains_key(&id) && self.forest.signs_in(id).iter().all(|sign| Some(*sign) != self.coming) {
+            self.related.forget(id);
             self.forest.forget(id);
         }
     }
@@ -467,24 +478,29 @@ impl Situations {
     /// Moves the members whose signs have moved, and takes note of why they are where they are.
     fn settle(&mut self) {
         for moved in self.forest.moved() {
-            let (from, into, gone) = match &moved {
-                Moved::Merged { gone, kept, .. } => (*gone, *kept, self.take(*gone, |_| true)),
-                Moved::Split { signs, from, into, .. } => {
-                    (*from, *into, self.take(*from, |member| signs.binary_search(&member.sign).is_ok()))
+            let (from, into, gone) = match moved {
+                Moved::Merged { gone, kept, by, cause } => {
+                    self.related.merged(gone, kept);
+                    let members = self.take(gone, |_| true);
+                    let why = self.forest.why(by).filter(|_| !members.is_empty());
+                    self.news.extend(why.map(|(entity, why)| News::Merged { gone, kept, cause, entity, why }));
+                    (gone, kept, members)
+                }
+                Moved::Split { signs, from, into, by } => {
+                    let members = self.take(from, |member| signs.binary_search(&member.sign).is_ok());
+                    let why = by.filter(|_| !members.is_empty()).and_then(|by| self.forest.why(by));
+                    self.news.extend(why.map(|(entity, why)| News::Split { from, into, entity, why }));
+                    self.news.extend(members.iter().map(|member| News::Moved { member: member.key }));
+                    (from, into, members)
+                }
+                Moved::Related { situation, relation } => {
+                    let apart = |id: SituationId| self.open.get(&id).is_some_and(|situation| situation.apart);
+                    if !apart(situation) && !apart(relation.with) && self.related.add(situation, &relation) {
+                        self.news.push(News::Related { situation, relation });
+                    }
+                    continue;
                 }
             };
-            match moved {
-                Moved::Merged { gone: id, kept, by, cause } if !gone.is_empty() => {
-                    let nats = self.forest.why(by).map_or(0.0, |(_, why)| why.nats());
-                    self.news.push(News::Merged { gone: id, kept, cause, nats });
-                }
-                Moved::Merged { .. } => {}
-                Moved::Split { by, .. } => {
-                    let why = by.filter(|_| !gone.is_empty()).and_then(|by| self.forest.why(by));
-                    self.news.extend(why.map(|(entity, why)| News::Split { from, into, entity, why }));
-                    self.news.extend(gone.iter().map(|member| News::Moved { member: member.key }));
-                }
-            }
             for member in gone {
                 match self.full(&member) {
                     Some(id) => self.count_only(id, &member),
@@ -513,6 +529,7 @@ impl Situations {
         let gone: Vec<Situation> = over.iter().filter_map(|id| self.open.remove(id)).collect();
         for situation in &gone {
             self.forget_tallied(situation.id);
+            self.related.forget(situation.id);
             self.forest.forget(situation.id);
             for member in situation.members.iter().filter(|member| member.definition.is_some()) {
                 self.recovered.remove(&(member.relapse_key(), situation.id));

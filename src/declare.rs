@@ -12,6 +12,8 @@ mod gather;
 mod incident;
 mod life;
 mod picture;
+mod reason;
+mod related;
 mod story;
 mod trace;
 mod turns;
@@ -32,6 +34,7 @@ use acts::Seen;
 use agenda::Agenda;
 pub use incident::Incident;
 use incident::RICHTER;
+use reason::Reason;
 
 /// Entities that only alerts have named, and that are remembered; beyond it those without signs are forgotten.
 const STRANGERS_MAX: usize = 50_000;
@@ -237,9 +240,10 @@ impl Declare {
         for news in self.state.situations.news() {
             moved |= !matches!(news, News::Storm { .. } | News::Calm { .. });
             match news {
-                News::Merged { gone, kept, cause, nats } => {
-                    let reason = format!("{cause} explains both ({nats:+.1} nats)");
-                    out.decide(|| trace::merge(gone, kept, &reason));
+                News::Merged { gone, kept, cause, entity, why } => {
+                    let words = format!("{cause} explains both ({:+.1} nats)", why.nats());
+                    let reason = Reason::connects(&entity, &why, words);
+                    out.decide(|| trace::merge(gone, kept, &reason, why.nats()));
                     self.merged(gone, kept, &reason, out);
                     if let Some(situation) = self.state.situations.get(kept) {
                         out.decide(|| self.cause(situation));
@@ -251,6 +255,10 @@ impl Declare {
                     if let Some((situation, member)) = self.state.situations.member(member) {
                         out.decide(|| trace::suppressed(situation.id, member, &suppressed));
                     }
+                }
+                News::Related { situation, relation } => {
+                    out.decide(|| trace::related(situation, &relation));
+                    self.relate(situation, &relation, out);
                 }
                 News::Split { from, into, entity, why } => out.decide(|| trace::split(from, into, &entity, &why)),
                 News::Calm { situation } => out.decide(|| trace::calm(situation)),

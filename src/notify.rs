@@ -137,6 +137,7 @@ fn usual_text(data: &Data) -> String {
     let suspects = evidence.suspects.iter().take(2).map(|s| format!("{} ({:.0}%)", s.entity, s.probability * 100.0));
     line("suspected", if evidence.undetermined { String::new() } else { suspects.collect::<Vec<_>>().join(", ") });
     line("changed", evidence.changes.iter().rev().take(2).map(|c| c.id.clone()).collect::<Vec<_>>().join(", "));
+    line("related to", incident.related.iter().map(|related| related.incident.clone()).collect::<Vec<_>>().join(", "));
     let next = incident.level.as_ref().and_then(|level| level.next.as_ref()).filter(|next| !next.distance.is_empty());
     line("next", next.map_or_else(String::new, |next| format!("{} {}", next.level, next.distance)));
     if let Some(emergency) = &incident.emergency {

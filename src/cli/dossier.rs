@@ -139,6 +139,8 @@ fn causes(incident: &Body, document: &mut Document) {
         ]
     });
     document.table(&["change near the onset", "of", "when", ""], changes.collect());
+    let related = incident.related.iter().map(|related| vec![related.incident.clone(), related.why.clone()]);
+    document.table(&["related incident", "why"], related.collect());
 }
 
 fn response(incident: &Body, document: &mut Document) {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::declare::contract::{Body, Member};
+use crate::declare::contract::{Body, Part};
 
 use super::events::Which;
 use super::render::{clock, levels};
@@ -29,9 +29,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
-/// The parts of a membership's score: ` (link +5.1, noise -0.3)`.
-fn parts(member: &Member) -> String {
-    let parts = member.evidence.iter().filter(|part| part.nats != 0.0);
+/// The parts of a score, in short: ` (link +5.1, noise -0.3)`.
+fn parts(evidence: &[Part]) -> String {
+    let parts = evidence.iter().filter(|part| part.nats != 0.0);
     let parts: Vec<String> = parts.map(|part| format!("{} {:+.1}", part.kind, part.nats)).collect();
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
@@ -47,13 +47,13 @@ fn told(incident: &Body) -> Result<String, std::fmt::Error> {
         writeln!(out, "  {}", levels(level))?;
     }
     for told in &incident.history {
-        writeln!(out, "  {}  {:<10} {}", clock(&told.at), told.event.as_str(), told.reason)?;
+        writeln!(out, "  {}  {:<10} {}{}", clock(&told.at), told.event.as_str(), told.reason, parts(&told.evidence))?;
     }
     writeln!(out, "\nWhy these belong together")?;
     for member in &evidence.members {
         let what = format!("{} {} {}", member.kind.as_str(), member.name, member.entity);
         let other = member.alternative.as_ref().map_or(String::new(), |other| format!("; else with {} {:+.1}", other.entity, other.nats));
-        writeln!(out, "  {}  {what}: {} {:+.1}{}{other}", clock(&member.started_at), member.joined, member.joined_nats, parts(member))?;
+        writeln!(out, "  {}  {what}: {} {:+.1}{}{other}", clock(&member.started_at), member.joined, member.joined_nats, parts(&member.evidence))?;
         if let Some(why) = &member.suppressed {
             writeln!(out, "                    makes no fault: {why}")?;
         }

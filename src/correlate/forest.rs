@@ -20,6 +20,7 @@ use super::changes::Changes;
 use super::joined::{How, Joined};
 use super::kernel::{self, NEAR, seconds};
 use super::rates::{Kind, ONLY_ONE, Rates};
+use super::related::Relation;
 use super::situation::{Situation, SituationId};
 use super::storm::Counted;
 
@@ -115,12 +116,14 @@ pub(super) enum Link {
 }
 
 /// Situations changed, other than by taking in something new.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Moved {
     /// All of one is in the other now.
     Merged { gone: SituationId, kept: SituationId, by: SignId, cause: Entity },
     /// These signs are in another one now, with the one that has another cause; none where a person says so.
     Split { signs: Vec<SignId>, from: SituationId, into: SituationId, by: Option<SignId> },
+    /// An entity of one would be in the other, if that could take it in.
+    Related { situation: SituationId, relation: Relation },
 }
 
 /// What the forest stands in.
@@ -179,7 +182,7 @@ pub(super) struct Forest {
     /// To be looked at again: when, and how often before.
     due: BTreeSet<(Timestamp, SignId, u8)>,
     pub(super) rates: Rates,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     /// Of each entity, oldest first, with the sign's first time: most are looked at for that only.
     #[serde(skip)]
     at: Vec<SmallVec<[(SignId, Timestamp); 1]>>,
@@ -190,7 +193,7 @@ pub(super) struct Forest {
     #[serde(skip)]
     strangers: usize,
     #[serde(skip)]
-    moves: Vec<Moved>,
+    pub(super) moves: Vec<Moved>,
     /// Signs with another cause than before.
     #[serde(skip)]
     rejoined: Vec<SignId>,
@@ -321,7 +324,7 @@ impl Forest {
     /// Puts an alert or a breach about an entity where it belongs. `again`: how often it fires, and where it did before.
     pub(super) fn place(&mut self, onset: Onset, again: Option<(f64, SignId)>, view: View<'_>) -> (SignId, Joined) {
         let at = onset.at;
-        let others = self.best(onset, None, view).map_or(0.0, |best| best.rate) * ONLY_ONE;
+        let others = self.found(onset, None, view).best().map_or(0.0, |best| best.rate) * ONLY_ONE;
         let background = self.rates.alone(Kind::Lone, view.entities);
         let same = self.same(onset, view);
         if let Some((rate, id)) = again.filter(|(_, id)| self.get(*id).is_some_and(|sign| self.takes(sign.situation, 0, at, view))) {

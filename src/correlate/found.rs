@@ -76,9 +76,18 @@ impl<'f> Found<'f> {
         }
     }
 
-    /// The likeliest sign of the likeliest situation.
+    /// The likeliest sign of the likeliest situation that can be joined.
     pub(super) fn best(&self) -> Option<Cause> {
-        let joined = self.situations.iter().filter(|candidate| !candidate.refused);
+        self.likeliest(|candidate| !candidate.refused)
+    }
+
+    /// The same of those that cannot.
+    pub(super) fn refused(&self) -> Option<Cause> {
+        self.likeliest(|candidate| candidate.refused)
+    }
+
+    fn likeliest(&self, of: impl Fn(&Candidate) -> bool) -> Option<Cause> {
+        let joined = self.situations.iter().filter(|candidate| of(candidate));
         let likeliest = joined.max_by(|a, b| a.rate.total_cmp(&b.rate).then_with(|| b.situation.cmp(&a.situation)))?;
         let others = self.situations.iter().filter(|candidate| candidate.situation != likeliest.situation);
         let next = others.max_by(|a, b| a.rate.total_cmp(&b.rate).then_with(|| b.situation.cmp(&a.situation)));

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use crate::model::Entity;
 use crate::rules::Node;
 
-use super::forest::{ASKED, Cause, Forest, Link, Onset, SILENT, Sign, SignId, View};
+use super::forest::{ASKED, Cause, Forest, Link, Moved, Onset, SILENT, Sign, SignId, View};
 use super::found::{Found, Way};
 use super::joined::{How, Joined};
 use super::kernel::{self, NEAR, TOLD, seconds};
 use super::rates::{Kind, ONLY_ONE};
+use super::related::Relation;
 use super::situation::SituationId;
 
 /// What one connection gives may be so many times as much together with others.
@@ -24,9 +25,11 @@ pub(super) const CALLERS_MAX: usize = 256;
 impl Forest {
     /// How something joined that has just opened a sign.
     pub(super) fn joined(&self, id: SignId) -> Joined {
-        let sign = &self[id];
-        let Some(cause) = &sign.cause else { return Joined::default() };
-        let of = &self[cause.sign];
+        self[id].cause.as_ref().map(|cause| self.joined_by(id, cause)).unwrap_or_default()
+    }
+
+    fn joined_by(&self, id: SignId, cause: &Cause) -> Joined {
+        let (sign, of) = (&self[id], &self[cause.sign]);
         let next = cause.next.and_then(|(sign, rate)| Some((self.get(sign)?.entity.clone(), rate)));
         let how = match &cause.link {
             Link::Direct if of.told == 0 => How::SilentCause(of.entity.clone()),
@@ -68,8 +71,8 @@ impl Forest {
         }
     }
 
-    /// The likeliest cause of a sign of an entity at a time; `me` where the sign is there already.
-    pub(super) fn best(&self, onset: Onset, me: Option<SignId>, view: View<'_>) -> Option<Cause> {
+    /// What may be the cause of a sign of an entity at a time; `me` where the sign is there already.
+    pub(super) fn found<'f>(&'f self, onset: Onset, me: Option<SignId>, view: View<'f>) -> Found<'f> {
         let Onset { node, at, blur } = onset;
         let mut found = Found::new(self, me, view, onset);
         let topology = view.topology;
@@ -89,7 +92,7 @@ impl Forest {
         if me.is_some() && best * 2.0 < self.rates.alone(Kind::Fault, view.entities) {
             self.meanwhile(&mut found);
         }
-        found.best()
+        found
     }
 
     fn through(&self, silent: Node, node: Node, found: &mut Found<'_>) {
@@ -139,9 +142,16 @@ impl Forest {
         };
         let changed = view.changed(&sign.entity, sign.first);
         let background = background * changed;
-        let cause = self.best(sign.onset(), Some(id), view).filter(|cause| cause.rate > background * ASKED);
-        let cause = cause.map(|cause| Cause { background, changed, ..cause });
+        let found = self.found(sign.onset(), Some(id), view);
+        let asked = |cause: &Cause| cause.rate > background * ASKED;
+        let stands = |cause: Cause| Cause { background, changed, ..cause };
+        let (cause, refused) = (found.best().filter(asked).map(stands), found.refused().filter(asked).map(stands));
         let by_itself = cause.is_none() && sign.told > 0;
+        if let Some(refused) = refused.filter(|refused| cause.as_ref().is_none_or(|cause| refused.rate > cause.rate)) {
+            let (situation, with, entity) = (sign.situation, self[refused.sign].situation, sign.entity.clone());
+            let relation = Relation { with, entity, why: self.joined_by(id, &refused), since: self.now };
+            self.moves.push(Moved::Related { situation, relation });
+        }
         self.attach(id, cause, view);
         if by_itself {
             self.silent_cause(id, view);

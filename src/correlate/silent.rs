@@ -57,7 +57,7 @@ impl Forest {
             for other in self.signs_near(*caller, at, TOGETHER) {
                 shows = true;
                 let sign = &self[other];
-                if sign.cause.is_none() && sign.told > 0 && !view.holds(sign.situation) && self.takes(sign.situation, 1, at, view) {
+                if sign.cause.is_none() && sign.told > 0 && !view.is_over(sign.situation) && self.takes(sign.situation, 1, at, view) {
                     effects.push(other);
                 }
             }

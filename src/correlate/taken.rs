@@ -4,6 +4,7 @@ use crate::model::Entity;
 use crate::stage::Outcome;
 
 use super::Joined;
+use super::related::Relation;
 use super::situation::{Member, SituationId};
 use super::storm::Tally;
 use super::suppress::Suppressed;
@@ -38,8 +39,17 @@ pub enum News {
         kept: SituationId,
         /// What explains both.
         cause: Entity,
-        /// How much likelier that is than that the later one came by itself, in nats.
-        nats: f64,
+        /// What connects with the rest of one of them.
+        entity: Entity,
+        /// Why that is where it is now.
+        why: Joined,
+    },
+    /// Two would be one, if one could still become part of the other.
+    Related {
+        /// One of them.
+        situation: SituationId,
+        /// Which other one, and why.
+        relation: Relation,
     },
     /// Part of a situation is in another now: something explains it better than what connected it.
     Split {

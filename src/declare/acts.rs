@@ -234,7 +234,7 @@ impl Declare {
         }
         self.legal(id, Event::Merged, command)?;
         self.legal(other, Event::Updated, command)?;
-        self.merge(id, other, command.at, &command.author, &with(command, "a person says so"), out);
+        self.merge(id, other, command.at, &command.author, &with(command, "a person says so").into(), out);
         Ok(())
     }
 
@@ -383,7 +383,7 @@ impl Declare {
     /// Nothing is left to do once it is reviewed and all actions are done.
     fn close_reviewed(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         if self.state.incidents.get(&id).is_some_and(|incident| incident.state == State::Reviewed && incident.is_done()) {
-            self.event(id, Event::Closed, at, super::incident::RICHTER, "reviewed, and all actions are done".into(), out);
+            self.event(id, Event::Closed, at, super::incident::RICHTER, "reviewed, and all actions are done", out);
         }
     }
 }

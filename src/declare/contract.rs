@@ -96,6 +96,9 @@ pub struct Body {
     pub merged_into: Option<String>,
     /// The incidents that are part of it.
     pub merged: Vec<String>,
+    /// The incidents that would be part of it, or it of them, had not both been declared.
+    #[serde(default)]
+    pub related: Vec<Related>,
     /// What it rests on.
     #[serde(flatten)]
     pub evidence: Evidence,
@@ -309,6 +312,15 @@ pub struct Note {
     pub text: String,
 }
 
+/// Another incident of which the trouble is likely the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Related {
+    /// Its id.
+    pub incident: String,
+    /// What connects the two, and how much likelier that is than that it came by itself.
+    pub why: String,
+}
+
 /// What an incident rests on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
@@ -440,7 +452,7 @@ pub struct Suspect {
 }
 
 /// A part of a score.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
     /// What kind. Of a membership: `link`, `confidence`, `others`, `noise`, `change`, or why it makes no fault: `silence`,
     /// `maintenance`, `inhibition`, `flapping`, `history`. Of a suspect: `reach`, `order`, `first`, `silent`, `callers`,
@@ -530,7 +542,7 @@ pub struct Counted {
 }
 
 /// An event in an incident's history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Told {
     /// What.
     pub event: Event,
@@ -542,6 +554,9 @@ pub struct Told {
     pub author: String,
     /// Why.
     pub reason: String,
+    /// The parts of its score, where it has one: of a merge, or of what is related.
+    #[serde(default)]
+    pub evidence: Vec<Part>,
 }
 
 /// The data of the answer to a command that was not taken.

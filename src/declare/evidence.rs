@@ -142,7 +142,7 @@ fn reading(reading: &Reading) -> contract::Reading {
     contract::Reading { value: Some(value).filter(|value| value.is_finite()), expected, lower, upper, score, weight }
 }
 
-fn part(part: &crate::correlate::Part) -> Part {
+pub(super) fn part(part: &crate::correlate::Part) -> Part {
     Part {
         kind: part.kind.to_owned(),
         subject: part.subject.clone(),

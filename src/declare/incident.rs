@@ -12,9 +12,10 @@ use crate::rules::{Handling, OVERDUE_AFTER, Tuning};
 
 use super::LOOK_EVERY_MIN;
 use super::agenda::Timer;
-use super::contract::{Action, By, Cause, Discovery, Evidence, Note, Told};
+use super::contract::{Action, By, Cause, Discovery, Evidence, Note, Related, Told};
 use super::gather::Gathered;
 use super::picture::Picture;
+use super::reason::Reason;
 
 /// Events that an incident's history keeps; each event carries it whole.
 const HISTORY_MAX: usize = 100;
@@ -91,6 +92,8 @@ pub struct Incident {
     pub merged_into: Option<String>,
     /// The incidents that are part of it.
     pub merged: Vec<String>,
+    /// The incidents that would be part of it, or it of them, had not both been declared.
+    pub related: Vec<Related>,
     /// What it rested on when its situation was let go of.
     pub kept: Option<Box<Evidence>>,
     /// Its events so far; of very many the first and the latest.
@@ -225,6 +228,7 @@ impl Incident {
             review: None,
             merged_into: None,
             merged: vec![],
+            related: vec![],
             kept: None,
             history: vec![],
         }
@@ -296,7 +300,7 @@ impl Incident {
     }
 
     /// Its state after an event.
-    pub(super) fn moves(&mut self, event: Event, state: State, at: Timestamp, author: &str, reason: &str) {
+    pub(super) fn moves(&mut self, event: Event, state: State, at: Timestamp, author: &str, reason: &Reason) {
         // What was known late is told late: the story's time never goes back.
         self.at = at.max(self.at);
         self.looked_at = self.at;
@@ -334,8 +338,8 @@ impl Incident {
             self.history.remove(1);
         }
         let level = self.level().map(ToString::to_string);
-        let (author, reason) = (author.to_owned(), reason.to_owned());
-        self.history.push(Told { event, at: self.at.to_string(), level, author, reason });
+        let Reason { words, evidence } = reason.clone();
+        self.history.push(Told { event, at: self.at.to_string(), level, author: author.to_owned(), reason: words, evidence });
     }
 
     fn goes_on(&mut self) {

@@ -7,6 +7,7 @@ use crate::stage::{Count, Outbox};
 
 use super::evidence::Grounds;
 use super::incident::{Graded, Incident, RICHTER, Review};
+use super::reason::Reason;
 use super::story::{Story, discovered};
 use super::{Declare, trace};
 
@@ -49,7 +50,7 @@ impl Declare {
         };
         if incident.state == State::Merged {
             // It is nobody's: the whole was closed before it. What comes now is a fault of its own.
-            self.event(id, Event::Closed, at, RICHTER, "what it was part of is closed".into(), out);
+            self.event(id, Event::Closed, at, RICHTER, "what it was part of is closed", out);
             return self.judge(key, at, out);
         }
         let (state, said) = (incident.state, &incident.said);
@@ -130,6 +131,7 @@ impl Declare {
             _ => RICHTER.to_owned(),
         };
         self.event(id, Event::Declared, at, &author, graded.reason(), out);
+        self.relate_all(id, out);
         self.make_room(at, out);
     }
 
@@ -148,7 +150,7 @@ impl Declare {
             return;
         }
         match state {
-            State::Suspected => self.event(id, Event::Closed, at, RICHTER, "it was over before it met a definition".into(), out),
+            State::Suspected => self.event(id, Event::Closed, at, RICHTER, "it was over before it met a definition", out),
             State::Declared if self.config.tuning.recover_after.is_zero() => {
                 let at = self.ended_at(id).map_or(at, |ended| ended.max(at));
                 self.event(id, Event::Recovered, at, RICHTER, self.ended(id), out);
@@ -204,7 +206,16 @@ impl Declare {
     }
 
     /// One event of an incident: its state moves on, its story is told.
-    pub(super) fn event(&mut self, id: SituationId, event: Event, at: Timestamp, author: &str, reason: String, out: &mut Outbox) {
+    pub(super) fn event(
+        &mut self,
+        id: SituationId,
+        event: Event,
+        at: Timestamp,
+        author: &str,
+        reason: impl Into<Reason>,
+        out: &mut Outbox,
+    ) {
+        let reason = reason.into();
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         let before = (incident.sequence > 0).then_some(incident.state);
         let Some(state) = event.after(before) else { return };
@@ -226,7 +237,7 @@ impl Declare {
         for situation in incident.situations.iter().filter(|_| own) {
             self.state.situations.declared(*situation, recovered_at);
         }
-        self.tell(id, event, author, &reason, out);
+        self.tell(id, event, author, &reason.words, out);
         match state {
             State::Closed => self.forgets(id),
             _ => self.schedule(id),
@@ -276,7 +287,7 @@ impl Declare {
     }
 
     /// All of a situation is in another one now.
-    pub(super) fn merged(&mut self, gone: SituationId, kept: SituationId, reason: &str, out: &mut Outbox) {
+    pub(super) fn merged(&mut self, gone: SituationId, kept: SituationId, reason: &Reason, out: &mut Outbox) {
         let (whole, other) = (self.owner(gone), self.owner(kept));
         let Some(incident) = self.state.incidents.get_mut(&whole) else { return };
         let at = incident.at;
@@ -313,19 +324,19 @@ impl Declare {
     }
 
     /// An incident becomes part of another one.
-    pub(super) fn merge(&mut self, gone: SituationId, kept: SituationId, at: Timestamp, author: &str, reason: &str, out: &mut Outbox) {
+    pub(super) fn merge(&mut self, gone: SituationId, kept: SituationId, at: Timestamp, author: &str, reason: &Reason, out: &mut Outbox) {
         let Some(into) = self.state.incidents.get(&kept).map(|incident| incident.id.clone()) else { return };
         let Some(incident) = self.state.incidents.get_mut(&gone) else { return };
         incident.merged_into = Some(into.clone());
         let (name, situations) = (incident.id.clone(), incident.situations.clone());
         self.state.suspected.remove(&gone);
-        self.event(gone, Event::Merged, at, author, format!("it is part of {into}: {reason}"), out);
+        self.event(gone, Event::Merged, at, author, reason.told(|reason| format!("it is part of {into}: {reason}")), out);
         if let Some(whole) = self.state.incidents.get_mut(&kept) {
             whole.merged.push(name.clone());
             whole.situations.extend(situations.iter().filter(|id| **id != kept));
             self.state.owners.extend(situations.into_iter().filter(|id| *id != kept).map(|id| (id, kept)));
         }
-        self.event(kept, Event::Updated, at, author, format!("{name} is part of it: {reason}"), out);
+        self.event(kept, Event::Updated, at, author, reason.told(|reason| format!("{name} is part of it: {reason}")), out);
         self.judge_all(kept, at, out);
     }
 
@@ -348,7 +359,7 @@ impl Declare {
         let over = self.state.suspected.iter().copied().filter(|id| !self.lasts(*id));
         for id in over.collect::<Vec<_>>() {
             let now = self.state.progress.clock(self.config.tuning.idle_after);
-            self.event(id, Event::Closed, now, RICHTER, "its signs are part of something else, or make no fault".into(), out);
+            self.event(id, Event::Closed, now, RICHTER, "its signs are part of something else, or make no fault", out);
         }
     }
 
@@ -361,7 +372,7 @@ impl Declare {
             incident.kept.iter_mut().for_each(|evidence| evidence.refresh(situation, at));
         }
         if self.state.suspected.contains(&id) {
-            self.event(id, Event::Closed, at, RICHTER, "nothing was heard of it any more".into(), out);
+            self.event(id, Event::Closed, at, RICHTER, "nothing was heard of it any more", out);
         }
     }
 

@@ -113,6 +113,7 @@ impl<'a> Story<'a> {
             notes: incident.notes.clone(),
             merged_into: incident.merged_into.clone(),
             merged: incident.merged.clone(),
+            related: incident.related.clone(),
             evidence: self.evidence.clone(),
             history: incident.history.clone(),
         }

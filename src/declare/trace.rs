@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::correlate::{Joined, Member, Ranking, SituationId, Source, Suppressed, Tally};
+use crate::correlate::{Joined, Member, Ranking, Relation, SituationId, Source, Suppressed, Tally};
 use crate::model::{Entity, Event, Timestamp};
 
 use super::Incident;
+use super::reason::Reason;
 
 /// Suspects of a ranking that are traced.
 const SUSPECTS_MAX: usize = 10;
@@ -29,8 +30,27 @@ pub(super) fn member(id: SituationId, member: &Member) -> Value {
     line
 }
 
-pub(super) fn merge(from: SituationId, into: SituationId, reason: &str) -> Value {
-    json!({"kind": "merge", "from": from.to_string(), "into": into.to_string(), "why": reason})
+pub(super) fn merge(from: SituationId, into: SituationId, reason: &Reason, nats: f64) -> Value {
+    json!({
+        "kind": "merge",
+        "from": from.to_string(),
+        "into": into.to_string(),
+        "why": reason.words,
+        "nats": nats,
+        "evidence": reason.evidence,
+    })
+}
+
+pub(super) fn related(id: SituationId, relation: &Relation) -> Value {
+    json!({
+        "kind": "related",
+        "situation": id.to_string(),
+        "with": relation.with.to_string(),
+        "entity": relation.entity,
+        "why": relation.why.to_string(),
+        "nats": relation.why.nats(),
+        "evidence": relation.why.parts(&relation.entity),
+    })
 }
 
 pub(super) fn split(from: SituationId, into: SituationId, entity: &Entity, why: &Joined) -> Value {

@@ -88,7 +88,7 @@ impl Declare {
     fn turn(&mut self, id: SituationId, timer: Timer, at: Timestamp, until: Timestamp, out: &mut Outbox) {
         match timer {
             Timer::Recovery if self.lasts(id) => {
-                self.event(id, Event::RecoveryRevoked, at, RICHTER, "something of it lasts".into(), out);
+                self.event(id, Event::RecoveryRevoked, at, RICHTER, "something of it lasts", out);
             }
             Timer::Recovery => {
                 let held = duration::show(self.config.tuning.recover_after);
@@ -115,7 +115,7 @@ impl Declare {
                     self.situations_of(id).into_iter().for_each(|situation| self.state.situations.declared(situation, Some(at)));
                 }
             }
-            Timer::Close => self.event(id, Event::Closed, at, RICHTER, "nothing more comes of it".into(), out),
+            Timer::Close => self.event(id, Event::Closed, at, RICHTER, "nothing more comes of it", out),
         }
     }
 
