@@ -22,8 +22,8 @@ pub struct Suppressed {
     pub by: By,
     /// The reason, in words.
     pub why: String,
-    /// Where it can be looked up: `silence: ID`, `maintenance: NAME`, `member: NAME of ENTITY`.
-    pub reference: Option<String>,
+    /// Where it can be looked up: `silence: ID`, `maintenance: NAME`, `member: NAME of ENTITY`, `setting: NAME`.
+    pub reference: String,
     /// When it ends by itself, where that is known.
     pub until: Option<Timestamp>,
 }
@@ -47,7 +47,7 @@ impl Suppressed {
     /// It as a part of what speaks of a member: of the score that this belongs to its situation it takes nothing away.
     #[must_use]
     pub fn part(&self, of: &Entity) -> Part {
-        let (reference, what) = (self.reference.clone(), self.why.clone());
+        let (reference, what) = (Some(self.reference.clone()), self.why.clone());
         Part { kind: self.by.as_str(), subject: of.to_string(), reference, what, ..Part::default() }
     }
 
@@ -120,7 +120,7 @@ impl Suppression {
         let (id, silence) = silences.into_iter().find(|(_, s)| self.selectors.get(&s.alerts).is_some_and(|of| of.matches(labels)))?;
         let comment = if silence.comment.is_empty() { String::new() } else { format!(": {}", silence.comment) };
         let why = format!("silence {id} by {}{comment}", silence.author);
-        Some(Suppressed { by: By::Silence, why, reference: Some(format!("silence: {id}")), until: Some(silence.until) })
+        Some(Suppressed { by: By::Silence, why, reference: format!("silence: {id}"), until: Some(silence.until) })
     }
 
     fn parse(&mut self) {
@@ -306,7 +306,7 @@ impl Situations {
         let history = self.suppression.history.as_ref();
         if history.is_some_and(|history| now < history.until && !history.through.contains(&*member.origin)) {
             let why = "it was so before Richter first listened".to_owned();
-            return Some(Suppressed { by: By::History, why, reference: None, until: None });
+            return Some(Suppressed { by: By::History, why, reference: "setting: situations.declare_history".to_owned(), until: None });
         }
         let labels = labels(member);
         self.suppression
@@ -326,12 +326,7 @@ impl Situations {
                 let along = !rule.along_topology || rules.topology.depends(&member.entity, &source.entity);
                 along.then(|| {
                     let of = format!("{} of {}", source.source.name(), source.entity);
-                    Suppressed {
-                        by: By::Inhibition,
-                        why: format!("{of} explains it"),
-                        reference: Some(format!("member: {of}")),
-                        until: None,
-                    }
+                    Suppressed { by: By::Inhibition, why: format!("{of} explains it"), reference: format!("member: {of}"), until: None }
                 })
             })
         })
@@ -343,8 +338,12 @@ impl Situations {
         let times = fired.starts.iter().filter(|start| member.starts_at.since(**start) <= rule.within).count();
         let settles = member.starts_at + rule.settle;
         let flaps = times >= rule.times as usize && now < settles;
-        let why = || format!("it fired {times} times within {}", crate::model::duration::show(rule.within));
-        flaps.then(|| Suppressed { by: By::Flapping, why: why(), reference: None, until: Some(settles) })
+        flaps.then(|| Suppressed {
+            by: By::Flapping,
+            why: format!("it fired {times} times within {}", crate::model::duration::show(rule.within)),
+            reference: "setting: flapping".to_owned(),
+            until: Some(settles),
+        })
     }
 
     pub(super) fn rebind_silences(&mut self) {
@@ -362,7 +361,7 @@ fn maintained(member: &Member, labels: &Labels, now: Timestamp, rules: &Rules) -
         on.then_some((maintenance, until))
     })?;
     let why = format!("maintenance: {}", maintenance.name);
-    Some(Suppressed { by: By::Maintenance, reference: Some(why.clone()), why, until: Some(until) })
+    Some(Suppressed { by: By::Maintenance, reference: why.clone(), why, until: Some(until) })
 }
 
 /// What a member inhibits while it fires: by which rules, and where what must be equal is the same.
