@@ -127,9 +127,11 @@ fn causes(incident: &Body, document: &mut Document) {
     }
     let suspects = evidence.suspects.iter().map(|suspect| {
         let sign = suspect.first_sign.as_deref().map_or("none".to_owned(), clock);
-        vec![suspect.entity.clone(), format!("{:.0}%", suspect.probability * 100.0), sign, suspect.change.clone().unwrap_or_default()]
+        let metric = suspect.metrics.first().map_or(String::new(), |metric| format!("{} {}", metric.name, metric.labels));
+        let change = suspect.change.as_ref().map_or(String::new(), |id| format!("{id} ({:.0}%)", suspect.change_probability * 100.0));
+        vec![suspect.entity.clone(), format!("{:.0}%", suspect.probability * 100.0), sign, metric, change]
     });
-    document.table(&["suspect", "probability", "first sign", "its change"], suspects.collect());
+    document.table(&["suspect", "probability", "first sign", "where it shows", "its change"], suspects.collect());
     let changes = evidence.changes.iter().map(|change| {
         vec![
             change.id.clone(),

@@ -53,7 +53,14 @@ fn told(incident: &Body) -> Result<String, std::fmt::Error> {
     for member in &evidence.members {
         let what = format!("{} {} {}", member.kind.as_str(), member.name, member.entity);
         let other = member.alternative.as_ref().map_or(String::new(), |other| format!("; else with {} {:+.1}", other.entity, other.nats));
-        writeln!(out, "  {}  {what}: {} {:+.1}{}{other}", clock(&member.started_at), member.joined, member.joined_nats, parts(&member.evidence))?;
+        writeln!(
+            out,
+            "  {}  {what}: {} {:+.1}{}{other}",
+            clock(&member.started_at),
+            member.joined,
+            member.joined_nats,
+            parts(&member.evidence)
+        )?;
         if let Some(why) = &member.suppressed {
             writeln!(out, "                    makes no fault: {why}")?;
         }
@@ -71,6 +78,16 @@ fn told(incident: &Body) -> Result<String, std::fmt::Error> {
         for part in &suspect.evidence {
             let reference = part.reference.as_ref().map_or(String::new(), |reference| format!("  [{reference}]"));
             writeln!(out, "    {:+.2}  {}{reference}", part.nats, part.what)?;
+        }
+        for metric in &suspect.metrics {
+            writeln!(out, "    {:.0}%  where {} {} shows it", metric.probability * 100.0, metric.name, metric.labels)?;
+            for one in &metric.dimensions {
+                let (share, lift) = (one.coverage * 100.0, one.lift);
+                writeln!(out, "         {share:.0}% of it by {}, {lift:.1} times as much off as the whole", one.labels)?;
+            }
+        }
+        if let Some(change) = &suspect.change {
+            writeln!(out, "    {:.0}%  by its change {change}", suspect.change_probability * 100.0)?;
         }
     }
     if evidence.undetermined {

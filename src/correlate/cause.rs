@@ -14,6 +14,7 @@ use super::changes::BY_CHANGE;
 use super::excess::Excess;
 use super::kernel::{NEAR, SILENT_LEAD, seconds};
 use super::member::blur;
+use super::metric::{Metric, metrics};
 use super::{Changes, Member, Part, Situation, SituationId, Situations, Source};
 
 /// The earliest entities, of which the dependencies are candidates too.
@@ -40,8 +41,8 @@ const SILENT: f64 = 0.8;
 /// for each caller that shows nothing;
 const QUIET_CALLER: f64 = 0.24;
 /// and for each so many seconds that it showed later than the first, up to this many nats.
-const FIRST: f64 = 500.0;
-const FIRST_MAX: f64 = 2.4;
+pub(super) const FIRST: f64 = 500.0;
+pub(super) const FIRST_MAX: f64 = 2.4;
 
 /// For each e-fold by which its own part of what is too much is smaller than the largest, down to this part of it;
 const OWN: f64 = 3.0;
@@ -55,7 +56,10 @@ const UNKNOWN: f64 = 1.5;
 const LATER: f64 = 60.0;
 
 /// Nats are shared out as if this many were one: the parts of a score are not independent.
-const TEMPER: f64 = 2.0;
+pub(super) const TEMPER: f64 = 2.0;
+
+/// Suspects of which it is told where they show.
+const METRICS_OF: usize = 10;
 
 /// Below this no suspect stands out.
 const STANDS_OUT: f64 = 0.4;
@@ -73,6 +77,10 @@ pub struct Suspect {
     pub first_sign: Option<Timestamp>,
     /// Id of the change of it that speaks most against it.
     pub change: Option<String>,
+    /// The probability that it is at the root and that change made it.
+    pub change_probability: f64,
+    /// What tells of it, likeliest first; only of those that are suspected most.
+    pub metrics: Vec<Metric>,
     /// The parts of its score.
     pub evidence: Vec<Part>,
 }
@@ -86,6 +94,11 @@ impl Suspect {
     /// What its change adds to that.
     fn by_change(&self) -> f64 {
         self.by(&["change"])
+    }
+
+    /// How likely it is, where this is the root, that no change made it.
+    fn unchanged(&self) -> f64 {
+        ((1.0 - BY_CHANGE) * libm::exp(-self.by_change())).min(1.0)
     }
 
     /// What the rest of the situation adds to it, whatever it shows itself.
@@ -147,7 +160,7 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
     }
     let told = known.chain(others.into_iter().map(|(_, member)| member));
     let hints = candidates.iter().flat_map(|node| all.hints.of(topology.name(*node), from, until));
-    let (blurs, excess) = (blurs(told.clone(), rules), Excess::of(told, hints, topology));
+    let (blurs, excess) = (blurs(told.clone(), rules), Excess::of(told.clone(), hints, topology));
     let first_hint = |node: Node| all.hints.of(topology.name(node), from, until).map(|hint| hint.at).min();
     let hinted: BTreeMap<Node, Timestamp> = candidates.iter().filter_map(|node| Some((*node, first_hint(*node)?))).collect();
     let (changes, window) = (&all.changes, tuning.change_window);
@@ -167,7 +180,16 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
     trouble.by_unknown_ways(&candidates, &mut suspects);
     let no_change = share_out(&mut suspects);
     suspects.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.entity.cmp(&b.entity)));
+    for suspect in suspects.iter_mut().take(METRICS_OF) {
+        let hints = all.hints.of(&suspect.entity, from, until);
+        suspect.metrics = metrics(suspect, told.clone(), hints, &excess, topology);
+    }
     Ranking { suspects, no_change }
+}
+
+/// What a part of the largest excess adds to a score, in nats.
+pub(super) fn of_part(part: f64) -> f64 {
+    OWN * libm::log(part.max(OWN_LEAST))
 }
 
 impl Situations {
@@ -292,7 +314,7 @@ impl Trouble<'_> {
         match self.excess.own(node) {
             Some(own) => {
                 let monitor = Some(format!("monitor: {}", own.monitor));
-                part(own.kind, Some(own.part), OWN * libm::log(own.part.max(OWN_LEAST)), monitor, own.what);
+                part(own.kind, Some(own.part), of_part(own.part), monitor, own.what);
             }
             // An alert says nothing of how much, and neither does what compares with nothing.
             None if self.excess.is_alone(node) || sign.is_some() && !self.blurs.contains_key(&node) => {}
@@ -310,6 +332,8 @@ impl Trouble<'_> {
             explains: (explained - usize::from(!self.shows.contains_key(&node))) as f64 / self.shows.len().max(1) as f64,
             first_sign: sign,
             change: change.map(|change| change.id.to_owned()),
+            change_probability: 0.0,
+            metrics: vec![],
             evidence,
         }
     }
@@ -376,7 +400,9 @@ fn share_out(suspects: &mut [Suspect]) -> f64 {
     let mut no_change = 0.0;
     for suspect in suspects.iter_mut() {
         suspect.probability = libm::exp(all(suspect) - most) / total;
-        no_change += suspect.probability * ((1.0 - BY_CHANGE) * libm::exp(-suspect.by_change())).min(1.0);
+        let unchanged = suspect.unchanged();
+        suspect.change_probability = if suspect.change.is_some() { suspect.probability * (1.0 - unchanged) } else { 0.0 };
+        no_change += suspect.probability * unchanged;
     }
     no_change
 }

@@ -152,6 +152,13 @@ impl<'s> Excess<'s> {
         measured.chain(on_calls).max_by(|a, b| a.part.total_cmp(&b.part))
     }
 
+    /// The part of the largest excess of a monitor that arises at an entity.
+    pub(super) fn of_monitor(&self, node: Node, monitor: &str) -> Option<f64> {
+        let measured = self.measures.iter().filter(|of| of.monitor == monitor).filter_map(|measure| self.own_of(node, measure));
+        let on_calls = self.calls.iter().filter(|of| of.monitor == monitor).filter_map(|calls| self.own_on(node, calls));
+        measured.chain(on_calls).map(|own| own.part).next()
+    }
+
     fn own_of(&self, node: Node, measure: &Measure<'s>) -> Option<Own<'s>> {
         let excess = *measure.of.get(&node)?;
         let below = self.below(node, measure).map(|(by, below)| (self.topology.name(by).to_string(), below));

@@ -15,7 +15,8 @@ pub struct Part {
     pub value: Option<f64>,
     /// How much it adds, in nats.
     pub nats: f64,
-    /// Where that can be looked up: `topology: A -> B`, `monitor: NAME`, `change: ID`, `silence: ID`, `member: NAME of ENTITY`.
+    /// Where that can be looked up: `topology: A -> B`, `monitor: NAME`, `change: ID`, `silence: ID`, `maintenance: NAME`,
+    /// `member: NAME of ENTITY`, `setting: NAME`.
     pub reference: Option<String>,
     /// All of that in words.
     pub what: String,

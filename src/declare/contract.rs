@@ -447,8 +447,28 @@ pub struct Suspect {
     pub first_sign: Option<String>,
     /// The change of it that speaks most against it, by its id.
     pub change: Option<String>,
+    /// The probability that it is at the root and that change made it.
+    #[serde(default)]
+    pub change_probability: f64,
+    /// The metrics that tell of it, the likeliest first.
+    #[serde(default)]
+    pub metrics: Vec<Metric>,
     /// The parts of its score.
     pub evidence: Vec<Part>,
+}
+
+/// A metric at a suspect: a monitor or an alert that tells of it.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Metric {
+    /// The name of the monitor or of the alert.
+    pub name: String,
+    /// The labels of what it measured, or of the alert; none of what is odd, but no breach.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub labels: Labels,
+    /// Its share of the suspicion: all metrics of a suspect together have the probability of that one.
+    pub probability: f64,
+    /// Which combinations of labels carry it, where the monitor has `dimensions`; the first one most of it.
+    pub dimensions: Vec<Dimension>,
 }
 
 /// A part of a score.
@@ -466,7 +486,8 @@ pub struct Part {
     pub value: Option<f64>,
     /// How much it adds: a nat more makes a thing 2.7 times as likely.
     pub nats: f64,
-    /// Where that can be looked up: `topology: A -> B`, `monitor: NAME`, `change: ID`, `silence: ID`, `member: NAME of ENTITY`.
+    /// Where that can be looked up: `topology: A -> B`, `monitor: NAME`, `change: ID`, `silence: ID`, `maintenance: NAME`,
+    /// `member: NAME of ENTITY`, `setting: NAME`.
     #[serde(default)]
     pub reference: Option<String>,
     /// All of that in words.

@@ -125,16 +125,28 @@ fn measured(member: &Member) -> Option<Measured> {
         upper: step.reading.upper,
     };
     let curve = judged.curve.iter().filter(|step| step.reading.value.is_finite()).map(drawn).collect();
-    let dimension = |one: &crate::model::Dimension| contract::Dimension {
+    let dimensions = judged.dimensions.iter().map(dimension).collect();
+    let (last, worst) = (reading(&judged.reading), reading(&judged.worst));
+    Some(Measured { monitor: monitor.clone(), group: group.clone(), last, worst, dimensions, curve })
+}
+
+fn dimension(one: &crate::model::Dimension) -> contract::Dimension {
+    contract::Dimension {
         labels: one.labels.clone(),
         coverage: rounded(one.coverage),
         lift: rounded(one.lift),
         is: one.is,
         expected: one.expected,
-    };
-    let dimensions = judged.dimensions.iter().map(dimension).collect();
-    let (last, worst) = (reading(&judged.reading), reading(&judged.worst));
-    Some(Measured { monitor: monitor.clone(), group: group.clone(), last, worst, dimensions, curve })
+    }
+}
+
+fn metric(metric: &crate::correlate::Metric) -> contract::Metric {
+    contract::Metric {
+        name: metric.name.clone(),
+        labels: metric.labels.clone(),
+        probability: rounded(metric.probability),
+        dimensions: metric.dimensions.iter().map(dimension).collect(),
+    }
 }
 
 fn reading(reading: &Reading) -> contract::Reading {
@@ -161,6 +173,8 @@ fn suspect(suspect: &Suspect) -> contract::Suspect {
         explains: rounded(suspect.explains),
         first_sign: suspect.first_sign.map(|t| t.to_string()),
         change: suspect.change.clone(),
+        change_probability: rounded(suspect.change_probability),
+        metrics: suspect.metrics.iter().map(metric).collect(),
         evidence: suspect.evidence.iter().map(part).collect(),
     }
 }

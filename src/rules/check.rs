@@ -343,9 +343,6 @@ impl Checker {
         if labels.len() > DIMENSIONS_MAX {
             self.faults.push(first.fault(source.file, format!("{} dimensions; at most {DIMENSIONS_MAX}", labels.len())));
         }
-        if monitor.scenario.is_none() {
-            self.faults.push(first.fault(source.file, "what carries a breach is told of an incident; this has no `scenario`"));
-        }
         let parts = self.good(source.file, first, Breakdown::of(&text.value, &labels))?;
         let every = query.every();
         let mut watch = |name: &str, text: &str| {

@@ -1,5 +1,7 @@
 //! Grouping on storms of known truth; `cargo bench --bench correlate` prints the scores.
 
+use serde_json::json;
+
 use super::case::{Case, events, line};
 use super::storm::Storm;
 
@@ -183,7 +185,7 @@ fn a_change_after_the_first_oddity_is_cleared() {
 /// A score is the sum of its parts, as far as they are rounded: of memberships as of suspects.
 #[test]
 fn what_is_told_of_a_score_adds_up_to_it() {
-    let mut told = 0;
+    let (mut told, mut related) = (0, 0);
     for path in super::golden::cases() {
         let out = Case::parse("parts", &std::fs::read_to_string(&path).expect("readable")).run();
         for event in events(&out.messages) {
@@ -197,13 +199,53 @@ fn what_is_told_of_a_score_adds_up_to_it() {
             let all = |suspect: &serde_json::Value| {
                 suspect["evidence"].as_array().into_iter().flatten().filter_map(|part| part["nats"].as_f64()).sum::<f64>()
             };
+            for told in incident["history"].as_array().into_iter().flatten().filter(|told| told["evidence"] != json!([])) {
+                let parts = told["evidence"].as_array().into_iter().flatten().filter_map(|part| part["nats"].as_f64());
+                let (sum, reason) = (parts.sum::<f64>(), told["reason"].as_str().expect("words"));
+                assert!(reason.contains(&format!("{sum:+.1} nats")), "{told}");
+                related += 1;
+            }
             let suspects = incident["suspects"].as_array().into_iter().flatten().collect::<Vec<_>>();
+            for suspect in suspects.iter().filter(|suspect| suspect["metrics"] != json!([])) {
+                let metrics = suspect["metrics"].as_array().into_iter().flatten().filter_map(|metric| metric["probability"].as_f64());
+                assert!((metrics.sum::<f64>() - suspect["probability"].as_f64().expect("a number")).abs() < 0.003, "{suspect}");
+            }
+            let changed: f64 = suspects.iter().filter_map(|suspect| suspect["change_probability"].as_f64()).sum();
+            assert!(changed <= 1.003 - incident["no_change"].as_f64().unwrap_or(0.0), "{incident}");
             for two in suspects.windows(2) {
                 assert!(all(two[0]) >= all(two[1]) - 0.01, "{} {}", two[0], two[1]);
             }
         }
     }
-    assert!(told > 100, "{told}");
+    assert!(told > 100 && related > 0, "{told} {related}");
+}
+
+/// Both are slow and both have errors: the errors arise at the database, and of these those of the new version; what is slow is
+/// the shop alone, but that is not told first.
+#[test]
+fn a_suspect_tells_where_it_shows_and_what_carries_it() {
+    let text = "== monitors\nmonitors:\n  \
+        - { name: errors, entity: \"service={{ service }}\", query: sum by (service) (errors), every: 1m, judge: { static: { above: 20 } }, \
+        dimensions: [ version ] }\n  \
+        - { name: slow, entity: \"service={{ service }}\", query: sum by (service) (slow), every: 1m, judge: { static: { above: 20 } } }\n  \
+        - { name: shop, scenario: Nobody can buy, entity: service=shop, alerts: ShopDown, fault: { sequence: P, ladder: [ { level: 1 } ] } }\n\
+        == topology\nentities:\n  - { name: service=shop, depends_on: [ service=db ] }\n  - { name: service=db }\n\
+        == records 2026-11-22T15:00:00Z every 1m\n\
+        metric errors{service=\"db\",version=\"1\"} 10x60\nmetric errors{service=\"db\",version=\"2\"} 5x40 300x20\n\
+        metric errors{service=\"shop\",version=\"7\"} 5x40 200x20\n\
+        metric slow{service=\"db\"} 5x40 30x20\nmetric slow{service=\"shop\"} 5x40 500x20\n\
+        alert 15:42 firing ShopDown service=shop\n";
+    let out = Case::parse("metrics", text).run();
+    let incident = events(&out.messages).pop().expect("an event")["data"]["incident"].clone();
+    let (first, second) = (&incident["suspects"][0], &incident["suspects"][1]);
+    let names = |suspect: &serde_json::Value| {
+        let metrics = suspect["metrics"].as_array().into_iter().flatten();
+        metrics.map(|metric| metric["name"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((first["entity"].as_str(), names(first)), (Some("service=db"), vec!["errors".into(), "slow".into()]), "{first}");
+    assert_eq!(names(second)[0], "slow", "{second}");
+    let carrier = &first["metrics"][0]["dimensions"][0];
+    assert_eq!(carrier["labels"], json!({"version": "2"}), "{carrier}");
 }
 
 /// Search fails while the database that it depends on does: with a change of search a minute before, more likely for that.
