@@ -71,6 +71,8 @@ struct World {
     random: Random,
     callers: Vec<Vec<u32>>,
     now: i64,
+    /// What is kept of all that was told, in bytes; the load's own alerts are not.
+    kept: isize,
 }
 
 impl World {
@@ -87,7 +89,16 @@ impl World {
             callers[on].push(from as u32);
         }
         let origin = Origin { topic: "alerts".into(), partition: 0 };
-        Self { rules, tuning: Tuning::default(), situations: Situations::default(), origin, random, callers, now: 1_760_000_000_000 }
+        Self {
+            rules,
+            tuning: Tuning::default(),
+            situations: Situations::default(),
+            origin,
+            random,
+            callers,
+            now: 1_760_000_000_000,
+            kept: 0,
+        }
     }
 
     /// What a fault reaches, and how many milliseconds after it.
@@ -120,6 +131,7 @@ impl World {
 
     fn tell(&mut self, alert: &Alert) -> Duration {
         let Self { situations, rules, tuning, origin, .. } = self;
+        let region = Region::new(ALLOCATOR);
         let began = Instant::now();
         situations.alert(alert, origin, alert.ends_at.unwrap_or(Timestamp(self.now)), rules, tuning);
         situations.news();
@@ -127,7 +139,13 @@ impl World {
         if self.random.below(1000) == 0 {
             self.situations.close(Timestamp(self.now), &self.rules, &self.tuning);
         }
+        let change = region.change();
+        self.kept += change.bytes_allocated as isize - change.bytes_deallocated as isize;
         took
+    }
+
+    fn bytes_of_each(&self, alerts: usize) -> isize {
+        self.kept / alerts as isize
     }
 }
 
@@ -137,7 +155,6 @@ fn entity(number: usize) -> Entity {
 
 fn steady(active: usize) {
     let mut world = World::new();
-    let region = Region::new(ALLOCATOR);
     let mut firing: Vec<Alert> = vec![];
     let mut coming: Vec<Alert> = vec![];
     let mut took: Vec<Duration> = vec![];
@@ -147,8 +164,7 @@ fn steady(active: usize) {
     let mut told = 0;
     while told < MEASURED {
         if firing.len() >= active && bytes == 0 {
-            let change = region.change();
-            bytes = (change.bytes_allocated - change.bytes_deallocated) / firing.len();
+            bytes = world.bytes_of_each(firing.len());
             (took, told, began) = (vec![], 0, Instant::now());
         }
         if coming.is_empty() {
@@ -187,7 +203,6 @@ fn steady(active: usize) {
 fn in_a_storm() {
     const STORM: usize = 100_000;
     let mut world = World::new();
-    let region = Region::new(ALLOCATOR);
     let mut alerts: Vec<Alert> = vec![];
     while alerts.len() < STORM {
         for (node, after) in world.fault(STORM / 100) {
@@ -200,7 +215,6 @@ fn in_a_storm() {
     }
     alerts.truncate(STORM);
     alerts.sort_by_key(|alert| alert.starts_at);
-    let held = region.change();
     let began = Instant::now();
     let mut took = vec![];
     for alert in &alerts {
@@ -208,14 +222,12 @@ fn in_a_storm() {
         took.push(world.tell(alert));
     }
     let long = began.elapsed();
-    let change = region.change();
-    let bytes = (change.bytes_allocated - change.bytes_deallocated) - (held.bytes_allocated - held.bytes_deallocated);
-    line("storm", STORM, &mut took, long, bytes / STORM);
+    line("storm", STORM, &mut took, long, world.bytes_of_each(STORM));
     let sizes: Vec<usize> = world.situations.iter().map(|situation| situation.members.len()).collect();
     println!("storm: {} situations, the largest of {} members", sizes.len(), sizes.iter().max().unwrap_or(&0));
 }
 
-fn line(name: &str, active: usize, took: &mut [Duration], long: Duration, bytes: usize) {
+fn line(name: &str, active: usize, took: &mut [Duration], long: Duration, bytes: isize) {
     let spent: Duration = took.iter().sum();
     took.sort_unstable();
     let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e6;

@@ -7,11 +7,11 @@
 //! are told matters little.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU32;
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
 use crate::model::{Entity, Timestamp};
 use crate::rules::{Node, Topology, Tuning};
@@ -40,10 +40,16 @@ const CALLS_MAX: usize = 16;
 pub(super) const SILENT: f64 = 0.12;
 
 /// Where a sign is; of one that is gone, nowhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SignId {
-    serial: u32,
+    serial: NonZeroU32,
     slot: u32,
+}
+
+impl Default for SignId {
+    fn default() -> Self {
+        Self { serial: NonZeroU32::MIN, slot: u32::MAX }
+    }
 }
 
 /// A burst of alerts or breaches about one entity; or one that is only inferred, as the common cause of others.
@@ -56,6 +62,9 @@ pub(super) struct Sign {
     /// The topology does not know the entity.
     #[serde(skip)]
     stranger: bool,
+    /// The sign of the same entity that was told before.
+    #[serde(skip)]
+    before: Option<SignId>,
     pub(super) first: Timestamp,
     /// How exactly that is known, in seconds.
     pub(super) blur: f64,
@@ -169,6 +178,15 @@ impl<'v> View<'v> {
     }
 }
 
+/// The signs of an entity: there are many entities, and of most it is only looked at when.
+#[derive(Clone, Copy, Debug, Default)]
+struct Standing {
+    /// When the newest of them began, in seconds, or later.
+    newest: u32,
+    /// The last of them, from which each leads to the one before; none where nothing is told of it.
+    last: Option<SignId>,
+}
+
 /// All signs of the open situations.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Forest {
@@ -183,13 +201,9 @@ pub(super) struct Forest {
     due: BTreeSet<(Timestamp, SignId, u8)>,
     pub(super) rates: Rates,
     pub(super) now: Timestamp,
-    /// Of each entity, oldest first, with the sign's first time: most are looked at for that only.
+    /// The signs of each entity.
     #[serde(skip)]
-    at: Vec<SmallVec<[(SignId, Timestamp); 1]>>,
-    /// When the newest of those began, in seconds, or later: of most entities that is all that is looked at, and it is small
-    /// enough to stay in a cache.
-    #[serde(skip)]
-    newest: Vec<u32>,
+    at: Vec<Standing>,
     #[serde(skip)]
     strangers: usize,
     #[serde(skip)]
@@ -250,8 +264,7 @@ impl Forest {
 
     /// Finds its way about in a topology whose numbers are others, or in which strangers were listed.
     pub(super) fn rebind(&mut self, topology: &mut Topology) {
-        self.at = vec![SmallVec::new(); topology.len()];
-        self.newest = vec![0; topology.len()];
+        self.at = vec![Standing::default(); topology.len()];
         self.strangers = 0;
         let mut placed = vec![];
         for sign in self.slots.iter_mut().flatten() {
@@ -264,15 +277,16 @@ impl Forest {
 
     fn stand(&mut self, id: SignId, node: Node, topology: &Topology) {
         if self.at.len() <= node as usize {
-            self.at.resize(node as usize + 1, SmallVec::new());
-            self.newest.resize(node as usize + 1, 0);
+            // As many as there are, and not twice as many, of which half are never used.
+            self.at.reserve_exact(topology.len().saturating_sub(self.at.len()));
+            self.at.resize(node as usize + 1, Standing::default());
         }
-        self[id].stranger = topology.is_stranger(node);
-        self.strangers += usize::from(self[id].stranger && self.at[node as usize].is_empty());
-        let first = self[id].first;
-        self.at[node as usize].push((id, first));
-        let newest = &mut self.newest[node as usize];
-        *newest = (*newest).max(second(first) + 1);
+        let Standing { newest, last } = self.at[node as usize];
+        let sign = &mut self[id];
+        (sign.stranger, sign.before) = (topology.is_stranger(node), last);
+        let (stranger, first) = (sign.stranger, second(sign.first) + 1);
+        self.strangers += usize::from(stranger && last.is_none());
+        self.at[node as usize] = Standing { newest: newest.max(first), last: Some(id) };
     }
 
     /// The topology has come to know an entity.
@@ -287,19 +301,17 @@ impl Forest {
         topology.known() + self.strangers
     }
 
-    fn standing(&self, node: Node) -> &[(SignId, Timestamp)] {
-        self.at.get(node as usize).map_or(&[], |signs| signs.as_slice())
-    }
-
+    /// The signs of an entity, the one that was told last first.
     pub(super) fn signs_of(&self, node: Node) -> impl Iterator<Item = SignId> {
-        self.standing(node).iter().map(|(id, _)| *id)
+        let last = self.at.get(node as usize).and_then(|standing| standing.last);
+        std::iter::successors(last, |id| self[*id].before)
     }
 
     /// The signs of an entity that began less than so many seconds away from a time.
     pub(super) fn signs_near(&self, node: Node, at: Timestamp, within: f64) -> impl Iterator<Item = SignId> {
-        let passed = self.newest.get(node as usize).is_none_or(|newest| f64::from(*newest) + within < f64::from(second(at)));
-        let standing = if passed { &[] } else { self.standing(node) };
-        standing.iter().filter(move |(_, first)| seconds(*first, at).abs() < within).map(|(id, _)| *id)
+        let recent = |standing: &&Standing| f64::from(standing.newest) + within >= f64::from(second(at));
+        let last = self.at.get(node as usize).filter(recent).and_then(|standing| standing.last);
+        std::iter::successors(last, |id| self[*id].before).filter(move |id| seconds(self[*id].first, at).abs() < within)
     }
 
     /// Lets time pass: what came by itself is looked at again.
@@ -373,10 +385,7 @@ impl Forest {
         let earlier = at < sign.first;
         sign.first = sign.first.min(at);
         sign.told += 1;
-        let (told, node, first) = (sign.told, sign.node, sign.first);
-        if earlier && let Some(stands) = self.at[node as usize].iter_mut().find(|(other, _)| *other == id) {
-            stands.1 = first;
-        }
+        let told = sign.told;
         self.recount(id);
         if earlier || told <= 3 {
             self.reconsider(id, view);
@@ -411,14 +420,16 @@ impl Forest {
     pub(super) fn grow(&mut self, onset: Onset, told: u32, situation: SituationId, topology: &Topology) -> SignId {
         let Onset { node, at: first, blur } = onset;
         self.serial = self.serial.wrapping_add(1);
+        let serial = NonZeroU32::new(self.serial).unwrap_or(NonZeroU32::MIN);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         });
-        let id = SignId { serial: self.serial, slot };
+        let id = SignId { serial, slot };
         let entity = topology.name(node).clone();
         self.slots[slot as usize] = Some(Sign {
             stranger: false,
+            before: None,
             id,
             entity,
             node,
@@ -441,15 +452,23 @@ impl Forest {
     /// Forgets a situation's signs.
     pub(super) fn forget(&mut self, situation: SituationId) {
         for id in self.of.remove(&situation).unwrap_or_default() {
-            let Some(sign) = self.slots[id.slot as usize].take() else { continue };
-            if let Some(signs) = self.at.get_mut(sign.node as usize) {
-                signs.retain(|(other, _)| *other != id);
-                self.strangers -= usize::from(sign.stranger && signs.is_empty());
-            }
+            self.unstand(id);
+            self.slots[id.slot as usize] = None;
             self.free.push(id.slot);
         }
         let Self { recent, slots, .. } = self;
         recent.retain(|id| slots[id.slot as usize].as_ref().is_some_and(|sign| sign.id == *id));
+    }
+
+    /// A sign of its entity is no more.
+    fn unstand(&mut self, id: SignId) {
+        let Sign { node, before, stranger, .. } = self[id];
+        let after = self.signs_of(node).find(|after| self[*after].before == Some(id));
+        match after {
+            Some(after) => self[after].before = before,
+            None => self.at[node as usize].last = before,
+        }
+        self.strangers -= usize::from(stranger && self.at[node as usize].last.is_none());
     }
 
     pub(super) fn kind(&self, id: SignId) -> Kind {
