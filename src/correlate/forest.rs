@@ -336,10 +336,12 @@ impl Forest {
     /// Puts an alert or a breach about an entity where it belongs. `again`: how often it fires, and where it did before.
     pub(super) fn place(&mut self, onset: Onset, again: Option<(f64, SignId)>, view: View<'_>) -> (SignId, Joined) {
         let at = onset.at;
-        let others = self.found(onset, None, view).best().map_or(0.0, |best| best.rate) * ONLY_ONE;
         let background = self.rates.alone(Kind::Lone, view.entities);
+        let again = again.filter(|(_, id)| self.get(*id).is_some_and(|sign| self.takes(sign.situation, 0, at, view)));
         let same = self.same(onset, view);
-        if let Some((rate, id)) = again.filter(|(_, id)| self.get(*id).is_some_and(|sign| self.takes(sign.situation, 0, at, view))) {
+        let known = again.is_some() || same.is_some();
+        let others = if known { self.found(onset, None, view).rate() * ONLY_ONE } else { 0.0 };
+        if let Some((rate, id)) = again {
             let same_rate = same.map_or(0.0, |(rate, _)| rate);
             if rate > others.max(background).max(same_rate) || same.is_some_and(|(_, same)| same == id) {
                 return (id, Joined::again(How::Again, self.delay(at, id), rate, background));

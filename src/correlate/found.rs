@@ -1,5 +1,7 @@
 //! The situations that a sign may belong to, and all that speaks for each.
 
+use std::cmp::Ordering;
+
 use smallvec::SmallVec;
 
 use crate::rules::Node;
@@ -18,8 +20,6 @@ pub(super) struct Found<'f> {
 
 struct Candidate {
     situation: SituationId,
-    /// It cannot be joined.
-    refused: bool,
     rate: f64,
     best: f64,
     confidence: f64,
@@ -57,10 +57,7 @@ impl<'f> Found<'f> {
                     (candidate.best, candidate.confidence, candidate.sign, candidate.way) = (rate, confidence, id, way);
                 }
             }
-            None => {
-                let refused = !self.joins(sign.situation);
-                self.situations.push(Candidate { situation: sign.situation, refused, rate, best: rate, confidence, sign: id, way });
-            }
+            None => self.situations.push(Candidate { situation: sign.situation, rate, best: rate, confidence, sign: id, way }),
         }
     }
 
@@ -76,28 +73,48 @@ impl<'f> Found<'f> {
         }
     }
 
-    /// The likeliest sign of the likeliest situation that can be joined.
-    pub(super) fn best(&self) -> Option<Cause> {
-        self.likeliest(|candidate| !candidate.refused)
+    /// The likeliest sign of the likeliest situation that can be joined; and of a likelier one, if there is one that cannot.
+    pub(super) fn likeliest(&self) -> (Option<Cause>, Option<Cause>) {
+        let (best, refused) = self.best();
+        (best.map(|best| self.cause(best)), refused.map(|refused| self.cause(refused)))
     }
 
-    /// The same of those that cannot.
-    pub(super) fn refused(&self) -> Option<Cause> {
-        self.likeliest(|candidate| candidate.refused)
+    /// The rate of the likeliest situation that can be joined.
+    pub(super) fn rate(&self) -> f64 {
+        self.best().0.map_or(0.0, |best| best.rate)
     }
 
-    fn likeliest(&self, of: impl Fn(&Candidate) -> bool) -> Option<Cause> {
-        let joined = self.situations.iter().filter(|candidate| of(candidate));
-        let likeliest = joined.max_by(|a, b| a.rate.total_cmp(&b.rate).then_with(|| b.situation.cmp(&a.situation)))?;
-        let others = self.situations.iter().filter(|candidate| candidate.situation != likeliest.situation);
-        let next = others.max_by(|a, b| a.rate.total_cmp(&b.rate).then_with(|| b.situation.cmp(&a.situation)));
-        let next = next.map(|next| (next.sign, next.rate));
-        let link = match likeliest.way {
+    /// Few have to be asked whether they can be joined.
+    fn best(&self) -> (Option<&Candidate>, Option<&Candidate>) {
+        let (mut refused, mut last): (_, Option<&Candidate>) = (None, None);
+        loop {
+            let Some(best) = self.most(|candidate| last.is_none_or(|last| candidate.order(last).is_lt())) else { return (None, refused) };
+            if self.joins(best.situation) {
+                return (Some(best), refused);
+            }
+            refused = refused.or(Some(best));
+            last = Some(best);
+        }
+    }
+
+    fn most(&self, of: impl Fn(&Candidate) -> bool) -> Option<&Candidate> {
+        self.situations.iter().filter(|candidate| of(candidate)).max_by(|a, b| a.order(b))
+    }
+
+    fn cause(&self, candidate: &Candidate) -> Cause {
+        let next = self.most(|other| other.situation != candidate.situation).map(|next| (next.sign, next.rate));
+        let link = match candidate.way {
             Way::Direct => Link::Direct,
             Way::Through(silent) => Link::Through(self.view.topology.name(silent).clone()),
             Way::Meanwhile => Link::Meanwhile,
         };
-        let Candidate { sign, best, confidence, rate, .. } = *likeliest;
-        Some(Cause { sign, link, best, confidence, rate, background: 0.0, changed: 1.0, next })
+        let Candidate { sign, best, confidence, rate, .. } = *candidate;
+        Cause { sign, link, best, confidence, rate, background: 0.0, changed: 1.0, next }
+    }
+}
+
+impl Candidate {
+    fn order(&self, other: &Self) -> Ordering {
+        self.rate.total_cmp(&other.rate).then_with(|| other.situation.cmp(&self.situation))
     }
 }

@@ -88,8 +88,7 @@ impl Forest {
                 self.through(*dependency, node, &mut found);
             }
         }
-        let best = found.best().map_or(0.0, |best| best.rate);
-        if me.is_some() && best * 2.0 < self.rates.alone(Kind::Fault, view.entities) {
+        if me.is_some() && found.rate() * 2.0 < self.rates.alone(Kind::Fault, view.entities) {
             self.meanwhile(&mut found);
         }
         found
@@ -145,9 +144,10 @@ impl Forest {
         let found = self.found(sign.onset(), Some(id), view);
         let asked = |cause: &Cause| cause.rate > background * ASKED;
         let stands = |cause: Cause| Cause { background, changed, ..cause };
-        let (cause, refused) = (found.best().filter(asked).map(stands), found.refused().filter(asked).map(stands));
+        let (cause, refused) = found.likeliest();
+        let (cause, refused) = (cause.filter(asked).map(stands), refused.filter(asked).map(stands));
         let by_itself = cause.is_none() && sign.told > 0;
-        if let Some(refused) = refused.filter(|refused| cause.as_ref().is_none_or(|cause| refused.rate > cause.rate)) {
+        if let Some(refused) = refused {
             let (situation, with, entity) = (sign.situation, self[refused.sign].situation, sign.entity.clone());
             let relation = Relation { with, entity, why: self.joined_by(id, &refused), since: self.now };
             self.moves.push(Moved::Related { situation, relation });
