@@ -130,17 +130,23 @@ impl World {
     }
 
     fn tell(&mut self, alert: &Alert) -> Duration {
-        let Self { situations, rules, tuning, origin, .. } = self;
         let region = Region::new(ALLOCATOR);
+        // With labels of its own, for they are kept.
+        let took = self.takes(Alert { labels: Labels::of(alert.labels.iter()), ..alert.clone() });
+        let change = region.change();
+        self.kept += change.bytes_allocated as isize - change.bytes_deallocated as isize;
+        took
+    }
+
+    fn takes(&mut self, alert: Alert) -> Duration {
+        let Self { situations, rules, tuning, origin, .. } = self;
         let began = Instant::now();
-        situations.alert(alert, origin, alert.ends_at.unwrap_or(Timestamp(self.now)), rules, tuning);
+        situations.alert(&alert, origin, alert.ends_at.unwrap_or(Timestamp(self.now)), rules, tuning);
         situations.news();
         let took = began.elapsed();
         if self.random.below(1000) == 0 {
             self.situations.close(Timestamp(self.now), &self.rules, &self.tuning);
         }
-        let change = region.change();
-        self.kept += change.bytes_allocated as isize - change.bytes_deallocated as isize;
         took
     }
 

@@ -21,6 +21,7 @@ mod related;
 mod said;
 mod seek;
 mod settled;
+mod sign;
 mod silent;
 mod situation;
 mod storm;
@@ -40,22 +41,23 @@ use crate::stage::Outcome;
 pub use calls::{Calls, Why};
 pub use cause::{Ranking, Suspect, rank};
 pub use changes::{Changed, Changes};
-pub use forest::SignId;
 pub use joined::{How, Joined};
 pub use metric::Metric;
 pub use part::Part;
 pub use related::Relation;
 pub use said::Said;
+pub use sign::SignId;
 pub use situation::{Judged, Member, Situation, SituationId, Source};
 pub use storm::Tally;
 pub use suppress::{By, Suppressed};
 pub use taken::{News, Taken};
 
 use fired::Fired;
-use forest::{Forest, LOOK_AGAIN, Moved, Onset, View};
+use forest::{Forest, LOOK_AGAIN, Moved, View};
 use hints::Hints;
 use member::{alert_key, alert_member, blur, breach_fingerprint};
 use related::Relations;
+use sign::Onset;
 use storm::{Pace, Tallied};
 use suppress::{Suppression, inhibits};
 
@@ -482,14 +484,18 @@ impl Situations {
         for moved in self.forest.moved() {
             let (from, into, gone) = match moved {
                 Moved::Merged { gone, kept, by, cause } => {
-                    self.related.merged(gone, kept);
+                    let related = self.related.moved(gone, kept, |_| true);
                     let members = self.take(gone, |_| true);
                     let why = self.forest.why(by).filter(|_| !members.is_empty());
                     self.news.extend(why.map(|(entity, why)| News::Merged { gone, kept, cause, entity, why }));
+                    self.news.extend(related.into_iter().map(|relation| News::Related { situation: kept, relation }));
                     (gone, kept, members)
                 }
                 Moved::Split { signs, from, into, by } => {
                     let members = self.take(from, |member| signs.binary_search(&member.sign).is_ok());
+                    let moves = |entity: &Entity| signs.iter().filter_map(|id| self.forest.get(*id)).any(|sign| sign.entity == *entity);
+                    let related = self.related.moved(from, into, moves);
+                    self.news.extend(related.into_iter().map(|relation| News::Related { situation: into, relation }));
                     let why = by.filter(|_| !members.is_empty()).and_then(|by| self.forest.why(by));
                     self.news.extend(why.map(|(entity, why)| News::Split { from, into, entity, why }));
                     self.news.extend(members.iter().map(|member| News::Moved { member: member.key }));
@@ -497,7 +503,8 @@ impl Situations {
                 }
                 Moved::Related { situation, relation } => {
                     let apart = |id: SituationId| self.open.get(&id).is_some_and(|situation| situation.apart);
-                    if !apart(situation) && !apart(relation.with) && self.related.add(situation, &relation) {
+                    // A person has said that they are not.
+                    if !(apart(situation) && apart(relation.with)) && self.related.add(situation, &relation) {
                         self.news.push(News::Related { situation, relation });
                     }
                     continue;

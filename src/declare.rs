@@ -196,12 +196,25 @@ impl Declare {
         self.depend(&new);
     }
 
-    /// Dependencies that were learnt, or that are more or less likely by now.
+    /// Dependencies that were seen.
     fn depend(&mut self, new: &[Dependency]) {
         for dependency in new {
             self.rules.topology.add(dependency);
-            self.state.situations.listed(&dependency.from, &self.rules);
-            self.state.situations.listed(&dependency.on, &self.rules);
+            self.listed(dependency);
+        }
+    }
+
+    /// Dependencies of which it is learnt how likely they are by now.
+    fn learnt(&mut self, likely: &[Dependency]) {
+        for dependency in likely {
+            self.rules.topology.learn(dependency);
+            self.listed(dependency);
+        }
+    }
+
+    fn listed(&mut self, dependency: &Dependency) {
+        for entity in [&dependency.from, &dependency.on] {
+            self.state.situations.listed(entity, &self.rules);
         }
     }
 
@@ -258,7 +271,7 @@ impl Declare {
                 }
                 News::Related { situation, relation } => {
                     out.decide(|| trace::related(situation, &relation));
-                    self.relate(situation, &relation, out);
+                    self.relate(situation, &relation, Timestamp::MIN, out);
                 }
                 News::Split { from, into, entity, why } => out.decide(|| trace::split(from, into, &entity, &why)),
                 News::Calm { situation } => out.decide(|| trace::calm(situation)),

@@ -30,9 +30,12 @@ pub struct Calls {
     seen: BTreeMap<(String, String), Timestamp>,
     /// What one signal named together: what it was about, and where that ran.
     named: BTreeMap<(Entity, Entity), Timestamp>,
-    /// Entities that showed something while another one's trouble spread, though no path was known.
-    shown: BTreeMap<Entity, Shown>,
+    /// When the newest of both was told.
     newest: Timestamp,
+    /// Entities that showed something while the trouble of others spread, though no path was known.
+    together: BTreeMap<Entity, Others>,
+    /// When the newest of all that was shown began.
+    shown: Timestamp,
     /// When it was last looked for what is to be forgotten.
     swept: Timestamp,
 }
@@ -48,46 +51,46 @@ pub enum Why<'w> {
     Meanwhile(&'w Entity),
 }
 
-/// How often an entity showed something, and how often while whose trouble spread.
+/// While whose trouble an entity showed something.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Shown {
-    times: u32,
-    with: BTreeMap<Entity, Together>,
-}
+struct Others(BTreeMap<Entity, Together>);
 
-/// How often, and when last.
+/// How often, of how many times since it did first, and when last.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Together {
     times: u32,
+    of: u32,
     last: Timestamp,
 }
 
-impl Shown {
+impl Others {
     fn count(&mut self, with: &Entity, at: Timestamp) {
-        if self.with.len() >= OTHERS_MAX && !self.with.contains_key(with) {
-            let unlearnt = self.with.iter().filter(|(_, together)| !together.is_learnt());
+        if self.0.len() >= OTHERS_MAX && !self.0.contains_key(with) {
+            let unlearnt = self.0.iter().filter(|(_, together)| !together.is_learnt());
             let Some((least, _)) = unlearnt.min_by_key(|(_, together)| (together.times, together.last)) else { return };
             let least = least.clone();
-            self.with.remove(&least);
+            self.0.remove(&least);
         }
-        let together = self.with.entry(with.clone()).or_default();
-        *together = Together { times: together.times + 1, last: at.max(together.last) };
+        // It is one of the times that it showed something.
+        let together = self.0.entry(with.clone()).or_insert(Together { of: 1, ..Together::default() });
+        *together = Together { times: together.times + 1, last: at.max(together.last), ..*together };
     }
 
-    /// What it is believed to depend on: as much as it shows something for that, by Laplace's rule of succession.
-    fn dependencies(&self, of: &Entity) -> impl Iterator<Item = Dependency> {
-        let learnt = self.with.iter().filter(|(_, together)| together.is_learnt());
-        learnt.map(|(on, together)| Dependency {
-            from: of.clone(),
-            on: on.clone(),
-            confidence: f64::from(together.times + 1) / f64::from(self.times + 2),
-        })
+    /// What it is believed to depend on.
+    fn dependencies(&self, from: &Entity) -> impl Iterator<Item = Dependency> {
+        let learnt = self.0.iter().filter(|(_, together)| together.is_learnt());
+        learnt.map(|(on, together)| Dependency { from: from.clone(), on: on.clone(), confidence: together.confidence() })
     }
 }
 
 impl Together {
     fn is_learnt(self) -> bool {
         self.times >= TOGETHER_LEAST
+    }
+
+    /// Laplace's rule of succession.
+    fn confidence(self) -> f64 {
+        f64::from(self.times + 1) / f64::from(self.of + 2)
     }
 }
 
@@ -126,41 +129,42 @@ impl Calls {
     }
 
     /// An entity has shown something. Where that is often while another one's trouble spreads, it is believed to depend on that
-    /// one: gives such dependencies, whose confidence is another one now.
+    /// one: gives such dependencies, to be learnt, whose confidence is another one now.
     pub fn shows(&mut self, entity: &Entity, why: Why<'_>, at: Timestamp) -> Vec<Dependency> {
-        self.newest = self.newest.max(at);
-        if matches!(why, Why::Meanwhile(_)) && self.shown.len() < CALLS_MAX {
-            self.shown.entry(entity.clone()).or_default();
+        self.shown = self.shown.max(at);
+        if matches!(why, Why::Meanwhile(_)) && self.together.len() < CALLS_MAX {
+            self.together.entry(entity.clone()).or_default();
         }
-        let Some(shown) = self.shown.get_mut(entity) else { return vec![] };
-        shown.times += 1;
+        let Some(others) = self.together.get_mut(entity) else { return vec![] };
+        others.0.values_mut().for_each(|together| together.of += 1);
         match why {
-            Why::Meanwhile(of) => shown.count(of, at),
+            Why::Meanwhile(of) => others.count(of, at),
             // Where the topology says so by itself, there is nothing to learn.
-            Why::DependsOn(on) if shown.with.contains_key(on) => shown.count(on, at),
+            Why::DependsOn(on) if others.0.contains_key(on) => others.count(on, at),
             Why::DependsOn(_) | Why::Itself => {}
         }
-        shown.dependencies(entity).collect()
+        others.dependencies(entity).collect()
     }
 
     /// Forgets calls that were last seen this long before the newest, and what has long not failed together; tells whether a
-    /// dependency went with them. Where nobody tells of any, nothing is forgotten.
+    /// dependency went with them. Where nobody tells of calls any more, none is forgotten.
     pub fn forget(&mut self, after: Duration) -> bool {
-        if self.newest.since(self.swept) < SWEEP_EVERY {
+        let (newest, shown) = (self.newest, self.shown);
+        if newest.max(shown).since(self.swept) < SWEEP_EVERY {
             return false;
         }
-        self.swept = self.newest;
-        let (before, newest) = (self.seen.len() + self.named.len(), self.newest);
+        self.swept = newest.max(shown);
+        let before = self.seen.len() + self.named.len();
         self.seen.retain(|_, last| newest.since(*last) < after);
         self.named.retain(|_, last| newest.since(*last) < after);
         let mut unlearnt = false;
-        self.shown.retain(|_, shown| {
-            shown.with.retain(|_, together| {
-                let recent = newest.since(together.last) < TOGETHER_MEMORY;
+        self.together.retain(|_, others| {
+            others.0.retain(|_, together| {
+                let recent = shown.since(together.last) < TOGETHER_MEMORY;
                 unlearnt |= !recent && together.is_learnt();
                 recent
             });
-            !shown.with.is_empty()
+            !others.0.is_empty()
         });
         unlearnt || self.seen.len() + self.named.len() < before
     }
@@ -171,8 +175,9 @@ impl Calls {
         let mut rules = rules.clone();
         let seen: Vec<Dependency> = self.seen.keys().filter_map(|pair| dependency(&rules.topology, pair)).collect();
         let named = self.named.keys().map(|(from, on)| Dependency::certain(from.clone(), on.clone()));
-        let together = self.shown.iter().flat_map(|(entity, shown)| shown.dependencies(entity));
-        seen.into_iter().chain(named).chain(together).for_each(|dependency| rules.topology.add(&dependency));
+        seen.into_iter().chain(named).for_each(|dependency| rules.topology.add(&dependency));
+        let together = self.together.iter().flat_map(|(entity, others)| others.dependencies(entity));
+        together.for_each(|dependency| rules.topology.learn(&dependency));
         rules
     }
 }
@@ -196,7 +201,7 @@ mod tests {
         let mut confidences = vec![];
         let whys = [Why::Itself, Why::DependsOn(&db)].into_iter().chain([Why::Meanwhile(&db); 6]);
         for why in whys.chain([Why::Meanwhile(&other), Why::Itself, Why::DependsOn(&db), Why::DependsOn(&other)]) {
-            calls.shows(&billing, why, Timestamp(0)).iter().for_each(|dependency| rules.topology.add(dependency));
+            calls.shows(&billing, why, Timestamp(0)).iter().for_each(|dependency| rules.topology.learn(dependency));
             let learnt: Vec<Dependency> = rules.topology.dependencies().collect();
             assert_eq!(learnt, calls.over(&Rules::default()).topology.dependencies().collect::<Vec<_>>());
             confidences.extend(learnt.first().map(|dependency| dependency.confidence));

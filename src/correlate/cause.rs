@@ -288,7 +288,9 @@ impl Trouble<'_> {
             later += u32::from(late > 0.0);
             order -= late;
         }
-        let quiet = self.topology.callers(node).iter().filter(|caller| !self.is_shown(**caller)).count();
+        let callers = self.topology.callers(node).iter().filter(|caller| !self.is_shown(**caller));
+        let likely: Vec<f64> = callers.map(|caller| self.topology.confidence(*caller, node)).collect();
+        let quiet: f64 = likely.iter().sum();
         // What came after the earliest sign of anything has not made it, if it took until later to be a breach or an alert.
         let changed_by = self.hinted.get(&node).map_or(onset, |hinted| onset.min(*hinted));
         let change = self.changes.likeliest(self.topology.name(node), changed_by, self.window, self.topology.known());
@@ -310,7 +312,7 @@ impl Trouble<'_> {
             part("first", Some(after), nats, of, format!("{after:.0} s after the first sign"));
         }
         part("silent", None, if sign.is_none() && !self.is_told_of(node) { -SILENT } else { 0.0 }, None, "nothing is told of it".into());
-        part("callers", Some(quiet as f64), -QUIET_CALLER * quiet as f64, callers(), format!("{quiet} that depend on it show nothing"));
+        part("callers", Some(quiet), -QUIET_CALLER * quiet, callers(), format!("{} that depend on it show nothing", likely.len()));
         match self.excess.own(node) {
             Some(own) => {
                 let monitor = Some(format!("monitor: {}", own.monitor));

@@ -182,10 +182,13 @@ impl<'s> Excess<'s> {
     fn own_on(&self, node: Node, calls: &Calls<'s>) -> Option<Own<'s>> {
         let Ends { all: excess, raised, .. } = *calls.of.get(&node)?;
         let share = excess / calls.total;
-        let near = self.topology.callers(node).iter().chain(self.topology.depends_on(node));
-        let all = near.filter(|near| calls.kinds.contains(self.topology.name(**near).kind())).count().max(raised);
-        let what = format!("{:.0} % of the excess of {} is on its calls, {raised} of {all} of which have it", 100.0 * share, calls.monitor);
-        Some(Own { kind: "edge", part: share * raised as f64 / all as f64, monitor: calls.monitor, what })
+        let made = self.topology.depends_on(node).iter().map(|on| (*on, self.topology.confidence(node, *on)));
+        let near = self.topology.callers(node).iter().map(|from| (*from, self.topology.confidence(*from, node))).chain(made);
+        let near = near.filter(|(near, _)| calls.kinds.contains(self.topology.name(*near).kind()));
+        let all = near.map(|(_, likely)| likely).sum::<f64>().max(raised as f64);
+        let what =
+            format!("{:.0} % of the excess of {} is on its calls, {raised} of {all:.0} of which have it", 100.0 * share, calls.monitor);
+        Some(Own { kind: "edge", part: share * raised as f64 / all, monitor: calls.monitor, what })
     }
 
     /// The dependency that explains most, looked for through those that show nothing; as much of it as is likely.

@@ -6,8 +6,8 @@ use crate::model::Timestamp;
 use crate::rules::{Rules, Tuning};
 
 use super::Situations;
-use super::forest::SignId;
 use super::rates::Flaps;
+use super::sign::SignId;
 
 /// Fingerprints whose last episodes are remembered, so that a late repeat does not fire again; beyond it the half that
 /// fired longer ago is forgotten.

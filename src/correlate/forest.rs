@@ -7,7 +7,6 @@
 //! are told matters little.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::num::NonZeroU32;
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
@@ -21,8 +20,8 @@ use super::joined::{How, Joined};
 use super::kernel::{self, NEAR, seconds};
 use super::rates::{Kind, ONLY_ONE, Rates};
 use super::related::Relation;
+use super::sign::{Cause, Onset, Sign, SignId, Slot};
 use super::situation::{Situation, SituationId};
-use super::storm::Counted;
 
 /// A connection must be likelier than its absence by this factor; its logarithm is 1.1.
 pub(super) const ASKED: f64 = 3.0;
@@ -33,96 +32,8 @@ pub(super) const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(50), Duration:
 /// Signs that are looked through for what goes on meanwhile.
 const RECENT_MAX: usize = 256;
 
-/// Entities to which calls of one sign are bad.
-const CALLS_MAX: usize = 16;
-
 /// The probability that nothing is told of a cause, as far as is believed without evidence.
 pub(super) const SILENT: f64 = 0.12;
-
-/// Where a sign is; of one that is gone, nowhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct SignId {
-    serial: NonZeroU32,
-    slot: u32,
-}
-
-impl Default for SignId {
-    fn default() -> Self {
-        Self { serial: NonZeroU32::MIN, slot: u32::MAX }
-    }
-}
-
-/// A burst of alerts or breaches about one entity; or one that is only inferred, as the common cause of others.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Sign {
-    pub(super) id: SignId,
-    pub(super) entity: Entity,
-    #[serde(skip)]
-    pub(super) node: Node,
-    /// The topology does not know the entity.
-    #[serde(skip)]
-    stranger: bool,
-    /// The sign of the same entity that was told before.
-    #[serde(skip)]
-    before: Option<SignId>,
-    pub(super) first: Timestamp,
-    /// How exactly that is known, in seconds.
-    pub(super) blur: f64,
-    /// Alerts and breaches in it; none where it is only inferred.
-    pub(super) told: u32,
-    /// What is only counted.
-    pub(super) counted: Vec<Counted>,
-    /// What its calls to which have too much of something.
-    pub(super) calls: Vec<Entity>,
-    /// The member that opened it, once it is there.
-    pub(super) opener: Option<u64>,
-    /// Those that last.
-    pub(super) firing: u32,
-    pub(super) situation: SituationId,
-    pub(super) cause: Option<Cause>,
-    pub(super) effects: Vec<SignId>,
-}
-
-/// Where and when something began, and to how many seconds that is known.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Onset {
-    pub(super) node: Node,
-    pub(super) at: Timestamp,
-    pub(super) blur: f64,
-}
-
-impl Sign {
-    pub(super) fn onset(&self) -> Onset {
-        Onset { node: self.node, at: self.first, blur: self.blur }
-    }
-}
-
-/// What most likely made a sign.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Cause {
-    pub(super) sign: SignId,
-    pub(super) link: Link,
-    /// What speaks for it, as a rate per second.
-    pub(super) best: f64,
-    /// How likely the dependencies are by which it does.
-    pub(super) confidence: f64,
-    /// All that speaks for its situation, likewise.
-    pub(super) rate: f64,
-    /// How often such a sign comes by itself, in a second.
-    pub(super) background: f64,
-    /// How many times as often as usual that is, for what was changed.
-    pub(super) changed: f64,
-    /// The sign that connects it with the next likeliest situation, and all that speaks for that one.
-    pub(super) next: Option<(SignId, f64)>,
-}
-
-/// How a cause reaches its effect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Link {
-    Direct,
-    Through(Entity),
-    Meanwhile,
-}
 
 /// Situations changed, other than by taking in something new.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,14 +95,14 @@ struct Standing {
     /// When the newest of them began, in seconds, or later.
     newest: u32,
     /// The last of them, from which each leads to the one before; none where nothing is told of it.
-    last: Option<SignId>,
+    last: Option<Slot>,
 }
 
 /// All signs of the open situations.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Forest {
     slots: Vec<Option<Sign>>,
-    free: Vec<u32>,
+    free: Vec<Slot>,
     serial: u32,
     situations: u64,
     pub(super) of: BTreeMap<SituationId, Vec<SignId>>,
@@ -200,7 +111,7 @@ pub(super) struct Forest {
     /// To be looked at again: when, and how often before.
     due: BTreeSet<(Timestamp, SignId, u8)>,
     pub(super) rates: Rates,
-    pub(super) now: Timestamp,
+    now: Timestamp,
     /// The signs of each entity.
     #[serde(skip)]
     at: Vec<Standing>,
@@ -216,13 +127,13 @@ pub(super) struct Forest {
 impl Index<SignId> for Forest {
     type Output = Sign;
     fn index(&self, id: SignId) -> &Sign {
-        self.slots[id.slot as usize].as_ref().expect("signs point to signs of their own situation, and go with it")
+        self.slots[id.slot.place()].as_ref().expect("signs point to signs of their own situation, and go with it")
     }
 }
 
 impl IndexMut<SignId> for Forest {
     fn index_mut(&mut self, id: SignId) -> &mut Sign {
-        self.slots[id.slot as usize].as_mut().expect("signs point to signs of their own situation, and go with it")
+        self.slots[id.slot.place()].as_mut().expect("signs point to signs of their own situation, and go with it")
     }
 }
 
@@ -233,11 +144,11 @@ fn second(at: Timestamp) -> u32 {
 
 impl Forest {
     pub(super) fn get(&self, id: SignId) -> Option<&Sign> {
-        self.slots.get(id.slot as usize)?.as_ref().filter(|sign| sign.id == id)
+        self.slots.get(id.slot.place())?.as_ref().filter(|sign| sign.id == id)
     }
 
     pub(super) fn get_mut(&mut self, id: SignId) -> Option<&mut Sign> {
-        self.slots.get_mut(id.slot as usize)?.as_mut().filter(|sign| sign.id == id)
+        self.slots.get_mut(id.slot.place())?.as_mut().filter(|sign| sign.id == id)
     }
 
     pub(super) fn signs_in(&self, situation: SituationId) -> &[SignId] {
@@ -277,16 +188,17 @@ impl Forest {
 
     fn stand(&mut self, id: SignId, node: Node, topology: &Topology) {
         if self.at.len() <= node as usize {
-            // As many as there are, and not twice as many, of which half are never used.
-            self.at.reserve_exact(topology.len().saturating_sub(self.at.len()));
-            self.at.resize(node as usize + 1, Standing::default());
+            // For all that there are, and some: twice as many, as a vector grows by itself, is much where they are many.
+            let all = topology.len().max(node as usize + 1);
+            self.at.reserve_exact(all + all / 16 - self.at.len());
+            self.at.resize(all, Standing::default());
         }
         let Standing { newest, last } = self.at[node as usize];
         let sign = &mut self[id];
         (sign.stranger, sign.before) = (topology.is_stranger(node), last);
         let (stranger, first) = (sign.stranger, second(sign.first) + 1);
         self.strangers += usize::from(stranger && last.is_none());
-        self.at[node as usize] = Standing { newest: newest.max(first), last: Some(id) };
+        self.at[node as usize] = Standing { newest: newest.max(first), last: Some(id.slot) };
     }
 
     /// The topology has come to know an entity.
@@ -304,14 +216,19 @@ impl Forest {
     /// The signs of an entity, the one that was told last first.
     pub(super) fn signs_of(&self, node: Node) -> impl Iterator<Item = SignId> {
         let last = self.at.get(node as usize).and_then(|standing| standing.last);
-        std::iter::successors(last, |id| self[*id].before)
+        self.list(last).map(|sign| sign.id)
+    }
+
+    fn list(&self, last: Option<Slot>) -> impl Iterator<Item = &Sign> {
+        let sign = |slot: Slot| self.slots[slot.place()].as_ref();
+        std::iter::successors(last.and_then(sign), move |after| after.before.and_then(sign))
     }
 
     /// The signs of an entity that began less than so many seconds away from a time.
     pub(super) fn signs_near(&self, node: Node, at: Timestamp, within: f64) -> impl Iterator<Item = SignId> {
         let recent = |standing: &&Standing| f64::from(standing.newest) + within >= f64::from(second(at));
         let last = self.at.get(node as usize).filter(recent).and_then(|standing| standing.last);
-        std::iter::successors(last, |id| self[*id].before).filter(move |id| seconds(self[*id].first, at).abs() < within)
+        self.list(last).filter(move |sign| seconds(sign.first, at).abs() < within).map(|sign| sign.id)
     }
 
     /// Lets time pass: what came by itself is looked at again.
@@ -376,8 +293,8 @@ impl Forest {
 
     /// Takes note that calls from there to another entity have too much of something.
     pub(super) fn call(&mut self, id: SignId, calls: &Entity) {
-        if let Some(sign) = self.get_mut(id).filter(|sign| sign.calls.len() < CALLS_MAX && !sign.calls.contains(calls)) {
-            sign.calls.push(calls.clone());
+        if let Some(sign) = self.get_mut(id) {
+            sign.call(calls);
         }
     }
 
@@ -422,14 +339,13 @@ impl Forest {
     pub(super) fn grow(&mut self, onset: Onset, told: u32, situation: SituationId, topology: &Topology) -> SignId {
         let Onset { node, at: first, blur } = onset;
         self.serial = self.serial.wrapping_add(1);
-        let serial = NonZeroU32::new(self.serial).unwrap_or(NonZeroU32::MIN);
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            self.slots.resize_with(self.slots.len().max(1) + 1, || None);
+            Slot::of(self.slots.len() - 1)
         });
-        let id = SignId { serial, slot };
+        let id = SignId { serial: self.serial, slot };
         let entity = topology.name(node).clone();
-        self.slots[slot as usize] = Some(Sign {
+        self.slots[slot.place()] = Some(Sign {
             stranger: false,
             before: None,
             id,
@@ -438,8 +354,7 @@ impl Forest {
             first,
             blur,
             told,
-            counted: vec![],
-            calls: vec![],
+            rare: None,
             opener: None,
             firing: 0,
             situation,
@@ -455,17 +370,17 @@ impl Forest {
     pub(super) fn forget(&mut self, situation: SituationId) {
         for id in self.of.remove(&situation).unwrap_or_default() {
             self.unstand(id);
-            self.slots[id.slot as usize] = None;
+            self.slots[id.slot.place()] = None;
             self.free.push(id.slot);
         }
         let Self { recent, slots, .. } = self;
-        recent.retain(|id| slots[id.slot as usize].as_ref().is_some_and(|sign| sign.id == *id));
+        recent.retain(|id| slots[id.slot.place()].as_ref().is_some_and(|sign| sign.id == *id));
     }
 
     /// A sign of its entity is no more.
     fn unstand(&mut self, id: SignId) {
         let Sign { node, before, stranger, .. } = self[id];
-        let after = self.signs_of(node).find(|after| self[*after].before == Some(id));
+        let after = self.signs_of(node).find(|after| self[*after].before == Some(id.slot));
         match after {
             Some(after) => self[after].before = before,
             None => self.at[node as usize].last = before,
@@ -492,28 +407,28 @@ impl Forest {
 
     /// Gives a sign another cause, and moves what hangs on it.
     pub(super) fn attach(&mut self, id: SignId, cause: Option<Cause>, view: View<'_>) {
-        let before = self[id].cause.clone();
-        if before.as_ref().map(|c| c.sign) == cause.as_ref().map(|c| c.sign) {
+        let (before, by) = (self[id].cause.as_ref().map(|cause| cause.sign), cause.as_ref().map(|cause| cause.sign));
+        if before == by {
             self[id].cause = cause;
             return;
         }
         self.rejoined.push(id);
         self.uncount(id);
-        if let Some(before) = &before {
-            self.uncount(before.sign);
-            self[before.sign].effects.retain(|effect| *effect != id);
-            self.recount(before.sign);
+        if let Some(before) = before {
+            self.uncount(before);
+            self[before].effects.retain(|effect| *effect != id);
+            self.recount(before);
         }
-        if let Some(cause) = &cause {
-            self.uncount(cause.sign);
-            self[cause.sign].effects.push(id);
-            self.recount(cause.sign);
+        if let Some(by) = by {
+            self.uncount(by);
+            self[by].effects.push(id);
+            self.recount(by);
         }
-        self[id].cause = cause.clone();
+        self[id].cause = cause;
         self.recount(id);
         let from = self[id].situation;
-        let into = match &cause {
-            Some(cause) => self[cause.sign].situation,
+        let into = match by {
+            Some(by) => self[by].situation,
             None => self.new_situation(),
         };
         if from == into {
@@ -521,18 +436,18 @@ impl Forest {
         }
         if before.is_none() {
             let (kept, gone) = if view.holds(from) || (!view.holds(into) && from < into) { (from, into) } else { (into, from) };
-            let cause = cause.map_or_else(|| self[id].entity.clone(), |cause| self[cause.sign].entity.clone());
+            let cause = self[by.unwrap_or(id)].entity.clone();
             self.merge(gone, kept, id, cause);
         } else {
             self.split(id, from, into);
         }
         // What has effects is no lone alert: its own cause may be another one now.
-        if let Some(cause) = self[id].cause.as_ref().map(|cause| cause.sign)
-            && self[cause].cause.is_none()
-            && self[cause].effects.len() == 1
-            && self[cause].told == 1
+        if let Some(by) = by
+            && self[by].cause.is_none()
+            && self[by].effects.len() == 1
+            && self[by].told == 1
         {
-            self.reconsider(cause, view);
+            self.reconsider(by, view);
         }
     }
 

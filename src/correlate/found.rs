@@ -6,7 +6,8 @@ use smallvec::SmallVec;
 
 use crate::rules::Node;
 
-use super::forest::{Cause, Forest, Link, Onset, SignId, View};
+use super::forest::{Forest, View};
+use super::sign::{Cause, Link, Onset, SignId};
 use super::situation::SituationId;
 
 /// What speaks for each situation as the one that a sign belongs to.

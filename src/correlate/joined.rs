@@ -86,8 +86,8 @@ impl Joined {
         let daily = usually * DAY;
         let noise = format!("such a sign comes by itself {daily:.1} times a day, and {:.1} times where nothing is known", LONE * DAY);
         parts.push(part("noise", of, daily, libm::log(LONE / usually), noise));
-        if self.changed > 1.0 {
-            let change = format!("for a change of {of} it fails by itself {:.0} times as likely", self.changed);
+        if self.changed != 1.0 {
+            let change = format!("for a change of {of} it fails by itself {:.1} times as likely", self.changed);
             parts.push(part("change", of, self.changed, -libm::log(self.changed), change));
         }
         parts

@@ -23,6 +23,9 @@ const SAME: f64 = 0.95;
 /// Signs further apart than this (in seconds) do not make each other.
 pub(super) const NEAR: f64 = 900.0;
 
+/// Nor do they, through an entity of which nothing is told, further apart than this.
+pub(super) const NEAR_THROUGH: f64 = 150.0;
+
 /// What lasts may still spread: once in so long, in seconds.
 const LASTS: f64 = 21_600.0;
 

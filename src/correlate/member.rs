@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::model::{Alert, Definition, Entity, Labels, Ladder, Origin, Timestamp, labels::Fnv};
 use crate::rules::Rules;
 
-use super::forest::SignId;
 use super::joined::Joined;
+use super::sign::SignId;
 use super::situation::{Member, Source};
 
 /// To how many seconds the onset is known: a monitor looks once in its interval.

@@ -20,7 +20,7 @@ const METRICS_MAX: usize = 5;
 pub struct Metric {
     /// The name of the monitor or of the alert.
     pub name: String,
-    /// The labels of what it measured, or of the alert; none of what is odd, but no breach.
+    /// The labels of what it measured, or of the alert, that showed it first; none of what is odd, but no breach.
     pub labels: Labels,
     /// Its share of the suspicion, all metrics of a suspect together having the probability of that one.
     pub probability: f64,
@@ -28,7 +28,29 @@ pub struct Metric {
     pub dimensions: Vec<Dimension>,
 }
 
-/// What tells of a suspect, likeliest first: of the members, and of the hints where there is none.
+/// What one metric tells of a suspect.
+#[derive(Clone, Copy)]
+struct Told<'m> {
+    labels: Option<&'m Labels>,
+    first: Timestamp,
+    last: Timestamp,
+    /// Of the last that has any.
+    dimensions: &'m [Dimension],
+}
+
+impl<'m> Told<'m> {
+    fn takes(&mut self, other: Self) {
+        if other.first < self.first || self.labels.is_none() {
+            self.labels = other.labels.or(self.labels);
+        }
+        if other.last >= self.last && !other.dimensions.is_empty() {
+            self.dimensions = other.dimensions;
+        }
+        (self.first, self.last) = (self.first.min(other.first), self.last.max(other.last));
+    }
+}
+
+/// What tells of a suspect, likeliest first: the members, and what is hinted at.
 pub(super) fn metrics<'m>(
     suspect: &Suspect,
     members: impl Iterator<Item = &'m Member>,
@@ -37,33 +59,35 @@ pub(super) fn metrics<'m>(
     topology: &Topology,
 ) -> Vec<Metric> {
     let Some(node) = topology.node(&suspect.entity) else { return vec![] };
-    let mut tell: BTreeMap<(&str, &Labels), (Timestamp, &[Dimension])> = BTreeMap::new();
-    for member in members.filter(|member| member.entity == suspect.entity) {
+    let mut tell: BTreeMap<&str, Told<'_>> = BTreeMap::new();
+    let mut add = |name, told: Told<'m>| tell.entry(name).or_insert(told).takes(told);
+    let tells = |member: &&Member| {
+        let serves = member.judged.as_ref().and_then(|judged| judged.calls.as_ref());
+        member.entity == suspect.entity || serves == Some(&suspect.entity)
+    };
+    for member in members.filter(tells) {
         let dimensions = member.judged.as_ref().map_or(&[][..], |judged| &judged.dimensions);
         let labels = match &member.source {
             Source::Breach { group, .. } => group,
             Source::Alert { labels, .. } => labels,
             Source::Person { .. } => continue,
         };
-        let first = tell.entry((member.source.name(), labels)).or_insert((member.starts_at, dimensions));
-        first.0 = first.0.min(member.starts_at);
+        add(member.source.name(), Told { labels: Some(labels), first: member.starts_at, last: member.starts_at, dimensions });
     }
-    let (breached, nothing) = (tell.clone(), Labels::default());
-    for hint in hints.filter(|hint| breached.keys().all(|(name, _)| *name != hint.monitor)) {
-        let first = tell.entry((&hint.monitor, &nothing)).or_insert((hint.at, &[]));
-        first.0 = first.0.min(hint.at);
+    for hint in hints {
+        add(&hint.monitor, Told { labels: None, first: hint.at, last: hint.at, dimensions: &[] });
     }
-    let earliest = tell.values().map(|(first, _)| *first).min().unwrap_or(Timestamp::MIN);
-    let likely = |name: &str, first: Timestamp| {
+    let earliest = tell.values().map(|told| told.first).min().unwrap_or(Timestamp::MIN);
+    let likely = |name: &str, told: &Told<'_>| {
         let own = excess.of_monitor(node, name).map_or(0.0, of_part);
-        libm::exp((own - (seconds(first, earliest) / FIRST).min(FIRST_MAX)) / TEMPER)
+        libm::exp((own - (seconds(told.first, earliest) / FIRST).min(FIRST_MAX)) / TEMPER)
     };
-    let total: f64 = tell.iter().map(|((name, _), (first, _))| likely(name, *first)).sum();
-    let metric = |((name, labels), (first, dimensions)): (&(&str, &Labels), &(Timestamp, &[Dimension]))| Metric {
+    let total: f64 = tell.iter().map(|(name, told)| likely(name, told)).sum();
+    let metric = |(name, told): (&&str, &Told<'_>)| Metric {
         name: (*name).to_owned(),
-        labels: (*labels).clone(),
-        probability: suspect.probability * likely(name, *first) / total,
-        dimensions: dimensions.to_vec(),
+        labels: told.labels.cloned().unwrap_or_default(),
+        probability: suspect.probability * likely(name, told) / total,
+        dimensions: told.dimensions.to_vec(),
     };
     let mut metrics: Vec<Metric> = tell.iter().map(metric).collect();
     metrics.sort_by(|a, b| b.probability.total_cmp(&a.probability));

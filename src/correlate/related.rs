@@ -10,7 +10,7 @@ use super::Joined;
 use super::situation::SituationId;
 
 /// Others that one is related to; beyond it no new one is remembered.
-const RELATED_MAX: usize = 16;
+const RELATED_MAX: usize = 64;
 
 /// That a situation's trouble is likely another one's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Relation {
     pub entity: Entity,
     /// and why that would be in the other.
     pub why: Joined,
-    /// Since when that is known.
+    /// The first sign of the later of both.
     pub since: Timestamp,
 }
 
@@ -50,11 +50,11 @@ impl Relations {
         true
     }
 
-    /// One has become part of another.
-    pub(super) fn merged(&mut self, gone: SituationId, kept: SituationId) {
-        for relation in self.forget(gone) {
-            self.add(kept, &relation);
-        }
+    /// One has become part of another, or those entities have; gives what that one is related to by now, and was not before.
+    pub(super) fn moved(&mut self, from: SituationId, into: SituationId, moved: impl Fn(&Entity) -> bool) -> Vec<Relation> {
+        let (gone, stays) = self.forget(from).into_iter().partition::<Vec<_>, _>(|relation| moved(&relation.entity));
+        stays.iter().for_each(|relation| _ = self.add(from, relation));
+        gone.into_iter().filter(|relation| self.add(into, relation)).collect()
     }
 
     /// One is no more; gives what was known of it.
@@ -69,5 +69,29 @@ impl Relations {
             }
         }
         relations
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_becomes_of_a_situation_takes_its_relations_along() {
+        let [one, other, third] = [SituationId(1), SituationId(2), SituationId(3)];
+        let entity = |name: &str| Entity::parse(&format!("service={name}")).expect("an entity");
+        let relation = |with, name: &str| Relation { with, entity: entity(name), why: Joined::default(), since: Timestamp(0) };
+        let with = |relations: &Relations, of| relations.of(of).iter().map(|relation| relation.with).collect::<Vec<_>>();
+        let mut relations = Relations::default();
+        assert!(relations.add(one, &relation(other, "web")) && !relations.add(other, &relation(one, "web")));
+        assert!(!relations.add(one, &relation(one, "web")));
+        // A part that it is not about leaves, then the part that it is about.
+        assert_eq!(relations.moved(one, third, |moved| *moved == entity("db")), []);
+        assert_eq!((with(&relations, other), with(&relations, third)), (vec![one], vec![]));
+        assert_eq!(relations.moved(one, third, |moved| *moved == entity("web")).len(), 1);
+        assert_eq!((with(&relations, other), with(&relations, third)), (vec![third], vec![other]));
+        // What is one is not related.
+        assert_eq!(relations.moved(third, other, |_| true), []);
+        assert!(relations.of.is_empty());
     }
 }

@@ -6,8 +6,8 @@ use crate::model::{Definition, Entity, Origin, Timestamp, labels::Fnv};
 use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
-use super::forest::SignId;
 use super::joined::Joined;
+use super::sign::SignId;
 use super::situation::{Member, SituationId, Source};
 use super::{Situations, Taken};
 

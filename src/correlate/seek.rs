@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use crate::model::Entity;
 use crate::rules::Node;
 
-use super::forest::{ASKED, Cause, Forest, Link, Moved, Onset, SILENT, Sign, SignId, View};
+use super::forest::{ASKED, Forest, Moved, SILENT, View};
 use super::found::{Found, Way};
 use super::joined::{How, Joined};
 use super::kernel::{self, NEAR, TOLD, seconds};
 use super::rates::{Kind, ONLY_ONE};
 use super::related::Relation;
+use super::sign::{Cause, Link, Onset, Sign, SignId};
 use super::situation::SituationId;
 
 /// What one connection gives may be so many times as much together with others.
@@ -97,7 +98,7 @@ impl Forest {
     fn through(&self, silent: Node, node: Node, found: &mut Found<'_>) {
         let topology = found.view.topology;
         for further in topology.depends_on(silent).iter().filter(|further| **further != node) {
-            for id in self.signs_near(*further, found.onset.at, NEAR) {
+            for id in self.signs_near(*further, found.onset.at, kernel::NEAR_THROUGH) {
                 let (sign, delay) = (&self[id], seconds(found.onset.at, self[id].first));
                 let rate = kernel::indirect(delay, sign.firing > 0, sign.blur.max(found.onset.blur));
                 let confidence = topology.confidence(node, silent) * topology.confidence(silent, *further);
@@ -148,8 +149,9 @@ impl Forest {
         let (cause, refused) = (cause.filter(asked).map(stands), refused.filter(asked).map(stands));
         let by_itself = cause.is_none() && sign.told > 0;
         if let Some(refused) = refused {
+            let since = sign.first.max(self[refused.sign].first);
             let (situation, with, entity) = (sign.situation, self[refused.sign].situation, sign.entity.clone());
-            let relation = Relation { with, entity, why: self.joined_by(id, &refused), since: self.now };
+            let relation = Relation { with, entity, why: self.joined_by(id, &refused), since };
             self.moves.push(Moved::Related { situation, relation });
         }
         self.attach(id, cause, view);
@@ -174,7 +176,7 @@ impl Forest {
             if silent && looked < CALLERS_MAX {
                 let further = &view.topology.callers(*caller)[..view.topology.callers(*caller).len().min(CALLERS_MAX)];
                 looked += further.len();
-                for other in further.iter().flat_map(|further| self.signs_near(*further, sign.first, NEAR)) {
+                for other in further.iter().flat_map(|further| self.signs_near(*further, sign.first, kernel::NEAR_THROUGH)) {
                     if self.may_explain(sign, other, kernel::indirect, view) {
                         affected.push(other);
                     }

@@ -1,12 +1,15 @@
 //! Causes of which nothing is told: one dependency that explains several signs which else came by themselves.
 
-use crate::model::Entity;
+use crate::model::{Entity, Timestamp};
 use crate::rules::Node;
 
-use super::forest::{Cause, Forest, Link, Onset, SILENT, SignId, View};
+use super::forest::{Forest, Moved, SILENT, View};
+use super::joined::{How, Joined};
 use super::kernel::{self, NEAR, SILENT_LEAD, SPREADS, TOLD, seconds};
 use super::rates::{Kind, ONLY_ONE};
+use super::related::Relation;
 use super::seek::CALLERS_MAX;
+use super::sign::{Cause, Link, Onset, Sign, SignId};
 
 /// Signs so many seconds apart may have one silent cause.
 const TOGETHER: f64 = 180.0;
@@ -18,7 +21,8 @@ const SILENT_ASKED: f64 = 1.4;
 const SILENT_CALLER: f64 = 0.4;
 
 impl Forest {
-    /// Looks for one dependency, of which nothing is told, that explains this sign and others that came by themselves.
+    /// Looks for one dependency, of which nothing is told, that explains this sign and others that came by themselves. What was
+    /// declared gives nothing away, nor takes a cause that it might have to leave for a better one: it is only related.
     pub(super) fn silent_cause(&mut self, id: SignId, view: View<'_>) {
         let (node, at) = (self[id].node, self[id].first);
         let candidates = view.topology.depends_on(node).iter().filter(|silent| self.signs_near(**silent, at, NEAR).next().is_none());
@@ -28,19 +32,45 @@ impl Forest {
         });
         let Some((_, silent, effects)) = explained.max_by(|a, b| a.0.total_cmp(&b.0)) else { return };
         let onset = self[effects[0]].first - SILENT_LEAD;
-        let situation = self[effects[0]].situation;
-        let cause = self.grow(Onset { node: silent, at: onset, blur: 0.0 }, 0, situation, view.topology);
-        self.recount(cause);
-        let confidence = view.topology.confidence(self[effects[0]].node, silent);
-        let rate = kernel::direct(SILENT_LEAD.as_secs_f64(), false, 0.0) * confidence;
-        let changed = view.changed(&self[effects[0]].entity, self[effects[0]].first);
-        let background = self.rates.alone(self.kind(effects[0]), view.entities) * changed;
-        let first = Cause { sign: cause, link: Link::Direct, best: rate, confidence, rate, background, changed, next: None };
-        self.attach(effects[0], Some(first), view);
-        self.reconsider(cause, view);
-        for effect in effects.into_iter().skip(1) {
-            self.reconsider(effect, view);
+        let first = effects[0];
+        let since = effects.iter().map(|effect| self[*effect].first).max().unwrap_or(onset);
+        let (held, free): (Vec<SignId>, Vec<SignId>) = effects.into_iter().partition(|effect| view.holds(self[*effect].situation));
+        if free.len() > 1 {
+            self.infer(silent, &free, view);
         }
+        let with = self[free.first().copied().filter(|_| free.len() > 1).unwrap_or(first)].situation;
+        for effect in held {
+            let why = self.shares(effect, silent, onset, view);
+            let Sign { situation, entity, .. } = &self[effect];
+            let (situation, entity) = (*situation, entity.clone());
+            self.moves.push(Moved::Related { situation, relation: Relation { with, entity, why, since } });
+        }
+    }
+
+    /// Infers that an entity has failed, as the common cause of these, the earliest first.
+    fn infer(&mut self, silent: Node, effects: &[SignId], view: View<'_>) {
+        let first = effects[0];
+        let (onset, situation) = (self[first].first - SILENT_LEAD, self[first].situation);
+        let Joined { best, confidence, rate, background, changed, .. } = self.shares(first, silent, onset, view);
+        let sign = self.grow(Onset { node: silent, at: onset, blur: 0.0 }, 0, situation, view.topology);
+        self.recount(sign);
+        self.attach(first, Some(Cause { sign, link: Link::Direct, best, confidence, rate, background, changed, next: None }), view);
+        self.reconsider(sign, view);
+        for effect in &effects[1..] {
+            self.reconsider(*effect, view);
+        }
+    }
+
+    /// Why a sign would be the doing of an entity of which nothing is told, had that failed then.
+    fn shares(&self, id: SignId, silent: Node, onset: Timestamp, view: View<'_>) -> Joined {
+        let sign = &self[id];
+        let confidence = view.topology.confidence(sign.node, silent);
+        let delay = seconds(sign.first, onset);
+        let rate = kernel::direct(delay, false, sign.blur) * confidence;
+        let changed = view.changed(&sign.entity, sign.first);
+        let background = self.rates.alone(self.kind(id), view.entities) * changed;
+        let how = How::SilentCause(view.topology.name(silent).clone());
+        Joined { how, best: rate, confidence, delay, rate, background, changed, next: None }
     }
 
     /// By how many nats a silent entity's failure explains signs of its callers better than chance, and which ones,
@@ -70,7 +100,7 @@ impl Forest {
         let onset = self[effects[0]].first - SILENT_LEAD;
         // Calls to it that are bad are told of it.
         let name = view.topology.name(silent);
-        let silence = if effects.iter().any(|effect| self[*effect].calls.contains(name)) { 1.0 } else { SILENT };
+        let silence = if effects.iter().any(|effect| self[*effect].calls().contains(name)) { 1.0 } else { SILENT };
         let prior = libm::log(self.rates.alone(Kind::Fault, entities) * silence * view.changed(name, onset));
         let mut nats = prior + SILENT_CALLER * quiet;
         effects.retain(|other| {
@@ -91,7 +121,8 @@ impl Forest {
     /// calls might be, against how likely it is if it is, and all calls to it must be.
     fn on_its_call(&self, id: SignId, to: &Entity, view: View<'_>) -> f64 {
         let sign = &self[id];
-        let all = view.topology.depends_on(sign.node).len().max(sign.calls.len());
-        if sign.calls.contains(to) { SPREADS * sign.calls.len() as f64 / all as f64 } else { 1.0 }
+        let bad = sign.calls().len() as f64;
+        let all = view.topology.depends_on(sign.node).iter().map(|on| view.topology.confidence(sign.node, *on)).sum::<f64>();
+        if sign.calls().contains(to) { SPREADS * bad / all.max(bad) } else { 1.0 }
     }
 }

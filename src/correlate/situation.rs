@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Breach, Definition, Dimension, Entity, Judge, Labels, Numbers, Origin, Reading, Step, Timestamp, labels::Fnv};
 use crate::rules::Tuning;
 
-use super::forest::SignId;
 use super::joined::Joined;
+use super::sign::SignId;
 use super::suppress::Suppressed;
 
 /// A situation's number within its domain.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Entity, Timestamp};
 
-use super::forest::{Forest, Sign, SignId};
+use super::forest::Forest;
+use super::sign::{Sign, SignId};
 use super::situation::{Member, SituationId, Source};
 use super::{News, Situations};
 
@@ -60,21 +61,23 @@ pub(super) struct Counted {
 impl Sign {
     /// One more that is only counted; gives its name.
     pub(super) fn count(&mut self, name: &str, fires: bool) -> Arc<str> {
-        let place = self.counted.iter().position(|counted| &*counted.name == name).unwrap_or_else(|| {
-            self.counted.push(Counted { name: name.into(), told: 0, firing: 0 });
-            self.counted.len() - 1
+        self.firing += u32::from(fires);
+        let all = &mut self.rare.get_or_insert_default().counted;
+        let place = all.iter().position(|counted| &*counted.name == name).unwrap_or_else(|| {
+            all.push(Counted { name: name.into(), told: 0, firing: 0 });
+            all.len() - 1
         });
-        let counted = &mut self.counted[place];
+        let counted = &mut all[place];
         counted.told += 1;
         counted.firing += u64::from(fires);
-        self.firing += u32::from(fires);
         counted.name.clone()
     }
 
     /// One of those that are only counted has ended.
     pub(super) fn ends(&mut self, name: &str) {
         self.firing = self.firing.saturating_sub(1);
-        if let Some(counted) = self.counted.iter_mut().find(|counted| &*counted.name == name) {
+        let counted = self.rare.iter_mut().flat_map(|rare| &mut rare.counted).find(|counted| &*counted.name == name);
+        if let Some(counted) = counted {
             counted.firing = counted.firing.saturating_sub(1);
         }
     }
@@ -92,7 +95,7 @@ impl Forest {
     /// What is only counted in a situation, most first.
     pub(super) fn tallies(&self, situation: SituationId) -> Vec<Tally> {
         let signs = self.signs_in(situation).iter().map(|id| &self[*id]);
-        let counted = signs.flat_map(|sign| sign.counted.iter().map(|counted| (sign.entity.clone(), counted)));
+        let counted = signs.flat_map(|sign| sign.counted().iter().map(|counted| (sign.entity.clone(), counted)));
         let tally = |(entity, counted): (Entity, &Counted)| Tally {
             entity,
             name: counted.name.clone(),
@@ -108,13 +111,13 @@ impl Forest {
     pub(super) fn worst(&self, situation: SituationId) -> Option<Tally> {
         let signs = self.signs_in(situation).iter().map(|id| &self[*id]);
         let worst = signs.max_by(|a, b| a.firing.cmp(&b.firing).then_with(|| b.entity.cmp(&a.entity)))?;
-        let name = worst.counted.iter().max_by_key(|counted| counted.told).map_or_else(|| "".into(), |counted| counted.name.clone());
+        let name = worst.counted().iter().max_by_key(|counted| counted.told).map_or_else(|| "".into(), |counted| counted.name.clone());
         Some(Tally { entity: worst.entity.clone(), name, told: u64::from(worst.told), firing: u64::from(worst.firing) })
     }
 
     /// Whether anything lasts that is only counted.
     pub(super) fn has_tallied(&self, situation: SituationId) -> bool {
-        self.signs_in(situation).iter().any(|id| self[*id].counted.iter().any(|counted| counted.firing > 0))
+        self.signs_in(situation).iter().any(|id| self[*id].counted().iter().any(|counted| counted.firing > 0))
     }
 }
 

@@ -450,7 +450,7 @@ pub struct Suspect {
     /// The probability that it is at the root and that change made it.
     #[serde(default)]
     pub change_probability: f64,
-    /// The metrics that tell of it, the likeliest first.
+    /// The metrics that tell of it, the likeliest five.
     #[serde(default)]
     pub metrics: Vec<Metric>,
     /// The parts of its score.
@@ -462,7 +462,7 @@ pub struct Suspect {
 pub struct Metric {
     /// The name of the monitor or of the alert.
     pub name: String,
-    /// The labels of what it measured, or of the alert; none of what is odd, but no breach.
+    /// The labels of what it measured, or of the alert, that showed it first; none of what is odd, but no breach.
     #[schemars(with = "BTreeMap<String, String>")]
     pub labels: Labels,
     /// Its share of the suspicion: all metrics of a suspect together have the probability of that one.

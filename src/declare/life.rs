@@ -86,6 +86,7 @@ impl Declare {
             self.state.owners.insert(id, same);
             self.state.incidents.entry(same).and_modify(|incident| incident.situations.push(id));
             self.state.situations.declared(id, None);
+            self.relate_all(same, out);
             return self.judge(key, at, out);
         }
         let can_rise = |grade: &Grade| grade.0.values().any(|standing| standing.next.is_some());
@@ -131,7 +132,6 @@ impl Declare {
             _ => RICHTER.to_owned(),
         };
         self.event(id, Event::Declared, at, &author, graded.reason(), out);
-        self.relate_all(id, out);
         self.make_room(at, out);
     }
 
@@ -242,6 +242,9 @@ impl Declare {
             State::Closed => self.forgets(id),
             _ => self.schedule(id),
         }
+        if matches!(event, Event::Declared | Event::Reopened) {
+            self.relate_all(id, out);
+        }
     }
 
     fn tell(&mut self, id: SituationId, event: Event, author: &str, reason: &str, out: &mut Outbox) {
@@ -306,7 +309,7 @@ impl Declare {
         self.state.owners.remove(&gone);
         if whole != gone {
             self.state.owners.insert(kept, whole);
-            return;
+            return self.relate_all(whole, out);
         }
         let Some(incident) = self.state.incidents.remove(&whole) else { return };
         self.state.owners.values_mut().filter(|owner| **owner == whole).for_each(|owner| *owner = kept);
@@ -321,6 +324,7 @@ impl Declare {
             self.state.situations.declared(kept, recovered_at);
         }
         self.schedule(kept);
+        self.relate_all(kept, out);
     }
 
     /// An incident becomes part of another one.
@@ -337,6 +341,7 @@ impl Declare {
             self.state.owners.extend(situations.into_iter().filter(|id| *id != kept).map(|id| (id, kept)));
         }
         self.event(kept, Event::Updated, at, author, reason.told(|reason| format!("{name} is part of it: {reason}")), out);
+        self.relate_all(kept, out);
         self.judge_all(kept, at, out);
     }
 
@@ -405,6 +410,6 @@ impl Declare {
             };
             new.extend(self.state.calls.shows(&member.entity, why, member.starts_at));
         }
-        self.depend(&new);
+        self.learnt(&new);
     }
 }

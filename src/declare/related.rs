@@ -1,7 +1,7 @@
 //! Incidents that are related: they would be one, had not both been declared.
 
 use crate::correlate::{Relation, SituationId};
-use crate::model::{Event, State};
+use crate::model::{Event, State, Timestamp};
 use crate::stage::Outbox;
 
 use super::Declare;
@@ -13,17 +13,19 @@ use super::reason::Reason;
 const RELATED_MAX: usize = 20;
 
 impl Declare {
-    /// Tells of all that an incident is related to.
+    /// Tells of all that an incident is related to, which has just been declared, or has more to it now.
     pub(super) fn relate_all(&mut self, id: SituationId, out: &mut Outbox) {
+        let Some(at) = self.state.incidents.get(&id).map(|incident| incident.at) else { return };
         for situation in self.situations_of(id) {
             for relation in self.state.situations.related(situation).to_vec() {
-                self.relate(situation, &relation, out);
+                self.relate(situation, &relation, at, out);
             }
         }
     }
 
-    /// Two situations would be one, for that reason: so their incidents are related, where both were declared.
-    pub(super) fn relate(&mut self, situation: SituationId, relation: &Relation, out: &mut Outbox) {
+    /// Two situations would be one, for that reason: so their incidents are related, where both were declared. Each tells so at
+    /// its own time, and not before `at`, or before there was a reason.
+    pub(super) fn relate(&mut self, situation: SituationId, relation: &Relation, at: Timestamp, out: &mut Outbox) {
         let (one, other) = (self.owner(situation), self.owner(relation.with));
         let declared = |id: SituationId| self.state.incidents.get(&id).filter(|i| i.state.is_on() || i.state == State::Recovered);
         let Some((first, second)) = declared(one).zip(declared(other)).filter(|_| one != other) else { return };
@@ -37,7 +39,7 @@ impl Declare {
             let words = format!("{entity} {why} ({:+.1} nats)", why.nats());
             let reason = Reason::connects(entity, why, format!("related to {with}: {words}"));
             incident.related.push(Related { incident: with.clone(), why: words });
-            self.event(id, Event::Updated, relation.since, RICHTER, reason, out);
+            self.event(id, Event::Updated, at.max(relation.since), RICHTER, reason, out);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::stage::Message;
 use crate::wire::cloudevent::{Attributes, message};
 
 use super::contract::{
-    Body, By, Data, Discovery, Durations, Emergency, Evidence, Happening, Impact, Levels, Met, Next, Plan, Review, Source,
+    Body, By, Data, Discovery, Durations, Emergency, Evidence, Happening, Impact, Levels, Met, Next, Plan, Related, Review, Source,
 };
 use super::evidence::{Grounds, rounded, source};
 use super::gather::{self, Fault, gather};
@@ -113,10 +113,17 @@ impl<'a> Story<'a> {
             notes: incident.notes.clone(),
             merged_into: incident.merged_into.clone(),
             merged: incident.merged.clone(),
-            related: incident.related.clone(),
+            related: self.related(),
             evidence: self.evidence.clone(),
             history: incident.history.clone(),
         }
+    }
+
+    /// What it is one with by now is not related to it.
+    fn related(&self) -> Vec<Related> {
+        let incident = self.incident;
+        let parts = || incident.merged.iter().chain(&incident.merged_into);
+        incident.related.iter().filter(|related| parts().all(|part| *part != related.incident)).cloned().collect()
     }
 
     fn levels(&self, held: &Held) -> Levels {

@@ -16,7 +16,7 @@ use super::duty::Duty;
 use super::fault::{At, Fault, Place};
 use super::plans::{self, Plan};
 use super::suppress::Suppress;
-use super::{Dependency, Template, Topology, catalog, judges, raw, suppressed, teams};
+use super::{CONFIDENCE_LEAST, Dependency, Template, Topology, catalog, judges, raw, suppressed, teams};
 
 /// How often a query is evaluated where its monitor does not say.
 /// Labels by which a value is broken down: their combinations are all looked at.
@@ -209,9 +209,9 @@ impl Checker {
                 edges.extend(entity.depends_on.iter().map(|on| (file, name.clone(), on.clone(), 1.0)));
                 for doubted in &entity.may_depend_on {
                     let raw::Share(confidence) = doubted.confidence.value;
-                    if confidence > 1.0 {
-                        self.faults
-                            .push(doubted.confidence.fault(file, "a confidence above 100%; what is certain belongs under `depends_on`"));
+                    if !(CONFIDENCE_LEAST..1.0).contains(&confidence) {
+                        let message = "a confidence is from 10% to below 100%; what is certain belongs under `depends_on`";
+                        self.faults.push(doubted.confidence.fault(file, message));
                     }
                     edges.push((file, name.clone(), doubted.entity.clone(), confidence));
                 }
@@ -221,15 +221,7 @@ impl Checker {
             self.faults
                 .push(Fault { place: place.clone(), message: format!("{alias} is an entity of its own; it cannot be an alias too") });
         }
-        let mut known = vec![];
-        for (file, from, on, confidence) in edges {
-            let Some(to) = self.good(file, &on, Entity::parse(&on.value)) else { continue };
-            let to = aliases.get(&to).map_or(to, |(of, _)| of.clone());
-            if !entities.contains_key(&to) {
-                self.faults.push(on.fault(file, format!("unknown entity {to}; add it under `entities`, or mend the name")));
-            }
-            known.push(Dependency { from, on: to, confidence });
-        }
+        let known = self.dependencies(edges, &entities, &aliases);
         if mapping.is_empty() {
             mapping.extend(Template::parse("service={{ service }}"));
         }
@@ -250,6 +242,31 @@ impl Checker {
             topology.list(entity);
         }
         (topology, entities)
+    }
+
+    /// What is written down, with how likely it is.
+    fn dependencies(
+        &mut self,
+        mut edges: Vec<(&String, Entity, At<String>, f64)>,
+        entities: &BTreeMap<Entity, Place>,
+        aliases: &BTreeMap<Entity, (Entity, Place)>,
+    ) -> Vec<Dependency> {
+        let (mut known, mut written) = (vec![], BTreeSet::new());
+        // What is certain first, so that what is doubted as well is found.
+        edges.sort_by(|(.., a), (.., b)| b.total_cmp(a));
+        for (file, from, on, confidence) in edges {
+            let Some(to) = self.good(file, &on, Entity::parse(&on.value)) else { continue };
+            let to = aliases.get(&to).map_or(to, |(of, _)| of.clone());
+            if !entities.contains_key(&to) {
+                self.faults.push(on.fault(file, format!("unknown entity {to}; add it under `entities`, or mend the name")));
+            }
+            if confidence < 1.0 && written.contains(&(from.clone(), to.clone())) {
+                self.faults.push(on.fault(file, format!("{from} depends on {to} already; write it once")));
+            }
+            written.insert((from.clone(), to.clone()));
+            known.push(Dependency { from, on: to, confidence });
+        }
+        known
     }
 
     fn monitor(&mut self, source: Source<'_>, raw: &raw::Monitor, levels: &Levels, entities: &BTreeSet<Entity>) -> Option<Monitor> {

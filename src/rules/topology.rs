@@ -1,6 +1,6 @@
 //! Which entity depends on which, and how labels name an entity.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::model::{Entity, Labels};
 
@@ -12,8 +12,11 @@ pub const HOPS_MAX: usize = 5;
 /// Through how many entities dependencies are followed: hubs are bounded.
 pub const REACHED_MAX: usize = 4000;
 
-/// A dependency that is believed less than this suppresses nothing.
+/// By a way that is less likely than this nothing is suppressed.
 const LIKELY: f64 = 0.5;
+
+/// A dependency that is less likely than this is none.
+pub const CONFIDENCE_LEAST: f64 = 0.1;
 
 /// An entity's number in a topology: the same as long as the topology is.
 pub type Node = u32;
@@ -37,6 +40,13 @@ impl Dependency {
     }
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Doubted {
+    confidence: f64,
+    /// Nobody wrote it down.
+    learnt: bool,
+}
+
 /// Directed dependencies between entities, and the mapping from labels to entities.
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
@@ -48,8 +58,8 @@ pub struct Topology {
     /// Of each entity, in the order of their names: numbers depend on which was known first, and nothing else may.
     depends_on: Vec<Vec<Node>>,
     callers: Vec<Vec<Node>>,
-    /// How likely those dependencies are of which there is doubt: few, so that all others cost nothing.
-    doubted: HashMap<(Node, Node), f64>,
+    /// Those dependencies of which there is doubt: few, so that all others cost nothing.
+    doubted: HashMap<(Node, Node), Doubted>,
     mapping: Vec<Template>,
     /// Other names of entities.
     aliases: HashMap<Entity, Entity>,
@@ -64,25 +74,47 @@ impl Topology {
         topology
     }
 
-    /// Adds a dependency, or says anew how likely one is; what was certain stays so.
+    /// Adds a dependency; what is certain stays so.
     pub fn add(&mut self, Dependency { from, on, confidence }: &Dependency) {
-        let (from, on) = (self.list(from), self.list(on));
-        if from == on {
-            return;
-        }
-        let new = insert(&self.entities, &mut self.depends_on[from as usize], on);
-        insert(&self.entities, &mut self.callers[on as usize], from);
+        let Some((from, on, new)) = self.connect(from, on) else { return };
         if *confidence >= 1.0 {
             self.doubted.remove(&(from, on));
         } else if new || self.doubted.contains_key(&(from, on)) {
-            self.doubted.insert((from, on), *confidence);
+            self.doubted.insert((from, on), Doubted { confidence: *confidence, learnt: false });
         }
+    }
+
+    /// Takes in how likely a dependency is that was learnt: it is none where that is less than [`CONFIDENCE_LEAST`]. What was
+    /// written down, or is certain, stays as it is.
+    pub fn learn(&mut self, Dependency { from, on, confidence }: &Dependency) {
+        let Some((from, on, new)) = self.connect(from, on) else { return };
+        if !new && !self.doubted.get(&(from, on)).is_some_and(|doubted| doubted.learnt) {
+            return;
+        }
+        if *confidence >= CONFIDENCE_LEAST {
+            self.doubted.insert((from, on), Doubted { confidence: *confidence, learnt: true });
+        } else {
+            self.doubted.remove(&(from, on));
+            self.depends_on[from as usize].retain(|other| *other != on);
+            self.callers[on as usize].retain(|other| *other != from);
+        }
+    }
+
+    /// Who depends, on whom, and whether that is new; none where it is one and the same.
+    fn connect(&mut self, from: &Entity, on: &Entity) -> Option<(Node, Node, bool)> {
+        let (from, on) = (self.list(from), self.list(on));
+        if from == on {
+            return None;
+        }
+        let new = insert(&self.entities, &mut self.depends_on[from as usize], on);
+        insert(&self.entities, &mut self.callers[on as usize], from);
+        Some((from, on, new))
     }
 
     /// How likely it is that one depends on another, as it is said to.
     #[must_use]
     pub fn confidence(&self, from: Node, on: Node) -> f64 {
-        if self.doubted.is_empty() { 1.0 } else { self.doubted.get(&(from, on)).copied().unwrap_or(1.0) }
+        if self.doubted.is_empty() { 1.0 } else { self.doubted.get(&(from, on)).map_or(1.0, |doubted| doubted.confidence) }
     }
 
     /// Lists an entity; gives its number.
@@ -158,17 +190,25 @@ impl Topology {
     #[must_use]
     pub fn depends(&self, entity: &Entity, on: &Entity) -> bool {
         let (Some(from), Some(to)) = (self.node(entity), self.node(on)) else { return false };
-        let mut reached = BTreeSet::from([from]);
+        let mut reached = BTreeMap::from([(from, 1.0)]);
         let mut frontier = vec![from];
         for _ in 0..HOPS_MAX {
             let mut next = vec![];
-            let dependencies = frontier.iter().flat_map(|node| self.depends_on(*node).iter().map(|on| (*node, on)));
-            for (_, dependency) in dependencies.filter(|(node, on)| self.confidence(*node, **on) >= LIKELY) {
-                if *dependency == to {
-                    return true;
-                }
-                if reached.len() < REACHED_MAX && reached.insert(*dependency) {
-                    next.push(*dependency);
+            for at in frontier {
+                for on in self.depends_on(at) {
+                    let likely = reached[&at] * self.confidence(at, *on);
+                    let known = reached.get(on).is_some_and(|known| *known >= likely);
+                    if known || likely < LIKELY {
+                        continue;
+                    }
+                    if *on == to {
+                        return true;
+                    }
+                    if reached.len() >= REACHED_MAX {
+                        continue;
+                    }
+                    reached.insert(*on, likely);
+                    next.push(*on);
                 }
             }
             frontier = next;

@@ -1,0 +1,136 @@
+//! Signs of trouble, and what most likely made each.
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Entity, Timestamp};
+use crate::rules::Node;
+
+use super::situation::SituationId;
+use super::storm::Counted;
+
+/// Entities to which calls of one sign are bad.
+const CALLS_MAX: usize = 16;
+
+/// Where a sign is; of one that is gone, nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SignId {
+    pub(super) serial: u32,
+    pub(super) slot: Slot,
+}
+
+impl Default for SignId {
+    fn default() -> Self {
+        Self { serial: 0, slot: Slot(NonZeroU32::MAX) }
+    }
+}
+
+/// A place among the signs; the first one stays empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Slot(NonZeroU32);
+
+impl Slot {
+    /// None is the first.
+    pub(super) fn of(place: usize) -> Self {
+        Self(u32::try_from(place).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX))
+    }
+
+    pub(super) fn place(self) -> usize {
+        self.0.get() as usize
+    }
+}
+
+/// A burst of alerts or breaches about one entity; or one that is only inferred, as the common cause of others.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Sign {
+    pub(super) id: SignId,
+    pub(super) entity: Entity,
+    #[serde(skip)]
+    pub(super) node: Node,
+    /// The topology does not know the entity.
+    #[serde(skip)]
+    pub(super) stranger: bool,
+    /// The sign of the same entity that was told before.
+    #[serde(skip)]
+    pub(super) before: Option<Slot>,
+    pub(super) first: Timestamp,
+    /// How exactly that is known, in seconds.
+    pub(super) blur: f64,
+    /// Alerts and breaches in it; none where it is only inferred.
+    pub(super) told: u32,
+    /// What few have.
+    pub(super) rare: Option<Box<Rare>>,
+    /// The member that opened it, once it is there.
+    pub(super) opener: Option<u64>,
+    /// Those that last.
+    pub(super) firing: u32,
+    pub(super) situation: SituationId,
+    pub(super) cause: Option<Cause>,
+    pub(super) effects: Vec<SignId>,
+}
+
+/// What few signs have.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Rare {
+    /// What is only counted.
+    pub(super) counted: Vec<Counted>,
+    /// What its calls to which have too much of something.
+    pub(super) calls: Vec<Entity>,
+}
+
+/// Where and when something began, and to how many seconds that is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Onset {
+    pub(super) node: Node,
+    pub(super) at: Timestamp,
+    pub(super) blur: f64,
+}
+
+impl Sign {
+    pub(super) fn onset(&self) -> Onset {
+        Onset { node: self.node, at: self.first, blur: self.blur }
+    }
+
+    pub(super) fn counted(&self) -> &[Counted] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.counted)
+    }
+
+    pub(super) fn calls(&self) -> &[Entity] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.calls)
+    }
+
+    /// Its calls to an entity have too much of something.
+    pub(super) fn call(&mut self, to: &Entity) {
+        if self.calls().len() < CALLS_MAX && !self.calls().contains(to) {
+            self.rare.get_or_insert_default().calls.push(to.clone());
+        }
+    }
+}
+
+/// What most likely made a sign.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Cause {
+    pub(super) sign: SignId,
+    pub(super) link: Link,
+    /// What speaks for it, as a rate per second.
+    pub(super) best: f64,
+    /// How likely the dependencies are by which it does.
+    pub(super) confidence: f64,
+    /// All that speaks for its situation, likewise.
+    pub(super) rate: f64,
+    /// How often such a sign comes by itself, in a second.
+    pub(super) background: f64,
+    /// How many times as often as usual that is, for what was changed.
+    pub(super) changed: f64,
+    /// The sign that connects it with the next likeliest situation, and all that speaks for that one.
+    pub(super) next: Option<(SignId, f64)>,
+}
+
+/// How a cause reaches its effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Link {
+    Direct,
+    Through(Entity),
+    Meanwhile,
+}
