@@ -80,14 +80,14 @@ fn told(incident: &Body) -> Result<String, std::fmt::Error> {
             writeln!(out, "    {:+.2}  {}{reference}", part.nats, part.what)?;
         }
         for metric in &suspect.metrics {
-            writeln!(out, "    {:.0}%  where {} {} shows it", metric.probability * 100.0, metric.name, metric.labels)?;
+            writeln!(out, "    {:.0}%  seen by {} {}", metric.probability * 100.0, metric.name, metric.labels)?;
             for one in &metric.dimensions {
                 let (share, lift) = (one.coverage * 100.0, one.lift);
                 writeln!(out, "         {share:.0}% of it by {}, {lift:.1} times as much off as the whole", one.labels)?;
             }
         }
         if let Some(change) = &suspect.change {
-            writeln!(out, "    {:.0}%  by its change {change}", suspect.change_probability * 100.0)?;
+            writeln!(out, "    {:.0}%  made by its change {change}", suspect.change_probability * 100.0)?;
         }
     }
     if evidence.undetermined {
