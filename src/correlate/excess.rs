@@ -5,16 +5,23 @@
 //! is what theirs leaves unexplained. Excess is weighed by traffic, for a rare call may be as slow as it likes. What
 //! that is worth is measured by `make rootcause`.
 //!
+//! What there was nothing to be measured of before the fault has not failed: that it is used by now, as a table that does not
+//! exist, is the doing of who uses it.
+//!
 //! What a monitor measures on calls, such as how much longer they take for who makes them than for who serves them, arises
 //! between the two. An entity is to blame for it by its share of it, and by how many of its calls have it: a bad
 //! network of one entity shows on all of its calls, and on one of each of those that it talks to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use crate::model::{Entity, Hint};
+use crate::model::{Entity, Hint, Timestamp};
 use crate::rules::topology::{HOPS_MAX, Node, Topology};
 
 use super::{Member, Source};
+
+/// What was first measured less than this before it was bad is new.
+const NEW: Duration = Duration::from_secs(3600);
 
 /// Entities that show nothing, through which it is looked for what explains an excess.
 const THROUGH_MAX: usize = 256;
@@ -27,6 +34,8 @@ type Of = (Node, Option<Node>);
 struct Measure<'s> {
     monitor: &'s str,
     of: BTreeMap<Node, f64>,
+    /// Those that there was nothing to be measured of before.
+    new: BTreeSet<Node>,
     most: f64,
 }
 
@@ -79,8 +88,11 @@ impl<'s> Excess<'s> {
     /// these compare.
     pub(super) fn of(members: impl Iterator<Item = &'s Member>, hints: impl Iterator<Item = &'s Hint>, topology: &'s Topology) -> Self {
         let mut monitors: BTreeMap<&str, BTreeMap<Of, f64>> = BTreeMap::new();
+        let mut new: BTreeMap<(&str, Node), bool> = BTreeMap::new();
         for member in members {
             if let (Some((monitor, calls, excess)), Some(node)) = (excess(member), topology.node(&member.entity)) {
+                let began = member.judged.as_ref().map_or(Timestamp::MIN, |judged| judged.began);
+                *new.entry((monitor, node)).or_insert(true) &= member.starts_at.since(began) < NEW;
                 let calls = calls.and_then(|calls| topology.node(&topology.resolve(calls.clone())));
                 *monitors.entry(monitor).or_default().entry((node, calls)).or_default() += excess;
             }
@@ -88,6 +100,7 @@ impl<'s> Excess<'s> {
         let mut hinted: BTreeMap<(&str, Of), f64> = BTreeMap::new();
         for hint in hints {
             let Some(node) = topology.node(&hint.entity) else { continue };
+            new.insert((&hint.monitor, node), false);
             let calls = hint.calls.as_ref().and_then(|calls| topology.node(calls));
             let most = hinted.entry((&hint.monitor, (node, calls))).or_default();
             *most = most.max(hint.excess);
@@ -97,12 +110,16 @@ impl<'s> Excess<'s> {
         }
         let mut excess = Self { measures: vec![], calls: vec![], alone: BTreeSet::new(), topology };
         for (monitor, of) in monitors {
-            excess.measured(monitor, &of);
+            // Where all of it is new, it is the monitor that is.
+            let own = new.range((monitor, Node::MIN)..=(monitor, Node::MAX));
+            let old = own.clone().any(|(_, new)| !new);
+            let new = own.filter(|(_, new)| old && **new).map(|((_, node), _)| *node).collect();
+            excess.measured(monitor, &of, new);
         }
         excess
     }
 
-    fn measured(&mut self, monitor: &'s str, of: &BTreeMap<Of, f64>) {
+    fn measured(&mut self, monitor: &'s str, of: &BTreeMap<Of, f64>, new: BTreeSet<Node>) {
         let (mut nodes, mut calls, mut total) = (BTreeMap::new(), BTreeMap::<Node, Ends>::new(), 0.0);
         // In the order of their names, as sums of floats depend on it.
         let mut of: Vec<(&Of, &f64)> = of.iter().collect();
@@ -119,11 +136,11 @@ impl<'s> Excess<'s> {
                 (ends.all, ends.raised) = (ends.all + excess, ends.raised + 1);
             }
         }
-        let most = nodes.values().copied().fold(0.0, f64::max);
+        let most = nodes.iter().filter(|(node, _)| !new.contains(node)).map(|(_, excess)| *excess).fold(0.0, f64::max);
         if nodes.len() == 1 {
             self.alone.extend(nodes.into_keys());
         } else if most > 0.0 {
-            self.measures.push(Measure { monitor, of: nodes, most });
+            self.measures.push(Measure { monitor, of: nodes, new, most });
         }
         if total > 0.0 {
             let kinds = calls.keys().map(|end| self.topology.name(*end).kind()).collect();
@@ -161,6 +178,10 @@ impl<'s> Excess<'s> {
 
     fn own_of(&self, node: Node, measure: &Measure<'s>) -> Option<Own<'s>> {
         let excess = *measure.of.get(&node)?;
+        if measure.new.contains(&node) {
+            let what = format!("{} measures nothing of it before: it is who uses it by now that has changed", measure.monitor);
+            return Some(Own { kind: "excess", part: 0.0, monitor: measure.monitor, what });
+        }
         let below = self.below(node, measure).map(|(by, below)| (self.topology.name(by).to_string(), below));
         let below = below.into_iter().chain(self.on_its_calls(node)).max_by(|a, b| a.1.total_cmp(&b.1));
         let part = (excess - below.as_ref().map_or(0.0, |(_, below)| *below)).max(0.0) / measure.most;
@@ -204,7 +225,7 @@ impl<'s> Excess<'s> {
                         continue;
                     }
                     let likely = likely * self.topology.confidence(at, dependency);
-                    match measure.of.get(&dependency).map(|excess| excess * likely) {
+                    match measure.of.get(&dependency).filter(|_| !measure.new.contains(&dependency)).map(|excess| excess * likely) {
                         Some(excess) if most.is_none_or(|(_, most)| excess > most) => most = Some((dependency, excess)),
                         Some(_) => {}
                         None => next.push((dependency, likely)),

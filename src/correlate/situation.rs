@@ -90,6 +90,8 @@ pub struct Judged {
     pub reading: Reading,
     /// The worst reading so far.
     pub worst: Reading,
+    /// When the first sample of its group was seen.
+    pub began: Timestamp,
     /// What the entity calls, where it is of calls between the two.
     pub calls: Option<Entity>,
     /// The conditions that are met.
@@ -111,6 +113,7 @@ impl From<&Breach> for Judged {
         Self {
             reading: breach.reading,
             worst: breach.worst,
+            began: breach.began,
             calls: breach.calls.clone(),
             met: breach.met.clone(),
             holding: breach.holding.clone(),

@@ -45,6 +45,8 @@ pub(super) struct Subject<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Group {
     pub(super) labels: Labels,
+    /// When its first sample was seen.
+    began: Timestamp,
     /// The newest sample's time.
     seen: Timestamp,
     gaps: Gaps,
@@ -62,6 +64,7 @@ impl Group {
     pub(super) fn new(labels: Labels, seen: Timestamp) -> Self {
         Self {
             labels,
+            began: seen,
             seen,
             gaps: Gaps::default(),
             judges: Judges::default(),
@@ -222,6 +225,7 @@ impl Group {
             entity: self.entity(subject.monitor),
             calls: self.calls(subject.monitor),
             phase,
+            began: self.began,
             onset: of.onset,
             at,
             by,

@@ -120,6 +120,8 @@ pub struct Breach {
     pub calls: Option<Entity>,
     /// Where in its life it is.
     pub phase: Phase,
+    /// When the first sample of its group was seen.
+    pub began: Timestamp,
     /// When the first bad sample was taken. With monitor and group it names the breach.
     pub onset: Timestamp,
     /// The evaluation this statement is about; for an end, the first good one.

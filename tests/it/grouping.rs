@@ -220,6 +220,18 @@ fn what_is_told_of_a_score_adds_up_to_it() {
     assert!(told > 100 && related > 0, "{told} {related}");
 }
 
+#[test]
+fn what_is_used_since_the_fault_is_not_its_root() {
+    let text = include_str!("../cases/what_nobody_used_before_has_not_failed.txt");
+    let first = |text: &str| {
+        let out = Case::parse("new", text).run();
+        events(&out.messages).pop().expect("an event")["data"]["incident"]["suspects"][0]["entity"].clone()
+    };
+    assert_eq!(first(text), "service=function");
+    // Had the table been there before, it would have failed.
+    assert_eq!(first(&text.replace("{service=\"table\"} _x100", "{service=\"table\"} 0x100")), "service=table");
+}
+
 /// Both are slow and both have errors: the errors arise at the database, and of these those of the new version; what is slow is
 /// the shop alone, but that is not told first.
 #[test]
