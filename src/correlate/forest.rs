@@ -221,7 +221,7 @@ impl Forest {
 
     fn list(&self, last: Option<Slot>) -> impl Iterator<Item = &Sign> {
         let sign = |slot: Slot| self.slots[slot.place()].as_ref();
-        std::iter::successors(last.and_then(sign), move |after| after.before.and_then(sign))
+        std::iter::successors(last, move |slot| sign(*slot)?.before).filter_map(sign)
     }
 
     /// The signs of an entity that began less than so many seconds away from a time.

@@ -36,6 +36,7 @@ impl Slot {
         Self(u32::try_from(place).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX))
     }
 
+    #[inline]
     pub(super) fn place(self) -> usize {
         self.0.get() as usize
     }
@@ -88,6 +89,7 @@ pub(super) struct Onset {
 }
 
 impl Sign {
+    #[inline]
     pub(super) fn onset(&self) -> Onset {
         Onset { node: self.node, at: self.first, blur: self.blur }
     }
@@ -96,6 +98,7 @@ impl Sign {
         self.rare.as_ref().map_or(&[], |rare| &rare.counted)
     }
 
+    #[inline]
     pub(super) fn calls(&self) -> &[Entity] {
         self.rare.as_ref().map_or(&[], |rare| &rare.calls)
     }
