@@ -5,8 +5,9 @@
 //! is what theirs leaves unexplained. Excess is weighed by traffic, for a rare call may be as slow as it likes. What
 //! that is worth is measured by `make rootcause`.
 //!
-//! What there was nothing to be measured of before the fault has not failed: that it is used by now, as a table that does not
-//! exist, is the doing of who uses it.
+//! Of what was measured for the first time when it was bad it is not known whether it has failed, or whether it is used only by
+//! now, as a table that does not exist: a count of errors often begins with the first one. So half of that is laid to who uses
+//! it.
 //!
 //! What a monitor measures on calls, such as how much longer they take for who makes them than for who serves them, arises
 //! between the two. An entity is to blame for it by its share of it, and by how many of its calls have it: a bad
@@ -23,6 +24,9 @@ use super::{Member, Source};
 /// What was first measured less than this before it was bad is new.
 const NEW: Duration = Duration::from_secs(3600);
 
+/// As much of what is new is its own: that it failed is as likely as that who uses it has changed.
+const OWN_IF_NEW: f64 = 0.5;
+
 /// Entities that show nothing, through which it is looked for what explains an excess.
 const THROUGH_MAX: usize = 256;
 
@@ -34,7 +38,7 @@ type Of = (Node, Option<Node>);
 struct Measure<'s> {
     monitor: &'s str,
     of: BTreeMap<Node, f64>,
-    /// Those that there was nothing to be measured of before.
+    /// Those that nothing was measured of before.
     new: BTreeSet<Node>,
     most: f64,
 }
@@ -126,7 +130,7 @@ impl<'s> Excess<'s> {
         of.sort_by_key(|((node, serves), _)| (self.topology.name(*node), serves.map(|serves| self.topology.name(serves))));
         for ((node, serves), excess) in of {
             let Some(serves) = serves else {
-                nodes.insert(*node, *excess);
+                nodes.insert(*node, if new.contains(node) { excess * OWN_IF_NEW } else { *excess });
                 continue;
             };
             total += excess;
@@ -136,7 +140,7 @@ impl<'s> Excess<'s> {
                 (ends.all, ends.raised) = (ends.all + excess, ends.raised + 1);
             }
         }
-        let most = nodes.iter().filter(|(node, _)| !new.contains(node)).map(|(_, excess)| *excess).fold(0.0, f64::max);
+        let most = nodes.values().copied().fold(0.0, f64::max);
         if nodes.len() == 1 {
             self.alone.extend(nodes.into_keys());
         } else if most > 0.0 {
@@ -178,10 +182,6 @@ impl<'s> Excess<'s> {
 
     fn own_of(&self, node: Node, measure: &Measure<'s>) -> Option<Own<'s>> {
         let excess = *measure.of.get(&node)?;
-        if measure.new.contains(&node) {
-            let what = format!("{} measures nothing of it before: it is who uses it by now that has changed", measure.monitor);
-            return Some(Own { kind: "excess", part: 0.0, monitor: measure.monitor, what });
-        }
         let below = self.below(node, measure).map(|(by, below)| (self.topology.name(by).to_string(), below));
         let below = below.into_iter().chain(self.on_its_calls(node)).max_by(|a, b| a.1.total_cmp(&b.1));
         let part = (excess - below.as_ref().map_or(0.0, |(_, below)| *below)).max(0.0) / measure.most;
@@ -189,7 +189,8 @@ impl<'s> Excess<'s> {
             Some((by, below)) => format!("{:.0} % of it explained by {by}", 100.0 * (below / excess).min(1.0)),
             None => "which nothing below explains".into(),
         };
-        let what = format!("{:.0} % of the largest excess of {}, {explained}", 100.0 * excess / measure.most, measure.monitor);
+        let halved = if measure.new.contains(&node) { "; as much is laid to who uses it, as it was not measured before" } else { "" };
+        let what = format!("{:.0} % of the largest excess of {}, {explained}{halved}", 100.0 * excess / measure.most, measure.monitor);
         Some(Own { kind: "excess", part, monitor: measure.monitor, what })
     }
 
@@ -225,7 +226,7 @@ impl<'s> Excess<'s> {
                         continue;
                     }
                     let likely = likely * self.topology.confidence(at, dependency);
-                    match measure.of.get(&dependency).filter(|_| !measure.new.contains(&dependency)).map(|excess| excess * likely) {
+                    match measure.of.get(&dependency).map(|excess| excess * likely) {
                         Some(excess) if most.is_none_or(|(_, most)| excess > most) => most = Some((dependency, excess)),
                         Some(_) => {}
                         None => next.push((dependency, likely)),

@@ -31,14 +31,16 @@ impl Forest {
             Some((nats, *silent, effects))
         });
         let Some((_, silent, effects)) = explained.max_by(|a, b| a.0.total_cmp(&b.0)) else { return };
-        let onset = self[effects[0]].first - SILENT_LEAD;
         let first = effects[0];
+        let onset = self[first].first - SILENT_LEAD;
         let since = effects.iter().map(|effect| self[*effect].first).max().unwrap_or(onset);
         let (held, free): (Vec<SignId>, Vec<SignId>) = effects.into_iter().partition(|effect| view.holds(self[*effect].situation));
+        let mut with = first;
         if free.len() > 1 {
+            with = free[0];
             self.infer(silent, &free, view);
         }
-        let with = self[free.first().copied().filter(|_| free.len() > 1).unwrap_or(first)].situation;
+        let with = self[with].situation;
         for effect in held {
             let why = self.shares(effect, silent, onset, view);
             let Sign { situation, entity, .. } = &self[effect];
