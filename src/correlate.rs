@@ -6,6 +6,7 @@
 mod calls;
 mod cause;
 mod changes;
+mod ends;
 mod excess;
 mod fired;
 mod forest;
@@ -41,6 +42,7 @@ use crate::stage::Outcome;
 pub use calls::{Calls, Why};
 pub use cause::{Ranking, Suspect, rank};
 pub use changes::{Changed, Changes};
+pub use ends::Ends;
 pub use joined::{How, Joined};
 pub use metric::Metric;
 pub use part::Part;
@@ -142,11 +144,15 @@ impl Situations {
         let fires = |situation: &Situation| situation.members.get(place).is_some_and(|m| m.ends_at.is_none());
         let fired = fires(situation);
         situation.update(place, update);
-        let (fires, sign) = (fires(situation), situation.members[place].sign);
+        let member = &situation.members[place];
+        let (fires, sign, ended) = (fires(situation), member.sign, member.ends_at.filter(|_| !member.new_normal && !member.said_over));
         if let Some(sign) = self.forest.get_mut(sign)
             && fired != fires
         {
             sign.firing = if fires { sign.firing + 1 } else { sign.firing.saturating_sub(1) };
+        }
+        if let Some(ended) = ended.filter(|_| fired) {
+            self.forest.ends(sign, ended);
         }
         if fired && !fires {
             self.inhibits_no_more(key);
@@ -167,10 +173,11 @@ impl Situations {
         std::mem::take(&mut self.news)
     }
 
-    /// An incident was declared on a situation, or has recovered, or is on again.
-    pub fn declared(&mut self, id: SituationId, recovered_at: Option<Timestamp>) {
+    /// An incident was declared on a situation, or has recovered, or is on again; and whether somebody has acknowledged it.
+    pub fn declared(&mut self, id: SituationId, recovered_at: Option<Timestamp>, acknowledged: bool) {
         let Some(situation) = self.open.get_mut(&id) else { return };
         situation.declared = true;
+        situation.acknowledged = acknowledged;
         situation.recovered_at = recovered_at;
         let of = situation.members.iter().filter(|member| member.definition.is_some()).map(|member| (member.relapse_key(), id));
         if recovered_at.is_some() {
@@ -429,6 +436,7 @@ impl Situations {
         let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
         self.forest.advance(now, view);
         self.settle();
+        self.look_at_ends(rules, tuning);
     }
 
     /// What fires again may by now be known to be part of something new.
@@ -491,13 +499,15 @@ impl Situations {
                     self.news.extend(related.into_iter().map(|relation| News::Related { situation: kept, relation }));
                     (gone, kept, members)
                 }
-                Moved::Split { signs, from, into, by } => {
+                Moved::Split { signs, from, into, by, instead } => {
                     let members = self.take(from, |member| signs.binary_search(&member.sign).is_ok());
                     let moves = |entity: &Entity| signs.iter().filter_map(|id| self.forest.get(*id)).any(|sign| sign.entity == *entity);
                     let related = self.related.moved(from, into, moves);
                     self.news.extend(related.into_iter().map(|relation| News::Related { situation: into, relation }));
                     let why = by.filter(|_| !members.is_empty()).and_then(|by| self.forest.why(by));
-                    self.news.extend(why.map(|(entity, why)| News::Split { from, into, entity, why }));
+                    let alone = by.and_then(|by| self.forest.get(by)).is_some_and(|sign| sign.cause.is_none());
+                    let why = why.map(|(entity, why)| (entity, instead.map_or(why, |instead| *instead)));
+                    self.news.extend(why.map(|(entity, why)| News::Split { from, into, entity, why, alone }));
                     self.news.extend(members.iter().map(|member| News::Moved { member: member.key }));
                     (from, into, members)
                 }

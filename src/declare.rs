@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Calls, News, Situation, SituationId, Situations, Taken, Tally, rank};
+use crate::correlate::{Calls, How, Joined, News, Situation, SituationId, Situations, Taken, Tally, rank};
 use crate::model::{Alert, Entity, Event, Origin, Signal, Timestamp};
 use crate::rules::{Config, Dependency, Rules};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
@@ -273,7 +273,10 @@ impl Declare {
                     out.decide(|| trace::related(situation, &relation));
                     self.relate(situation, &relation, Timestamp::MIN, out);
                 }
-                News::Split { from, into, entity, why } => out.decide(|| trace::split(from, into, &entity, &why)),
+                News::Split { from, into, entity, why, alone } => {
+                    out.decide(|| trace::split(from, into, &entity, &why, alone));
+                    self.gives_away(from, &entity, &why, alone, out);
+                }
                 News::Calm { situation } => out.decide(|| trace::calm(situation)),
                 News::Moved { member } => {
                     if let Some((situation, member)) = self.state.situations.member(member) {
@@ -294,6 +297,18 @@ impl Declare {
         let Some(incident) = self.state.incidents.get(&id).filter(|i| i.state.is_on()) else { return };
         let most = worst.map_or_else(String::new, |worst| format!("; most of them of {}", worst.entity));
         let (at, reason) = (incident.at, format!("so many alerts that further ones are only counted{most}"));
+        self.event(id, Event::Updated, at, RICHTER, reason, out);
+    }
+
+    /// Something is no part of a situation any more; who knows of its incident hears why.
+    fn gives_away(&mut self, from: SituationId, entity: &Entity, why: &Joined, alone: bool, out: &mut Outbox) {
+        let id = self.owner(from);
+        let Some(incident) = self.state.incidents.get(&id).filter(|i| i.state.is_on()) else { return };
+        let at = incident.at.max(self.state.progress.clock(self.config.tuning.idle_after));
+        let is = if alone { "is no likely part of it" } else { "is part of something else" };
+        let ends = why.ends.map_or_else(String::new, |ends| format!(", {ends}"));
+        let words = if why.how == How::First { "nothing connects it".into() } else { format!("{why}{ends} ({:+.1} nats)", why.nats()) };
+        let reason = Reason::connects(entity, why, format!("{entity} {is}: {words}"));
         self.event(id, Event::Updated, at, RICHTER, reason, out);
     }
 

@@ -6,7 +6,7 @@
 //! them, and explains neither. Causes are sought anew as signs arrive that may be better ones, so the order in which they
 //! are told matters little.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ pub(super) const ASKED: f64 = 3.0;
 /// What nothing new explains is looked at again after so long, and once more: what does may have come later.
 pub(super) const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(50), Duration::from_secs(400)];
 
-/// Signs that are looked through for what goes on meanwhile.
-const RECENT_MAX: usize = 256;
+/// Signs that are looked through for what goes on around a time, to each side of it.
+const AROUND_MAX: usize = 128;
 
 /// The probability that nothing is told of a cause, as far as is believed without evidence.
 pub(super) const SILENT: f64 = 0.12;
@@ -40,8 +40,9 @@ pub(super) const SILENT: f64 = 0.12;
 pub(super) enum Moved {
     /// All of one is in the other now.
     Merged { gone: SituationId, kept: SituationId, by: SignId, cause: Entity },
-    /// These signs are in another one now, with the one that has another cause; none where a person says so.
-    Split { signs: Vec<SignId>, from: SituationId, into: SituationId, by: Option<SignId> },
+    /// These signs are in another one now, with the one that has another cause; none where a person says so. Where it has none,
+    /// what connects it best is not enough.
+    Split { signs: Vec<SignId>, from: SituationId, into: SituationId, by: Option<SignId>, instead: Option<Box<Joined>> },
     /// An entity of one would be in the other, if that could take it in.
     Related { situation: SituationId, relation: Relation },
 }
@@ -106,15 +107,18 @@ pub(super) struct Forest {
     serial: u32,
     situations: u64,
     pub(super) of: BTreeMap<SituationId, Vec<SignId>>,
-    /// Latest first told.
-    pub(super) recent: VecDeque<SignId>,
     /// To be looked at again: when, and how often before.
     due: BTreeSet<(Timestamp, SignId, u8)>,
+    /// Of which nothing fires any more, and when they will be over.
+    pub(super) over: BTreeSet<(Timestamp, SignId)>,
     pub(super) rates: Rates,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     /// The signs of each entity.
     #[serde(skip)]
     at: Vec<Standing>,
+    /// Of which something is told, by when they began.
+    #[serde(skip)]
+    began: BTreeSet<(Timestamp, SignId)>,
     #[serde(skip)]
     strangers: usize,
     #[serde(skip)]
@@ -182,6 +186,7 @@ impl Forest {
             sign.node = topology.number(&sign.entity);
             placed.push((sign.id, sign.node));
         }
+        self.began = self.slots.iter().flatten().filter(|sign| sign.told > 0).map(|sign| (sign.first, sign.id)).collect();
         placed.sort_unstable();
         placed.into_iter().for_each(|(id, node)| self.stand(id, node, topology));
     }
@@ -255,13 +260,17 @@ impl Forest {
         let at = onset.at;
         let background = self.rates.alone(Kind::Lone, view.entities);
         let again = again.filter(|(_, id)| self.get(*id).is_some_and(|sign| self.takes(sign.situation, 0, at, view)));
+        let again = again.map(|(rate, id)| {
+            let ends = self.goes_on(id, at);
+            (rate * ends.map_or(1.0, |ends| f64::from(ends.factor)), id, ends)
+        });
         let same = self.same(onset, view);
         let known = again.is_some() || same.is_some();
         let others = if known { self.found(onset, None, view).rate() * ONLY_ONE } else { 0.0 };
-        if let Some((rate, id)) = again {
+        if let Some((rate, id, ends)) = again {
             let same_rate = same.map_or(0.0, |(rate, _)| rate);
             if rate > others.max(background).max(same_rate) || same.is_some_and(|(_, same)| same == id) {
-                return (id, Joined::again(How::Again, self.delay(at, id), rate, background));
+                return (id, Joined::again(How::Again, self.delay(at, id), rate, background).ends(ends));
             }
         }
         if let Some((rate, id)) = same
@@ -302,9 +311,11 @@ impl Forest {
         self.uncount(id);
         let sign = &mut self[id];
         let earlier = at < sign.first;
-        sign.first = sign.first.min(at);
         sign.told += 1;
         let told = sign.told;
+        if earlier {
+            self.begins(id, at);
+        }
         self.recount(id);
         if earlier || told <= 3 {
             self.reconsider(id, view);
@@ -316,8 +327,6 @@ impl Forest {
         let situation = self.new_situation();
         let id = self.grow(onset, 1, situation, view.topology);
         self.recount(id);
-        self.recent.push_front(id);
-        self.recent.truncate(RECENT_MAX);
         self.due.insert((self.now + LOOK_AGAIN[0], id, 0));
         self.reconsider(id, view);
         self.reconsider_callers(id, view);
@@ -329,6 +338,45 @@ impl Forest {
         let id = self.grow(onset, 1, situation, topology);
         self.recount(id);
         id
+    }
+
+    /// A sign began then, by what is known of it now.
+    fn begins(&mut self, id: SignId, at: Timestamp) {
+        let before = std::mem::replace(&mut self[id].first, at);
+        self.began.remove(&(before, id));
+        self.began.insert((at, id));
+    }
+
+    /// The signs that began around a time, of which something is told; the nearest ones, if there are many.
+    pub(super) fn around(&self, at: Timestamp, within: Duration) -> impl Iterator<Item = &Sign> {
+        let least = |at: Timestamp| (at, SignId::default());
+        let before = self.began.range(least(at - within)..least(at)).rev().take(AROUND_MAX);
+        let after = self.began.range(least(at)..least(at + within)).take(AROUND_MAX);
+        before.chain(after).map(|(_, id)| &self[*id])
+    }
+
+    /// A sign in a situation of its own, of what is over.
+    pub(super) fn grow_alone(&mut self, onset: Onset, told: u32, ended: Timestamp, view: View<'_>) -> SignId {
+        let situation = self.new_situation();
+        let id = self.grow(onset, told, situation, view.topology);
+        self[id].ended = Some(ended);
+        self.recount(id);
+        id
+    }
+
+    /// Forgets one that has nothing in it.
+    pub(super) fn forget_alone(&mut self, id: SignId) {
+        self.uncount(id);
+        self.forget(self[id].situation);
+    }
+
+    /// A sign is only this, for the rest of it is another one now.
+    pub(super) fn is_only(&mut self, id: SignId, first: Timestamp, ended: Timestamp, told: u32) {
+        self.uncount(id);
+        self.begins(id, first);
+        let sign = &mut self[id];
+        (sign.ended, sign.told) = (Some(ended), told);
+        self.recount(id);
     }
 
     fn new_situation(&mut self) -> SituationId {
@@ -357,11 +405,15 @@ impl Forest {
             rare: None,
             opener: None,
             firing: 0,
+            ended: None,
             situation,
             cause: None,
             effects: vec![],
         });
         self.stand(id, node, topology);
+        if told > 0 {
+            self.began.insert((first, id));
+        }
         self.of.entry(situation).or_default().push(id);
         id
     }
@@ -370,11 +422,10 @@ impl Forest {
     pub(super) fn forget(&mut self, situation: SituationId) {
         for id in self.of.remove(&situation).unwrap_or_default() {
             self.unstand(id);
+            self.began.remove(&(self[id].first, id));
             self.slots[id.slot.place()] = None;
             self.free.push(id.slot);
         }
-        let Self { recent, slots, .. } = self;
-        recent.retain(|id| slots[id.slot.place()].as_ref().is_some_and(|sign| sign.id == *id));
     }
 
     /// A sign of its entity is no more.
@@ -405,8 +456,8 @@ impl Forest {
         }
     }
 
-    /// Gives a sign another cause, and moves what hangs on it.
-    pub(super) fn attach(&mut self, id: SignId, cause: Option<Cause>, view: View<'_>) {
+    /// Gives a sign another cause, and moves what hangs on it. `instead` is what would connect it best, where nothing does.
+    pub(super) fn attach(&mut self, id: SignId, cause: Option<Cause>, instead: Option<Joined>, view: View<'_>) {
         let (before, by) = (self[id].cause.as_ref().map(|cause| cause.sign), cause.as_ref().map(|cause| cause.sign));
         if before == by {
             self[id].cause = cause;
@@ -439,7 +490,7 @@ impl Forest {
             let cause = self[by.unwrap_or(id)].entity.clone();
             self.merge(gone, kept, id, cause);
         } else {
-            self.split(id, from, into);
+            self.moves_to(self.below(id), from, into, Some(id), instead);
         }
         // What has effects is no lone alert: its own cause may be another one now.
         if let Some(by) = by
@@ -460,14 +511,15 @@ impl Forest {
         self.moves.push(Moved::Merged { gone, kept, by, cause });
     }
 
-    fn split(&mut self, top: SignId, from: SituationId, into: SituationId) {
+    /// A sign with all that hangs on it.
+    pub(super) fn below(&self, top: SignId) -> Vec<SignId> {
         let mut signs = vec![top];
         let mut next = 0;
         while let Some(id) = signs.get(next).copied() {
             signs.extend(self[id].effects.iter().copied());
             next += 1;
         }
-        self.moves_to(signs, from, into, Some(top));
+        signs
     }
 
     /// Takes the signs of an entity out of a situation, whatever connects them with the rest; gives the situation that they are
@@ -490,11 +542,11 @@ impl Forest {
             self.rejoined.push(id);
         }
         let into = self.new_situation();
-        self.moves_to(signs, from, into, None);
+        self.moves_to(signs, from, into, None, None);
         Some(into)
     }
 
-    fn moves_to(&mut self, mut signs: Vec<SignId>, from: SituationId, into: SituationId, by: Option<SignId>) {
+    fn moves_to(&mut self, mut signs: Vec<SignId>, from: SituationId, into: SituationId, by: Option<SignId>, instead: Option<Joined>) {
         for id in &signs {
             self[*id].situation = into;
         }
@@ -503,6 +555,6 @@ impl Forest {
             left.retain(|id| signs.binary_search(id).is_err());
         }
         self.of.entry(into).or_default().extend(signs.iter().copied());
-        self.moves.push(Moved::Split { signs, from, into, by });
+        self.moves.push(Moved::Split { signs, from, into, by, instead: instead.map(Box::new) });
     }
 }

@@ -6,14 +6,15 @@ use smallvec::SmallVec;
 
 use crate::rules::Node;
 
+use super::ends::Ends;
 use super::forest::{Forest, View};
-use super::sign::{Cause, Link, Onset, SignId};
+use super::sign::{Cause, Link, Onset, Sign, SignId};
 use super::situation::SituationId;
 
 /// What speaks for each situation as the one that a sign belongs to.
 pub(super) struct Found<'f> {
     forest: &'f Forest,
-    pub(super) me: Option<SignId>,
+    pub(super) me: Option<&'f Sign>,
     pub(super) view: View<'f>,
     pub(super) onset: Onset,
     situations: SmallVec<[Candidate; 4]>,
@@ -24,6 +25,7 @@ struct Candidate {
     rate: f64,
     best: f64,
     confidence: f64,
+    ends: Option<Ends>,
     sign: SignId,
     way: Way,
 }
@@ -39,33 +41,38 @@ pub(super) enum Way {
 impl<'f> Found<'f> {
     /// Of a sign at a time; `me` where it is there already.
     pub(super) fn new(forest: &'f Forest, me: Option<SignId>, view: View<'f>, onset: Onset) -> Self {
-        Self { forest, me, view, onset, situations: SmallVec::new() }
+        Self { forest, me: me.map(|me| &forest[me]), view, onset, situations: SmallVec::new() }
     }
 
-    /// A sign that may be the cause, how often such a one brings another, in a second, and how likely the way is.
-    pub(super) fn add(&mut self, id: SignId, way: Way, rate: f64, confidence: f64) {
-        let rate = rate * confidence;
+    /// What its end says, if that is the cause.
+    #[inline]
+    pub(super) fn ends(&self, cause: &Sign) -> Option<Ends> {
+        self.forest.ended(self.me?, cause)
+    }
+
+    /// A sign that may be the cause, how often such a one brings another, in a second, how likely the way is, and what the ends say.
+    pub(super) fn add(&mut self, id: SignId, way: Way, rate: f64, confidence: f64, ends: Option<Ends>) {
+        let rate = rate * confidence * ends.map_or(1.0, |ends| f64::from(ends.factor));
         let sign = &self.forest[id];
-        let own = self.me.map(|me| &self.forest[me]);
         // An effect is no cause.
-        if own.is_some_and(|own| own.situation == sign.situation && self.forest.is_below(id, own.id)) {
+        if self.me.is_some_and(|own| own.situation == sign.situation && self.forest.is_below(id, own.id)) {
             return;
         }
         match self.situations.iter_mut().find(|candidate| candidate.situation == sign.situation) {
             Some(candidate) => {
                 candidate.rate += rate;
                 if rate > candidate.best {
-                    (candidate.best, candidate.confidence, candidate.sign, candidate.way) = (rate, confidence, id, way);
+                    *candidate = Candidate { best: rate, confidence, ends, sign: id, way, ..*candidate };
                 }
             }
-            None => self.situations.push(Candidate { situation: sign.situation, rate, best: rate, confidence, sign: id, way }),
+            None => self.situations.push(Candidate { situation: sign.situation, rate, best: rate, confidence, ends, sign: id, way }),
         }
     }
 
     /// Whether the sign, with all that hangs on it, can become part of a situation.
     fn joins(&self, situation: SituationId) -> bool {
         let Self { forest, view, .. } = self;
-        match self.me.map(|me| forest[me].situation) {
+        match self.me.map(|me| me.situation) {
             None => forest.takes(situation, 1, self.onset.at, *view),
             Some(own) if own == situation => true,
             // Two that were declared stay two.
@@ -109,8 +116,8 @@ impl<'f> Found<'f> {
             Way::Through(silent) => Link::Through(self.view.topology.name(silent).clone()),
             Way::Meanwhile => Link::Meanwhile,
         };
-        let Candidate { sign, best, confidence, rate, .. } = *candidate;
-        Cause { sign, link, best, confidence, rate, background: 0.0, changed: 1.0, next }
+        let Candidate { sign, best, confidence, ends, rate, .. } = *candidate;
+        Cause { sign, link, best, confidence, ends, rate, background: 0.0, changed: 1.0, next }
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Entity;
 
 use super::Part;
+use super::ends::Ends;
 use super::rates::LONE;
 
 /// Seconds.
@@ -21,6 +22,8 @@ pub struct Joined {
     pub best: f64,
     /// How likely the dependencies are by which it is connected.
     pub confidence: f64,
+    /// What its end says of that connection; nothing while both last.
+    pub ends: Option<Ends>,
     /// How many seconds later it began than what it is connected with.
     pub delay: f64,
     /// Of all that connects it with its situation, in a second.
@@ -40,7 +43,12 @@ impl Joined {
 
     /// With what is about the same entity.
     pub(super) fn again(how: How, delay: f64, rate: f64, background: f64) -> Self {
-        Self { how, best: rate, confidence: 1.0, delay, rate, background, changed: 1.0, next: None }
+        Self { how, best: rate, confidence: 1.0, ends: None, delay, rate, background, changed: 1.0, next: None }
+    }
+
+    /// Where the ends are known: their factor is in the rates already.
+    pub(super) fn ends(self, ends: Option<Ends>) -> Self {
+        Self { ends, ..self }
     }
 
     /// By how many nats the connection is likelier than its absence.
@@ -69,7 +77,8 @@ impl Joined {
             reference: None,
             what,
         };
-        let (link, others) = (libm::log(self.best / self.confidence / LONE), libm::log(self.rate / self.best));
+        let factor = self.ends.map_or(1.0, |ends| f64::from(ends.factor));
+        let (link, others) = (libm::log(self.best / self.confidence / factor / LONE), libm::log(self.rate / self.best));
         let usually = self.background / self.changed;
         let link = part("link", to, self.delay, link, format!("{self}, {:.0} s after it", self.delay));
         let reference = path.map(|path| format!("topology: {path}"));
@@ -78,6 +87,9 @@ impl Joined {
             let what = format!("that it depends on it so is {:.0} % likely", self.confidence * 100.0);
             let doubt = part("confidence", to, self.confidence, libm::log(self.confidence), what);
             parts.push(Part { reference, ..doubt });
+        }
+        if let Some(ends) = self.ends {
+            parts.push(part("end", to, f64::from(ends.later), libm::log(factor), ends.to_string()));
         }
         if self.rate > self.best {
             let more = self.rate / self.best - 1.0;

@@ -38,6 +38,9 @@ pub(super) const SILENT_LEAD: Duration = Duration::from_secs(10);
 /// The spread (in seconds) around a moment within which signs count for what goes on at that moment.
 const MEANWHILE: f64 = 30.0;
 
+/// Those further away count for nothing.
+pub(super) const MEANWHILE_WITHIN: Duration = Duration::from_secs(90);
+
 /// In a topology of fewer entities than this, being one of them says no more.
 const CROWD: f64 = 100.0;
 
@@ -60,11 +63,22 @@ const INDIRECT: Kernel = Kernel { usual: 30.0, later: 25.0, earlier: 15.0, slow:
 /// From one alert about an entity to the next.
 const AGAIN: Kernel = Kernel { usual: 0.0, later: 30.0, earlier: 30.0, slow: 0.08, slow_later: 160.0, slow_earlier: 40.0 };
 
+/// From the end of what fails to the end of what calls it.
+const ENDED: Kernel = Kernel { usual: 0.0, later: 50.0, earlier: 50.0, slow: 0.04, slow_later: 600.0, slow_earlier: 600.0 };
+
+/// Faults last about so many seconds: so far apart are the ends of any two that go on at one time.
+const FAULT: f64 = 900.0;
+
 impl Kernel {
     /// The density, where times are only known to so many seconds.
     fn at(&self, delay: f64, blur: f64) -> f64 {
         (1.0 - self.slow) * density(delay - self.usual, self.later + blur, self.earlier + blur)
             + self.slow * density(delay, self.slow_later + blur, self.slow_earlier + blur)
+    }
+
+    /// The probability of a delay of more than that, where there is one.
+    fn beyond(&self, delay: f64, blur: f64) -> f64 {
+        (1.0 - self.slow) * libm::exp(-delay / (self.later + blur)) + self.slow * libm::exp(-delay / (self.slow_later + blur))
     }
 }
 
@@ -99,6 +113,16 @@ pub(super) fn same(delay: f64, lasts: bool, blur: f64) -> f64 {
     SAME * (AGAIN.at(delay, blur) + lasting(delay, lasts))
 }
 
+/// How many times as likely it is of cause and effect as of any two that one ends so many seconds after the other.
+pub(super) fn ended(later: f64, blur: f64) -> f64 {
+    ENDED.at(later, blur) / density(later, FAULT + blur, FAULT + blur)
+}
+
+/// The same of that one lasts so many seconds after the end of the other.
+pub(super) fn outlasted(by: f64, blur: f64) -> f64 {
+    ENDED.beyond(by, blur) / libm::exp(-by / (FAULT + blur))
+}
+
 fn lasting(delay: f64, lasts: bool) -> f64 {
     if lasts && delay > 0.0 { 1.0 / LASTS } else { 0.0 }
 }
@@ -106,7 +130,7 @@ fn lasting(delay: f64, lasts: bool) -> f64 {
 /// How much a sign counts for what goes on so many seconds away from it.
 pub(super) fn meanwhile(away: f64) -> f64 {
     let away = away / MEANWHILE;
-    if away.abs() < 3.0 { libm::exp(-0.5 * away * away) } else { 0.0 }
+    libm::exp(-0.5 * away * away)
 }
 
 /// Of any one entity without a path to a situation, in which so many signs count at that moment.

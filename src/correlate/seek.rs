@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::Entity;
 use crate::rules::Node;
 
+use super::ends::Ends;
 use super::forest::{ASKED, Forest, Moved, SILENT, View};
 use super::found::{Found, Way};
 use super::joined::{How, Joined};
@@ -22,6 +23,41 @@ const SPREADING: f64 = 1.7;
 
 /// Callers of one entity, and callers' callers, that are looked at: hubs are bounded.
 pub(super) const CALLERS_MAX: usize = 256;
+
+/// Two that no known way connects may end together by chance: no end speaks more for it than by this factor.
+const BY_CHANCE: f64 = 3.0;
+
+/// Two that each have brought so many others are two faults, unless a known way connects them.
+const OF_ITS_OWN: usize = 8;
+
+/// How many signs of a situation began around a time, each counting by how near that is, and what their ends say.
+#[derive(Default)]
+struct Spread {
+    signs: f64,
+    factors: f64,
+    later: f64,
+    known: bool,
+    lasts: bool,
+}
+
+impl Spread {
+    fn add(&mut self, weight: f64, ends: Option<Ends>) {
+        self.signs += weight;
+        self.factors += weight * ends.map_or(1.0, |ends| f64::from(ends.factor).min(BY_CHANCE));
+        self.later += weight * ends.map_or(0.0, |ends| f64::from(ends.later));
+        self.known |= ends.is_some();
+        self.lasts |= ends.is_some_and(|ends| ends.lasts);
+    }
+
+    fn factor(&self) -> f64 {
+        self.factors / self.signs
+    }
+
+    fn ends(&self) -> Option<Ends> {
+        let (later, factor) = ((self.later / self.signs) as f32, self.factor() as f32);
+        self.known.then_some(Ends { later, lasts: self.lasts, factor })
+    }
+}
 
 impl Forest {
     /// How something joined that has just opened a sign.
@@ -43,6 +79,7 @@ impl Forest {
             how,
             best: cause.best,
             confidence: cause.confidence,
+            ends: cause.ends,
             delay,
             rate: cause.rate,
             background: cause.background,
@@ -83,7 +120,7 @@ impl Forest {
                 let (sign, delay) = (&self[id], seconds(at, self[id].first));
                 silent = false;
                 let rate = kernel::direct(delay, sign.firing > 0, sign.blur.max(blur));
-                found.add(id, Way::Direct, rate, topology.confidence(node, *dependency));
+                found.add(id, Way::Direct, rate, topology.confidence(node, *dependency), found.ends(sign));
             }
             if silent {
                 self.through(*dependency, node, &mut found);
@@ -102,24 +139,29 @@ impl Forest {
                 let (sign, delay) = (&self[id], seconds(found.onset.at, self[id].first));
                 let rate = kernel::indirect(delay, sign.firing > 0, sign.blur.max(found.onset.blur));
                 let confidence = topology.confidence(node, silent) * topology.confidence(silent, *further);
-                found.add(id, Way::Through(silent), rate, confidence);
+                found.add(id, Way::Through(silent), rate, confidence, found.ends(sign));
             }
         }
     }
 
     /// What spreads at that time may have reached it by a way that the topology does not know.
     fn meanwhile(&self, found: &mut Found<'_>) {
-        let own = found.me.and_then(|me| self.get(me)).map(|sign| sign.situation);
-        let mut spreading: BTreeMap<SituationId, f64> = BTreeMap::new();
-        for sign in self.recent.iter().filter_map(|id| self.get(*id)) {
+        let Some(own) = found.me else { return };
+        let is_fault = |sign: &Sign| sign.effects.len() >= OF_ITS_OWN;
+        let mut spreading: BTreeMap<SituationId, Spread> = BTreeMap::new();
+        for sign in self.around(found.onset.at, kernel::MEANWHILE_WITHIN) {
             let weight = kernel::meanwhile(seconds(sign.first, found.onset.at));
-            if weight > 0.0 && Some(sign.situation) != own {
-                *spreading.entry(sign.situation).or_default() += weight;
+            if sign.situation != own.situation || !self.is_below(sign.id, own.id) {
+                spreading.entry(sign.situation).or_default().add(weight, self.ended(own, sign));
             }
         }
-        for (situation, signs) in spreading.into_iter().filter(|(_, signs)| *signs >= SPREADING) {
-            if let Some(root) = self.root(situation) {
-                found.add(root, Way::Meanwhile, kernel::unconnected(signs, found.view.entities), 1.0);
+        for (situation, spread) in spreading {
+            if spread.signs * spread.factor() >= SPREADING
+                && let Some(root) = self.root(situation)
+                && !(is_fault(own) && is_fault(&self[root]))
+            {
+                let rate = kernel::unconnected(spread.signs, found.view.entities);
+                found.add(root, Way::Meanwhile, rate, 1.0, spread.ends());
             }
         }
     }
@@ -128,12 +170,20 @@ impl Forest {
         self.of.get(&situation)?.iter().copied().filter(|id| self[*id].cause.is_none()).min_by_key(|id| (self[*id].first, *id))
     }
 
-    /// Seeks the cause of a sign anew.
+    /// Seeks the cause of a sign anew, where it can have another one.
     pub(super) fn reconsider(&mut self, id: SignId, view: View<'_>) {
         let sign = &self[id];
-        if (sign.cause.is_some() && view.holds(sign.situation)) || view.is_over(sign.situation) {
-            return;
+        if (sign.cause.is_none() || !view.holds(sign.situation)) && !view.is_over(sign.situation) {
+            self.seek(id, view);
+            if self[id].cause.is_none() && self[id].told > 0 {
+                self.silent_cause(id, view);
+            }
         }
+    }
+
+    /// Seeks the cause of a sign among those that something is told of.
+    pub(super) fn seek(&mut self, id: SignId, view: View<'_>) {
+        let sign = &self[id];
         let entities = view.entities;
         let background = match (sign.told, self.kind(id)) {
             (0, _) => self.rates.alone(Kind::Fault, entities) * SILENT / (1.0 - TOLD),
@@ -145,19 +195,18 @@ impl Forest {
         let found = self.found(sign.onset(), Some(id), view);
         let asked = |cause: &Cause| cause.rate > background * ASKED;
         let stands = |cause: Cause| Cause { background, changed, ..cause };
-        let (cause, refused) = found.likeliest();
-        let (cause, refused) = (cause.filter(asked).map(stands), refused.filter(asked).map(stands));
-        let by_itself = cause.is_none() && sign.told > 0;
+        let (best, refused) = found.likeliest();
+        let (best, refused) = (best.map(stands), refused.filter(asked).map(stands));
+        let leaves = sign.cause.is_some() && best.as_ref().is_some_and(|best| !asked(best));
+        let instead = best.as_ref().filter(|_| leaves).map(|best| self.joined_by(id, best));
+        let cause = best.filter(asked);
         if let Some(refused) = refused {
             let since = sign.first.max(self[refused.sign].first);
             let (situation, with, entity) = (sign.situation, self[refused.sign].situation, sign.entity.clone());
             let relation = Relation { with, entity, why: self.joined_by(id, &refused), since };
             self.moves.push(Moved::Related { situation, relation });
         }
-        self.attach(id, cause, view);
-        if by_itself {
-            self.silent_cause(id, view);
-        }
+        self.attach(id, cause, instead, view);
     }
 
     /// Signs that this one may explain better than what explains them now.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Entity, Timestamp};
 use crate::rules::Node;
 
+use super::ends::Ends;
 use super::situation::SituationId;
 use super::storm::Counted;
 
@@ -66,6 +67,8 @@ pub(super) struct Sign {
     pub(super) opener: Option<u64>,
     /// Those that last.
     pub(super) firing: u32,
+    /// When the last of them did that has ended.
+    pub(super) ended: Option<Timestamp>,
     pub(super) situation: SituationId,
     pub(super) cause: Option<Cause>,
     pub(super) effects: Vec<SignId>,
@@ -120,6 +123,8 @@ pub(super) struct Cause {
     pub(super) best: f64,
     /// How likely the dependencies are by which it does.
     pub(super) confidence: f64,
+    /// What the ends of both say of it.
+    pub(super) ends: Option<Ends>,
     /// All that speaks for its situation, likewise.
     pub(super) rate: f64,
     /// How often such a sign comes by itself, in a second.

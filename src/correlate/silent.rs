@@ -56,7 +56,8 @@ impl Forest {
         let Joined { best, confidence, rate, background, changed, .. } = self.shares(first, silent, onset, view);
         let sign = self.grow(Onset { node: silent, at: onset, blur: 0.0 }, 0, situation, view.topology);
         self.recount(sign);
-        self.attach(first, Some(Cause { sign, link: Link::Direct, best, confidence, rate, background, changed, next: None }), view);
+        let cause = Cause { sign, link: Link::Direct, best, confidence, ends: None, rate, background, changed, next: None };
+        self.attach(first, Some(cause), None, view);
         self.reconsider(sign, view);
         for effect in &effects[1..] {
             self.reconsider(*effect, view);
@@ -72,7 +73,7 @@ impl Forest {
         let changed = view.changed(&sign.entity, sign.first);
         let background = self.rates.alone(self.kind(id), view.entities) * changed;
         let how = How::SilentCause(view.topology.name(silent).clone());
-        Joined { how, best: rate, confidence, delay, rate, background, changed, next: None }
+        Joined { how, best: rate, confidence, ends: None, delay, rate, background, changed, next: None }
     }
 
     /// By how many nats a silent entity's failure explains signs of its callers better than chance, and which ones,
@@ -111,7 +112,8 @@ impl Forest {
             let changed = view.changed(&self[*other].entity, self[*other].first);
             let by_itself = self.rates.alone(kind, entities) * changed * self.on_its_call(*other, name, view);
             let shows = shows * view.topology.confidence(self[*other].node, silent);
-            let gain = libm::log(kernel::direct(delay, false, self[*other].blur) * shows / by_itself);
+            let ends = self.ended(&self[*other], &self[id]).map_or(1.0, |ends| f64::from(ends.factor));
+            let gain = libm::log(kernel::direct(delay, false, self[*other].blur) * ends * shows / by_itself);
             let used = gain > 0.0 || *other == id;
             nats += if used { gain } else { 0.0 };
             used

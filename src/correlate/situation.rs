@@ -10,6 +10,7 @@ use crate::model::{Breach, Definition, Dimension, Entity, Judge, Labels, Numbers
 use crate::rules::Tuning;
 
 use super::joined::Joined;
+use super::member::breach_fingerprint;
 use super::sign::SignId;
 use super::suppress::Suppressed;
 
@@ -36,6 +37,8 @@ pub struct Situation {
     lasting: usize,
     /// Whether an incident was declared on it.
     pub declared: bool,
+    /// Somebody has acknowledged its incident.
+    pub(super) acknowledged: bool,
     /// A person took it apart: it gives nothing away and becomes part of nothing else that is so.
     pub(super) apart: bool,
     /// When its incident recovered; it then takes in only a relapse.
@@ -184,6 +187,15 @@ impl Member {
         self.definition.is_some() && self.suppressed.is_none()
     }
 
+    /// What it is an episode of, hashed.
+    pub(super) fn fingerprint(&self) -> u64 {
+        match &self.source {
+            Source::Alert { fingerprint, .. } => *fingerprint,
+            Source::Breach { monitor, group, .. } => breach_fingerprint(monitor, group),
+            Source::Person { .. } => self.key,
+        }
+    }
+
     /// What it is of, hashed: its entity and its name.
     pub(super) fn relapse_key(&self) -> u64 {
         Fnv::of(&[self.entity.as_str().as_bytes(), self.source.name().as_bytes()])
@@ -196,7 +208,16 @@ impl Member {
 
 impl Situation {
     pub(super) fn new(id: SituationId) -> Self {
-        Self { id, members: vec![], first: Timestamp(i64::MAX), lasting: 0, declared: false, apart: false, recovered_at: None }
+        Self {
+            id,
+            members: vec![],
+            first: Timestamp(i64::MAX),
+            lasting: 0,
+            declared: false,
+            acknowledged: false,
+            apart: false,
+            recovered_at: None,
+        }
     }
 
     /// The members' entities, with repeats.
@@ -243,6 +264,11 @@ impl Situation {
     /// Whether what began then can still become part of it: it is neither over nor too old.
     pub(super) fn takes(&self, at: Timestamp, tuning: &Tuning) -> bool {
         self.recovered_at.is_none() && at.since(self.first) <= tuning.life_max
+    }
+
+    /// Whether part of it may become part of another one, or one of its own.
+    pub(super) fn gives(&self) -> bool {
+        !self.acknowledged && !self.apart && self.recovered_at.is_none()
     }
 
     /// Whether the member is the same trouble again, soon after the incident's recovery.

@@ -59,8 +59,10 @@ pub enum News {
         into: SituationId,
         /// What connects with the rest of its part.
         entity: Entity,
-        /// Why that is where it is now.
+        /// Why that is where it is now; where it is alone, what connects it best with where it was, which is not likely enough.
         why: Joined,
+        /// Nothing explains it.
+        alone: bool,
     },
     /// A situation has so many members that further ones are only counted; the entity and the alert of which there are
     /// most, and how many.

@@ -85,7 +85,8 @@ impl Declare {
             // What users cannot do there they cannot do already: it is that fault.
             self.state.owners.insert(id, same);
             self.state.incidents.entry(same).and_modify(|incident| incident.situations.push(id));
-            self.state.situations.declared(id, None);
+            let acknowledged = self.state.incidents.get(&same).is_some_and(|incident| incident.acknowledged.is_some());
+            self.state.situations.declared(id, None, acknowledged);
             self.relate_all(same, out);
             return self.judge(key, at, out);
         }
@@ -235,7 +236,7 @@ impl Declare {
         let over = matches!(state, State::Recovered | State::Reviewed | State::Cancelled | State::Closed);
         let recovered_at = over.then(|| incident.good_since.unwrap_or(incident.at));
         for situation in incident.situations.iter().filter(|_| own) {
-            self.state.situations.declared(*situation, recovered_at);
+            self.state.situations.declared(*situation, recovered_at, incident.acknowledged.is_some());
         }
         self.tell(id, event, author, &reason.words, out);
         match state {
@@ -319,9 +320,10 @@ impl Declare {
         }
         let on = incident.state != State::Suspected;
         let recovered_at = incident.good_since.filter(|_| !incident.state.is_on());
+        let acknowledged = incident.acknowledged.is_some();
         self.state.incidents.insert(kept, incident);
         if on {
-            self.state.situations.declared(kept, recovered_at);
+            self.state.situations.declared(kept, recovered_at, acknowledged);
         }
         self.schedule(kept);
         self.relate_all(kept, out);

@@ -53,12 +53,13 @@ pub(super) fn related(id: SituationId, relation: &Relation) -> Value {
     })
 }
 
-pub(super) fn split(from: SituationId, into: SituationId, entity: &Entity, why: &Joined) -> Value {
+pub(super) fn split(from: SituationId, into: SituationId, entity: &Entity, why: &Joined, alone: bool) -> Value {
     json!({
         "kind": "split",
         "from": from.to_string(),
         "into": into.to_string(),
         "entity": entity,
+        "alone": alone,
         "why": why.to_string(),
         "nats": why.nats(),
         "evidence": why.parts(entity),

@@ -112,7 +112,7 @@ impl Declare {
                 let again = at + rounds(every, at, until) + every;
                 self.state.incidents.entry(id).and_modify(|incident| incident.close_at = again);
                 if self.owner(id) == id {
-                    self.situations_of(id).into_iter().for_each(|situation| self.state.situations.declared(situation, Some(at)));
+                    self.situations_of(id).into_iter().for_each(|situation| self.state.situations.declared(situation, Some(at), true));
                 }
             }
             Timer::Close => self.event(id, Event::Closed, at, RICHTER, "nothing more comes of it", out),

@@ -1,0 +1,289 @@
+//! When signs ended: an effect is over soon after its cause, so what began together and ended apart are two faults.
+//!
+//! Once nothing of a sign has fired for a while it is over, and its cause is sought once more. Where its alerts ended in bursts
+//! apart from one another, it may have been more than one sign.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Timestamp;
+use crate::rules::{Rules, Tuning};
+
+use super::Situations;
+use super::forest::{ASKED, Forest, View};
+use super::joined::{How, Joined};
+use super::kernel::{self, seconds};
+use super::rates::{Kind, ONLY_ONE};
+use super::sign::{Onset, Sign, SignId};
+use super::situation::Member;
+use super::taken::News;
+
+/// What fires no more for so long is over: what flaps fires again before.
+const OVER_AFTER: Duration = Duration::from_secs(200);
+
+/// Alerts about one entity that ended further apart than this may be of two faults.
+const BURST: Duration = Duration::from_secs(300);
+
+/// Signs that are looked at for what one record tells; the others wait for the next one.
+const LOOKS_MAX: usize = 4;
+
+/// No end speaks more against anything than by this factor.
+const LEAST: f64 = 1e-6;
+
+/// How the end of a sign lies to that of another, as a cause's lies to its effect's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ends {
+    /// By how many seconds it ended later than that one; where one of them lasts, so far.
+    pub later: f32,
+    /// Whether the later one lasts.
+    pub lasts: bool,
+    /// How many times as likely that is as of any two.
+    pub factor: f32,
+}
+
+impl Ends {
+    fn both(later: f64, blur: f64) -> Self {
+        Self::new(later, false, kernel::ended(later, blur))
+    }
+
+    fn lasts(later: f64, blur: f64) -> Self {
+        Self::new(later, true, kernel::outlasted(later.abs(), blur))
+    }
+
+    fn new(later: f64, lasts: bool, factor: f64) -> Self {
+        Self { later: later as f32, lasts, factor: factor.max(LEAST) as f32 }
+    }
+}
+
+impl fmt::Display for Ends {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (by, later) = (self.later.abs(), self.later > 0.0);
+        match (self.lasts, later) {
+            (true, true) => write!(f, "it lasts {by:.0} s longer so far"),
+            (true, false) => write!(f, "which lasts {by:.0} s longer so far"),
+            (false, true) => write!(f, "it ended {by:.0} s after it"),
+            (false, false) => write!(f, "it ended {by:.0} s before it"),
+        }
+    }
+}
+
+/// Alerts about one entity that ended at about the same time.
+struct Burst {
+    first: Timestamp,
+    ended: Timestamp,
+    fingerprints: Vec<u64>,
+    members: Vec<u64>,
+    /// One of them can make a fault.
+    grave: bool,
+}
+
+impl Burst {
+    fn of(member: &Member, ended: Timestamp) -> Self {
+        Self {
+            first: member.starts_at,
+            ended,
+            fingerprints: vec![member.fingerprint()],
+            members: vec![member.key],
+            grave: member.definition.is_some(),
+        }
+    }
+
+    fn absorb(&mut self, other: Self) {
+        (self.first, self.ended) = (self.first.min(other.first), self.ended.max(other.ended));
+        self.members.extend(other.members);
+        self.grave |= other.grave;
+        self.fingerprints.extend(other.fingerprints);
+        self.fingerprints.sort_unstable();
+        self.fingerprints.dedup();
+    }
+}
+
+impl Forest {
+    /// The last alert that fired in a sign has ended then.
+    pub(super) fn ends(&mut self, id: SignId, at: Timestamp) {
+        let Some(sign) = self.get_mut(id).filter(|sign| sign.firing == 0) else { return };
+        let ended = sign.ended.map_or(at, |ended| ended.max(at));
+        sign.ended = Some(ended);
+        self.over.insert((ended.max(self.now) + OVER_AFTER, id));
+    }
+
+    /// The next sign that is over by now, and was not before.
+    pub(super) fn next_over(&mut self) -> Option<SignId> {
+        loop {
+            let (_, id) = self.over.first().copied().filter(|(at, _)| *at <= self.now)?;
+            self.over.pop_first();
+            if self.get(id).is_some_and(|sign| self.is_over(sign)) {
+                return Some(id);
+            }
+        }
+    }
+
+    fn is_over(&self, sign: &Sign) -> bool {
+        sign.firing == 0 && sign.ended.is_some_and(|ended| ended + OVER_AFTER <= self.now)
+    }
+
+    /// What the ends say of whether one is the effect of the other; nothing while both last.
+    #[inline]
+    pub(super) fn ended(&self, effect: &Sign, cause: &Sign) -> Option<Ends> {
+        if effect.firing > 0 && cause.firing > 0 { None } else { self.ended_apart(effect, cause) }
+    }
+
+    fn ended_apart(&self, effect: &Sign, cause: &Sign) -> Option<Ends> {
+        let (effect, cause) = (self.shown(effect, cause.id)?, self.shown(cause, effect.id)?);
+        let (over, cause_over) = (self.is_over(effect), self.is_over(cause));
+        if !over && !cause_over {
+            return None;
+        }
+        let blur = effect.blur.max(cause.blur);
+        if effect.firing == 0 && cause.firing == 0 {
+            return Some(Ends::both(seconds(effect.ended?, cause.ended?), blur));
+        }
+        let later = if over { -seconds(self.now, effect.ended?) } else { seconds(self.now, cause.ended?) };
+        Some(Ends::lasts(later, blur))
+    }
+
+    /// A sign, or one of those by which it is inferred.
+    fn shown<'f>(&'f self, sign: &'f Sign, but: SignId) -> Option<&'f Sign> {
+        if sign.told > 0 {
+            return Some(sign);
+        }
+        sign.effects.iter().find(|effect| **effect != but).map(|effect| &self[*effect])
+    }
+
+    /// What the ends around a sign say of whether more of it fires at a time.
+    pub(super) fn goes_on(&self, id: SignId, at: Timestamp) -> Option<Ends> {
+        let sign = &self[id];
+        let cause = sign.cause.as_ref().and_then(|cause| self.shown(&self[cause.sign], id));
+        let around = || cause.into_iter().chain(sign.effects.iter().map(|effect| &self[*effect]));
+        if around().any(|other| !self.is_over(other)) {
+            return None;
+        }
+        let ended = around().filter_map(|other| other.ended).max()?;
+        Some(Ends::lasts(seconds(at, ended).max(0.0), sign.blur))
+    }
+
+    /// Makes a sign of its own of a burst of one's alerts, if that is likelier than that it belongs to the rest; says then why not
+    /// to that.
+    fn leaves(&mut self, id: SignId, rest: &Burst, burst: &Burst, view: View<'_>) -> Option<(SignId, Joined)> {
+        let Sign { node, blur, .. } = self[id];
+        let told = burst.members.len() as u32;
+        let kind = if told == 1 { Kind::Lone } else { Kind::Fault };
+        let ends = Ends::both(seconds(burst.ended, rest.ended), blur);
+        let delay = seconds(burst.first, rest.first);
+        let rate = kernel::same(delay, false, blur) * f64::from(ends.factor);
+        let background = self.rates.alone(Kind::Lone, view.entities);
+        let _ = kind;
+        let new = self.grow_alone(Onset { node, at: burst.first, blur }, told, burst.ended, view);
+        let others = self.found(self[new].onset(), Some(new), view).rate() * ONLY_ONE;
+        if rate > others.max(background * ASKED) {
+            self.forget_alone(new);
+            return None;
+        }
+        Some((new, Joined::again(How::SameEntity, delay, rate, background).ends(Some(ends))))
+    }
+}
+
+impl Situations {
+    /// Looks at all that is over by now.
+    pub(super) fn look_at_ends(&mut self, rules: &Rules, tuning: &Tuning) {
+        for _ in 0..LOOKS_MAX {
+            let Some(id) = self.forest.next_over() else { return };
+            self.look_at_end(id, rules, tuning);
+        }
+    }
+
+    /// A sign is over. What was declared gives away only what makes no fault, and nothing once somebody has acknowledged it.
+    fn look_at_end(&mut self, id: SignId, rules: &Rules, tuning: &Tuning) {
+        let Some(situation) = self.forest.get(id).and_then(|sign| self.open.get(&sign.situation)) else { return };
+        if !situation.gives() {
+            return;
+        }
+        let held = situation.declared;
+        self.part_bursts(id, held, rules, tuning);
+        let Some(situation) = self.forest.get(id).map(|sign| sign.situation) else { return };
+        let grave = |signs: &[SignId]| {
+            let members = self.open.get(&situation).into_iter().flat_map(|situation| &situation.members);
+            members.filter(|member| member.definition.is_some()).any(|member| signs.contains(&member.sign))
+        };
+        if held && grave(&self.forest.below(id)) {
+            return;
+        }
+        let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
+        self.forest.seek(id, view);
+        self.settle();
+    }
+
+    /// Takes apart a sign whose alerts ended in several bursts, where something else explains one of them.
+    fn part_bursts(&mut self, id: SignId, held: bool, rules: &Rules, tuning: &Tuning) {
+        let mut bursts = self.bursts(id);
+        let Some(most) = (0..bursts.len()).max_by_key(|at| (bursts[*at].fingerprints.len(), std::cmp::Reverse(bursts[*at].first))) else {
+            return;
+        };
+        let mut rest = bursts.swap_remove(most);
+        let mut parted = vec![];
+        for burst in bursts {
+            let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
+            let leaves = if held && burst.grave { None } else { self.forest.leaves(id, &rest, &burst, view) };
+            match leaves {
+                Some((new, why)) => parted.push((new, why, burst)),
+                None => rest.absorb(burst),
+            }
+        }
+        if parted.is_empty() {
+            return;
+        }
+        let Some(sign) = self.forest.get(id) else { return };
+        let (from, entity) = (sign.situation, sign.entity.clone());
+        self.forest.is_only(id, rest.first, rest.ended, rest.members.len() as u32);
+        for (new, why, burst) in parted {
+            for fingerprint in &burst.fingerprints {
+                self.fired.entry(*fingerprint).and_modify(|fired| fired.sign = Some(new));
+            }
+            let into = self.forest[new].situation;
+            for (at, key) in burst.members.iter().enumerate() {
+                self.moves(*key, id, new, if at == 0 { Joined::default() } else { why.clone() });
+            }
+            self.news.push(News::Split { from, into, entity: entity.clone(), why, alone: true });
+            let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
+            self.forest.seek(new, view);
+            self.settle();
+        }
+    }
+
+    /// When what a member is an episode of ended last.
+    fn last_end(&self, member: &Member) -> Timestamp {
+        let own = member.ends_at.unwrap_or(self.forest.now);
+        let Some(fired) = self.fired.get(&member.fingerprint()) else { return own };
+        if fired.open.is_some() {
+            return self.forest.now;
+        }
+        own.max(fired.heard)
+    }
+
+    /// The alerts of a sign by when they ended; an alert that flaps ended when it did last.
+    fn bursts(&self, id: SignId) -> Vec<Burst> {
+        let Some(sign) = self.forest.get(id).filter(|sign| sign.told > 1) else { return vec![] };
+        let members = self.open.get(&sign.situation).into_iter().flat_map(|situation| &situation.members);
+        let mut alerts: BTreeMap<u64, Burst> = BTreeMap::new();
+        for member in members.filter(|member| member.sign == id) {
+            let burst = Burst::of(member, self.last_end(member));
+            match alerts.get_mut(&member.fingerprint()) {
+                Some(alert) => alert.absorb(burst),
+                None => _ = alerts.insert(member.fingerprint(), burst),
+            }
+        }
+        let mut alerts: Vec<Burst> = alerts.into_values().collect();
+        alerts.sort_by_key(|alert| alert.ended);
+        let mut bursts: Vec<Burst> = vec![];
+        for alert in alerts {
+            match bursts.last_mut().filter(|burst| alert.ended.since(burst.ended) < BURST) {
+                Some(burst) => burst.absorb(alert),
+                None => bursts.push(alert),
+            }
+        }
+        bursts
+    }
+}
