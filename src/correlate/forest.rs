@@ -313,8 +313,9 @@ impl Forest {
         let earlier = at < sign.first;
         sign.told += 1;
         let told = sign.told;
-        if earlier {
-            self.begins(id, at);
+        let first = sign.first.min(at);
+        if earlier || told == 1 {
+            self.begins(id, first);
         }
         self.recount(id);
         if earlier || told <= 3 {
