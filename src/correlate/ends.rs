@@ -170,12 +170,10 @@ impl Forest {
     fn leaves(&mut self, id: SignId, rest: &Burst, burst: &Burst, view: View<'_>) -> Option<(SignId, Joined)> {
         let Sign { node, blur, .. } = self[id];
         let told = burst.members.len() as u32;
-        let kind = if told == 1 { Kind::Lone } else { Kind::Fault };
         let ends = Ends::both(seconds(burst.ended, rest.ended), blur);
         let delay = seconds(burst.first, rest.first);
         let rate = kernel::same(delay, false, blur) * f64::from(ends.factor);
         let background = self.rates.alone(Kind::Lone, view.entities);
-        let _ = kind;
         let new = self.grow_alone(Onset { node, at: burst.first, blur }, told, burst.ended, view);
         let others = self.found(self[new].onset(), Some(new), view).rate() * ONLY_ONE;
         if rate > others.max(background * ASKED) {

@@ -35,8 +35,9 @@ const OF_ITS_OWN: usize = 8;
 struct Spread {
     signs: f64,
     factors: f64,
+    /// By how much later than they it ended, of those of which that is known, which count so much.
     later: f64,
-    known: bool,
+    known: f64,
     lasts: bool,
 }
 
@@ -44,9 +45,11 @@ impl Spread {
     fn add(&mut self, weight: f64, ends: Option<Ends>) {
         self.signs += weight;
         self.factors += weight * ends.map_or(1.0, |ends| f64::from(ends.factor).min(BY_CHANCE));
-        self.later += weight * ends.map_or(0.0, |ends| f64::from(ends.later));
-        self.known |= ends.is_some();
-        self.lasts |= ends.is_some_and(|ends| ends.lasts);
+        if let Some(ends) = ends {
+            self.later += weight * f64::from(ends.later);
+            self.known += weight;
+            self.lasts |= ends.lasts;
+        }
     }
 
     fn factor(&self) -> f64 {
@@ -54,8 +57,8 @@ impl Spread {
     }
 
     fn ends(&self) -> Option<Ends> {
-        let (later, factor) = ((self.later / self.signs) as f32, self.factor() as f32);
-        self.known.then_some(Ends { later, lasts: self.lasts, factor })
+        let (later, factor) = ((self.later / self.known) as f32, self.factor() as f32);
+        (self.known > 0.0).then_some(Ends { later, lasts: self.lasts, factor })
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) struct Sign {
     pub(super) opener: Option<u64>,
     /// Those that last.
     pub(super) firing: u32,
-    /// When the last of them did that has ended.
+    /// When the last one ended of those that do not.
     pub(super) ended: Option<Timestamp>,
     pub(super) situation: SituationId,
     pub(super) cause: Option<Cause>,
