@@ -312,6 +312,11 @@ impl Declare {
         self.event(id, Event::Updated, at, RICHTER, reason, out);
     }
 
+    /// Lines of the decision log: the suspects of all that is open, as they are ranked now.
+    pub fn rankings(&self) -> impl Iterator<Item = serde_json::Value> {
+        self.state.situations.iter().map(|situation| self.cause(situation))
+    }
+
     fn cause(&self, situation: &Situation) -> serde_json::Value {
         let latest = situation.members.iter().map(|m| m.starts_at).max().unwrap_or(Timestamp::MIN);
         trace::cause(situation.id, &rank(situation, &self.state.situations, &self.rules, &self.config.tuning, latest))

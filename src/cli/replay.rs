@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     records.sort_by_key(|record| record.ts);
     let mut trace = arguments.trace.as_deref().map(create).transpose()?;
     let mut out = stdout();
-    replay(&config, &records, |_, output| {
+    let pipeline = replay(&config, &records, |_, output| {
         for message in output.messages.iter().filter(|m| m.topic == Topic::Incidents) {
             put(&mut out, &message.payload)?;
         }
@@ -51,17 +51,23 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         }
         Ok(())
     })?;
-    trace.as_mut().map(Write::flush).transpose()?;
+    if let Some(trace) = &mut trace {
+        // What is open was ranked when it doubled last, and may have given away or taken in much since.
+        for ranking in pipeline.rankings() {
+            put(trace, ranking.to_string().as_bytes())?;
+        }
+        trace.flush()?;
+    }
     out.flush()?;
     Ok(())
 }
 
-/// Runs records through the composed stages; `take` gets each record and what came of it.
+/// Runs records through the composed stages, and gives those; `take` gets each record and what came of it.
 pub(super) fn replay(
     loaded: &Loaded,
     records: &[Recorded],
     mut take: impl FnMut(&Recorded, &Outbox) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Pipeline> {
     let origins = records.iter().map(|r| Origin { topic: r.topic.clone(), partition: r.partition });
     let sources = |o: &Origin| loaded.settings.sources.iter().any(|s| s.topic == o.topic);
     let (mut pipeline, _) = Pipeline::new(&loaded.config, &loaded.settings, origins.filter(sources));
@@ -78,7 +84,7 @@ pub(super) fn replay(
         };
         take(recorded, &pipeline.push(&record))?;
     }
-    Ok(())
+    Ok(pipeline)
 }
 
 /// The records of a file.

@@ -88,6 +88,11 @@ impl Pipeline {
         out
     }
 
+    /// Lines of the decision log: the suspects of all that is open, as they are ranked now.
+    pub fn rankings(&self) -> impl Iterator<Item = serde_json::Value> {
+        self.declare.iter().flat_map(Declare::rankings)
+    }
+
     /// The owners append the ticks that are due by `now`. Through a pause they go on, a little less often.
     fn ticks(&mut self, now: Timestamp) -> Outbox {
         let mut out = Outbox::default();
