@@ -141,17 +141,17 @@ impl Situations {
     pub fn update(&mut self, key: u64, update: impl FnOnce(&mut Member)) {
         let Some((id, place)) = self.place(key) else { return };
         let Some(situation) = self.open.get_mut(&id) else { return };
-        let fires = |situation: &Situation| situation.members.get(place).is_some_and(|m| m.ends_at.is_none());
-        let fired = fires(situation);
+        let ended = |situation: &Situation| situation.members.get(place).map(|m| (m.ends_at.is_none(), m.known_end()));
+        let before = ended(situation);
         situation.update(place, update);
-        let member = &situation.members[place];
-        let (fires, sign, ended) = (fires(situation), member.sign, member.ends_at.filter(|_| !member.new_normal && !member.said_over));
+        let sign = situation.members[place].sign;
+        let Some(((fired, known), (fires, ended))) = before.zip(ended(situation)) else { return };
         if let Some(sign) = self.forest.get_mut(sign)
             && fired != fires
         {
             sign.firing = if fires { sign.firing + 1 } else { sign.firing.saturating_sub(1) };
         }
-        if let Some(ended) = ended.filter(|_| fired) {
+        if let Some(ended) = ended.filter(|_| ended != known) {
             self.forest.ends(sign, ended);
         }
         if fired && !fires {
@@ -229,7 +229,7 @@ impl Situations {
             return self.goes_on(fingerprint, key, breach);
         }
         if self.tallied.contains_key(&key) {
-            let ends = breach.phase == Phase::Ended && self.ends_tallied(key);
+            let ends = breach.phase == Phase::Ended && self.ends_tallied(key, Some(breach.at));
             return Taken::nothing(if ends { Outcome::Applied } else { Outcome::Duplicate });
         }
         if matches!(breach.phase, Phase::Ended | Phase::Stale) {
@@ -248,6 +248,7 @@ impl Situations {
             new_normal: false,
             stale: false,
             said_over: false,
+            superseded: false,
             told_at: breach.by,
             heard_at: breach.by,
             judged: Some(Box::new(breach.into())),
@@ -265,21 +266,23 @@ impl Situations {
         let starts_at = fired.and_then(|fired| fired.open).filter(|_| alert.by_key).unwrap_or(alert.starts_at);
         let key = alert_key(alert.fingerprint, starts_at);
         if let Some((_, member)) = self.member(key) {
-            // It contradicts a person who said that it was over: it fires, or ended at another time.
-            let contradicts = member.said_over && (alert.ends_at.is_some() || member.ends_at.is_some_and(|ended| at > ended));
+            // It contradicts a person who said that it was over, or that the next episode is all there is: it fires, or ended at
+            // another time.
+            let assumed = member.said_over || member.superseded;
+            let contradicts = assumed && (alert.ends_at.is_some() || member.ends_at.is_some_and(|ended| at > ended));
             let duplicate = !contradicts && (member.ends_at.is_some() || alert.ends_at.is_none());
             self.update(key, |member| {
                 member.heard_at = member.heard_at.max(at);
                 if !duplicate {
                     member.ends_at = alert.ends_at;
-                    member.said_over = false;
+                    (member.said_over, member.superseded) = (false, false);
                 }
             });
             if duplicate {
                 return Taken::nothing(Outcome::Duplicate);
             }
             if alert.ends_at.is_some() {
-                self.ended(alert.fingerprint, alert.starts_at, at);
+                self.ended(alert.fingerprint, alert.starts_at, alert.ends_at.unwrap_or(at));
             }
             return Taken::updated(key);
         }
@@ -288,8 +291,8 @@ impl Situations {
                 self.hears_tallied(key, at);
                 return Taken::nothing(Outcome::Duplicate);
             }
-            self.ends_tallied(key);
-            self.ended(alert.fingerprint, alert.starts_at, at);
+            self.ends_tallied(key, alert.ends_at);
+            self.ended(alert.fingerprint, alert.starts_at, alert.ends_at.unwrap_or(at));
             return Taken::nothing(Outcome::Applied);
         }
         if fired.and_then(|fired| fired.ended).is_some_and(|ended| ended >= alert.starts_at) {
@@ -300,7 +303,7 @@ impl Situations {
             let old = at.since(ended) >= tuning.gap;
             let member = Member { definition: None, ends_at: alert.ends_at, ..alert_member(key, alert, self.origin(origin), at, rules) };
             let taken = if old { Taken::nothing(Outcome::NotWanted) } else { self.join(alert.fingerprint, member, rules, tuning) };
-            self.ended(alert.fingerprint, alert.starts_at, at);
+            self.ended(alert.fingerprint, alert.starts_at, alert.ends_at.unwrap_or(at));
             return taken;
         }
         let before = fired.and_then(|fired| fired.open).filter(|before| *before < alert.starts_at);
@@ -308,8 +311,11 @@ impl Situations {
         let mut taken = self.join(alert.fingerprint, member, rules, tuning);
         // Nobody told of the end of the episode before.
         if let Some(before) = before.map(|before| alert_key(alert.fingerprint, before)) {
-            self.ends_tallied(before);
-            self.update(before, |member| member.ends_at = member.ends_at.or(Some(alert.starts_at)));
+            self.ends_tallied(before, None);
+            self.update(before, |member| {
+                member.superseded |= member.ends_at.is_none();
+                member.ends_at = member.ends_at.or(Some(alert.starts_at));
+            });
             taken.ended = self.place(before).map(|_| before);
         }
         if let Some(fired) = self.fired.get_mut(&alert.fingerprint).filter(|_| taken.joined) {
@@ -326,7 +332,7 @@ impl Situations {
         let key = alert_key(fingerprint, starts_at);
         let ends_at = at.max(starts_at);
         self.ended(fingerprint, starts_at, ends_at);
-        if self.ends_tallied(key) {
+        if self.ends_tallied(key, Some(ends_at)) {
             return Taken::nothing(Outcome::Applied);
         }
         if self.place(key).is_none() {
@@ -449,21 +455,23 @@ impl Situations {
         let (other, why) = self.forest.place(onset, Some((rate, sign)), view);
         self.settle();
         if other != sign {
-            self.moves(key, sign, other, why);
+            self.moves(vec![key], sign, other, &why);
         }
     }
 
-    /// A member leaves a sign for another.
-    fn moves(&mut self, key: u64, sign: SignId, other: SignId, why: Joined) {
-        let Some((from, _)) = self.place(key) else { return };
-        let Some(mut member) = self.take(from, |member| member.key == key).pop() else { return };
-        if let Some(sign) = self.forest.get_mut(sign) {
-            sign.firing = sign.firing.saturating_sub(u32::from(member.ends_at.is_none()));
+    /// Members leave a sign for another.
+    fn moves(&mut self, mut keys: Vec<u64>, sign: SignId, other: SignId, why: &Joined) {
+        keys.sort_unstable();
+        let Some(from) = self.forest.get(sign).map(|sign| sign.situation) else { return };
+        for mut member in self.take(from, |member| keys.binary_search(&member.key).is_ok()) {
+            if let Some(sign) = self.forest.get_mut(sign) {
+                sign.firing = sign.firing.saturating_sub(u32::from(member.ends_at.is_none()));
+            }
+            (member.sign, member.why) = (other, why.clone());
+            self.news.push(News::Moved { member: member.key });
+            self.put(member);
         }
-        (member.sign, member.why) = (other, why);
-        self.put(member);
         self.forget_empty(from);
-        self.news.push(News::Moved { member: key });
     }
 
     /// Signs of which no member is left go; those of one that is still on its way to its sign stay.
@@ -478,11 +486,11 @@ impl Situations {
     #[expect(clippy::vec_box, reason = "as they are kept")]
     fn take(&mut self, from: SituationId, leaves: impl Fn(&Member) -> bool) -> Vec<Box<Member>> {
         let Some(situation) = self.open.get_mut(&from) else { return vec![] };
-        let gone = situation.take(leaves);
+        let (gone, since) = situation.take(leaves);
+        let moved_up = situation.members.iter().enumerate().skip(since);
+        self.places.extend(moved_up.map(|(place, member)| (member.key, (from, place))));
         if situation.members.is_empty() {
             self.open.remove(&from);
-        } else {
-            self.places.extend(situation.members.iter().enumerate().map(|(place, member)| (member.key, (from, place))));
         }
         gone
     }
@@ -522,7 +530,7 @@ impl Situations {
             };
             for member in gone {
                 match self.full(&member) {
-                    Some(id) => self.count_only(id, &member),
+                    Some(id) => self.count_only(id, member),
                     None => self.keep(into, member),
                 }
             }

@@ -278,6 +278,7 @@ impl Declare {
                     self.gives_away(from, &entity, &why, alone, out);
                 }
                 News::Calm { situation } => out.decide(|| trace::calm(situation)),
+                News::Counted { situation, member } => out.decide(|| trace::member(situation, &member)),
                 News::Moved { member } => {
                     if let Some((situation, member)) = self.state.situations.member(member) {
                         out.decide(|| trace::member(situation.id, member));

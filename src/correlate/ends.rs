@@ -4,6 +4,7 @@
 //! apart from one another, it may have been more than one sign.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::time::Duration;
 
@@ -22,10 +23,10 @@ use super::situation::Member;
 use super::taken::News;
 
 /// What fires no more for so long is over: what flaps fires again before.
-const OVER_AFTER: Duration = Duration::from_secs(200);
+pub(super) const OVER_AFTER: Duration = Duration::from_secs(200);
 
-/// Alerts about one entity that ended further apart than this may be of two faults.
-const BURST: Duration = Duration::from_secs(300);
+/// Alerts about one entity that ended further apart than this may be of two faults: what ends with one fault does within it.
+const BURST: Duration = Duration::from_secs(200);
 
 /// Signs that are looked at for what one record tells; the others wait for the next one.
 const LOOKS_MAX: usize = 4;
@@ -102,12 +103,13 @@ impl Burst {
 }
 
 impl Forest {
-    /// The last alert that fired in a sign has ended then.
+    /// An alert of a sign has ended then.
     pub(super) fn ends(&mut self, id: SignId, at: Timestamp) {
-        let Some(sign) = self.get_mut(id).filter(|sign| sign.firing == 0) else { return };
-        let ended = sign.ended.map_or(at, |ended| ended.max(at));
-        sign.ended = Some(ended);
-        self.over.insert((ended.max(self.now) + OVER_AFTER, id));
+        let Some(sign) = self.get_mut(id) else { return };
+        sign.ends(at);
+        if let Some(ended) = sign.ended.filter(|_| sign.firing == 0) {
+            self.over.insert((ended.max(self.now) + OVER_AFTER, id));
+        }
     }
 
     /// The next sign that is over by now, and was not before.
@@ -184,6 +186,11 @@ impl Forest {
     }
 }
 
+/// Whether an episode is too short to be one for itself.
+fn may_flap(member: &Member) -> bool {
+    member.known_end().is_none_or(|ended| ended.since(member.starts_at) < OVER_AFTER)
+}
+
 impl Situations {
     /// Looks at all that is over by now.
     pub(super) fn look_at_ends(&mut self, rules: &Rules, tuning: &Tuning) {
@@ -241,9 +248,9 @@ impl Situations {
                 self.fired.entry(*fingerprint).and_modify(|fired| fired.sign = Some(new));
             }
             let into = self.forest[new].situation;
-            for (at, key) in burst.members.iter().enumerate() {
-                self.moves(*key, id, new, if at == 0 { Joined::default() } else { why.clone() });
-            }
+            let (opener, others) = burst.members.split_at(1);
+            self.moves(opener.to_vec(), id, new, &Joined::default());
+            self.moves(others.to_vec(), id, new, &why);
             self.news.push(News::Split { from, into, entity: entity.clone(), why, alone: true });
             let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
             self.forest.seek(new, view);
@@ -254,23 +261,22 @@ impl Situations {
     /// When what a member is an episode of ended last.
     fn last_end(&self, member: &Member) -> Timestamp {
         let own = member.ends_at.unwrap_or(self.forest.now);
-        let Some(fired) = self.fired.get(&member.fingerprint()) else { return own };
-        if fired.open.is_some() {
-            return self.forest.now;
-        }
-        own.max(fired.heard)
+        let flaps = self.fired.get(&member.fingerprint()).filter(|fired| may_flap(member) && member.starts_at >= fired.since);
+        let Some(fired) = flaps else { return own };
+        if fired.open.is_some() { self.forest.now } else { own.max(fired.heard) }
     }
 
     /// The alerts of a sign by when they ended; an alert that flaps ended when it did last.
     fn bursts(&self, id: SignId) -> Vec<Burst> {
-        let Some(sign) = self.forest.get(id).filter(|sign| sign.told > 1) else { return vec![] };
+        let apart = |sign: &&Sign| Duration::from_secs(sign.apart.into()) >= BURST;
+        let Some(sign) = self.forest.get(id).filter(apart) else { return vec![] };
         let members = self.open.get(&sign.situation).into_iter().flat_map(|situation| &situation.members);
         let mut alerts: BTreeMap<u64, Burst> = BTreeMap::new();
         for member in members.filter(|member| member.sign == id) {
             let burst = Burst::of(member, self.last_end(member));
-            match alerts.get_mut(&member.fingerprint()) {
-                Some(alert) => alert.absorb(burst),
-                None => _ = alerts.insert(member.fingerprint(), burst),
+            match alerts.entry(if may_flap(member) { member.fingerprint() } else { member.key }) {
+                Entry::Occupied(mut alert) => alert.get_mut().absorb(burst),
+                Entry::Vacant(place) => _ = place.insert(burst),
             }
         }
         let mut alerts: Vec<Burst> = alerts.into_values().collect();

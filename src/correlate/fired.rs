@@ -6,6 +6,7 @@ use crate::model::Timestamp;
 use crate::rules::{Rules, Tuning};
 
 use super::Situations;
+use super::ends::OVER_AFTER;
 use super::rates::Flaps;
 use super::sign::SignId;
 
@@ -25,11 +26,13 @@ pub(super) struct Fired {
     /// The last starts, where somebody asks how often there was one.
     pub(super) starts: Vec<Timestamp>,
     pub(super) heard: Timestamp,
+    /// The start of the first episode of those that followed one another without a long pause; what flaps is one alert.
+    pub(super) since: Timestamp,
 }
 
 impl Fired {
     pub(super) fn new(at: Timestamp) -> Self {
-        Self { open: None, ended: None, sign: None, flaps: Flaps::new(at), starts: vec![], heard: at }
+        Self { open: None, ended: None, sign: None, flaps: Flaps::new(at), starts: vec![], heard: at, since: at }
     }
 
     /// Takes note of a start, for those who ask how often there was one.
@@ -51,6 +54,10 @@ impl Situations {
             fired.open = None;
         }
         fired.ended = Some(starts_at);
+        let newest = fired.flaps.last();
+        if starts_at < newest && newest < at {
+            fired.since = newest;
+        }
         fired.heard = fired.heard.max(at);
         self.forget_fingerprints();
     }
@@ -68,6 +75,9 @@ impl Situations {
     pub(super) fn fires_again(&mut self, fingerprint: u64, at: Timestamp, tuning: &Tuning) -> Option<(f64, SignId)> {
         let fired = self.fired.entry(fingerprint).or_insert_with(|| Fired::new(at));
         let before = fired.sign.filter(|_| at.since(fired.heard) < tuning.gap);
+        if fired.open.is_none() && at.since(fired.heard) >= OVER_AFTER {
+            fired.since = at;
+        }
         let again = before.map(|sign| (fired.flaps.fires(at), sign));
         fired.heard = fired.heard.max(at);
         self.forget_fingerprints();

@@ -376,7 +376,7 @@ impl Forest {
         self.uncount(id);
         self.begins(id, first);
         let sign = &mut self[id];
-        (sign.ended, sign.told) = (Some(ended), told);
+        (sign.ended, sign.apart, sign.told) = (Some(ended), 0, told);
         self.recount(id);
     }
 
@@ -407,6 +407,7 @@ impl Forest {
             opener: None,
             firing: 0,
             ended: None,
+            apart: 0,
             situation,
             cause: None,
             effects: vec![],

@@ -50,6 +50,7 @@ pub(super) fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Tim
         new_normal: false,
         stale: false,
         said_over: false,
+        superseded: false,
         told_at: alert.starts_at,
         heard_at: at,
         judged: None,

@@ -99,6 +99,11 @@ impl Flaps {
         Self { first: at, last: at, again: 0.0 }
     }
 
+    /// When it fired last.
+    pub(super) fn last(&self) -> Timestamp {
+        self.last
+    }
+
     /// It fires again; gives how often it was to be expected to, in a second.
     pub(super) fn fires(&mut self, at: Timestamp) -> f64 {
         let kept = f64::from(self.again) * libm::exp(-at.since(self.last).as_secs_f64() / REFIRES_MEMORY);

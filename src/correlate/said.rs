@@ -50,6 +50,7 @@ impl Situations {
             new_normal: false,
             stale: false,
             said_over: false,
+            superseded: false,
             told_at: said.at,
             heard_at: said.at,
             judged: None,

@@ -1,6 +1,7 @@
 //! Signs of trouble, and what most likely made each.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +70,8 @@ pub(super) struct Sign {
     pub(super) firing: u32,
     /// When the last one ended of those that do not.
     pub(super) ended: Option<Timestamp>,
+    /// How many seconds before that the first one did.
+    pub(super) apart: u32,
     pub(super) situation: SituationId,
     pub(super) cause: Option<Cause>,
     pub(super) effects: Vec<SignId>,
@@ -95,6 +98,14 @@ impl Sign {
     #[inline]
     pub(super) fn onset(&self) -> Onset {
         Onset { node: self.node, at: self.first, blur: self.blur }
+    }
+
+    /// One of those that lasted has ended then.
+    pub(super) fn ends(&mut self, at: Timestamp) {
+        let ended = self.ended.unwrap_or(at);
+        let first = (ended - Duration::from_secs(self.apart.into())).min(at);
+        let ended = ended.max(at);
+        (self.ended, self.apart) = (Some(ended), u32::try_from(ended.since(first).as_secs()).unwrap_or(u32::MAX));
     }
 
     pub(super) fn counted(&self) -> &[Counted] {

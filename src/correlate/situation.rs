@@ -72,6 +72,8 @@ pub struct Member {
     pub stale: bool,
     /// A person says that it has ended, and nothing else does.
     pub said_over: bool,
+    /// The next episode of the same alert has begun, and nothing else tells that it has ended.
+    pub superseded: bool,
     /// The event time that the last statement about it, or the clock, has brought it to.
     pub told_at: Timestamp,
     /// When it was last heard of, repeats included.
@@ -201,6 +203,11 @@ impl Member {
         Fnv::of(&[self.entity.as_str().as_bytes(), self.source.name().as_bytes()])
     }
 
+    /// When it ended, where somebody who can know has told it.
+    pub(super) fn known_end(&self) -> Option<Timestamp> {
+        self.ends_at.filter(|_| !self.new_normal && !self.said_over && !self.superseded)
+    }
+
     fn lasts(&self) -> bool {
         self.counts() && self.ends_at.is_none()
     }
@@ -243,14 +250,16 @@ impl Situation {
         self.members.push(member);
     }
 
-    /// The members that `leaves` chooses, taken out.
+    /// The members that `leaves` chooses, taken out, and from which place on the others have moved up.
     #[expect(clippy::vec_box, reason = "as they are kept")]
-    pub(super) fn take(&mut self, leaves: impl Fn(&Member) -> bool) -> Vec<Box<Member>> {
-        let (gone, kept) = std::mem::take(&mut self.members).into_iter().partition(|member| leaves(member));
-        self.members = kept;
-        self.first = self.members.iter().map(|member| member.starts_at).min().unwrap_or(Timestamp(i64::MAX));
-        self.lasting = self.members.iter().filter(|member| member.lasts()).count();
-        gone
+    pub(super) fn take(&mut self, leaves: impl Fn(&Member) -> bool) -> (Vec<Box<Member>>, usize) {
+        let from = self.members.iter().position(|member| leaves(member)).unwrap_or(self.members.len());
+        let gone: Vec<Box<Member>> = self.members.extract_if(from.., |member| leaves(member)).collect();
+        self.lasting -= gone.iter().filter(|member| member.lasts()).count();
+        if gone.iter().any(|member| member.starts_at == self.first) {
+            self.first = self.members.iter().map(|member| member.starts_at).min().unwrap_or(Timestamp(i64::MAX));
+        }
+        (gone, from)
     }
 
     /// Brings the member at that place up to date.

@@ -14,7 +14,7 @@ use super::{News, Situations};
 
 /// Members of one situation that are kept; what can make a fault always is, of the rest so many. Beyond it there are exact
 /// counts.
-const MEMBERS_MAX: usize = 500;
+const MEMBERS_MAX: usize = 1000;
 
 /// Members that are kept of what is told in one second; beyond it what an entity shows more than once is only counted.
 const A_SECOND_MAX: u32 = 200;
@@ -74,7 +74,7 @@ impl Sign {
     }
 
     /// One of those that are only counted has ended.
-    pub(super) fn ends(&mut self, name: &str) {
+    pub(super) fn uncount(&mut self, name: &str) {
         self.firing = self.firing.saturating_sub(1);
         let counted = self.rare.iter_mut().flat_map(|rare| &mut rare.counted).find(|counted| &*counted.name == name);
         if let Some(counted) = counted {
@@ -193,21 +193,25 @@ impl Situations {
     }
 
     /// A member that is only counted from now on.
-    pub(super) fn count_only(&mut self, situation: SituationId, member: &Member) {
+    pub(super) fn count_only(&mut self, situation: SituationId, member: Box<Member>) {
         self.places.remove(&member.key);
         self.inhibits_no_more(member.key);
         if let Some(sign) = self.forest.get_mut(member.sign) {
             sign.firing = sign.firing.saturating_sub(u32::from(member.ends_at.is_none()));
         }
-        self.tally(situation, member);
+        self.tally(situation, &member);
+        self.news.push(News::Counted { situation, member });
     }
 
-    /// The end of one that is only counted; tells whether it was one.
-    pub(super) fn ends_tallied(&mut self, key: u64) -> bool {
-        let Some(Tallied { sign, name, .. }) = self.tallied.remove(&key) else { return false };
-        if let Some(sign) = self.forest.get_mut(sign) {
-            sign.ends(&name);
+    /// The end of one that is only counted, and when that was, where somebody told it; tells whether it was one.
+    pub(super) fn ends_tallied(&mut self, key: u64, at: Option<Timestamp>) -> bool {
+        let Some(Tallied { sign: id, name, .. }) = self.tallied.remove(&key) else { return false };
+        if let Some(sign) = self.forest.get_mut(id) {
+            sign.uncount(&name);
             let situation = sign.situation;
+            if let Some(at) = at {
+                self.forest.ends(id, at);
+            }
             if !self.forest.has_tallied(situation) && self.storms.remove(&situation).is_some() {
                 self.news.push(News::Calm { situation });
             }

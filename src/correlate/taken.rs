@@ -29,7 +29,7 @@ pub struct Taken {
 }
 
 /// What became of situations.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum News {
     /// All of one is in another now, for this entity's failure explains both.
     Merged {
@@ -83,6 +83,13 @@ pub enum News {
         member: u64,
         /// Why.
         suppressed: Suppressed,
+    },
+    /// What was a member of another situation is only counted in this one, which has too many to keep it.
+    Counted {
+        /// The situation.
+        situation: SituationId,
+        /// What it was.
+        member: Box<Member>,
     },
     /// A member has a likelier cause now, perhaps in another situation.
     Moved {

@@ -248,15 +248,19 @@ pub(crate) fn sample(name: &str, labels: &str, at: Timestamp, value: &str) -> Re
     recorded("metrics", at, payload.to_string())
 }
 
-/// `15:05 firing Name label=value ...` or `15:20 resolved@15:05 Name label=value ...`
+/// The end of what fires, as Alertmanager writes it.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// `15:05 firing Name label=value ...`, `15:10 firing@15:05 Name label=value ...` or `15:20 resolved@15:05 Name label=value ...`
 fn alert(start: Timestamp, rest: &str) -> Recorded {
     let words: Vec<&str> = rest.split_whitespace().collect();
     let (at, status, name) = (clock(start, words[0]), words[1], words[2]);
     let mut labels: BTreeMap<&str, &str> = words[3..].iter().map(|pair| pair.split_once('=').expect(rest)).collect();
     labels.insert("alertname", name);
     let (status, starts, ends) = match status.split_once('@') {
+        Some(("firing", began)) => ("firing", clock(start, began), NEVER.to_owned()),
         Some((status, began)) => (status, clock(start, began), at.to_string()),
-        None => (status, at, "0001-01-01T00:00:00Z".to_owned()),
+        None => (status, at, NEVER.to_owned()),
     };
     let alert = json!({"status": status, "labels": labels, "startsAt": starts.to_string(), "endsAt": ends});
     recorded("alerts", at, json!({"version": "4", "alerts": [alert]}).to_string())
