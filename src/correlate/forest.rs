@@ -30,7 +30,7 @@ pub(super) const ASKED: f64 = 3.0;
 pub(super) const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(50), Duration::from_secs(400)];
 
 /// Signs that are looked through for what goes on around a time, to each side of it.
-const AROUND_MAX: usize = 128;
+const AROUND_MAX: usize = 48;
 
 /// The probability that nothing is told of a cause, as far as is believed without evidence.
 pub(super) const SILENT: f64 = 0.12;

@@ -108,6 +108,11 @@ pub(super) fn indirect(delay: f64, lasts: bool, blur: f64) -> f64 {
     SPREADS * SPREADS * (1.0 - TOLD) * (INDIRECT.at(delay, blur) + lasting(delay, lasts))
 }
 
+/// The most that gives.
+pub(super) fn indirect_at_most() -> f64 {
+    indirect(INDIRECT.usual, true, 0.0)
+}
+
 /// Of another alert about the same entity.
 pub(super) fn same(delay: f64, lasts: bool, blur: f64) -> f64 {
     SAME * (AGAIN.at(delay, blur) + lasting(delay, lasts))

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
+
 use crate::model::Entity;
 use crate::rules::Node;
 
@@ -20,6 +22,10 @@ const OTHERS_ADD: f64 = 4.0;
 
 /// What goes on meanwhile is a spreading fault from so many signs on.
 const SPREADING: f64 = 1.7;
+
+/// What is known to connect something is held against what spreads meanwhile, unless it is so many times as likely as a fault
+/// by itself.
+const BARELY: f64 = 10.0;
 
 /// Callers of one entity, and callers' callers, that are looked at: hubs are bounded.
 pub(super) const CALLERS_MAX: usize = 256;
@@ -56,9 +62,12 @@ impl Spread {
         self.factors / self.signs
     }
 
-    fn ends(&self) -> Option<Ends> {
-        let (later, factor) = ((self.later / self.known) as f32, self.factor() as f32);
-        (self.known > 0.0).then_some(Ends { later, lasts: self.lasts, factor })
+    /// What all of their ends say, and that of the root: half of the nats by which that speaks against it, as it may be another
+    /// fault's by then.
+    fn ends(&self, root: Option<Ends>) -> Option<Ends> {
+        let of_root = root.map_or(1.0, |root| f64::from(root.factor).min(1.0).sqrt());
+        let (later, factor) = ((self.later / self.known) as f32, (self.factor() * of_root) as f32);
+        if self.known > 0.0 { Some(Ends { later, lasts: self.lasts, factor }) } else { root.map(|root| Ends { factor, ..root }) }
     }
 }
 
@@ -117,19 +126,25 @@ impl Forest {
         let Onset { node, at, blur } = onset;
         let mut found = Found::new(self, me, view, onset);
         let topology = view.topology;
+        // Of which nothing is told that began about then, whatever failed before.
+        let mut quiet: SmallVec<[Node; 16]> = SmallVec::new();
         for dependency in topology.depends_on(node) {
             let mut silent = true;
             for id in self.signs_near(*dependency, at, NEAR) {
                 let (sign, delay) = (&self[id], seconds(at, self[id].first));
-                silent = false;
+                silent &= delay.abs() >= kernel::NEAR_THROUGH;
                 let rate = kernel::direct(delay, sign.firing > 0, sign.blur.max(blur));
                 found.add(id, Way::Direct, rate, topology.confidence(node, *dependency), found.ends(sign));
             }
             if silent {
-                self.through(*dependency, node, &mut found);
+                quiet.push(*dependency);
             }
         }
-        if me.is_some() && found.rate() * 2.0 < self.rates.alone(Kind::Fault, view.entities) {
+        // What is told outweighs by far what is not.
+        if found.rate() < OTHERS_ADD * kernel::indirect_at_most() {
+            quiet.into_iter().for_each(|silent| self.through(silent, node, &mut found));
+        }
+        if me.is_some() && found.rate() < BARELY * self.rates.alone(Kind::Fault, view.entities) {
             self.meanwhile(&mut found);
         }
         found
@@ -164,7 +179,7 @@ impl Forest {
                 && !(is_fault(own) && is_fault(&self[root]))
             {
                 let rate = kernel::unconnected(spread.signs, found.view.entities);
-                found.add(root, Way::Meanwhile, rate, 1.0, spread.ends());
+                found.add(root, Way::Meanwhile, rate, 1.0, spread.ends(self.ended(own, &self[root])));
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::rules::Node;
 
 use super::forest::{Forest, Moved, SILENT, View};
 use super::joined::{How, Joined};
-use super::kernel::{self, NEAR, SILENT_LEAD, SPREADS, TOLD, seconds};
+use super::kernel::{self, SILENT_LEAD, SPREADS, TOLD, seconds};
 use super::rates::{Kind, ONLY_ONE};
 use super::related::Relation;
 use super::seek::CALLERS_MAX;
@@ -25,7 +25,8 @@ impl Forest {
     /// declared gives nothing away, nor takes a cause that it might have to leave for a better one: it is only related.
     pub(super) fn silent_cause(&mut self, id: SignId, view: View<'_>) {
         let (node, at) = (self[id].node, self[id].first);
-        let candidates = view.topology.depends_on(node).iter().filter(|silent| self.signs_near(**silent, at, NEAR).next().is_none());
+        let candidates =
+            view.topology.depends_on(node).iter().filter(|silent| self.signs_near(**silent, at, kernel::NEAR_THROUGH).next().is_none());
         let explained = candidates.filter_map(|silent| {
             let (nats, effects) = self.explained_by(*silent, id, view)?;
             Some((nats, *silent, effects))
