@@ -281,18 +281,18 @@ impl Situations {
             if duplicate {
                 return Taken::nothing(Outcome::Duplicate);
             }
-            if alert.ends_at.is_some() {
-                self.ended(alert.fingerprint, alert.starts_at, alert.ends_at.unwrap_or(at));
+            if let Some(ended) = alert.ends_at {
+                self.ended(alert.fingerprint, alert.starts_at, ended.min(at));
             }
             return Taken::updated(key);
         }
         if self.tallied.contains_key(&key) {
-            if alert.ends_at.is_none() {
+            let Some(ended) = alert.ends_at else {
                 self.hears_tallied(key, at);
                 return Taken::nothing(Outcome::Duplicate);
-            }
-            self.ends_tallied(key, alert.ends_at);
-            self.ended(alert.fingerprint, alert.starts_at, alert.ends_at.unwrap_or(at));
+            };
+            self.ends_tallied(key, Some(ended));
+            self.ended(alert.fingerprint, alert.starts_at, ended.min(at));
             return Taken::nothing(Outcome::Applied);
         }
         if fired.and_then(|fired| fired.ended).is_some_and(|ended| ended >= alert.starts_at) {
@@ -303,7 +303,7 @@ impl Situations {
             let old = at.since(ended) >= tuning.gap;
             let member = Member { definition: None, ends_at: alert.ends_at, ..alert_member(key, alert, self.origin(origin), at, rules) };
             let taken = if old { Taken::nothing(Outcome::NotWanted) } else { self.join(alert.fingerprint, member, rules, tuning) };
-            self.ended(alert.fingerprint, alert.starts_at, alert.ends_at.unwrap_or(at));
+            self.ended(alert.fingerprint, alert.starts_at, ended.min(at));
             return taken;
         }
         let before = fired.and_then(|fired| fired.open).filter(|before| *before < alert.starts_at);
