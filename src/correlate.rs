@@ -28,6 +28,7 @@ mod situation;
 mod storm;
 mod suppress;
 mod taken;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -551,7 +552,7 @@ impl Situations {
         }
         self.swept = clock;
         let heard = |id: &SituationId| self.storms.get(id).is_some_and(|heard| clock <= *heard + FORGET_AFTER);
-        let over = self.open.values().filter(|s| is_over(s, clock, rules, tuning) && (s.declared || !heard(&s.id)));
+        let over = self.open.values().filter(|s| s.is_over(clock, rules, tuning) && (s.declared || !heard(&s.id)));
         let over: Vec<SituationId> = over.map(|s| s.id).collect();
         let gone: Vec<Situation> = over.iter().filter_map(|id| self.open.remove(id)).collect();
         for situation in &gone {
@@ -579,22 +580,4 @@ impl Situations {
         self.changes.forget(clock - (tuning.change_window + tuning.life_max));
         gone
     }
-}
-
-fn is_over(situation: &Situation, clock: Timestamp, rules: &Rules, tuning: &Tuning) -> bool {
-    // What is suppressed and lasts has to act when it is suppressed no more.
-    let waits = |m: &Member| {
-        let told_of = matches!(m.source, Source::Breach { .. }) || clock <= m.heard_at + FORGET_AFTER;
-        m.suppressed.is_some() && m.ends_at.is_none() && told_of
-    };
-    if situation.members.iter().any(|member| waits(member)) {
-        return false;
-    }
-    if let Some(recovered) = situation.recovered_at {
-        // What begins within the time to reopen may be told as much later as it is held back.
-        return clock > recovered + (tuning.reopen_within + rules.hold_max() + tuning.gap);
-    }
-    let quiet_since = situation.members.iter().map(|m| m.ends_at.unwrap_or(m.heard_at)).max();
-    let quiet = |long: Duration| quiet_since.is_none_or(|since| clock > since + long);
-    !situation.declared && (quiet(FORGET_AFTER) || (quiet(tuning.gap) && situation.members.iter().all(|m| m.ends_at.is_some())))
 }

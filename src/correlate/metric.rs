@@ -7,9 +7,10 @@ use serde::Serialize;
 use crate::model::{Dimension, Hint, Labels, Timestamp};
 use crate::rules::Topology;
 
-use super::cause::{FIRST, FIRST_MAX, TEMPER, of_part};
+use super::cause::TEMPER;
 use super::excess::Excess;
 use super::kernel::seconds;
+use super::trouble::{FIRST, FIRST_MAX, of_part};
 use super::{Member, Source, Suspect};
 
 /// Metrics of a suspect that are told of.

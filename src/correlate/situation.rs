@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Breach, Definition, Dimension, Entity, Judge, Labels, Numbers, Origin, Reading, Step, Timestamp, labels::Fnv};
-use crate::rules::Tuning;
+use crate::rules::{Rules, Tuning};
 
+use super::FORGET_AFTER;
 use super::joined::Joined;
 use super::member::breach_fingerprint;
 use super::sign::SignId;
@@ -278,6 +279,25 @@ impl Situation {
     /// Whether part of it may become part of another one, or one of its own.
     pub(super) fn gives(&self) -> bool {
         !self.acknowledged && !self.apart && self.recovered_at.is_none()
+    }
+
+    /// Whether nothing more is to be expected of it by then.
+    pub(super) fn is_over(&self, clock: Timestamp, rules: &Rules, tuning: &Tuning) -> bool {
+        // What is suppressed and lasts has to act when it is suppressed no more.
+        let waits = |m: &Member| {
+            let told_of = matches!(m.source, Source::Breach { .. }) || clock <= m.heard_at + FORGET_AFTER;
+            m.suppressed.is_some() && m.ends_at.is_none() && told_of
+        };
+        if self.members.iter().any(|member| waits(member)) {
+            return false;
+        }
+        if let Some(recovered) = self.recovered_at {
+            // What begins within the time to reopen may be told as much later as it is held back.
+            return clock > recovered + (tuning.reopen_within + rules.hold_max() + tuning.gap);
+        }
+        let quiet_since = self.members.iter().map(|m| m.ends_at.unwrap_or(m.heard_at)).max();
+        let quiet = |long: Duration| quiet_since.is_none_or(|since| clock > since + long);
+        !self.declared && (quiet(FORGET_AFTER) || (quiet(tuning.gap) && self.members.iter().all(|m| m.ends_at.is_some())))
     }
 
     /// Whether the member is the same trouble again, soon after the incident's recovery.
