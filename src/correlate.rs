@@ -8,6 +8,7 @@ mod cause;
 mod changes;
 mod ends;
 mod excess;
+mod explained;
 mod fired;
 mod forest;
 mod found;

@@ -12,9 +12,11 @@ use crate::rules::{Rules, Tuning};
 
 use super::changes::BY_CHANGE;
 use super::excess::Excess;
+use super::explained::{Began, Explained};
 use super::kernel::{NEAR, seconds};
 use super::member::blur;
 use super::metric::{Metric, metrics};
+use super::rates::Kind;
 use super::trouble::Trouble;
 use super::{Member, Part, Situation, SituationId, Situations, Source};
 
@@ -29,9 +31,6 @@ const LOOKED_AT_MAX: usize = 2048;
 
 /// Candidates that are ranked; beyond it the later ones are left out.
 const CANDIDATES_MAX: usize = 256;
-
-/// Nats are shared out as if this many were one: the parts of a score are not independent.
-pub(super) const TEMPER: f64 = 2.0;
 
 /// Suspects of which it is told where they show.
 const METRICS_OF: usize = 10;
@@ -62,27 +61,14 @@ pub struct Suspect {
 
 impl Suspect {
     /// Its score: the sum of its parts.
-    pub(super) fn nats(&self) -> f64 {
+    fn nats(&self) -> f64 {
         self.evidence.iter().map(|part| part.nats).sum()
-    }
-
-    /// What its change adds to that.
-    fn by_change(&self) -> f64 {
-        self.by(&["change"])
     }
 
     /// How likely it is, where this is the root, that no change made it.
     fn unchanged(&self) -> f64 {
-        ((1.0 - BY_CHANGE) * libm::exp(-self.by_change())).min(1.0)
-    }
-
-    /// What the rest of the situation adds to it, whatever it shows itself.
-    pub(super) fn of_the_rest(&self) -> f64 {
-        self.nats() - self.by(&["change", "excess", "edge"])
-    }
-
-    fn by(&self, kinds: &[&str]) -> f64 {
-        self.evidence.iter().filter(|part| kinds.contains(&part.kind)).map(|part| part.nats).sum()
+        let by_change: f64 = self.evidence.iter().filter(|part| part.kind == "change").map(|part| part.nats).sum();
+        ((1.0 - BY_CHANGE) * libm::exp(-by_change)).min(1.0)
     }
 }
 
@@ -139,6 +125,10 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
     let first_hint = |node: Node| all.hints.of(topology.name(node), from, until).map(|hint| hint.at).min();
     let hinted: BTreeMap<Node, Timestamp> = candidates.iter().filter_map(|node| Some((*node, first_hint(*node)?))).collect();
     let (changes, window) = (&all.changes, tuning.change_window);
+    let blur = |node: Node| blurs.get(&node).copied().unwrap_or(0.0);
+    let all_signs = hinted.iter().chain(&elsewhere).chain(&shows);
+    let began: BTreeMap<Node, Began> = all_signs.map(|(node, at)| (*node, Began { at: *at, blur: blur(*node) })).collect();
+    let explained = Explained::new(&order, &began, all.forest.rates.alone(Kind::Fault, all.entities(rules)), topology);
     let trouble = Trouble {
         shows: &shows,
         order: &order,
@@ -147,12 +137,12 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
         blurs: &blurs,
         earliest: first_member,
         topology,
+        explained: &explained,
         excess: &excess,
         changes,
         window,
     };
     let mut suspects: Vec<Suspect> = candidates.iter().map(|node| trouble.suspect(*node)).collect();
-    trouble.by_unknown_ways(&candidates, &mut suspects);
     let no_change = share_out(&mut suspects);
     suspects.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.entity.cmp(&b.entity)));
     for suspect in suspects.iter_mut().take(METRICS_OF) {
@@ -223,12 +213,11 @@ fn candidates(shows: &BTreeMap<Node, Timestamp>, topology: &Topology, hops: usiz
 
 /// Makes probabilities of the scores; gives the one that no change has to do with it.
 fn share_out(suspects: &mut [Suspect]) -> f64 {
-    let all = |suspect: &Suspect| suspect.nats() / TEMPER;
-    let most = suspects.iter().map(all).fold(f64::NEG_INFINITY, f64::max);
-    let total: f64 = suspects.iter().map(|suspect| libm::exp(all(suspect) - most)).sum();
+    let most = suspects.iter().map(Suspect::nats).fold(f64::NEG_INFINITY, f64::max);
+    let total: f64 = suspects.iter().map(|suspect| libm::exp(suspect.nats() - most)).sum();
     let mut no_change = 0.0;
     for suspect in suspects.iter_mut() {
-        suspect.probability = libm::exp(all(suspect) - most) / total;
+        suspect.probability = libm::exp(suspect.nats() - most) / total;
         let unchanged = suspect.unchanged();
         suspect.change_probability = if suspect.change.is_some() { suspect.probability * (1.0 - unchanged) } else { 0.0 };
         no_change += suspect.probability * unchanged;

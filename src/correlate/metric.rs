@@ -7,7 +7,6 @@ use serde::Serialize;
 use crate::model::{Dimension, Hint, Labels, Timestamp};
 use crate::rules::Topology;
 
-use super::cause::TEMPER;
 use super::excess::Excess;
 use super::kernel::seconds;
 use super::trouble::{FIRST, FIRST_MAX, of_part};
@@ -81,7 +80,7 @@ pub(super) fn metrics<'m>(
     let earliest = tell.values().map(|told| told.first).min().unwrap_or(Timestamp::MIN);
     let likely = |name: &str, told: &Told<'_>| {
         let own = excess.of_monitor(node, name).map_or(0.0, of_part);
-        libm::exp((own - (seconds(told.first, earliest) / FIRST).min(FIRST_MAX)) / TEMPER)
+        libm::exp(own - (seconds(told.first, earliest) / FIRST).min(FIRST_MAX))
     };
     let total: f64 = tell.iter().map(|(name, told)| likely(name, told)).sum();
     let metric = |(name, told): (&&str, &Told<'_>)| Metric {

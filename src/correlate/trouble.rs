@@ -3,38 +3,36 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::Timestamp;
+use crate::model::{Entity, Timestamp};
 use crate::rules::topology::{HOPS_MAX, Node, REACHED_MAX, Topology};
 
 use super::excess::Excess;
+use super::explained::Explained;
 use super::kernel::{SILENT_LEAD, seconds};
 use super::{Changes, Member, Part, Suspect};
 
-/// Against a candidate, in nats: for each step to an entity that shows something; for each through one that does not;
+/// Against a candidate, in nats: for a step to an entity that shows something; for one through one that does not, so much more;
 const STEP: f64 = 0.16;
 const QUIET_STEP: f64 = 2.4;
-/// for an entity that it does not reach;
-const UNREACHED: f64 = 2.2;
-/// for each so many seconds that it showed later than what it should explain, after a tolerance, up to three;
+/// for the whole way to one that it reaches, at most;
+const WAY_MAX: f64 = 2.2;
+/// for each entity that showed earlier than what should have made it: a part of this, which it has from so many seconds on after as
+/// long a tolerance;
 const LATE: f64 = 60.0;
-/// where nothing is told of it;
-const SILENT: f64 = 0.8;
-/// for each caller that shows nothing;
-const QUIET_CALLER: f64 = 0.24;
-/// and for each so many seconds that it showed later than the first, up to this many nats.
-pub(super) const FIRST: f64 = 500.0;
-pub(super) const FIRST_MAX: f64 = 2.4;
-
-/// For each e-fold by which its own part of what is too much is smaller than the largest, down to this part of it;
-const OWN: f64 = 3.0;
+const ORDER: f64 = 0.2;
+/// for each so many seconds that it showed later than the first, up to this many nats;
+pub(super) const FIRST: f64 = 1000.0;
+pub(super) const FIRST_MAX: f64 = 1.2;
+/// for each e-fold by which others make it likelier than that it failed by itself;
+const EFFECT: f64 = 0.3;
+/// where nothing is told of it, and then for each e-fold of the callers that show nothing either;
+const SILENT: f64 = 2.3;
+const QUIET_CALLERS: f64 = 1.3;
+/// for each e-fold by which its own part of what is too much is smaller than the largest, down to this part of it;
+const OWN: f64 = 1.5;
 const OWN_LEAST: f64 = 0.05;
 /// where others have too much of something, and it has not.
-const NO_EXCESS: f64 = 2.4;
-
-/// That there is a dependency on it which the topology does not know;
-const UNKNOWN: f64 = 1.5;
-/// and for each so many seconds that what depends on it showed later.
-const LATER: f64 = 60.0;
+const NO_EXCESS: f64 = 1.2;
 
 /// A situation as far as it tells of what may be its root.
 pub(super) struct Trouble<'t> {
@@ -50,104 +48,133 @@ pub(super) struct Trouble<'t> {
     /// What showed first.
     pub(super) earliest: &'t Member,
     pub(super) topology: &'t Topology,
+    pub(super) explained: &'t Explained<'t>,
     pub(super) excess: &'t Excess<'t>,
     pub(super) changes: &'t Changes,
     /// In which a change is suspected.
     pub(super) window: Duration,
 }
 
+/// The parts of a candidate's score.
+struct Evidence<'e> {
+    of: &'e Entity,
+    parts: Vec<Part>,
+}
+
+impl Evidence<'_> {
+    fn add(&mut self, kind: &'static str, value: Option<f64>, nats: f64, reference: Option<String>, what: String) {
+        if nats != 0.0 {
+            self.parts.push(Part { kind, subject: self.of.to_string(), value, nats, reference, what });
+        }
+    }
+
+    /// Of what depends on it.
+    fn of_callers(&mut self, kind: &'static str, value: f64, nats: f64, what: String) {
+        self.add(kind, Some(value), nats, Some(format!("topology: * -> {}", self.of)), what);
+    }
+}
+
 impl Trouble<'_> {
     /// A candidate, and what speaks for it.
     pub(super) fn suspect(&self, node: Node) -> Suspect {
+        let entity = self.topology.name(node);
         let sign = self.shows.get(&node).or_else(|| self.elsewhere.get(&node)).copied();
         let onset = sign.unwrap_or(self.earliest.starts_at - SILENT_LEAD);
-        let reached = self.reached(node);
-        let blur = self.blurs.get(&node).copied().unwrap_or(0.0);
-        let (mut reach, mut order, mut explained, mut later) = (0.0, 0.0, 1, 0);
-        for (other, first) in self.order.iter().filter(|(other, _)| *other != node) {
-            let Some(steps) = reached.get(other) else {
-                reach -= UNREACHED;
-                continue;
-            };
-            explained += 1;
-            reach -= steps.min(UNREACHED);
-            let late = (seconds(onset, *first) - blur - LATE).clamp(0.0, 3.0 * LATE) / LATE;
-            later += u32::from(late > 0.0);
-            order -= late;
-        }
-        let callers = self.topology.callers(node).iter().filter(|caller| !self.is_shown(**caller));
-        let likely: Vec<f64> = callers.map(|caller| self.topology.confidence(*caller, node)).collect();
-        let quiet: f64 = likely.iter().sum();
         // What came after the earliest sign of anything has not made it, if it took until later to be a breach or an alert.
         let changed_by = self.hinted.get(&node).map_or(onset, |hinted| onset.min(*hinted));
-        let change = self.changes.likeliest(self.topology.name(node), changed_by, self.window, self.topology.known());
-        let others = self.shows.len() - usize::from(self.shows.contains_key(&node));
-        let after = sign.map(|sign| seconds(sign, self.earliest.starts_at));
-        let mut evidence = vec![];
-        let entity = self.topology.name(node);
-        let mut part = |kind, value: Option<f64>, nats: f64, reference: Option<String>, what: String| {
-            if nats != 0.0 {
-                evidence.push(Part { kind, subject: entity.to_string(), value, nats, reference, what });
-            }
-        };
-        let callers = || Some(format!("topology: * -> {entity}"));
-        part("reach", Some((explained - 1) as f64), reach, callers(), format!("its failure reaches {} of {others} others", explained - 1));
-        part("order", Some(f64::from(later)), order, None, format!("it showed later than {later} that it should explain"));
-        if let Some(after) = after {
-            let nats = -((after - blur).max(0.0) / FIRST).min(FIRST_MAX);
-            let of = Some(format!("member: {} of {}", self.earliest.source.name(), self.earliest.entity));
-            part("first", Some(after), nats, of, format!("{after:.0} s after the first sign"));
+        let change = self.changes.likeliest(entity, changed_by, self.window, self.topology.known());
+        let mut evidence = Evidence { of: entity, parts: vec![] };
+        let reaches = self.reach(node, onset, &mut evidence);
+        match sign {
+            Some(sign) => self.first(node, sign, &mut evidence),
+            None => self.quiet_callers(node, &mut evidence),
         }
-        part("silent", None, if sign.is_none() && !self.is_told_of(node) { -SILENT } else { 0.0 }, None, "nothing is told of it".into());
-        part("callers", Some(quiet), -QUIET_CALLER * quiet, callers(), format!("{} that depend on it show nothing", likely.len()));
-        match self.excess.own(node) {
-            Some(own) => {
-                let monitor = Some(format!("monitor: {}", own.monitor));
-                part(own.kind, Some(own.part), of_part(own.part), monitor, own.what);
-            }
-            // An alert says nothing of how much, and neither does what compares with nothing.
-            None if self.excess.is_alone(node) || sign.is_some() && !self.blurs.contains_key(&node) => {}
-            None if self.excess.is_known() => part("excess", None, -NO_EXCESS, None, "no excess of it is told".into()),
-            None => {}
+        if sign.is_none() && !self.is_told_of(node) {
+            self.silent(node, &mut evidence);
         }
+        self.too_much(node, sign.is_some(), &mut evidence);
         if let Some(change) = &change {
-            let likelier = libm::log(change.likelier());
-            let id = Some(format!("change: {}", change.id));
-            part("change", Some(change.before), likelier, id, format!("{} {:.0} s before", change.id, change.before));
+            let (nats, id) = (libm::log(change.likelier()), Some(format!("change: {}", change.id)));
+            evidence.add("change", Some(change.before), nats, id, format!("{} {:.0} s before", change.id, change.before));
         }
+        let explains = reaches + usize::from(self.shows.contains_key(&node));
         Suspect {
-            entity: self.topology.name(node).clone(),
+            entity: entity.clone(),
             probability: 0.0,
-            explains: (explained - usize::from(!self.shows.contains_key(&node))) as f64 / self.shows.len().max(1) as f64,
+            explains: explains as f64 / self.shows.len().max(1) as f64,
             first_sign: sign,
             change: change.map(|change| change.id.to_owned()),
             change_probability: 0.0,
             metrics: vec![],
-            evidence,
+            evidence: evidence.parts,
         }
     }
 
-    /// What began before the likeliest suspect, and is not explained by it, may have made that by a way that the topology does
-    /// not know; then it explains all that the other one does.
-    pub(super) fn by_unknown_ways(&self, nodes: &[Node], suspects: &mut [Suspect]) {
-        let Some(best) = (0..suspects.len()).max_by(|a, b| suspects[*a].nats().total_cmp(&suspects[*b].nats()).then(b.cmp(a))) else {
-            return;
-        };
-        let reached = self.reached(nodes[best]);
-        let effects = || self.order.iter().filter(|(other, _)| reached.contains_key(other)).map(|(_, first)| *first).min();
-        let Some(began) = suspects[best].first_sign.or_else(effects) else { return };
-        let (of, explains) = (suspects[best].entity.clone(), suspects[best].of_the_rest());
-        for (node, suspect) in nodes.iter().zip(suspects) {
-            let Some(first) = self.shows.get(node).filter(|_| !reached.contains_key(node)) else { continue };
-            let before = seconds(began, *first);
-            let more = explains - UNKNOWN - before / LATER - suspect.of_the_rest();
-            if before > 0.0 && more > 0.0 {
-                let what = format!("if {of}, {before:.0} s later, depends on it by a way that the topology does not know");
-                let reference = Some(format!("topology: {of} -> {}", suspect.entity));
-                let subject = suspect.entity.to_string();
-                suspect.evidence.push(Part { kind: "unknown", subject, value: Some(before), nats: more, reference, what });
-            }
+    /// What its failure reaches, by what ways, and how much of that showed before; gives how many entities it reaches.
+    fn reach(&self, node: Node, onset: Timestamp, evidence: &mut Evidence<'_>) -> usize {
+        let reached = self.reached(node);
+        let (mut ways, mut lateness, mut reaches, mut later) = (0.0, 0.0, 0, 0);
+        for (other, first) in self.order.iter().filter(|(other, _)| *other != node) {
+            let Some(way) = reached.get(other) else { continue };
+            let late = (seconds(onset, *first) - self.blur(node) - LATE).clamp(0.0, 3.0 * LATE) / LATE;
+            (ways, lateness) = (ways + way.min(WAY_MAX), lateness + late);
+            (reaches, later) = (reaches + 1, later + usize::from(late > 0.0));
         }
+        let others = self.shows.len() - usize::from(self.shows.contains_key(&node));
+        let odds = (reaches as f64 + 0.5) / ((others - reaches) as f64 + 0.5);
+        evidence.of_callers("reach", reaches as f64, libm::log(odds), format!("its failure reaches {reaches} of {others} others"));
+        let way = ways / reaches.max(1) as f64;
+        evidence.of_callers("way", way, -way, "what it reaches it reaches by ways that are less likely".into());
+        evidence.add("order", Some(later as f64), -ORDER * lateness, None, format!("it showed later than {later} that it should explain"));
+        reaches
+    }
+
+    /// How long after the first sign it showed, and whether that is what others would have made.
+    fn first(&self, node: Node, sign: Timestamp, evidence: &mut Evidence<'_>) {
+        let after = seconds(sign, self.earliest.starts_at);
+        let nats = -((after - self.blur(node)).max(0.0) / FIRST).min(FIRST_MAX);
+        let of = Some(format!("member: {} of {}", self.earliest.source.name(), self.earliest.entity));
+        evidence.add("first", Some(after), nats, of, format!("{after:.0} s after the first sign"));
+        // What it has too much of by itself says more than when that began.
+        if let Some(likelier) = self.explained.likelier(node).filter(|_| self.excess.own(node).is_none()) {
+            let what = format!("others make it {likelier:.1} times as likely as it fails by itself");
+            evidence.add("effect", Some(likelier), -EFFECT * libm::log(1.0 + likelier), None, what);
+        }
+    }
+
+    /// What depends on it and shows nothing, where it is not known to have failed.
+    fn quiet_callers(&self, node: Node, evidence: &mut Evidence<'_>) {
+        let quiet = self.topology.callers(node).iter().filter(|caller| !self.is_shown(**caller));
+        let likely: Vec<f64> = quiet.map(|caller| self.topology.confidence(*caller, node)).collect();
+        let quiet: f64 = likely.iter().sum();
+        let what = format!("{} that depend on it show nothing", likely.len());
+        evidence.of_callers("callers", quiet, -QUIET_CALLERS * libm::log(1.0 + quiet), what);
+    }
+
+    /// That nothing is told of it, and what it would explain all the same.
+    fn silent(&self, node: Node, evidence: &mut Evidence<'_>) {
+        evidence.add("silent", None, -SILENT, None, "nothing is told of it".into());
+        let gain = self.explained.gain(node);
+        let what = format!("it explains what depends on it better than others do, by {gain:.1} nats");
+        evidence.of_callers("gain", gain, libm::log(1.0 + gain), what);
+    }
+
+    /// Its own part of what is too much.
+    fn too_much(&self, node: Node, shows: bool, evidence: &mut Evidence<'_>) {
+        match self.excess.own(node) {
+            Some(own) => {
+                let monitor = Some(format!("monitor: {}", own.monitor));
+                evidence.add(own.kind, Some(own.part), of_part(own.part), monitor, own.what);
+            }
+            // An alert says nothing of how much, and neither does what compares with nothing.
+            None if self.excess.is_alone(node) || shows && !self.blurs.contains_key(&node) => {}
+            None if self.excess.is_known() => evidence.add("excess", None, -NO_EXCESS, None, "no excess of it is told".into()),
+            None => {}
+        }
+    }
+
+    fn blur(&self, node: Node) -> f64 {
+        self.blurs.get(&node).copied().unwrap_or(0.0)
     }
 
     fn is_shown(&self, node: Node) -> bool {
