@@ -93,9 +93,9 @@ impl<'v> View<'v> {
 /// The signs of an entity: there are many entities, and of most it is only looked at when.
 #[derive(Clone, Copy, Debug, Default)]
 struct Standing {
-    /// When the newest of them began, in seconds, or later.
+    /// When the one that began last did, in seconds, or later.
     newest: u32,
-    /// The last of them, from which each leads to the one before; none where nothing is told of it.
+    /// That one, from which each leads to the one before; none where nothing is told of it.
     last: Option<Slot>,
 }
 
@@ -198,12 +198,36 @@ impl Forest {
             self.at.reserve_exact(all + all / 16 - self.at.len());
             self.at.resize(all, Standing::default());
         }
-        let Standing { newest, last } = self.at[node as usize];
-        let sign = &mut self[id];
-        (sign.stranger, sign.before) = (topology.is_stranger(node), last);
-        let (stranger, first) = (sign.stranger, second(sign.first) + 1);
-        self.strangers += usize::from(stranger && last.is_none());
-        self.at[node as usize] = Standing { newest: newest.max(first), last: Some(id.slot) };
+        let stranger = topology.is_stranger(node);
+        self[id].stranger = stranger;
+        self.strangers += usize::from(stranger && self.at[node as usize].last.is_none());
+        self.line_up(id);
+    }
+
+    /// Puts a sign among those of its entity, by when it began.
+    fn line_up(&mut self, id: SignId) {
+        let Sign { node, first, .. } = self[id];
+        let later = self.signs_of(node).take_while(|other| (self[*other].first, *other) > (first, id)).last();
+        let standing = &mut self.at[node as usize];
+        let next = Some(id.slot);
+        let before = match later {
+            Some(later) => std::mem::replace(&mut self[later].before, next),
+            None => {
+                standing.newest = second(first) + 1;
+                std::mem::replace(&mut standing.last, next)
+            }
+        };
+        self[id].before = before;
+    }
+
+    /// Takes a sign out of those of its entity.
+    fn step_out(&mut self, id: SignId) {
+        let Sign { node, before, .. } = self[id];
+        let later = self.signs_of(node).find(|later| self[*later].before == Some(id.slot));
+        match later {
+            Some(later) => self[later].before = before,
+            None => self.at[node as usize].last = before,
+        }
     }
 
     /// The topology has come to know an entity.
@@ -218,7 +242,7 @@ impl Forest {
         topology.known() + self.strangers
     }
 
-    /// The signs of an entity, the one that was told last first.
+    /// The signs of an entity, the one that began last first.
     pub(super) fn signs_of(&self, node: Node) -> impl Iterator<Item = SignId> {
         let last = self.at.get(node as usize).and_then(|standing| standing.last);
         self.list(last).map(|sign| sign.id)
@@ -233,7 +257,8 @@ impl Forest {
     pub(super) fn signs_near(&self, node: Node, at: Timestamp, within: f64) -> impl Iterator<Item = SignId> {
         let recent = |standing: &&Standing| f64::from(standing.newest) + within >= f64::from(second(at));
         let last = self.at.get(node as usize).filter(recent).and_then(|standing| standing.last);
-        self.list(last).filter(move |sign| seconds(sign.first, at).abs() < within).map(|sign| sign.id)
+        let recent = self.list(last).take_while(move |sign| seconds(at, sign.first) < within);
+        recent.filter(move |sign| seconds(sign.first, at) < within).map(|sign| sign.id)
     }
 
     /// Lets time pass: what came by itself is looked at again.
@@ -343,7 +368,9 @@ impl Forest {
 
     /// A sign began then, by what is known of it now.
     fn begins(&mut self, id: SignId, at: Timestamp) {
+        self.step_out(id);
         let before = std::mem::replace(&mut self[id].first, at);
+        self.line_up(id);
         self.began.remove(&(before, id));
         self.began.insert((at, id));
     }
@@ -432,12 +459,8 @@ impl Forest {
 
     /// A sign of its entity is no more.
     fn unstand(&mut self, id: SignId) {
-        let Sign { node, before, stranger, .. } = self[id];
-        let after = self.signs_of(node).find(|after| self[*after].before == Some(id.slot));
-        match after {
-            Some(after) => self[after].before = before,
-            None => self.at[node as usize].last = before,
-        }
+        let Sign { node, stranger, .. } = self[id];
+        self.step_out(id);
         self.strangers -= usize::from(stranger && self.at[node as usize].last.is_none());
     }
 

@@ -54,7 +54,7 @@ pub(super) struct Sign {
     /// The topology does not know the entity.
     #[serde(skip)]
     pub(super) stranger: bool,
-    /// The sign of the same entity that was told before.
+    /// The sign of the same entity that began before.
     #[serde(skip)]
     pub(super) before: Option<Slot>,
     pub(super) first: Timestamp,
