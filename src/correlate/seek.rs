@@ -39,6 +39,8 @@ const OF_ITS_OWN: usize = 8;
 /// How many signs of a situation began around a time, each counting by how near that is, and what their ends say.
 #[derive(Default)]
 struct Spread {
+    /// One of them.
+    of: SignId,
     signs: f64,
     factors: f64,
     /// By how much later than they it ended, of those of which that is known, which count so much.
@@ -48,7 +50,8 @@ struct Spread {
 }
 
 impl Spread {
-    fn add(&mut self, weight: f64, ends: Option<Ends>) {
+    fn add(&mut self, of: SignId, weight: f64, ends: Option<Ends>) {
+        self.of = of;
         self.signs += weight;
         self.factors += weight * ends.map_or(1.0, |ends| f64::from(ends.factor).min(BY_CHANCE));
         if let Some(ends) = ends {
@@ -170,22 +173,24 @@ impl Forest {
         for sign in self.around(found.onset.at, kernel::MEANWHILE_WITHIN) {
             let weight = kernel::meanwhile(seconds(sign.first, found.onset.at));
             if sign.situation != own.situation || !self.is_below(sign.id, own.id) {
-                spreading.entry(sign.situation).or_default().add(weight, self.ended(own, sign));
+                spreading.entry(sign.situation).or_default().add(sign.id, weight, self.ended(own, sign));
             }
         }
-        for (situation, spread) in spreading {
-            if spread.signs * spread.factor() >= SPREADING
-                && let Some(root) = self.root(situation)
-                && !(is_fault(own) && is_fault(&self[root]))
-            {
+        for spread in spreading.into_values().filter(|spread| spread.signs * spread.factor() >= SPREADING) {
+            let root = self.root(spread.of);
+            if !(is_fault(own) && is_fault(&self[root])) {
                 let rate = kernel::unconnected(spread.signs, found.view.entities);
                 found.add(root, Way::Meanwhile, rate, 1.0, spread.ends(self.ended(own, &self[root])));
             }
         }
     }
 
-    fn root(&self, situation: SituationId) -> Option<SignId> {
-        self.of.get(&situation)?.iter().copied().filter(|id| self[*id].cause.is_none()).min_by_key(|id| (self[*id].first, *id))
+    /// What began that of which a sign is part.
+    fn root(&self, mut id: SignId) -> SignId {
+        while let Some(cause) = &self[id].cause {
+            id = cause.sign;
+        }
+        id
     }
 
     /// Seeks the cause of a sign anew, where it can have another one.
