@@ -16,6 +16,7 @@ mod hints;
 mod joined;
 mod kernel;
 mod member;
+mod members;
 mod metric;
 mod part;
 mod rates;
@@ -46,6 +47,7 @@ pub use cause::{Ranking, Suspect, rank};
 pub use changes::{Changed, Changes};
 pub use ends::Ends;
 pub use joined::{How, Joined};
+pub use members::Members;
 pub use metric::Metric;
 pub use part::Part;
 pub use related::Relation;
@@ -136,7 +138,7 @@ impl Situations {
     pub fn member(&self, key: u64) -> Option<(&Situation, &Member)> {
         let (id, place) = self.place(key)?;
         let situation = self.open.get(&id)?;
-        Some((situation, &**situation.members.get(place)?))
+        Some((situation, situation.members.get(place)?))
     }
 
     /// Brings a member up to date.
@@ -146,7 +148,7 @@ impl Situations {
         let ended = |situation: &Situation| situation.members.get(place).map(|m| (m.ends_at.is_none(), m.known_end()));
         let before = ended(situation);
         situation.update(place, update);
-        let sign = situation.members[place].sign;
+        let Some(sign) = situation.members.get(place).map(|member| member.sign) else { return };
         let Some(((fired, known), (fires, ended))) = before.zip(ended(situation)) else { return };
         if let Some(sign) = self.forest.get_mut(sign)
             && fired != fires
@@ -194,8 +196,8 @@ impl Situations {
     /// Finds its way about in what was restored, or in another topology.
     pub fn rebind(&mut self, rules: &mut Rules) {
         self.forest.rebind(&mut rules.topology);
-        let members = |s: &Situation| s.members.iter().enumerate().map(|(place, m)| (m.key, (s.id, place))).collect::<Vec<_>>();
-        self.places = self.open.values().flat_map(members).collect();
+        let places = |s: &Situation| s.members.places().map(|(place, member)| (member.key, (s.id, place))).collect::<Vec<_>>();
+        self.places = self.open.values().flat_map(places).collect();
         self.rebind_silences();
     }
 
@@ -428,8 +430,8 @@ impl Situations {
 
     fn keep(&mut self, id: SituationId, member: Box<Member>) {
         let situation = self.open.entry(id).or_insert_with(|| Situation::new(id));
-        self.places.insert(member.key, (id, situation.members.len()));
-        situation.push(member);
+        let key = member.key;
+        self.places.insert(key, (id, situation.push(member)));
     }
 
     /// Lets time pass: what was unexplained is looked at again, in the light of what has come since.
@@ -457,15 +459,17 @@ impl Situations {
         let (other, why) = self.forest.place(onset, Some((rate, sign)), view);
         self.settle();
         if other != sign {
-            self.moves(vec![key], sign, other, &why);
+            self.moves(&[key], sign, other, &why);
         }
     }
 
     /// Members leave a sign for another.
-    fn moves(&mut self, mut keys: Vec<u64>, sign: SignId, other: SignId, why: &Joined) {
-        keys.sort_unstable();
+    fn moves(&mut self, keys: &[u64], sign: SignId, other: SignId, why: &Joined) {
         let Some(from) = self.forest.get(sign).map(|sign| sign.situation) else { return };
-        for mut member in self.take(from, |member| keys.binary_search(&member.key).is_ok()) {
+        let here = keys.iter().filter_map(|key| self.place(*key)).filter(|(id, _)| *id == from);
+        let mut places: Vec<usize> = here.map(|(_, place)| place).collect();
+        places.sort_unstable();
+        for mut member in self.take(from, |situation| situation.take_at(&places)) {
             if let Some(sign) = self.forest.get_mut(sign) {
                 sign.firing = sign.firing.saturating_sub(u32::from(member.ends_at.is_none()));
             }
@@ -486,11 +490,12 @@ impl Situations {
 
     /// Takes members out of a situation, which goes with the last of them.
     #[expect(clippy::vec_box, reason = "as they are kept")]
-    fn take(&mut self, from: SituationId, leaves: impl Fn(&Member) -> bool) -> Vec<Box<Member>> {
+    fn take(&mut self, from: SituationId, take: impl FnOnce(&mut Situation) -> Vec<Box<Member>>) -> Vec<Box<Member>> {
         let Some(situation) = self.open.get_mut(&from) else { return vec![] };
-        let (gone, since) = situation.take(leaves);
-        let moved_up = situation.members.iter().enumerate().skip(since);
-        self.places.extend(moved_up.map(|(place, member)| (member.key, (from, place))));
+        let gone = take(situation);
+        if situation.members.close_gaps() {
+            self.places.extend(situation.members.places().map(|(place, member)| (member.key, (from, place))));
+        }
         if situation.members.is_empty() {
             self.open.remove(&from);
         }
@@ -503,14 +508,14 @@ impl Situations {
             let (from, into, gone) = match moved {
                 Moved::Merged { gone, kept, by, cause } => {
                     let related = self.related.moved(gone, kept, |_| true);
-                    let members = self.take(gone, |_| true);
+                    let members = self.take(gone, |situation| situation.take(|_| true));
                     let why = self.forest.why(by).filter(|_| !members.is_empty());
                     self.news.extend(why.map(|(entity, why)| News::Merged { gone, kept, cause, entity, why }));
                     self.news.extend(related.into_iter().map(|relation| News::Related { situation: kept, relation }));
                     (gone, kept, members)
                 }
                 Moved::Split { signs, from, into, by, instead } => {
-                    let members = self.take(from, |member| signs.binary_search(&member.sign).is_ok());
+                    let members = self.take(from, |situation| situation.take(|sign| signs.binary_search(&sign).is_ok()));
                     let moves = |entity: &Entity| signs.iter().filter_map(|id| self.forest.get(*id)).any(|sign| sign.entity == *entity);
                     let related = self.related.moved(from, into, moves);
                     self.news.extend(related.into_iter().map(|relation| News::Related { situation: into, relation }));

@@ -94,7 +94,7 @@ impl Ranking {
 pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tuning, at: Timestamp) -> Ranking {
     let topology = &rules.topology;
     let mut first: BTreeMap<&Entity, Timestamp> = BTreeMap::new();
-    let known = situation.members.iter().map(Box::as_ref).filter(|member: &&Member| member.starts_at <= at);
+    let known = situation.members.iter().filter(|member| member.starts_at <= at);
     for member in known.clone() {
         let sign = first.entry(&member.entity).or_insert(member.starts_at);
         *sign = (*sign).min(member.starts_at);
@@ -159,7 +159,7 @@ impl Situations {
         let others: BTreeSet<(SituationId, &Entity)> = signs.map(|sign| (sign.situation, &sign.entity)).collect();
         let others = others.into_iter().filter(move |(situation, _)| *situation != than);
         others.flat_map(move |(situation, entity)| {
-            let members = self.open.get(&situation).into_iter().flat_map(|situation| &situation.members).map(Box::as_ref);
+            let members = self.open.get(&situation).into_iter().flat_map(|situation| &situation.members);
             let told = move |m: &&Member| m.entity == *entity && m.judged.is_some() && m.starts_at <= at;
             members.filter(move |m| told(m) && seconds(m.starts_at, about).abs() < NEAR)
         })

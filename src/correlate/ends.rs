@@ -249,8 +249,8 @@ impl Situations {
             }
             let into = self.forest[new].situation;
             let (opener, others) = burst.members.split_at(1);
-            self.moves(opener.to_vec(), id, new, &Joined::default());
-            self.moves(others.to_vec(), id, new, &why);
+            self.moves(opener, id, new, &Joined::default());
+            self.moves(others, id, new, &why);
             self.news.push(News::Split { from, into, entity: entity.clone(), why, alone: true });
             let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
             self.forest.seek(new, view);
@@ -270,9 +270,9 @@ impl Situations {
     fn bursts(&self, id: SignId) -> Vec<Burst> {
         let apart = |sign: &&Sign| Duration::from_secs(sign.apart.into()) >= BURST;
         let Some(sign) = self.forest.get(id).filter(apart) else { return vec![] };
-        let members = self.open.get(&sign.situation).into_iter().flat_map(|situation| &situation.members);
+        let members = self.open.get(&sign.situation).into_iter().flat_map(|situation| situation.members.of(id));
         let mut alerts: BTreeMap<u64, Burst> = BTreeMap::new();
-        for member in members.filter(|member| member.sign == id) {
+        for member in members {
             let burst = Burst::of(member, self.last_end(member));
             match alerts.entry(if may_flap(member) { member.fingerprint() } else { member.key }) {
                 Entry::Occupied(mut alert) => alert.get_mut().absorb(burst),

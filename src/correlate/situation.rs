@@ -12,6 +12,7 @@ use crate::rules::{Rules, Tuning};
 use super::FORGET_AFTER;
 use super::joined::Joined;
 use super::member::breach_fingerprint;
+use super::members::Members;
 use super::sign::SignId;
 use super::suppress::Suppressed;
 
@@ -31,7 +32,7 @@ pub struct Situation {
     /// Its number.
     pub id: SituationId,
     /// In the order they joined.
-    pub members: Vec<Box<Member>>,
+    pub members: Members,
     /// The first sign of it.
     first: Timestamp,
     /// Members that count and still last.
@@ -218,7 +219,7 @@ impl Situation {
     pub(super) fn new(id: SituationId) -> Self {
         Self {
             id,
-            members: vec![],
+            members: Members::default(),
             first: Timestamp(i64::MAX),
             lasting: 0,
             declared: false,
@@ -245,22 +246,35 @@ impl Situation {
         self.lasting > 0
     }
 
-    pub(super) fn push(&mut self, member: Box<Member>) {
+    /// Takes a member in; gives its place.
+    pub(super) fn push(&mut self, member: Box<Member>) -> usize {
         self.first = self.first.min(member.starts_at);
         self.lasting += usize::from(member.lasts());
-        self.members.push(member);
+        self.members.push(member)
     }
 
-    /// The members that `leaves` chooses, taken out, and from which place on the others have moved up.
+    /// The members of the signs that leave, taken out.
     #[expect(clippy::vec_box, reason = "as they are kept")]
-    pub(super) fn take(&mut self, leaves: impl Fn(&Member) -> bool) -> (Vec<Box<Member>>, usize) {
-        let from = self.members.iter().position(|member| leaves(member)).unwrap_or(self.members.len());
-        let gone: Vec<Box<Member>> = self.members.extract_if(from.., |member| leaves(member)).collect();
+    pub(super) fn take(&mut self, leaves: impl Fn(SignId) -> bool) -> Vec<Box<Member>> {
+        let gone = self.members.take(leaves);
+        self.has_lost(&gone);
+        gone
+    }
+
+    /// The members at these places, taken out.
+    #[expect(clippy::vec_box, reason = "as they are kept")]
+    pub(super) fn take_at(&mut self, places: &[usize]) -> Vec<Box<Member>> {
+        let gone: Vec<Box<Member>> = places.iter().filter_map(|place| self.members.remove(*place)).collect();
+        self.has_lost(&gone);
+        gone
+    }
+
+    #[expect(clippy::vec_box, reason = "as they are kept")]
+    fn has_lost(&mut self, gone: &[Box<Member>]) {
         self.lasting -= gone.iter().filter(|member| member.lasts()).count();
         if gone.iter().any(|member| member.starts_at == self.first) {
             self.first = self.members.iter().map(|member| member.starts_at).min().unwrap_or(Timestamp(i64::MAX));
         }
-        (gone, from)
     }
 
     /// Brings the member at that place up to date.

@@ -35,7 +35,7 @@ impl<'g> Grounds<'g> {
         let situations: Vec<&Situation> = incident.situations.iter().filter_map(|id| all.get(*id)).collect();
         let leads = |situation: &&&Situation| situation.members.iter().any(|m| m.key == incident.leader);
         let leading = *situations.iter().find(leads).or(situations.first())?;
-        let members = leading.members.iter().chain(situations.iter().flat_map(|s| &s.members)).map(Box::as_ref);
+        let members = leading.members.iter().chain(situations.iter().flat_map(|s| &s.members));
         Some(Self {
             leader: members.clone().find(|m| m.key == incident.leader).or_else(|| members.clone().find(|m| m.counts())),
             ranking: rank(leading, all, rules, tuning, at),
@@ -56,7 +56,7 @@ impl<'g> Grounds<'g> {
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = &'g Member> + Clone {
-        self.situations.iter().flat_map(|situation| &situation.members).map(Box::as_ref)
+        self.situations.iter().flat_map(|situation| &situation.members)
     }
 
     pub(super) fn evidence(&self) -> Evidence {
