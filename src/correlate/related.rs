@@ -52,23 +52,28 @@ impl Relations {
 
     /// One has become part of another, or those entities have; gives what that one is related to by now, and was not before.
     pub(super) fn moved(&mut self, from: SituationId, into: SituationId, moved: impl Fn(&Entity) -> bool) -> Vec<Relation> {
-        let (gone, stays) = self.forget(from).into_iter().partition::<Vec<_>, _>(|relation| moved(&relation.entity));
-        stays.iter().for_each(|relation| _ = self.add(from, relation));
+        let gone: Vec<Relation> = self.of(from).iter().filter(|relation| moved(&relation.entity)).cloned().collect();
+        for relation in &gone {
+            self.remove(from, relation.with);
+            self.remove(relation.with, from);
+        }
         gone.into_iter().filter(|relation| self.add(into, relation)).collect()
     }
 
-    /// One is no more; gives what was known of it.
-    pub(super) fn forget(&mut self, gone: SituationId) -> Vec<Relation> {
-        let relations = self.of.remove(&gone).unwrap_or_default();
-        for relation in &relations {
-            if let Some(others) = self.of.get_mut(&relation.with) {
-                others.retain(|other| other.with != gone);
-                if others.is_empty() {
-                    self.of.remove(&relation.with);
-                }
+    /// One is no more.
+    pub(super) fn forget(&mut self, gone: SituationId) {
+        for relation in self.of.remove(&gone).unwrap_or_default() {
+            self.remove(relation.with, gone);
+        }
+    }
+
+    fn remove(&mut self, of: SituationId, with: SituationId) {
+        if let Some(relations) = self.of.get_mut(&of) {
+            relations.retain(|relation| relation.with != with);
+            if relations.is_empty() {
+                self.of.remove(&of);
             }
         }
-        relations
     }
 }
 
