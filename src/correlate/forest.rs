@@ -179,6 +179,7 @@ impl Forest {
 
     /// Finds its way about in a topology whose numbers are others, or in which strangers were listed.
     pub(super) fn rebind(&mut self, topology: &mut Topology) {
+        self.rates.rebind();
         self.at = vec![Standing::default(); topology.len()];
         self.strangers = 0;
         let mut placed = vec![];

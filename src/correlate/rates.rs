@@ -40,6 +40,9 @@ pub(super) struct Rates {
     at: Timestamp,
     lone: f64,
     faults: f64,
+    /// For how many seconds they were watched, as far as that is remembered.
+    #[serde(skip)]
+    watched: f64,
 }
 
 /// What a sign is that nothing explains.
@@ -59,6 +62,12 @@ impl Rates {
         self.lone *= kept;
         self.faults *= kept;
         self.at = self.at.max(now);
+        self.rebind();
+    }
+
+    /// Finds its way about in what was restored.
+    pub(super) fn rebind(&mut self) {
+        self.watched = self.began.map_or(0.0, |began| MEMORY * (1.0 - libm::exp(-self.at.since(began).as_secs_f64() / MEMORY)));
     }
 
     /// One more, or one less, of a kind.
@@ -72,11 +81,10 @@ impl Rates {
 
     /// How often one entity shows a sign of that kind by itself, in a second.
     pub(super) fn alone(&self, kind: Kind, entities: usize) -> f64 {
-        let watched = self.began.map_or(0.0, |began| MEMORY * (1.0 - libm::exp(-self.at.since(began).as_secs_f64() / MEMORY)));
         let entities = (entities as f64).max(1.0);
         let each = |seen: f64, usual: f64| {
             let believed = BELIEVED.max(BELIEVED_ALERTS / (usual * entities));
-            (seen / entities + usual * believed) / (watched + believed)
+            (seen / entities + usual * believed) / (self.watched + believed)
         };
         let faults = each(self.faults, FAULTS);
         match kind {

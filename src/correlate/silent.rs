@@ -81,25 +81,22 @@ impl Forest {
     /// earliest first.
     fn explained_by(&self, silent: Node, id: SignId, view: View<'_>) -> Option<(f64, Vec<SignId>)> {
         let (at, entities) = (self[id].first, view.entities);
-        let (mut effects, mut quiet) = (vec![], 0.0);
+        let mut effects = vec![];
         let callers = view.topology.callers(silent);
         if callers.len() > CALLERS_MAX {
             return None;
         }
-        for caller in callers {
-            let mut shows = false;
-            for other in self.signs_near(*caller, at, TOGETHER) {
-                shows = true;
-                let sign = &self[other];
-                if sign.cause.is_none() && sign.told > 0 && !view.is_over(sign.situation) && self.takes(sign.situation, 1, at, view) {
-                    effects.push(other);
-                }
+        for other in callers.iter().flat_map(|caller| self.signs_near(*caller, at, TOGETHER)) {
+            let sign = &self[other];
+            if sign.cause.is_none() && sign.told > 0 && !view.is_over(sign.situation) && self.takes(sign.situation, 1, at, view) {
+                effects.push(other);
             }
-            quiet += if shows { 0.0 } else { libm::log(1.0 - SPREADS * TOLD * view.topology.confidence(*caller, silent)) };
         }
         if effects.len() < 2 {
             return None;
         }
+        let quiet = callers.iter().filter(|caller| self.signs_near(**caller, at, TOGETHER).next().is_none());
+        let quiet: f64 = quiet.map(|caller| libm::log(1.0 - SPREADS * TOLD * view.topology.confidence(*caller, silent))).sum();
         effects.sort_by_key(|other| (self[*other].first, *other));
         let onset = self[effects[0]].first - SILENT_LEAD;
         // Calls to it that are bad are told of it.
