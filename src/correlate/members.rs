@@ -36,7 +36,6 @@ impl Members {
     }
 
     /// All of them, in the order they joined.
-    #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         self.places.iter().filter_map(|place| place.as_ref().map(|(_, member)| &**member))
     }

@@ -269,7 +269,6 @@ impl Situation {
         gone
     }
 
-    #[expect(clippy::vec_box, reason = "as they are kept")]
     fn has_lost(&mut self, gone: &[Box<Member>]) {
         self.lasting -= gone.iter().filter(|member| member.lasts()).count();
         if gone.iter().any(|member| member.starts_at == self.first) {
@@ -302,7 +301,7 @@ impl Situation {
             let told_of = matches!(m.source, Source::Breach { .. }) || clock <= m.heard_at + FORGET_AFTER;
             m.suppressed.is_some() && m.ends_at.is_none() && told_of
         };
-        if self.members.iter().any(|member| waits(member)) {
+        if self.members.iter().any(waits) {
             return false;
         }
         if let Some(recovered) = self.recovered_at {
@@ -319,6 +318,6 @@ impl Situation {
         let Some(recovered) = self.recovered_at else { return false };
         let same = |m: &Member| m.counts() && m.entity == member.entity && m.source.name() == member.source.name();
         let soon = member.starts_at.since(recovered) <= tuning.reopen_within;
-        member.counts() && soon && self.members.iter().any(|member| same(member))
+        member.counts() && soon && self.members.iter().any(same)
     }
 }
