@@ -9,8 +9,12 @@ use crate::rules::topology::{Node, Topology};
 use super::kernel::{self, MEANWHILE_WITHIN, NEAR, NEAR_THROUGH, SILENT_LEAD, seconds};
 use super::seek::CALLERS_MAX;
 
-/// The signs before the first of which a silent cause may have begun, that are tried.
+/// Of what depends on a silent entity so many are looked at, the earliest,
+const SHOWN_MAX: usize = 64;
+/// before so many of them it is tried to have begun,
 const TRIED: usize = 24;
+/// and so many are looked through for those that show something, where what lies between shows nothing.
+const FURTHER_MAX: usize = 4096;
 
 /// When something began, and to how many seconds that is known.
 #[derive(Clone, Copy, Debug)]
@@ -76,41 +80,58 @@ impl<'t> Explained<'t> {
     /// By how many nats an entity of which nothing is told would explain what depends on it better than the rest does; one of
     /// them does not count, for that one may have failed by itself as well.
     pub(super) fn gain(&self, silent: Node) -> f64 {
-        let mut near: BTreeMap<Node, (f64, f64)> = BTreeMap::new();
+        let effects = self.effects(silent);
+        let since = effects.iter().take(TRIED).map(|effect| effect.began.at - SILENT_LEAD);
+        let gain = |since: Timestamp| {
+            let gains = effects.iter().map(|effect| libm::log(1.0 + effect.rate(since) / self.alone / (1.0 + effect.likelier)));
+            let (all, most) = gains.fold((0.0, 0.0_f64), |(all, most), gain| (all + gain, most.max(gain)));
+            all - most
+        };
+        since.map(gain).fold(0.0, f64::max)
+    }
+
+    /// What shows something and depends on an entity, directly or through one of which nothing is told, the earliest first.
+    fn effects(&self, silent: Node) -> Vec<Effect> {
+        let mut ways: BTreeMap<Node, (f64, f64)> = BTreeMap::new();
+        let mut looked = 0;
         for caller in self.topology.callers(silent).iter().take(CALLERS_MAX) {
             let confidence = self.topology.confidence(*caller, silent);
             if self.began.contains_key(caller) {
-                near.entry(*caller).or_default().0 += confidence;
+                ways.entry(*caller).or_default().0 += confidence;
                 continue;
             }
-            for further in self.topology.callers(*caller).iter().take(CALLERS_MAX).filter(|further| self.began.contains_key(further)) {
-                near.entry(*further).or_default().1 += confidence * self.topology.confidence(*further, *caller);
+            for further in self.topology.callers(*caller).iter().take(FURTHER_MAX - looked) {
+                looked += 1;
+                if self.began.contains_key(further) {
+                    ways.entry(*further).or_default().1 += confidence * self.topology.confidence(*further, *caller);
+                }
             }
         }
-        let mut near: Vec<(Timestamp, &str, Node, f64, f64)> = near
-            .into_iter()
-            .map(|(node, (direct, through))| (self.began[&node].at, self.topology.name(node).as_str(), node, direct, through))
-            .collect();
-        near.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
-        let mut best = 0.0_f64;
-        for (since, ..) in near.iter().take(TRIED) {
-            let since = *since - SILENT_LEAD;
-            let (mut all, mut most) = (0.0, 0.0_f64);
-            for (at, _, node, direct, through) in &near {
-                let (delay, blur) = (seconds(*at, since), self.began[node].blur);
-                let mut rate = 0.0;
-                if *direct > 0.0 && delay.abs() < NEAR {
-                    rate += direct * kernel::direct(delay, true, blur);
-                }
-                if *through > 0.0 && delay.abs() < NEAR_THROUGH {
-                    rate += through * kernel::indirect(delay, true, blur);
-                }
-                let gain = libm::log(1.0 + rate / self.alone / (1.0 + self.likelier[node]));
-                all += gain;
-                most = most.max(gain);
-            }
-            best = best.max(all - most);
-        }
-        best
+        let effect = |(node, (direct, through))| {
+            Some((node, Effect { began: *self.began.get(&node)?, likelier: self.likelier(node)?, direct, through }))
+        };
+        let mut effects: Vec<(Node, Effect)> = ways.into_iter().filter_map(effect).collect();
+        effects.sort_by_key(|(node, effect)| (effect.began.at, self.topology.name(*node)));
+        effects.into_iter().take(SHOWN_MAX).map(|(_, effect)| effect).collect()
+    }
+}
+
+/// What may be the effect of a silent entity.
+struct Effect {
+    began: Began,
+    /// How many times as often as by itself the others make it fail.
+    likelier: f64,
+    /// How likely it is that it depends on that one directly, and by how many silent ones in between.
+    direct: f64,
+    through: f64,
+}
+
+impl Effect {
+    /// How often it is made by what failed then, in a second.
+    fn rate(&self, since: Timestamp) -> f64 {
+        let (delay, blur) = (seconds(self.began.at, since), self.began.blur);
+        let direct = if self.direct > 0.0 && delay.abs() < NEAR { self.direct * kernel::direct(delay, true, blur) } else { 0.0 };
+        let through = self.through > 0.0 && delay.abs() < NEAR_THROUGH;
+        direct + if through { self.through * kernel::indirect(delay, true, blur) } else { 0.0 }
     }
 }
