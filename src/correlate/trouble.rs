@@ -124,7 +124,7 @@ impl Trouble<'_> {
         let odds = (reaches as f64 + 0.5) / ((others - reaches) as f64 + 0.5);
         evidence.of_callers("reach", reaches as f64, libm::log(odds), format!("its failure reaches {reaches} of {others} others"));
         let way = ways / reaches.max(1) as f64;
-        evidence.of_callers("way", way, -way, "what it reaches it reaches by ways that are less likely".into());
+        evidence.of_callers("way", way, -way, "for the average way to what it reaches".into());
         evidence.add("order", Some(later as f64), -ORDER * lateness, None, format!("it showed later than {later} that it should explain"));
         reaches
     }
