@@ -179,7 +179,7 @@ impl Forest {
 
     /// Finds its way about in a topology whose numbers are others, or in which strangers were listed.
     pub(super) fn rebind(&mut self, topology: &mut Topology) {
-        self.rates.rebind();
+        self.rates.watch();
         self.at = vec![Standing::default(); topology.len()];
         self.strangers = 0;
         let mut placed = vec![];
@@ -210,12 +210,11 @@ impl Forest {
         let Sign { node, first, .. } = self[id];
         let later = self.signs_of(node).take_while(|other| (self[*other].first, *other) > (first, id)).last();
         let standing = &mut self.at[node as usize];
-        let next = Some(id.slot);
         let before = match later {
-            Some(later) => std::mem::replace(&mut self[later].before, next),
+            Some(later) => self[later].before.replace(id.slot),
             None => {
                 standing.newest = second(first) + 1;
-                std::mem::replace(&mut standing.last, next)
+                standing.last.replace(id.slot)
             }
         };
         self[id].before = before;
@@ -582,5 +581,20 @@ impl Forest {
         }
         self.of.entry(into).or_default().extend(signs.iter().copied());
         self.moves.push(Moved::Split { signs, from, into, by, instead: instead.map(Box::new) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_began_later_than_was_thought_is_found_where_it_began() {
+        let (mut forest, mut topology) = (Forest::default(), Topology::default());
+        let node = topology.number(&Entity::new("service", "db"));
+        let at = |seconds: i64| Timestamp(1_760_000_000_000 + 1000 * seconds);
+        let id = forest.grow(Onset { node, at: at(0), blur: 0.0 }, 2, SituationId(1), &topology);
+        forest.is_only(id, at(300), at(1800), 1);
+        assert_eq!(forest.signs_near(node, at(960), NEAR).next(), Some(id));
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::sign::SignId;
 use super::situation::Member;
 
-/// Fewer gaps than this stay as they are.
-const GAPS: usize = 16;
+/// In so few places gaps stay.
+const FEW: usize = 16;
 
 /// A member, and its sign, by which alone it is known whether it leaves; or the gap of one that has left.
 type Place = Option<(SignId, Box<Member>)>;
@@ -89,7 +89,7 @@ impl Members {
 
     /// Closes the gaps if there are many; tells whether it did, and members have other places now.
     pub(super) fn close_gaps(&mut self) -> bool {
-        let many = self.places.len() > (2 * self.number).max(GAPS);
+        let many = self.places.len() > (2 * self.number).max(FEW);
         if many {
             self.places.retain(Option::is_some);
         }

@@ -62,11 +62,11 @@ impl Rates {
         self.lone *= kept;
         self.faults *= kept;
         self.at = self.at.max(now);
-        self.rebind();
+        self.watch();
     }
 
-    /// Finds its way about in what was restored.
-    pub(super) fn rebind(&mut self) {
+    /// Works out for how long they were watched, once a moment and where they were restored.
+    pub(super) fn watch(&mut self) {
         self.watched = self.began.map_or(0.0, |began| MEMORY * (1.0 - libm::exp(-self.at.since(began).as_secs_f64() / MEMORY)));
     }
 
