@@ -15,6 +15,7 @@ mod found;
 mod hints;
 mod joined;
 mod kernel;
+mod looks;
 mod member;
 mod members;
 mod metric;
@@ -59,7 +60,7 @@ pub use suppress::{By, Suppressed};
 pub use taken::{News, Taken};
 
 use fired::Fired;
-use forest::{Forest, LOOK_AGAIN, Moved, View};
+use forest::{Forest, Moved, View};
 use hints::Hints;
 use member::{alert_key, alert_member, blur, breach_fingerprint};
 use related::Relations;
@@ -387,7 +388,7 @@ impl Situations {
         if let Some((rate, before)) = again
             && before == sign
         {
-            self.again.insert((at + LOOK_AGAIN[0], key), (rate, 0));
+            self.look_later(key, at, rate);
         }
         if let Some(fired) = self.fired.get_mut(&fingerprint) {
             fired.sign = Some(sign);
@@ -432,35 +433,6 @@ impl Situations {
         let situation = self.open.entry(id).or_insert_with(|| Situation::new(id));
         let key = member.key;
         self.places.insert(key, (id, situation.push(member)));
-    }
-
-    /// Lets time pass: what was unexplained is looked at again, in the light of what has come since.
-    fn advance(&mut self, now: Timestamp, rules: &Rules, tuning: &Tuning) {
-        while let Some((&(at, key), &(rate, looks))) = self.again.first_key_value().filter(|((at, _), _)| *at <= now) {
-            self.again.pop_first();
-            self.look_again(key, rate, rules, tuning);
-            if let Some(after) = LOOK_AGAIN.get(usize::from(looks) + 1) {
-                self.again.insert((at + *after, key), (rate, looks + 1));
-            }
-        }
-        let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
-        self.forest.advance(now, view);
-        self.settle();
-        self.look_at_ends(rules, tuning);
-    }
-
-    /// What fires again may by now be known to be part of something new.
-    fn look_again(&mut self, key: u64, rate: f64, rules: &Rules, tuning: &Tuning) {
-        let Some((_, member)) = self.member(key).filter(|(situation, _)| !situation.declared) else { return };
-        let sign = member.sign;
-        let Some(node) = rules.topology.node(&member.entity) else { return };
-        let onset = Onset { node, at: member.starts_at, blur: blur(member, rules) };
-        let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
-        let (other, why) = self.forest.place(onset, Some((rate, sign)), view);
-        self.settle();
-        if other != sign {
-            self.moves(&[key], sign, other, &why);
-        }
     }
 
     /// Members leave a sign for another.

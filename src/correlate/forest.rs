@@ -26,9 +26,6 @@ use super::situation::{Situation, SituationId};
 /// A connection must be likelier than its absence by this factor; its logarithm is 1.1.
 pub(super) const ASKED: f64 = 3.0;
 
-/// What nothing new explains is looked at again after so long, and once more: what does may have come later.
-pub(super) const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(50), Duration::from_secs(400)];
-
 /// Signs that are looked through for what goes on around a time, to each side of it.
 const AROUND_MAX: usize = 48;
 
@@ -108,7 +105,7 @@ pub(super) struct Forest {
     situations: u64,
     pub(super) of: BTreeMap<SituationId, Vec<SignId>>,
     /// To be looked at again: when, and how often before.
-    due: BTreeSet<(Timestamp, SignId, u8)>,
+    pub(super) due: BTreeSet<(Timestamp, SignId, u8)>,
     /// Of which nothing fires any more, and when they will be over.
     pub(super) over: BTreeSet<(Timestamp, SignId)>,
     pub(super) rates: Rates,
@@ -261,25 +258,6 @@ impl Forest {
         recent.filter(move |sign| seconds(sign.first, at) < within).map(|sign| sign.id)
     }
 
-    /// Lets time pass: what came by itself is looked at again.
-    pub(super) fn advance(&mut self, now: Timestamp, view: View<'_>) {
-        if now <= self.now {
-            return;
-        }
-        self.now = now;
-        self.rates.advance(now);
-        while let Some((at, id, looks)) = self.due.first().copied().filter(|(at, ..)| *at <= now) {
-            self.due.pop_first();
-            let Some(sign) = self.get(id) else { continue };
-            if sign.cause.is_none() {
-                self.reconsider(id, view);
-            }
-            if let Some(after) = LOOK_AGAIN.get(usize::from(looks) + 1) {
-                self.due.insert((at + *after, id, looks + 1));
-            }
-        }
-    }
-
     /// Puts an alert or a breach about an entity where it belongs. `again`: how often it fires, and where it did before.
     pub(super) fn place(&mut self, onset: Onset, again: Option<(f64, SignId)>, view: View<'_>) -> (SignId, Joined) {
         let at = onset.at;
@@ -353,7 +331,7 @@ impl Forest {
         let situation = self.new_situation();
         let id = self.grow(onset, 1, situation, view.topology);
         self.recount(id);
-        self.due.insert((self.now + LOOK_AGAIN[0], id, 0));
+        self.look_later(id);
         self.reconsider(id, view);
         self.reconsider_callers(id, view);
         id
