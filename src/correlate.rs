@@ -62,6 +62,7 @@ pub use taken::{News, Taken};
 use fired::Fired;
 use forest::{Forest, Moved, View};
 use hints::Hints;
+use looks::{BY_A_SIGNAL, BY_THE_CLOCK};
 use member::{alert_key, alert_member, blur, breach_fingerprint};
 use related::Relations;
 use sign::Onset;
@@ -378,7 +379,7 @@ impl Situations {
         }
         let (key, at) = (member.key, member.starts_at);
         let onset = Onset { node: rules.topology.number(&member.entity), at, blur: blur(&member, rules) };
-        self.advance(at, rules, tuning);
+        self.advance(at, BY_A_SIGNAL, rules, tuning);
         let again = self.fires_again(fingerprint, at, tuning);
         let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
         let (sign, why) = match self.relapsed(&member, tuning) {
@@ -524,7 +525,7 @@ impl Situations {
 
     /// Lets go of what is over, and gives it back.
     pub fn close(&mut self, clock: Timestamp, rules: &Rules, tuning: &Tuning) -> Vec<Situation> {
-        self.advance(clock, rules, tuning);
+        self.advance(clock, BY_THE_CLOCK, rules, tuning);
         if clock.since(self.swept) < SWEEP_EVERY {
             return vec![];
         }

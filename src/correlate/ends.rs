@@ -28,9 +28,6 @@ pub(super) const OVER_AFTER: Duration = Duration::from_secs(200);
 /// Alerts about one entity that ended further apart than this may be of two faults: what ends with one fault does within it.
 const BURST: Duration = Duration::from_secs(200);
 
-/// Signs that are looked at for what one record tells; the others wait for the next one.
-const LOOKS_MAX: usize = 4;
-
 /// No end speaks more against anything than by this factor.
 const LEAST: f64 = 1e-6;
 
@@ -192,16 +189,8 @@ fn may_flap(member: &Member) -> bool {
 }
 
 impl Situations {
-    /// Looks at all that is over by now.
-    pub(super) fn look_at_ends(&mut self, rules: &Rules, tuning: &Tuning) {
-        for _ in 0..LOOKS_MAX {
-            let Some(id) = self.forest.next_over() else { return };
-            self.look_at_end(id, rules, tuning);
-        }
-    }
-
     /// A sign is over. What was declared gives away only what makes no fault, and nothing once somebody has acknowledged it.
-    fn look_at_end(&mut self, id: SignId, rules: &Rules, tuning: &Tuning) {
+    pub(super) fn look_at_end(&mut self, id: SignId, rules: &Rules, tuning: &Tuning) {
         let Some(situation) = self.forest.get(id).and_then(|sign| self.open.get(&sign.situation)) else { return };
         if !situation.gives() {
             return;

@@ -321,7 +321,7 @@ impl Forest {
             self.begins(id, first);
         }
         self.recount(id);
-        if earlier || told <= 3 {
+        if earlier || told == 2 {
             self.reconsider(id, view);
             self.reconsider_callers(id, view);
         }

@@ -13,24 +13,36 @@ use super::sign::{Onset, SignId};
 /// What nothing new explains is looked at again after so long, and once more.
 const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(50), Duration::from_secs(400)];
 
+/// Looks of each kind that one signal may cost; the others wait for the next one, or for the clock.
+pub(super) const BY_A_SIGNAL: usize = 1;
+
+/// Looks of each kind that the clock, or the end of a record, may cost; the others wait for the next time.
+pub(super) const BY_THE_CLOCK: usize = 64;
+
 impl Forest {
     /// To be looked at again.
     pub(super) fn look_later(&mut self, id: SignId) {
         self.due.insert((self.now + LOOK_AGAIN[0], id, 0));
     }
 
-    /// Lets time pass: what came by itself is looked at again.
-    pub(super) fn advance(&mut self, now: Timestamp, view: View<'_>) {
-        if now <= self.now {
-            return;
+    /// Lets time pass.
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        if now > self.now {
+            self.now = now;
+            self.rates.advance(now);
         }
-        self.now = now;
-        self.rates.advance(now);
-        while let Some((at, id, looks)) = self.due.first().copied().filter(|(at, ..)| *at <= now) {
+    }
+
+    /// Looks again at what came by itself, so often at most.
+    fn look_again(&mut self, most: usize, view: View<'_>) {
+        let mut looked = 0;
+        while looked < most {
+            let Some((at, id, looks)) = self.due.first().copied().filter(|(at, ..)| *at <= self.now) else { return };
             self.due.pop_first();
             let Some(sign) = self.get(id) else { continue };
             if sign.cause.is_none() {
                 self.reconsider(id, view);
+                looked += 1;
             }
             if let Some(after) = LOOK_AGAIN.get(usize::from(looks) + 1) {
                 self.due.insert((at + *after, id, looks + 1));
@@ -45,19 +57,25 @@ impl Situations {
         self.again.insert((at + LOOK_AGAIN[0], key), (rate, 0));
     }
 
-    /// Lets time pass: what was unexplained is looked at again, in the light of what has come since.
-    pub(super) fn advance(&mut self, now: Timestamp, rules: &Rules, tuning: &Tuning) {
-        while let Some((&(at, key), &(rate, looks))) = self.again.first_key_value().filter(|((at, _), _)| *at <= now) {
+    /// Lets time pass: what was unexplained is looked at again, in the light of what has come since, and what is over as well; so
+    /// many of each at most.
+    pub(super) fn advance(&mut self, now: Timestamp, most: usize, rules: &Rules, tuning: &Tuning) {
+        for _ in 0..most {
+            let Some((&(at, key), &(rate, looks))) = self.again.first_key_value().filter(|((at, _), _)| *at <= now) else { break };
             self.again.pop_first();
             self.look_again(key, rate, rules, tuning);
             if let Some(after) = LOOK_AGAIN.get(usize::from(looks) + 1) {
                 self.again.insert((at + *after, key), (rate, looks + 1));
             }
         }
+        self.forest.advance(now);
         let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
-        self.forest.advance(now, view);
+        self.forest.look_again(most, view);
         self.settle();
-        self.look_at_ends(rules, tuning);
+        for _ in 0..most {
+            let Some(id) = self.forest.next_over() else { return };
+            self.look_at_end(id, rules, tuning);
+        }
     }
 
     /// What fires again may by now be known to be part of something new.
