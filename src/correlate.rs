@@ -82,7 +82,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// All situations of a domain.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Situations {
-    open: BTreeMap<SituationId, Situation>,
+    open: BTreeMap<SituationId, Box<Situation>>,
     forest: Forest,
     /// Those whose incident has recovered, by what a relapse of it would be of.
     recovered: BTreeSet<(u64, SituationId)>,
@@ -92,7 +92,7 @@ pub struct Situations {
     /// Breaches of each group that have ended, and are not known yet to stay so.
     unsettled: BTreeMap<u64, Vec<u64>>,
     /// The episodes of each fingerprint.
-    fired: BTreeMap<u64, Fired>,
+    fired: BTreeMap<u64, Box<Fired>>,
     /// What fired again, by its key: when it is looked at again, how often it was to be expected, and how often it was
     /// looked at.
     again: BTreeMap<(Timestamp, u64), (f64, u8)>,
@@ -121,12 +121,12 @@ impl Situations {
     /// The situation with that id.
     #[must_use]
     pub fn get(&self, id: SituationId) -> Option<&Situation> {
-        self.open.get(&id)
+        self.open.get(&id).map(|situation| &**situation)
     }
 
     /// All of them, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Situation> {
-        self.open.values()
+        self.open.values().map(|situation| &**situation)
     }
 
     /// Where a member is.
@@ -199,7 +199,7 @@ impl Situations {
     pub fn rebind(&mut self, rules: &mut Rules) {
         self.forest.rebind(&mut rules.topology);
         let places = |s: &Situation| s.members.places().map(|(place, member)| (member.key, (s.id, place))).collect::<Vec<_>>();
-        self.places = self.open.values().flat_map(places).collect();
+        self.places = self.iter().flat_map(places).collect();
         self.rebind_silences();
     }
 
@@ -431,7 +431,7 @@ impl Situations {
     }
 
     fn keep(&mut self, id: SituationId, member: Box<Member>) {
-        let situation = self.open.entry(id).or_insert_with(|| Situation::new(id));
+        let situation = self.open.entry(id).or_insert_with(|| Box::new(Situation::new(id)));
         let key = member.key;
         self.places.insert(key, (id, situation.push(member)));
     }
@@ -533,7 +533,7 @@ impl Situations {
         let heard = |id: &SituationId| self.storms.get(id).is_some_and(|heard| clock <= *heard + FORGET_AFTER);
         let over = self.open.values().filter(|s| s.is_over(clock, rules, tuning) && (s.declared || !heard(&s.id)));
         let over: Vec<SituationId> = over.map(|s| s.id).collect();
-        let gone: Vec<Situation> = over.iter().filter_map(|id| self.open.remove(id)).collect();
+        let gone: Vec<Situation> = over.iter().filter_map(|id| self.open.remove(id).map(|situation| *situation)).collect();
         for situation in &gone {
             self.forget_tallied(situation.id);
             self.related.forget(situation.id);

@@ -49,7 +49,7 @@ impl Fired {
 impl Situations {
     /// An episode of an alert has ended.
     pub(super) fn ended(&mut self, fingerprint: u64, starts_at: Timestamp, at: Timestamp) {
-        let fired = self.fired.entry(fingerprint).or_insert_with(|| Fired::new(starts_at));
+        let fired = self.fired.entry(fingerprint).or_insert_with(|| Box::new(Fired::new(starts_at)));
         if fired.open == Some(starts_at) {
             fired.open = None;
         }
@@ -73,7 +73,7 @@ impl Situations {
 
     /// Takes note of an episode; gives how often it was to be expected, and the sign of the one before.
     pub(super) fn fires_again(&mut self, fingerprint: u64, at: Timestamp, tuning: &Tuning) -> Option<(f64, SignId)> {
-        let fired = self.fired.entry(fingerprint).or_insert_with(|| Fired::new(at));
+        let fired = self.fired.entry(fingerprint).or_insert_with(|| Box::new(Fired::new(at)));
         let before = fired.sign.filter(|_| at.since(fired.heard) < tuning.gap);
         if fired.open.is_none() && at.since(fired.heard) >= OVER_AFTER {
             fired.since = at;

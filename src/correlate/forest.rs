@@ -11,6 +11,7 @@ use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::model::{Entity, Timestamp};
 use crate::rules::{Node, Topology, Tuning};
@@ -48,7 +49,7 @@ pub(super) enum Moved {
 #[derive(Clone, Copy)]
 pub(super) struct View<'v> {
     pub(super) topology: &'v Topology,
-    pub(super) open: &'v BTreeMap<SituationId, Situation>,
+    pub(super) open: &'v BTreeMap<SituationId, Box<Situation>>,
     changes: &'v Changes,
     pub(super) tuning: &'v Tuning,
     /// How many entities there are to fail.
@@ -58,7 +59,7 @@ pub(super) struct View<'v> {
 impl<'v> View<'v> {
     pub(super) fn new(
         topology: &'v Topology,
-        open: &'v BTreeMap<SituationId, Situation>,
+        open: &'v BTreeMap<SituationId, Box<Situation>>,
         changes: &'v Changes,
         tuning: &'v Tuning,
         forest: &Forest,
@@ -103,7 +104,8 @@ pub(super) struct Forest {
     free: Vec<Slot>,
     serial: u32,
     situations: u64,
-    pub(super) of: BTreeMap<SituationId, Vec<SignId>>,
+    /// Most have one.
+    pub(super) of: BTreeMap<SituationId, SmallVec<[SignId; 2]>>,
     /// To be looked at again: when, and how often before.
     pub(super) due: BTreeSet<(Timestamp, SignId, u8)>,
     /// Of which nothing fires any more, and when they will be over.
@@ -153,7 +155,7 @@ impl Forest {
     }
 
     pub(super) fn signs_in(&self, situation: SituationId) -> &[SignId] {
-        self.of.get(&situation).map_or(&[], Vec::as_slice)
+        self.of.get(&situation).map_or(&[], SmallVec::as_slice)
     }
 
     /// Whether a situation can take so many more signs, of what began then.
