@@ -323,7 +323,7 @@ impl Forest {
             self.begins(id, first);
         }
         self.recount(id);
-        if earlier || told == 2 {
+        if earlier || told <= 3 {
             self.reconsider(id, view);
             self.reconsider_callers(id, view);
         }
