@@ -92,3 +92,35 @@ impl Situations {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::correlate::{Changes, SituationId};
+    use crate::model::Entity;
+    use crate::rules::Topology;
+
+    use super::*;
+
+    #[test]
+    fn looks_that_are_too_many_wait_and_are_not_forgotten() {
+        let (mut forest, mut topology) = (Forest::default(), Topology::default());
+        let began = Timestamp(1_760_000_000_000);
+        forest.advance(began);
+        for number in 0..100 {
+            let node = topology.number(&Entity::new("service", &format!("svc-{number}")));
+            let id = forest.grow(Onset { node, at: began, blur: 0.0 }, 1, SituationId(number), &topology);
+            forest.look_later(id);
+        }
+        let (changes, tuning, open) = (Changes::default(), Tuning::default(), BTreeMap::new());
+        forest.advance(began + LOOK_AGAIN[0]);
+        let waiting = [BY_A_SIGNAL, BY_THE_CLOCK, BY_THE_CLOCK].map(|most| {
+            let view = View::new(&topology, &open, &changes, &tuning, &forest);
+            forest.look_again(most, view);
+            forest.due.iter().filter(|(at, ..)| *at <= forest.now).count()
+        });
+        assert_eq!(waiting, [99, 35, 0]);
+        assert_eq!(forest.due.len(), 100, "each has a look left");
+    }
+}
