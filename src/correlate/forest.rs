@@ -104,7 +104,7 @@ pub(super) struct Forest {
     free: Vec<Slot>,
     serial: u32,
     situations: u64,
-    /// Most have one.
+    /// The signs of each situation; most have one.
     pub(super) of: BTreeMap<SituationId, SmallVec<[SignId; 2]>>,
     /// To be looked at again: when, and how often before.
     pub(super) due: BTreeSet<(Timestamp, SignId, u8)>,
