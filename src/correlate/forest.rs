@@ -11,7 +11,7 @@ use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::model::{Entity, Timestamp};
 use crate::rules::{Node, Topology, Tuning};
@@ -516,15 +516,19 @@ impl Forest {
         self.moves.push(Moved::Merged { gone, kept, by, cause });
     }
 
-    /// A sign with all that hangs on it.
+    /// A sign with all that hangs on it, but for one and what hangs on that.
+    pub(super) fn hanging(&self, top: SignId, but: Option<SignId>) -> impl Iterator<Item = &Sign> {
+        let mut next: SmallVec<[SignId; 16]> = smallvec![top];
+        std::iter::from_fn(move || {
+            let sign = &self[next.pop()?];
+            next.extend(sign.effects.iter().copied().filter(|effect| Some(*effect) != but));
+            Some(sign)
+        })
+    }
+
+    /// The same, all of it.
     pub(super) fn below(&self, top: SignId) -> Vec<SignId> {
-        let mut signs = vec![top];
-        let mut next = 0;
-        while let Some(id) = signs.get(next).copied() {
-            signs.extend(self[id].effects.iter().copied());
-            next += 1;
-        }
-        signs
+        self.hanging(top, None).map(|sign| sign.id).collect()
     }
 
     /// Takes the signs of an entity out of a situation, whatever connects them with the rest; gives the situation that they are
