@@ -28,6 +28,12 @@ pub(super) const OVER_AFTER: Duration = Duration::from_secs(200);
 /// Alerts about one entity that ended further apart than this may be of two faults: what ends with one fault does within it.
 const BURST: Duration = Duration::from_secs(200);
 
+/// Two faults that no known way connects are parts of one, if that they ended so is so many times as likely of these.
+const AS_ONE: f32 = 8.0;
+
+/// So few effects tell nothing of whether their cause is over.
+const FEW: usize = 3;
+
 /// No end speaks more against anything than by this factor.
 const LEAST: f64 = 1e-6;
 
@@ -38,6 +44,8 @@ pub struct Ends {
     pub later: f32,
     /// Whether the later one lasts.
     pub lasts: bool,
+    /// Whether that is of most of what hangs on them, not of the two alone.
+    pub most: bool,
     /// How many times as likely that is as of any two.
     pub factor: f32,
 }
@@ -52,18 +60,19 @@ impl Ends {
     }
 
     fn new(later: f64, lasts: bool, factor: f64) -> Self {
-        Self { later: later as f32, lasts, factor: factor.max(LEAST) as f32 }
+        Self { later: later as f32, lasts, most: false, factor: factor.max(LEAST) as f32 }
     }
 }
 
 impl fmt::Display for Ends {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (by, later) = (self.later.abs(), self.later > 0.0);
+        let which = if later { "after" } else { "before" };
         match (self.lasts, later) {
+            _ if self.most => write!(f, "it ended {by:.0} s {which} most of that"),
             (true, true) => write!(f, "it lasts {by:.0} s longer so far"),
             (true, false) => write!(f, "which lasts {by:.0} s longer so far"),
-            (false, true) => write!(f, "it ended {by:.0} s after it"),
-            (false, false) => write!(f, "it ended {by:.0} s before it"),
+            (false, _) => write!(f, "it ended {by:.0} s {which} it"),
         }
     }
 }
@@ -127,7 +136,23 @@ impl Forest {
     /// What the ends say of whether one is the effect of the other; nothing while both last.
     #[inline]
     pub(super) fn ended(&self, effect: &Sign, cause: &Sign) -> Option<Ends> {
-        if effect.firing > 0 && cause.firing > 0 { None } else { self.ended_apart(effect, cause) }
+        match (effect.firing > 0, cause.firing > 0) {
+            (true, true) => None,
+            (false, true) => self.ended_before(effect, cause),
+            _ => self.ended_apart(effect, cause),
+        }
+    }
+
+    /// Of one whose cause lasts. Where other effects of that are over as well, it may last by itself.
+    fn ended_before(&self, effect: &Sign, cause: &Sign) -> Option<Ends> {
+        let lasts = self.ended_apart(effect, cause)?;
+        if cause.effects.len() <= FEW {
+            return Some(lasts);
+        }
+        let others = cause.effects.iter().filter(|other| **other != effect.id).map(|other| &self[*other]);
+        let later = typical_end(others).zip(effect.ended).map(|(others, own)| seconds(own, others));
+        let most = later.map(|later| Ends { most: true, ..Ends::both(later, effect.blur) });
+        Some(most.filter(|most| most.factor > lasts.factor).unwrap_or(lasts))
     }
 
     fn ended_apart(&self, effect: &Sign, cause: &Sign) -> Option<Ends> {
@@ -144,12 +169,26 @@ impl Forest {
         Some(Ends::lasts(later, blur))
     }
 
+    /// What the ends of all that hangs on each of two say of whether both are parts of one fault; nothing where it is hardly that.
+    pub(super) fn ended_as_one(&self, part: SignId, other: SignId) -> Option<Ends> {
+        let ended = typical_end(self.hanging(part, None))?;
+        let later = seconds(ended, typical_end(self.hanging(other, Some(part)))?);
+        let ends = Ends { most: true, ..Ends::both(later, self[part].blur.max(self[other].blur)) };
+        Some(ends).filter(|ends| ends.factor >= AS_ONE)
+    }
+
     /// A sign, or one of those by which it is inferred.
     fn shown<'f>(&'f self, sign: &'f Sign, but: SignId) -> Option<&'f Sign> {
         if sign.told > 0 {
             return Some(sign);
         }
         sign.effects.iter().find(|effect| **effect != but).map(|effect| &self[*effect])
+    }
+
+    /// What is inferred as the cause of a sign, and is itself no effect.
+    fn inferred_from(&self, id: SignId) -> Option<SignId> {
+        let cause = &self[self.get(id)?.cause.as_ref()?.sign];
+        (cause.told == 0 && cause.cause.is_none()).then_some(cause.id)
     }
 
     /// What the ends around a sign say of whether more of it fires at a time.
@@ -183,6 +222,19 @@ impl Forest {
     }
 }
 
+/// When the middle one of these ended, if three in four have.
+fn typical_end<'s>(signs: impl Iterator<Item = &'s Sign>) -> Option<Timestamp> {
+    let (mut ends, mut lasting) = (vec![], 0);
+    for sign in signs.filter(|sign| sign.told > 0) {
+        match sign.ended.filter(|_| sign.firing == 0) {
+            Some(ended) => ends.push(ended),
+            None => lasting += 1,
+        }
+    }
+    ends.sort_unstable();
+    ends.get(ends.len() / 2).copied().filter(|_| ends.len() >= 3 * lasting)
+}
+
 /// Whether an episode is too short to be one for itself.
 fn may_flap(member: &Member) -> bool {
     member.known_end().is_none_or(|ended| ended.since(member.starts_at) < OVER_AFTER)
@@ -202,11 +254,15 @@ impl Situations {
             let members = self.open.get(&situation).into_iter().flat_map(|situation| &situation.members);
             members.filter(|member| member.definition.is_some()).any(|member| signs.contains(&member.sign))
         };
-        if held && grave(&self.forest.below(id)) {
+        // What is no effect takes nothing with it.
+        if held && self.forest[id].cause.is_some() && grave(&self.forest.below(id)) {
             return;
         }
         let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
         self.forest.seek(id, view);
+        if let Some(inferred) = self.forest.inferred_from(id) {
+            self.forest.seek(inferred, view);
+        }
         self.settle();
     }
 

@@ -21,7 +21,7 @@ pub struct Relation {
     pub entity: Entity,
     /// and why that would be in the other.
     pub why: Joined,
-    /// The first sign of the later of both.
+    /// The first sign of the later of both; where their ends tell of it, when they did.
     pub since: Timestamp,
 }
 

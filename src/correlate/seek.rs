@@ -33,7 +33,7 @@ pub(super) const CALLERS_MAX: usize = 256;
 /// Two that no known way connects may end together by chance: no end speaks more for it than by this factor.
 const BY_CHANCE: f64 = 3.0;
 
-/// Two that each have brought so many others are two faults, unless a known way connects them.
+/// Two that each have brought so many others are two faults, unless a known way connects them or they end as one.
 const OF_ITS_OWN: usize = 8;
 
 /// How many signs of a situation began around a time, each counting by how near that is, and what their ends say.
@@ -70,7 +70,11 @@ impl Spread {
     fn ends(&self, root: Option<Ends>) -> Option<Ends> {
         let of_root = root.map_or(1.0, |root| f64::from(root.factor).min(1.0).sqrt());
         let (later, factor) = ((self.later / self.known) as f32, (self.factor() * of_root) as f32);
-        if self.known > 0.0 { Some(Ends { later, lasts: self.lasts, factor }) } else { root.map(|root| Ends { factor, ..root }) }
+        if self.known > 0.0 {
+            Some(Ends { later, lasts: self.lasts, most: false, factor })
+        } else {
+            root.map(|root| Ends { factor, ..root })
+        }
     }
 }
 
@@ -168,7 +172,6 @@ impl Forest {
     /// What spreads at that time may have reached it by a way that the topology does not know.
     fn meanwhile(&self, found: &mut Found<'_>) {
         let Some(own) = found.me else { return };
-        let is_fault = |sign: &Sign| sign.effects.len() >= OF_ITS_OWN;
         let mut spreading: BTreeMap<SituationId, Spread> = BTreeMap::new();
         for sign in self.around(found.onset.at, kernel::MEANWHILE_WITHIN) {
             let weight = kernel::meanwhile(seconds(sign.first, found.onset.at));
@@ -178,11 +181,18 @@ impl Forest {
         }
         for spread in spreading.into_values().filter(|spread| spread.signs * spread.factor() >= SPREADING) {
             let root = self.root(spread.of);
-            if !(is_fault(own) && is_fault(&self[root])) {
+            let two = self.has_brought(own.id, None) && self.has_brought(root, Some(own.id));
+            let ends = if two { self.ended_as_one(own.id, root) } else { spread.ends(self.ended(own, &self[root])) };
+            if !two || ends.is_some() {
                 let rate = kernel::unconnected(spread.signs, found.view.entities);
-                found.add(root, Way::Meanwhile, rate, 1.0, spread.ends(self.ended(own, &self[root])));
+                found.add(root, Way::Meanwhile, rate, 1.0, ends);
             }
         }
+    }
+
+    /// Whether a sign, but for one that may hang on it, has brought so many others that it is a fault of its own.
+    fn has_brought(&self, top: SignId, but: Option<SignId>) -> bool {
+        self.hanging(top, but).nth(OF_ITS_OWN).is_some()
     }
 
     /// What began that of which a sign is part.
@@ -224,7 +234,8 @@ impl Forest {
         let instead = best.as_ref().filter(|_| leaves).map(|best| self.joined_by(id, best));
         let cause = best.filter(asked);
         if let Some(refused) = refused {
-            let since = sign.first.max(self[refused.sign].first);
+            let began = sign.first.max(self[refused.sign].first);
+            let since = if refused.ends.is_some() { began.max(self.now) } else { began };
             let (situation, with, entity) = (sign.situation, self[refused.sign].situation, sign.entity.clone());
             let relation = Relation { with, entity, why: self.joined_by(id, &refused), since };
             self.moves.push(Moved::Related { situation, relation });
