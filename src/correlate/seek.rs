@@ -179,9 +179,10 @@ impl Forest {
                 spreading.entry(sign.situation).or_default().add(sign.id, weight, self.ended(own, sign));
             }
         }
+        let is_fault = self.has_brought(own.id, None);
         for spread in spreading.into_values().filter(|spread| spread.signs * spread.factor() >= SPREADING) {
             let root = self.root(spread.of);
-            let two = self.has_brought(own.id, None) && self.has_brought(root, Some(own.id));
+            let two = is_fault && self.has_brought(root, Some(own.id));
             let ends = if two { self.ended_as_one(own.id, root) } else { spread.ends(self.ended(own, &self[root])) };
             if !two || ends.is_some() {
                 let rate = kernel::unconnected(spread.signs, found.view.entities);
