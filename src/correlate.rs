@@ -19,6 +19,7 @@ mod looks;
 mod member;
 mod members;
 mod metric;
+mod odds;
 mod part;
 mod rates;
 mod related;
@@ -50,6 +51,7 @@ pub use ends::Ends;
 pub use joined::{How, Joined};
 pub use members::Members;
 pub use metric::Metric;
+pub use odds::Odds;
 pub use part::Part;
 pub use related::Relation;
 pub use said::Said;
@@ -245,7 +247,6 @@ impl Situations {
             key,
             entity: rules.topology.resolve(breach.entity.clone()),
             source: Source::Breach { monitor: breach.monitor.clone(), group: breach.group.clone(), judge: breach.judge },
-            summary: breach.definition.as_ref().map_or_else(String::new, |d| d.scenario.clone()),
             definition: breach.definition.clone().map(Arc::new),
             origin: self.origin(origin),
             starts_at: breach.onset,

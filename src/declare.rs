@@ -254,9 +254,9 @@ impl Declare {
             moved |= !matches!(news, News::Storm { .. } | News::Calm { .. });
             match news {
                 News::Merged { gone, kept, cause, entity, why } => {
-                    let words = format!("{cause} explains both ({:+.1} nats)", why.nats());
+                    let words = format!("{cause} explains both ({:+.1} nats)", why.odds.nats());
                     let reason = Reason::connects(&entity, &why, words);
-                    out.decide(|| trace::merge(gone, kept, &reason, why.nats()));
+                    out.decide(|| trace::merge(gone, kept, &reason, why.odds.nats()));
                     self.merged(gone, kept, &reason, out);
                     if let Some(situation) = self.state.situations.get(kept) {
                         out.decide(|| self.cause(situation));
@@ -307,8 +307,9 @@ impl Declare {
         let Some(incident) = self.state.incidents.get(&id).filter(|i| i.state.is_on()) else { return };
         let at = incident.at.max(self.state.progress.clock(self.config.tuning.idle_after));
         let is = if alone { "is no likely part of it" } else { "is part of something else" };
-        let ends = why.ends.map_or_else(String::new, |ends| format!(", {ends}"));
-        let words = if why.how == How::First { "nothing connects it".into() } else { format!("{why}{ends} ({:+.1} nats)", why.nats()) };
+        let ends = why.odds.ends.map_or_else(String::new, |ends| format!(", {ends}"));
+        let words =
+            if why.how == How::First { "nothing connects it".into() } else { format!("{why}{ends} ({:+.1} nats)", why.odds.nats()) };
         let reason = Reason::connects(entity, why, format!("{entity} {is}: {words}"));
         self.event(id, Event::Updated, at, RICHTER, reason, out);
     }

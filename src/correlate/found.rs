@@ -8,6 +8,7 @@ use crate::rules::Node;
 
 use super::ends::Ends;
 use super::forest::{Forest, View};
+use super::odds::Odds;
 use super::sign::{Cause, Link, Onset, Sign, SignId};
 use super::situation::SituationId;
 
@@ -110,14 +111,15 @@ impl<'f> Found<'f> {
     }
 
     fn cause(&self, candidate: &Candidate) -> Cause {
-        let next = self.most(|other| other.situation != candidate.situation).map(|next| (next.sign, next.rate));
+        let next = self.most(|other| other.situation != candidate.situation).map(|next| (next.sign, next.rate as f32));
         let link = match candidate.way {
             Way::Direct => Link::Direct,
             Way::Through(silent) => Link::Through(self.view.topology.name(silent).clone()),
             Way::Meanwhile => Link::Meanwhile,
         };
         let Candidate { sign, best, confidence, ends, rate, .. } = *candidate;
-        Cause { sign, link, best, confidence, ends, rate, background: 0.0, changed: 1.0, next }
+        let odds = Odds { best: best as f32, confidence: confidence as f32, ends, rate: rate as f32, ..Odds::default() };
+        Cause { sign, link, odds, next }
     }
 }
 

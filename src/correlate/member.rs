@@ -40,8 +40,12 @@ pub(super) fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Tim
     Member {
         key,
         entity: entity.unwrap_or_else(|| Entity::new("alert", name)),
-        source: Source::Alert { fingerprint: alert.fingerprint, labels: alert.labels.clone(), monitor: monitor.map(|m| m.name.clone()) },
-        summary: definition.as_ref().map_or(summary, |d| &d.scenario).to_owned(),
+        source: Source::Alert {
+            fingerprint: alert.fingerprint,
+            labels: alert.labels.clone(),
+            summary: alert.summary.as_str().into(),
+            monitor: monitor.map(|m| m.name.clone()),
+        },
         definition: definition.map(Arc::new),
         origin,
         starts_at: alert.starts_at,

@@ -40,7 +40,6 @@ impl Situations {
         let member = Member {
             key,
             entity,
-            summary: said.definition.scenario.clone(),
             definition: Some(Arc::new(said.definition)),
             source: Source::Person { author: said.author, command: said.command },
             origin: self.origin(&said.origin),

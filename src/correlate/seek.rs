@@ -94,17 +94,7 @@ impl Forest {
             Link::Meanwhile => How::Meanwhile(of.entity.clone()),
         };
         let delay = seconds(sign.first, of.first);
-        Joined {
-            how,
-            best: cause.best,
-            confidence: cause.confidence,
-            ends: cause.ends,
-            delay,
-            rate: cause.rate,
-            background: cause.background,
-            changed: cause.changed,
-            next: next.map(Box::new),
-        }
+        Joined { how, delay, odds: cause.odds, next: next.map(Box::new) }
     }
 
     /// What a sign is about, and why it is where it is.
@@ -227,8 +217,8 @@ impl Forest {
         let changed = view.changed(&sign.entity, sign.first);
         let background = background * changed;
         let found = self.found(sign.onset(), Some(id), view);
-        let asked = |cause: &Cause| cause.rate > background * ASKED;
-        let stands = |cause: Cause| Cause { background, changed, ..cause };
+        let asked = |cause: &Cause| f64::from(cause.odds.rate) > background * ASKED;
+        let stands = |cause: Cause| Cause { odds: cause.odds.against(background, changed), ..cause };
         let (best, refused) = found.likeliest();
         let (best, refused) = (best.map(stands), refused.filter(asked).map(stands));
         let leaves = sign.cause.is_some() && best.as_ref().is_some_and(|best| !asked(best));
@@ -236,7 +226,7 @@ impl Forest {
         let cause = best.filter(asked);
         if let Some(refused) = refused {
             let began = sign.first.max(self[refused.sign].first);
-            let since = if refused.ends.is_some() { began.max(self.now) } else { began };
+            let since = if refused.odds.ends.is_some() { began.max(self.now) } else { began };
             let (situation, with, entity) = (sign.situation, self[refused.sign].situation, sign.entity.clone());
             let relation = Relation { with, entity, why: self.joined_by(id, &refused), since };
             self.moves.push(Moved::Related { situation, relation });
@@ -284,7 +274,7 @@ impl Forest {
         }
         let rate = kernel(seconds(of.first, sign.first), sign.firing > 0, sign.blur.max(of.blur));
         let known = match &of.cause {
-            Some(cause) => cause.rate,
+            Some(cause) => cause.odds.rate.into(),
             None => self.rates.alone(self.kind(other), view.entities),
         };
         rate * OTHERS_ADD > known

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Entity, Timestamp};
 use crate::rules::Node;
 
-use super::ends::Ends;
+use super::odds::Odds;
 use super::situation::SituationId;
 use super::storm::Counted;
 
@@ -130,20 +130,9 @@ impl Sign {
 pub(super) struct Cause {
     pub(super) sign: SignId,
     pub(super) link: Link,
-    /// What speaks for it, as a rate per second.
-    pub(super) best: f64,
-    /// How likely the dependencies are by which it does.
-    pub(super) confidence: f64,
-    /// What the ends of both say of it.
-    pub(super) ends: Option<Ends>,
-    /// All that speaks for its situation, likewise.
-    pub(super) rate: f64,
-    /// How often such a sign comes by itself, in a second.
-    pub(super) background: f64,
-    /// How many times as often as usual that is, for what was changed.
-    pub(super) changed: f64,
-    /// The sign that connects it with the next likeliest situation, and all that speaks for that one.
-    pub(super) next: Option<(SignId, f64)>,
+    pub(super) odds: Odds,
+    /// The sign that connects it with the next likeliest situation, and all that speaks for that one, in a second.
+    pub(super) next: Option<(SignId, f32)>,
 }
 
 /// How a cause reaches its effect.

@@ -6,6 +6,7 @@ use crate::rules::Node;
 use super::forest::{Forest, Moved, SILENT, View};
 use super::joined::{How, Joined};
 use super::kernel::{self, SILENT_LEAD, SPREADS, TOLD, seconds};
+use super::odds::Odds;
 use super::rates::{Kind, ONLY_ONE};
 use super::related::Relation;
 use super::seek::CALLERS_MAX;
@@ -54,10 +55,10 @@ impl Forest {
     fn infer(&mut self, silent: Node, effects: &[SignId], view: View<'_>) {
         let first = effects[0];
         let (onset, situation) = (self[first].first - SILENT_LEAD, self[first].situation);
-        let Joined { best, confidence, rate, background, changed, .. } = self.shares(first, silent, onset, view);
+        let odds = self.shares(first, silent, onset, view).odds;
         let sign = self.grow(Onset { node: silent, at: onset, blur: 0.0 }, 0, situation, view.topology);
         self.recount(sign);
-        let cause = Cause { sign, link: Link::Direct, best, confidence, ends: None, rate, background, changed, next: None };
+        let cause = Cause { sign, link: Link::Direct, odds, next: None };
         self.attach(first, Some(cause), None, view);
         self.reconsider(sign, view);
         for effect in &effects[1..] {
@@ -74,7 +75,8 @@ impl Forest {
         let changed = view.changed(&sign.entity, sign.first);
         let background = self.rates.alone(self.kind(id), view.entities) * changed;
         let how = How::SilentCause(view.topology.name(silent).clone());
-        Joined { how, best: rate, confidence, ends: None, delay, rate, background, changed, next: None }
+        let odds = Odds { confidence: confidence as f32, changed: changed as f32, ..Odds::certain(rate, background) };
+        Joined { how, delay, odds, next: None }
     }
 
     /// By how many nats a silent entity's failure explains signs of its callers better than chance, and which ones,

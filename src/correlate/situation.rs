@@ -56,8 +56,6 @@ pub struct Member {
     pub entity: Entity,
     /// What it is.
     pub source: Source,
-    /// In words: the scenario of a business monitor, or the alert's summary.
-    pub summary: String,
     /// The definition it is graded by, as it was when it began; none for what is evidence only.
     pub definition: Option<Arc<Definition>>,
     /// Where it was told.
@@ -150,6 +148,8 @@ pub enum Source {
         fingerprint: u64,
         /// Its labels.
         labels: Labels,
+        /// In words; empty where nothing is told but its name.
+        summary: Box<str>,
         /// The monitor that reads it, where one does.
         monitor: Option<String>,
     },
@@ -189,6 +189,22 @@ impl Member {
     #[must_use]
     pub fn counts(&self) -> bool {
         self.definition.is_some() && self.suppressed.is_none()
+    }
+
+    /// In words: the scenario that it is graded by, or the alert's summary, or its name.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        match (&self.definition, &self.source) {
+            (Some(definition), _) => &definition.scenario,
+            (None, Source::Alert { labels, summary, .. }) => {
+                if summary.is_empty() {
+                    labels.get("alertname")
+                } else {
+                    summary
+                }
+            }
+            (None, Source::Breach { .. } | Source::Person { .. }) => "",
+        }
     }
 
     /// What it is an episode of, hashed.

@@ -64,7 +64,7 @@ impl<'g> Grounds<'g> {
         let known = || self.members().filter(|m| m.starts_at <= self.at);
         let first = self.situations.iter().filter_map(|s| s.started_at()).min().unwrap_or(self.at);
         Evidence {
-            scenario: self.leader.map_or_else(String::new, |m| m.summary.clone()),
+            scenario: self.leader.map_or_else(String::new, |m| m.summary().to_owned()),
             business: definition.map_or_else(String::new, |d| d.unit.clone()),
             owner: definition.map_or_else(String::new, |d| d.owner.clone()),
             entity: self.leader.map_or_else(String::new, |m| m.entity.to_string()),
@@ -219,10 +219,10 @@ fn member(member: &Member, at: Timestamp) -> contract::Member {
         started_at: member.starts_at.to_string(),
         ended_at: member.ends_at.filter(|end| *end <= at).map(|end| end.to_string()),
         joined: member.why.to_string(),
-        joined_nats: rounded(member.why.nats()),
+        joined_nats: rounded(member.why.odds.nats()),
         evidence: evidence.iter().map(part).collect(),
         alternative: member.why.alternative().map(|(entity, nats)| Alternative { entity: entity.to_string(), nats: rounded(nats) }),
-        summary: member.summary.clone(),
+        summary: member.summary().to_owned(),
         suppressed: member.suppressed.as_ref().map(|suppressed| suppressed.why.clone()),
     }
 }

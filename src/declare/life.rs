@@ -80,7 +80,7 @@ impl Declare {
             return self.tell_news(out);
         }
         let Some((_, member)) = self.state.situations.member(key) else { return };
-        let about = (member.summary.clone(), member.entity.clone());
+        let about = (member.summary().to_owned(), member.entity.clone());
         if let Some(same) = self.state.about.get(&about).copied().filter(|same| self.is_on(*same)) {
             // What users cannot do there they cannot do already: it is that fault.
             self.state.owners.insert(id, same);
@@ -126,7 +126,7 @@ impl Declare {
         incident.take(graded);
         self.state.suspected.remove(&id);
         if let Some((_, member)) = self.state.situations.member(graded.key) {
-            self.state.about.insert((member.summary.clone(), member.entity.clone()), id);
+            self.state.about.insert((member.summary().to_owned(), member.entity.clone()), id);
         }
         let author = match self.state.situations.member(graded.key).map(|(_, member)| &member.source) {
             Some(crate::correlate::Source::Person { author, .. }) => author.clone(),

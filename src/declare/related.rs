@@ -36,7 +36,7 @@ impl Declare {
                 continue;
             }
             let Relation { entity, why, .. } = relation;
-            let words = format!("{entity} {why} ({:+.1} nats)", why.nats());
+            let words = format!("{entity} {why} ({:+.1} nats)", why.odds.nats());
             let reason = Reason::connects(entity, why, format!("related to {with}: {words}"));
             incident.related.push(Related { incident: with.clone(), why: words });
             self.event(id, Event::Updated, at.max(relation.since), RICHTER, reason, out);

@@ -19,7 +19,7 @@ pub(super) fn member(id: SituationId, member: &Member) -> Value {
         "starts_at": member.starts_at.to_string(),
         "name": member.source.name(),
         "why": member.why.to_string(),
-        "nats": member.why.nats(),
+        "nats": member.why.odds.nats(),
         "evidence": member.why.parts(&member.entity),
     });
     match &member.source {
@@ -48,7 +48,7 @@ pub(super) fn related(id: SituationId, relation: &Relation) -> Value {
         "with": relation.with.to_string(),
         "entity": relation.entity,
         "why": relation.why.to_string(),
-        "nats": relation.why.nats(),
+        "nats": relation.why.odds.nats(),
         "evidence": relation.why.parts(&relation.entity),
     })
 }
@@ -61,7 +61,7 @@ pub(super) fn split(from: SituationId, into: SituationId, entity: &Entity, why: 
         "entity": entity,
         "alone": alone,
         "why": why.to_string(),
-        "nats": why.nats(),
+        "nats": why.odds.nats(),
         "evidence": why.parts(entity),
     })
 }
