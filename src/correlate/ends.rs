@@ -9,6 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::model::Timestamp;
 use crate::rules::{Rules, Tuning};
@@ -169,11 +170,11 @@ impl Forest {
         Some(Ends::lasts(later, blur))
     }
 
-    /// What the ends of all that hangs on each of two say of whether both are parts of one fault; nothing where it is hardly that.
-    pub(super) fn ended_as_one(&self, part: SignId, other: SignId) -> Option<Ends> {
-        let ended = typical_end(self.hanging(part, None))?;
-        let later = seconds(ended, typical_end(self.hanging(other, Some(part)))?);
-        let ends = Ends { most: true, ..Ends::both(later, self[part].blur.max(self[other].blur)) };
+    /// What the ends of all that hangs on each of two, of which the first ended then, say of whether both are parts of one fault;
+    /// nothing where it is hardly that.
+    pub(super) fn ended_as_one(&self, part: &Sign, ended: Timestamp, other: SignId) -> Option<Ends> {
+        let later = seconds(ended, typical_end(self.hanging(other, Some(part.id)))?);
+        let ends = Ends { most: true, ..Ends::both(later, part.blur.max(self[other].blur)) };
         Some(ends).filter(|ends| ends.factor >= AS_ONE)
     }
 
@@ -213,7 +214,7 @@ impl Forest {
         let rate = kernel::same(delay, false, blur) * f64::from(ends.factor);
         let background = self.rates.alone(Kind::Lone, view.entities);
         let new = self.grow_alone(Onset { node, at: burst.first, blur }, told, burst.ended, view);
-        let others = self.found(self[new].onset(), Some(new), view).rate() * ONLY_ONE;
+        let others = self.found(self[new].onset(), Some(new), rate / ONLY_ONE, view).rate() * ONLY_ONE;
         if rate > others.max(background * ASKED) {
             self.forget_alone(new);
             return None;
@@ -223,8 +224,8 @@ impl Forest {
 }
 
 /// When the middle one of these ended, if three in four have.
-fn typical_end<'s>(signs: impl Iterator<Item = &'s Sign>) -> Option<Timestamp> {
-    let (mut ends, mut lasting) = (vec![], 0);
+pub(super) fn typical_end<'s>(signs: impl Iterator<Item = &'s Sign>) -> Option<Timestamp> {
+    let (mut ends, mut lasting) = (SmallVec::<[Timestamp; 32]>::new(), 0);
     for sign in signs.filter(|sign| sign.told > 0) {
         match sign.ended.filter(|_| sign.firing == 0) {
             Some(ended) => ends.push(ended),

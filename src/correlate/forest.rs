@@ -270,8 +270,8 @@ impl Forest {
             (rate * ends.map_or(1.0, |ends| f64::from(ends.factor)), id, ends)
         });
         let same = self.same(onset, view);
-        let known = again.is_some() || same.is_some();
-        let others = if known { self.found(onset, None, view).rate() * ONLY_ONE } else { 0.0 };
+        let known = again.map(|(rate, ..)| rate).into_iter().chain(same.map(|(rate, _)| rate)).max_by(f64::total_cmp);
+        let others = known.map_or(0.0, |known| self.found(onset, None, known / ONLY_ONE, view).rate() * ONLY_ONE);
         if let Some((rate, id, ends)) = again {
             let same_rate = same.map_or(0.0, |(rate, _)| rate);
             if rate > others.max(background).max(same_rate) || same.is_some_and(|(_, same)| same == id) {

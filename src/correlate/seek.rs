@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::model::Entity;
 use crate::rules::Node;
 
-use super::ends::Ends;
+use super::ends::{Ends, typical_end};
 use super::forest::{ASKED, Forest, Moved, SILENT, View};
 use super::found::{Found, Way};
 use super::joined::{How, Joined};
@@ -118,8 +118,8 @@ impl Forest {
         }
     }
 
-    /// What may be the cause of a sign of an entity at a time; `me` where the sign is there already.
-    pub(super) fn found<'f>(&'f self, onset: Onset, me: Option<SignId>, view: View<'f>) -> Found<'f> {
+    /// What may be the cause of a sign of an entity at a time, if its rate is more `than` that; `me` where the sign is there already.
+    pub(super) fn found<'f>(&'f self, onset: Onset, me: Option<SignId>, than: f64, view: View<'f>) -> Found<'f> {
         let Onset { node, at, blur } = onset;
         let mut found = Found::new(self, me, view, onset);
         let topology = view.topology;
@@ -138,7 +138,7 @@ impl Forest {
             }
         }
         // What is told outweighs by far what is not.
-        if found.rate() < OTHERS_ADD * kernel::indirect_at_most() {
+        if found.rate().max(than) < OTHERS_ADD * kernel::indirect_at_most() {
             quiet.into_iter().for_each(|silent| self.through(silent, node, &mut found));
         }
         if me.is_some() && found.rate() < BARELY * self.rates.alone(Kind::Fault, view.entities) {
@@ -170,10 +170,11 @@ impl Forest {
             }
         }
         let is_fault = self.has_brought(own.id, None);
+        let ended = if is_fault { typical_end(self.hanging(own.id, None)) } else { None };
         for spread in spreading.into_values().filter(|spread| spread.signs * spread.factor() >= SPREADING) {
             let root = self.root(spread.of);
             let two = is_fault && self.has_brought(root, Some(own.id));
-            let ends = if two { self.ended_as_one(own.id, root) } else { spread.ends(self.ended(own, &self[root])) };
+            let ends = if two { ended.and_then(|ended| self.ended_as_one(own, ended, root)) } else { spread.ends(self.ended(own, &self[root])) };
             if !two || ends.is_some() {
                 let rate = kernel::unconnected(spread.signs, found.view.entities);
                 found.add(root, Way::Meanwhile, rate, 1.0, ends);
@@ -216,7 +217,7 @@ impl Forest {
         };
         let changed = view.changed(&sign.entity, sign.first);
         let background = background * changed;
-        let found = self.found(sign.onset(), Some(id), view);
+        let found = self.found(sign.onset(), Some(id), 0.0, view);
         let asked = |cause: &Cause| f64::from(cause.odds.rate) > background * ASKED;
         let stands = |cause: Cause| Cause { odds: cause.odds.against(background, changed), ..cause };
         let (best, refused) = found.likeliest();
@@ -272,7 +273,8 @@ impl Forest {
         if of.situation == sign.situation {
             return false;
         }
-        let rate = kernel(seconds(of.first, sign.first), sign.firing > 0, sign.blur.max(of.blur));
+        let ends = self.ended(of, sign).map_or(1.0, |ends| f64::from(ends.factor));
+        let rate = kernel(seconds(of.first, sign.first), sign.firing > 0, sign.blur.max(of.blur)) * ends;
         let known = match &of.cause {
             Some(cause) => cause.odds.rate.into(),
             None => self.rates.alone(self.kind(other), view.entities),
