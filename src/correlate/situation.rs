@@ -35,8 +35,10 @@ pub struct Situation {
     pub members: Members,
     /// The first sign of it.
     first: Timestamp,
-    /// Members that count and still last.
-    lasting: usize,
+    /// When it was last heard of, or something of it ended.
+    heard: Timestamp,
+    /// Members that last.
+    lasting: Lasting,
     /// Whether an incident was declared on it.
     pub declared: bool,
     /// Somebody has acknowledged its incident.
@@ -45,6 +47,36 @@ pub struct Situation {
     pub(super) apart: bool,
     /// When its incident recovered; it then takes in only a relapse.
     pub recovered_at: Option<Timestamp>,
+}
+
+/// How many members last.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Lasting {
+    all: u32,
+    /// Those that count.
+    counting: u32,
+    /// Those that are suppressed, and have to act when they are no more.
+    waiting: u32,
+}
+
+impl Lasting {
+    fn of(member: &Member) -> Self {
+        let lasts = member.ends_at.is_none();
+        let one = |is: bool| u32::from(lasts && is);
+        Self { all: one(true), counting: one(member.counts()), waiting: one(member.suppressed.is_some()) }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.all += other.all;
+        self.counting += other.counting;
+        self.waiting += other.waiting;
+    }
+
+    fn subtract(&mut self, other: Self) {
+        self.all -= other.all;
+        self.counting -= other.counting;
+        self.waiting -= other.waiting;
+    }
 }
 
 /// A breach or an alert episode in a situation.
@@ -226,8 +258,9 @@ impl Member {
         self.ends_at.filter(|_| !self.new_normal && !self.said_over && !self.superseded)
     }
 
-    fn lasts(&self) -> bool {
-        self.counts() && self.ends_at.is_none()
+    /// Its end, or else when it was last heard of.
+    fn heard(&self) -> Timestamp {
+        self.ends_at.unwrap_or(self.heard_at)
     }
 }
 
@@ -237,7 +270,8 @@ impl Situation {
             id,
             members: Members::default(),
             first: Timestamp(i64::MAX),
-            lasting: 0,
+            heard: Timestamp::MIN,
+            lasting: Lasting::default(),
             declared: false,
             acknowledged: false,
             apart: false,
@@ -259,13 +293,14 @@ impl Situation {
     /// Whether any member that counts still lasts.
     #[must_use]
     pub fn lasts(&self) -> bool {
-        self.lasting > 0
+        self.lasting.counting > 0
     }
 
     /// Takes a member in; gives its place.
     pub(super) fn push(&mut self, member: Box<Member>) -> usize {
         self.first = self.first.min(member.starts_at);
-        self.lasting += usize::from(member.lasts());
+        self.heard = self.heard.max(member.heard());
+        self.lasting.add(Lasting::of(&member));
         self.members.push(member)
     }
 
@@ -286,7 +321,7 @@ impl Situation {
     }
 
     fn has_lost(&mut self, gone: &[Box<Member>]) {
-        self.lasting -= gone.iter().filter(|member| member.lasts()).count();
+        gone.iter().for_each(|member| self.lasting.subtract(Lasting::of(member)));
         if gone.iter().any(|member| member.starts_at == self.first) {
             self.first = self.members.iter().map(|member| member.starts_at).min().unwrap_or(Timestamp(i64::MAX));
         }
@@ -295,9 +330,10 @@ impl Situation {
     /// Brings the member at that place up to date.
     pub(super) fn update(&mut self, place: usize, update: impl FnOnce(&mut Member)) {
         let Some(member) = self.members.get_mut(place) else { return };
-        let lasted = member.lasts();
+        self.lasting.subtract(Lasting::of(member));
         update(member);
-        self.lasting = self.lasting + usize::from(member.lasts()) - usize::from(lasted);
+        self.lasting.add(Lasting::of(member));
+        self.heard = self.heard.max(member.heard());
     }
 
     /// Whether what began then can still become part of it: it is neither over nor too old.
@@ -317,16 +353,15 @@ impl Situation {
             let told_of = matches!(m.source, Source::Breach { .. }) || clock <= m.heard_at + FORGET_AFTER;
             m.suppressed.is_some() && m.ends_at.is_none() && told_of
         };
-        if self.members.iter().any(waits) {
+        if self.lasting.waiting > 0 && self.members.iter().any(waits) {
             return false;
         }
         if let Some(recovered) = self.recovered_at {
             // What begins within the time to reopen may be told as much later as it is held back.
             return clock > recovered + (tuning.reopen_within + rules.hold_max() + tuning.gap);
         }
-        let quiet_since = self.members.iter().map(|m| m.ends_at.unwrap_or(m.heard_at)).max();
-        let quiet = |long: Duration| quiet_since.is_none_or(|since| clock > since + long);
-        !self.declared && (quiet(FORGET_AFTER) || (quiet(tuning.gap) && self.members.iter().all(|m| m.ends_at.is_some())))
+        let quiet = |long: Duration| clock > self.heard + long;
+        !self.declared && (quiet(FORGET_AFTER) || (quiet(tuning.gap) && self.lasting.all == 0))
     }
 
     /// Whether the member is the same trouble again, soon after the incident's recovery.
