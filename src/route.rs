@@ -208,6 +208,14 @@ impl Route {
                 BTreeMap::from([("timestamp_ahead", ((all - signals.len()) as u64, Reject { reason: "timestamp_ahead", detail }))]);
             Self::parts(record, signals.len() as u64, refused, out)?;
         }
+        for signal in &mut signals {
+            // That it has ended is true all the same.
+            if let Signal::Alert(alert) = signal
+                && alert.ends_at.is_some_and(|ended| ended > latest)
+            {
+                alert.ends_at = Some(record.timestamp.max(alert.starts_at));
+            }
+        }
         let outcome = if signals.is_empty() { Outcome::NotWanted } else { Outcome::Applied };
         let partition = signals_partition(self.settings.partitions.signals);
         let origin = Origin { topic: record.topic.to_owned(), partition: record.partition };
