@@ -162,11 +162,11 @@ impl Situations {
         if let Some(ended) = ended.filter(|_| ended != known) {
             self.forest.ends(sign, ended);
         }
+        if fired != fires {
+            self.waits(key, fires);
+        }
         if fired && !fires {
             self.inhibits_no_more(key);
-            if let Some(suppressed) = self.member(key).and_then(|(_, member)| member.suppressed.clone()) {
-                self.waits_no_more(key, &suppressed);
-            }
         }
     }
 
@@ -288,8 +288,9 @@ impl Situations {
             if duplicate {
                 return Taken::nothing(Outcome::Duplicate);
             }
-            if let Some(ended) = alert.ends_at {
-                self.ended(alert.fingerprint, alert.starts_at, ended.min(at));
+            match alert.ends_at {
+                Some(ended) => self.ended(alert.fingerprint, alert.starts_at, ended.min(at)),
+                None => self.inhibits(key, rules),
             }
             return Taken::updated(key);
         }
@@ -305,35 +306,50 @@ impl Situations {
         if fired.and_then(|fired| fired.ended).is_some_and(|ended| ended >= alert.starts_at) {
             return Taken::nothing(Outcome::Duplicate);
         }
-        if let Some(ended) = alert.ends_at {
+        let open = fired.and_then(|fired| fired.open);
+        let before = open.filter(|before| *before < alert.starts_at);
+        let next = open.filter(|next| *next > alert.starts_at);
+        let member = alert_member(key, alert, self.origin(origin), at, rules);
+        let mut taken = if let Some(ended) = alert.ends_at.or(next) {
             // Its firing may come after it, by another way. What is over makes no fault, but it is evidence while it is new.
             let old = at.since(ended) >= tuning.gap;
-            let member = Member { definition: None, ends_at: alert.ends_at, ..alert_member(key, alert, self.origin(origin), at, rules) };
+            let member = Member { definition: None, ends_at: Some(ended), superseded: alert.ends_at.is_none(), ..member };
             let taken = if old { Taken::nothing(Outcome::NotWanted) } else { self.join(alert.fingerprint, member, rules, tuning) };
             self.ended(alert.fingerprint, alert.starts_at, ended.min(at));
-            return taken;
-        }
-        let before = fired.and_then(|fired| fired.open).filter(|before| *before < alert.starts_at);
-        let member = alert_member(key, alert, self.origin(origin), at, rules);
-        let mut taken = self.join(alert.fingerprint, member, rules, tuning);
+            taken
+        } else {
+            let taken = self.join(alert.fingerprint, member, rules, tuning);
+            if let Some(fired) = self.fired.get_mut(&alert.fingerprint).filter(|_| taken.joined) {
+                fired.open = Some(alert.starts_at);
+            }
+            taken
+        };
         // Nobody told of the end of the episode before.
-        if let Some(before) = before.map(|before| alert_key(alert.fingerprint, before)) {
-            self.ends_tallied(before, None);
-            self.update(before, |member| {
-                member.superseded |= member.ends_at.is_none();
-                member.ends_at = member.ends_at.or(Some(alert.starts_at));
-            });
-            taken.ended = self.place(before).map(|_| before);
-        }
-        if let Some(fired) = self.fired.get_mut(&alert.fingerprint).filter(|_| taken.joined) {
-            fired.open = Some(alert.starts_at);
+        if let Some(before) = before {
+            taken.ended = self.supersede(alert.fingerprint, before, alert.starts_at);
         }
         taken
+    }
+
+    /// The next episode of an alert began then, so that one is over; gives it, where it is a member.
+    fn supersede(&mut self, fingerprint: u64, before: Timestamp, at: Timestamp) -> Option<u64> {
+        let key = alert_key(fingerprint, before);
+        if let Some(fired) = self.fired.get_mut(&fingerprint).filter(|fired| fired.open == Some(before)) {
+            fired.open = None;
+        }
+        self.ends_tallied(key, None);
+        self.update(key, |member| {
+            member.superseded |= member.ends_at.is_none();
+            member.ends_at = member.ends_at.or(Some(at));
+        });
+        self.place(key).map(|_| key)
     }
 
     /// Takes in that an alert has resolved, whichever episode of it was open.
     pub fn resolved(&mut self, fingerprint: u64, at: Timestamp) -> Taken {
         let Some(starts_at) = self.fired.get(&fingerprint).and_then(|fired| fired.open) else {
+            // What began before and is told of later is over.
+            self.ended(fingerprint, at - Duration::from_millis(1), at);
             return Taken::nothing(Outcome::NotWanted);
         };
         let key = alert_key(fingerprint, starts_at);
@@ -408,7 +424,11 @@ impl Situations {
             return Taken { joined: true, tallied: Some((id, Box::new(member))), ..Taken::nothing(Outcome::Applied) };
         }
         self.pace.keeps(member.heard_at);
+        let ended = member.known_end();
         self.put(Box::new(member));
+        if let Some(ended) = ended {
+            self.forest.ends(sign, ended);
+        }
         self.suppress(key, rules);
         Taken { joined: true, ..Taken::updated(key) }
     }
@@ -451,6 +471,8 @@ impl Situations {
             self.news.push(News::Moved { member: member.key });
             self.put(member);
         }
+        let opener = self.open.get(&from).and_then(|situation| situation.members.of(sign).next()).map(|member| member.key);
+        self.forest.opened_by(sign, keys, opener);
         self.forget_empty(from);
     }
 

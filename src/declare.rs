@@ -225,13 +225,13 @@ impl Declare {
         let Some((situation, member)) = taken.member.and_then(|key| self.state.situations.member(key)) else { return };
         if taken.joined {
             out.decide(|| trace::member(situation.id, member));
-            if let Some(at) = member.next_rung(member.told_at) {
-                self.state.rungs.insert((at, member.key));
-            }
             // A ranking costs as much as the situation is large, so it is traced as the situation doubles, and at its end.
             if situation.members.len().is_power_of_two() {
                 out.decide(|| self.cause(situation));
             }
+        }
+        if let Some(at) = member.next_rung(member.told_at).filter(|_| member.ends_at.is_none()) {
+            self.state.rungs.insert((at, member.key));
         }
         if !taken.stays {
             self.judge(member.key, at, out);

@@ -11,7 +11,7 @@ use super::rates::Flaps;
 use super::sign::SignId;
 
 /// Fingerprints whose last episodes are remembered, so that a late repeat does not fire again; beyond it the half that
-/// fired longer ago is forgotten.
+/// fired longer ago is forgotten, what has not ended last.
 const EPISODES_MAX: usize = 200_000;
 
 /// The episodes of one fingerprint.
@@ -53,7 +53,7 @@ impl Situations {
         if fired.open == Some(starts_at) {
             fired.open = None;
         }
-        fired.ended = Some(starts_at);
+        fired.ended = fired.ended.max(Some(starts_at));
         let newest = fired.flaps.last();
         if starts_at < newest && newest < at {
             fired.since = newest;
@@ -64,10 +64,11 @@ impl Situations {
 
     fn forget_fingerprints(&mut self) {
         if self.fired.len() > EPISODES_MAX {
-            let mut heard: Vec<Timestamp> = self.fired.values().map(|fired| fired.heard).collect();
-            heard.sort_unstable();
-            let middle = heard[heard.len() / 2];
-            self.fired.retain(|_, fired| fired.heard > middle);
+            let order = |fingerprint: &u64, fired: &Fired| (fired.open.is_some(), fired.heard, *fingerprint);
+            let mut all: Vec<(bool, Timestamp, u64)> = self.fired.iter().map(|(fingerprint, fired)| order(fingerprint, fired)).collect();
+            all.sort_unstable();
+            let middle = all[all.len() / 2];
+            self.fired.retain(|fingerprint, fired| order(fingerprint, fired) > middle);
         }
     }
 

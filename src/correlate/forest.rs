@@ -168,6 +168,14 @@ impl Forest {
         std::mem::take(&mut self.moves)
     }
 
+    /// Members leave a sign: where one of them opened it, another one tells why it is where it is.
+    pub(super) fn opened_by(&mut self, id: SignId, gone: &[u64], opener: Option<u64>) {
+        if let Some(sign) = self.get_mut(id).filter(|sign| sign.opener.is_some_and(|opener| gone.contains(&opener))) {
+            sign.opener = opener;
+            self.rejoined.push(id);
+        }
+    }
+
     /// The members that opened signs with another cause since this was asked last, and what it is.
     pub(super) fn rejoined(&mut self) -> Vec<(u64, Joined)> {
         let mut signs = std::mem::take(&mut self.rejoined);

@@ -84,11 +84,12 @@ impl Situations {
     }
 
     /// What only a person said was over is not over after all; gives what it is.
-    pub fn resume(&mut self, id: SituationId) -> Vec<u64> {
+    pub fn resume(&mut self, id: SituationId, rules: &Rules) -> Vec<u64> {
         let said = self.get(id).into_iter().flat_map(|s| &s.members).filter(|m| m.said_over).map(|m| m.key);
         let said: Vec<u64> = said.collect();
         for key in &said {
             self.update(*key, |member| (member.ends_at, member.settled_at, member.said_over) = (None, None, false));
+            self.inhibits(*key, rules);
         }
         said
     }

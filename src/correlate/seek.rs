@@ -174,7 +174,8 @@ impl Forest {
         for spread in spreading.into_values().filter(|spread| spread.signs * spread.factor() >= SPREADING) {
             let root = self.root(spread.of);
             let two = is_fault && self.has_brought(root, Some(own.id));
-            let ends = if two { ended.and_then(|ended| self.ended_as_one(own, ended, root)) } else { spread.ends(self.ended(own, &self[root])) };
+            let ends =
+                if two { ended.and_then(|ended| self.ended_as_one(own, ended, root)) } else { spread.ends(self.ended(own, &self[root])) };
             if !two || ends.is_some() {
                 let rate = kernel::unconnected(spread.signs, found.view.entities);
                 found.add(root, Way::Meanwhile, rate, 1.0, ends);

@@ -14,7 +14,7 @@ use super::joined::Joined;
 use super::member::breach_fingerprint;
 use super::members::Members;
 use super::sign::SignId;
-use super::suppress::Suppressed;
+use super::suppress::{By, Suppressed};
 
 /// A situation's number within its domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -350,8 +350,9 @@ impl Situation {
     pub(super) fn is_over(&self, clock: Timestamp, rules: &Rules, tuning: &Tuning) -> bool {
         // What is suppressed and lasts has to act when it is suppressed no more.
         let waits = |m: &Member| {
-            let told_of = matches!(m.source, Source::Breach { .. }) || clock <= m.heard_at + FORGET_AFTER;
-            m.suppressed.is_some() && m.ends_at.is_none() && told_of
+            let Some(suppressed) = m.suppressed.as_ref().filter(|_| m.ends_at.is_none()) else { return false };
+            let until = suppressed.until.unwrap_or(Timestamp::MIN);
+            matches!(m.source, Source::Breach { .. }) || clock <= until.max(m.heard_at + FORGET_AFTER)
         };
         if self.lasting.waiting > 0 && self.members.iter().any(waits) {
             return false;
@@ -367,8 +368,22 @@ impl Situation {
     /// Whether the member is the same trouble again, soon after the incident's recovery.
     pub(super) fn relapses(&self, member: &Member, tuning: &Tuning) -> bool {
         let Some(recovered) = self.recovered_at else { return false };
-        let same = |m: &Member| m.counts() && m.entity == member.entity && m.source.name() == member.source.name();
-        let soon = member.starts_at.since(recovered) <= tuning.reopen_within;
-        member.counts() && soon && self.members.iter().any(same)
+        member.counts() && member.starts_at.since(recovered) <= tuning.reopen_within && self.has_same(member)
+    }
+
+    /// Whether another member that counts is the same trouble.
+    pub(super) fn has_same(&self, member: &Member) -> bool {
+        let same = |m: &Member| m.counts() && m.key != member.key && m.entity == member.entity && m.source.name() == member.source.name();
+        self.members.iter().any(same)
+    }
+
+    /// By when what counts and comes and goes will have stayed away for long enough to be gone; none while it is there.
+    #[must_use]
+    pub fn calm_at(&self) -> Option<Timestamp> {
+        let flapping = |m: &&Member| m.suppressed.as_ref().is_some_and(|reason| reason.by == By::Flapping) && self.has_same(m);
+        self.members.iter().filter(flapping).try_fold(Timestamp::MIN, |latest, member| {
+            let until = member.suppressed.as_ref().and_then(|reason| reason.until).filter(|_| member.ends_at.is_some())?;
+            Some(latest.max(until))
+        })
     }
 }

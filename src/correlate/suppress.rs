@@ -246,7 +246,7 @@ impl Situations {
     }
 
     /// Takes note of what a member that fires inhibits.
-    fn inhibits(&mut self, key: u64, rules: &Rules) {
+    pub(super) fn inhibits(&mut self, key: u64, rules: &Rules) {
         let Some((_, member)) = self.member(key) else { return };
         let inhibits = inhibits(member, rules);
         if !inhibits.is_empty() {
@@ -255,9 +255,14 @@ impl Situations {
         }
     }
 
-    /// What has ended waits for nothing.
-    pub(super) fn waits_no_more(&mut self, key: u64, suppressed: &Suppressed) {
-        self.suppression.muted.remove(&(suppressed.ends(), key));
+    /// Only what lasts waits to be suppressed no more.
+    pub(super) fn waits(&mut self, key: u64, lasts: bool) {
+        let Some(ends) = self.member(key).and_then(|(_, member)| member.suppressed.as_deref().map(Suppressed::ends)) else { return };
+        if lasts {
+            self.suppression.muted.insert((ends, key));
+        } else {
+            self.suppression.muted.remove(&(ends, key));
+        }
     }
 
     /// What ends inhibits no more.
@@ -309,11 +314,19 @@ impl Situations {
             return Some(Suppressed { by: By::History, why, reference: "setting: situations.declare_history".to_owned(), until: None });
         }
         let labels = labels(member);
-        self.suppression
-            .silenced(&labels, now)
+        // What is declared is not touched, but for what is planned, and for telling each time that it comes and goes.
+        let touches = |_: &Suppressed| !self.is_declared(member);
+        let silenced = self.suppression.silenced(&labels, now).filter(touches);
+        silenced
             .or_else(|| maintained(member, &labels, now, rules))
-            .or_else(|| self.inhibited(member, &labels, rules))
+            .or_else(|| self.inhibited(member, &labels, rules).filter(touches))
             .or_else(|| self.flaps(member, now, rules))
+    }
+
+    /// Whether a member is the same trouble as what counts in an incident that is on.
+    fn is_declared(&self, member: &Member) -> bool {
+        let situation = self.place(member.key).and_then(|(situation, _)| self.get(situation));
+        situation.is_some_and(|situation| situation.declared && situation.recovered_at.is_none() && situation.has_same(member))
     }
 
     fn inhibited(&self, member: &Member, labels: &Labels, rules: &Rules) -> Option<Suppressed> {
@@ -323,6 +336,11 @@ impl Situations {
             let sources = self.suppression.sources.range((number, equal, 0)..=(number, equal, u64::MAX));
             sources.into_iter().filter(|(.., key)| *key != member.key).find_map(|(.., key)| {
                 let (_, source) = self.member(*key)?;
+                // Of those that would explain each other one is told of.
+                let explained = source.suppressed.as_ref().is_some_and(|reason| reason.by == By::Inhibition);
+                if explained && !inhibits(member, rules).is_empty() {
+                    return None;
+                }
                 let along = !rule.along_topology || rules.topology.depends(&member.entity, &source.entity);
                 along.then(|| {
                     let of = format!("{} of {}", source.source.name(), source.entity);

@@ -133,7 +133,7 @@ impl Declare {
             Act::RevokeRecovery => {
                 self.legal(id, Event::RecoveryRevoked, command)?;
                 for situation in self.situations_of(id) {
-                    let resumed = self.state.situations.resume(situation);
+                    let resumed = self.state.situations.resume(situation, &self.rules);
                     let rungs = resumed.into_iter().filter_map(|key| self.state.situations.member(key).map(|(_, member)| member));
                     let rungs = rungs.filter_map(|member| Some((member.next_rung(command.at)?, member.key)));
                     self.state.rungs.extend(rungs.collect::<Vec<_>>());

@@ -27,9 +27,9 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    /// Whether it waits for data: what is not heard of neither changes nor recovers.
+    /// Whether it waits for data: what is not heard of does not change.
     pub(super) fn waits_for_data(self) -> bool {
-        matches!(self, Self::Recovery | Self::Look)
+        self == Self::Look
     }
 }
 

@@ -69,6 +69,8 @@ impl Declare {
                     self.event(id, Event::Escalated, at, RICHTER, risen.join("; "), out);
                 }
             }
+            // It is waited for what flaps.
+            (State::Recovering, None) => self.schedule(id),
             _ => {}
         }
         self.recovers(id, at, out);

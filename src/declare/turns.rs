@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::correlate::SituationId;
+use crate::correlate::{Situation, SituationId};
 use crate::model::{Event, Origin, State, Timestamp, duration};
 use crate::rules::{Calendar, Handling};
 use crate::stage::Outbox;
@@ -33,12 +33,13 @@ impl Declare {
         incident.timers(&handling, &self.config.tuning, settled_at)
     }
 
-    /// By when all breaches of an incident that have ended had stayed so for long enough, data being there; none as long as one
-    /// of them has not.
+    /// By when all breaches of an incident that have ended had stayed so for long enough, data being there, and what flaps had
+    /// stayed away; none as long as one of them has not.
     fn settled_at(&self, incident: &Incident) -> Option<Timestamp> {
-        let situations = incident.situations.iter().filter_map(|id| self.state.situations.get(*id));
-        let members = situations.flat_map(|situation| &situation.members).filter(|member| member.counts() && !member.by_duration());
-        members.map(|member| member.settled_at).try_fold(Timestamp::MIN, |latest, at| Some(latest.max(at?)))
+        let situations = || incident.situations.iter().filter_map(|id| self.state.situations.get(*id));
+        let breaches = situations().flat_map(|situation| &situation.members).filter(|member| member.counts() && !member.by_duration());
+        let settled = breaches.map(|member| member.settled_at).chain(situations().map(Situation::calm_at));
+        settled.into_iter().try_fold(Timestamp::MIN, |latest, at| Some(latest.max(at?)))
     }
 
     /// From now on it is looked at when something of it is due: in the time of its data, so that its story does not depend on
@@ -109,10 +110,10 @@ impl Declare {
             }
             Timer::Close if self.is_waited_for(id) => {
                 let every = self.config.tuning.reopen_within.max(LOOK_EVERY_MIN);
-                let again = at + rounds(every, at, until) + every;
-                self.state.incidents.entry(id).and_modify(|incident| incident.close_at = again);
+                let last = at + rounds(every, at, until);
+                self.state.incidents.entry(id).and_modify(|incident| incident.close_at = last + every);
                 if self.owner(id) == id {
-                    self.situations_of(id).into_iter().for_each(|situation| self.state.situations.declared(situation, Some(at), true));
+                    self.situations_of(id).into_iter().for_each(|situation| self.state.situations.declared(situation, Some(last), true));
                 }
             }
             Timer::Close => self.event(id, Event::Closed, at, RICHTER, "nothing more comes of it", out),
