@@ -185,11 +185,13 @@ pub fn grade(definition: &Definition, facts: &Facts<'_>) -> Grade {
 
 /// The nearest level above, by whichever of the definitions' conditions, the business definition's first.
 fn next(definition: &Definition, place: u8, now: Option<u8>, facts: &Facts<'_>) -> Option<Next> {
-    let rungs = || definition.ladders().flat_map(|ladder| &ladder.rungs);
-    let above = || rungs().filter(|rung| rung.level.place == place && now.is_none_or(|now| rung.level.rank < now));
-    let nearest = &above().max_by_key(|rung| rung.level.rank)?.level;
+    let rungs = definition.ladders().flat_map(|ladder| &ladder.rungs);
+    let above: Vec<&Rung> = rungs.filter(|rung| rung.level.place == place && now.is_none_or(|now| rung.level.rank < now)).collect();
+    // Where a worse level is met no later, there is no way to this one.
+    let passed = |rung: &Rung| above.iter().any(|worse| worse.level.rank < rung.level.rank && rung.condition.implies(&worse.condition));
+    let nearest = &above.iter().filter(|rung| !passed(rung)).max_by_key(|rung| rung.level.rank)?.level;
     let (mut by, mut distances): (Vec<String>, Vec<String>) = (vec![], vec![]);
-    let ways: Vec<&Rung> = above().filter(|rung| rung.level == *nearest).collect();
+    let ways: Vec<&Rung> = above.iter().copied().filter(|rung| rung.level == *nearest && !passed(rung)).collect();
     // What takes longer than another way there is none.
     let longer = |(place, rung): &(usize, &&Rung)| {
         let shorter = |(other, way): (usize, &&Rung)| {
@@ -296,5 +298,13 @@ mod tests {
         let grade = at(&definition, 26);
         let next = grade.leading().and_then(|standing| standing.next.clone()).expect("a level above");
         assert_eq!((next.level.to_string(), next.distance), ("P2".into(), "in 4m if it lasts".into()));
+    }
+
+    #[test]
+    fn a_level_that_a_worse_one_comes_before_is_not_the_next() {
+        let business = vec![ladder("P", 0, &[(2, 60), (3, 10)]), ladder("P", 0, &[(4, 30)])];
+        let grade = at(&Definition { business, ..Definition::default() }, 0);
+        let next = grade.0.values().find_map(|standing| standing.next.clone()).expect("a level above");
+        assert_eq!((next.level.to_string(), next.distance), ("P3".into(), "in 10m if it lasts".into()));
     }
 }

@@ -67,6 +67,33 @@ fn the_demo_tells_a_whole_fault_as_cloudevents() {
     assert!(text.stdout.contains("══ DECLARED ══") && text.stdout.contains("changed by deploy-payments-db-4.2.0"), "{}", text.stdout);
 }
 
+/// Whether all that one tells is in the other: the named fields of an object, and each of a list somewhere in the other.
+fn tells_all(abridged: &Value, whole: &Value) -> Result<(), String> {
+    match (abridged, whole) {
+        (Value::Object(some), Value::Object(all)) => {
+            some.iter().try_for_each(|(name, value)| tells_all(value, all.get(name).ok_or_else(|| format!("no {name}"))?))
+        }
+        (Value::Array(some), Value::Array(all)) => some.iter().try_for_each(|one| match all.as_slice() {
+            [only] => tells_all(one, only),
+            all => all.iter().any(|other| tells_all(one, other).is_ok()).then_some(()).ok_or_else(|| format!("{one} in none")),
+        }),
+        (Value::Number(one), Value::Number(other)) if one.as_f64() == other.as_f64() => Ok(()),
+        (one, other) if one == other => Ok(()),
+        (one, other) => Err(format!("{one} is {other}")),
+    }
+}
+
+#[test]
+fn the_readme_shows_an_event_of_the_demo() {
+    let readme = std::fs::read_to_string(shipped("README.md")).expect("readable");
+    let (_, shown) = readme.split_once("```json\n").expect("an example");
+    let shown: Value = serde_json::from_str(shown.split("```").next().unwrap_or_default()).expect("JSON");
+    let demo = richter(&["demo", "--format", "json"]);
+    let mut events = demo.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let event = events.find(|event| event["id"] == shown["id"]).expect("the event of that id");
+    assert_eq!(tells_all(&shown, &event), Ok(()));
+}
+
 /// Events of the demo, or of a history, in a file.
 fn written(folder: &str, arguments: &[&str]) -> String {
     let told = richter(arguments);
