@@ -233,8 +233,12 @@ impl Declare {
         if let Some(at) = member.next_rung(member.told_at).filter(|_| member.ends_at.is_none()) {
             self.state.rungs.insert((at, member.key));
         }
+        let key = member.key;
         if !taken.stays {
-            self.judge(member.key, at, out);
+            self.judge(key, at, out);
+        }
+        if taken.joined {
+            self.call_in(key, at, out);
         }
         // What waited to hear that it stays good may have recovered.
         let settled = taken.settled.iter().chain(taken.member.iter().filter(|_| taken.stays));

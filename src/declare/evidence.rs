@@ -55,6 +55,11 @@ impl<'g> Grounds<'g> {
         self.members().filter(|m| m.counts()).map(|m| m.starts_at).min()
     }
 
+    /// Whose business what counts is, with repeats.
+    pub(super) fn owners(&self) -> impl Iterator<Item = &'g str> {
+        self.members().filter(|m| m.counts()).filter_map(|m| m.definition.as_ref()).map(|definition| definition.owner.as_str())
+    }
+
     pub(super) fn members(&self) -> impl Iterator<Item = &'g Member> + Clone {
         self.situations.iter().flat_map(|situation| &situation.members)
     }

@@ -45,6 +45,8 @@ pub(super) struct Fault<'f> {
     pub(super) title: &'f str,
     pub(super) level: &'f Level,
     pub(super) evidence: &'f Evidence,
+    /// The teams whose business it is, first of all that of what leads.
+    pub(super) owners: Vec<&'f str>,
     /// It has lasted for so long, and nobody has taken it on.
     pub(super) unacknowledged: Option<Duration>,
 }
@@ -55,10 +57,12 @@ pub(super) fn gather(fault: &Fault<'_>, duty: &Duty, at: Timestamp) -> Gathered 
     let Some(emergency) = duty.emergency(fault.level.rank, &evidence.business) else { return Gathered::default() };
     let suspect = evidence.suspects.first().filter(|_| !evidence.undetermined);
     let suspect = suspect.and_then(|suspect| Entity::parse(&suspect.entity).ok());
-    let named = emergency.gather.iter().filter_map(|whom| match whom {
-        Gather::Owner => duty.team(&evidence.owner),
-        Gather::Suspect => duty.looks_after(suspect.as_ref()?),
-        Gather::Team(name) => duty.team(name),
+    let named = emergency.gather.iter().flat_map(|whom| -> Vec<&Team> {
+        match whom {
+            Gather::Owner => fault.owners.iter().filter_map(|owner| duty.team(owner)).collect(),
+            Gather::Suspect => suspect.as_ref().and_then(|suspect| duty.looks_after(suspect)).into_iter().collect(),
+            Gather::Team(name) => duty.team(name).into_iter().collect(),
+        }
     });
     let asked = emergency.escalate.iter().filter(|(after, _)| fault.unacknowledged.is_some_and(|lasts| lasts >= *after));
     let asked = asked.flat_map(|(_, teams)| teams).filter_map(|name| duty.team(name));
@@ -104,6 +108,12 @@ impl Gathered {
             *self = now;
         }
     }
+}
+
+/// Who is gathered as well by now.
+pub(super) fn joined(before: &[Person], now: &[Person]) -> Option<String> {
+    let new: Vec<&str> = now.iter().filter(|person| !before.contains(person)).map(|person| person.name.as_str()).collect();
+    (!new.is_empty()).then(|| format!("on duty as well: {}", new.join(", ")))
 }
 
 /// From whom to whom it is handed over, where the same team has other people on duty.

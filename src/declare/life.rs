@@ -64,9 +64,13 @@ impl Declare {
                 self.again(id, Event::RecoveryRevoked, "it is bad again", at, graded, out);
             }
             (State::Declared | State::Recovering | State::Recovered, Some(graded)) => {
-                let risen = self.state.incidents.get_mut(&id).map(|incident| incident.take(&graded)).unwrap_or_default();
+                let other = format!("; {} of {}", member.source.name(), member.entity);
+                let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+                let leader = incident.leader;
+                let risen = incident.take(&graded);
                 if !risen.is_empty() {
-                    self.event(id, Event::Escalated, at, RICHTER, risen.join("; "), out);
+                    let of = if incident.leader == leader { "" } else { &other };
+                    self.event(id, Event::Escalated, at, RICHTER, risen.join("; ") + of, out);
                 }
             }
             // It is waited for what flaps.

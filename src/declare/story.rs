@@ -46,11 +46,16 @@ impl<'a> Story<'a> {
     pub(super) fn gather(&self, at: Timestamp) -> gather::Gathered {
         let Some(level) = self.incident.level() else { return gather::Gathered::default() };
         let waits = self.incident.acknowledged.is_none().then(|| at.since(self.incident.asks_since));
-        gather(
-            &Fault { id: &self.incident.id, title: &self.title, level, evidence: &self.evidence, unacknowledged: waits },
-            &self.rules.duty,
-            at,
-        )
+        let owners = self.grounds.into_iter().flat_map(Grounds::owners);
+        let fault = Fault {
+            id: &self.incident.id,
+            title: &self.title,
+            level,
+            evidence: &self.evidence,
+            owners: std::iter::once(self.evidence.owner.as_str()).chain(owners).collect(),
+            unacknowledged: waits,
+        };
+        gather(&fault, &self.rules.duty, at)
     }
 
     /// What it rests on, to be kept when its situation goes.

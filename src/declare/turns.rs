@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::correlate::{Situation, SituationId};
+use crate::correlate::{Member, Situation, SituationId};
 use crate::model::{Event, Origin, State, Timestamp, duration};
 use crate::rules::{Calendar, Handling};
 use crate::stage::Outbox;
@@ -11,7 +11,7 @@ use crate::stage::Outbox;
 use super::agenda::Timer;
 use super::contract::Told;
 use super::evidence::Grounds;
-use super::gather::handed_over;
+use super::gather::{handed_over, joined};
 use super::incident::RICHTER;
 use super::story::Story;
 use super::{Declare, Incident, LOOK_EVERY_MIN};
@@ -157,6 +157,26 @@ impl Declare {
         match handed_over(&incident.gathered.people, &now.people) {
             Some(reason) => self.event(id, Event::HandedOver, at, RICHTER, reason, out),
             None => incident.gathered.until = now.until,
+        }
+    }
+
+    /// Something else of an incident counts that is another team's business: that team is called as well.
+    pub(super) fn call_in(&mut self, key: u64, at: Timestamp, out: &mut Outbox) {
+        let Some((situation, member)) = self.state.situations.member(key).filter(|(_, member)| member.counts()) else { return };
+        let owner = |member: &Member| member.definition.as_ref().map_or("", |definition| &definition.owner).to_owned();
+        let whose = owner(member);
+        let known = situation.members.iter().any(|other| other.key != key && other.counts() && owner(other) == whose);
+        if known || self.rules.duty.team(&whose).is_none() {
+            return;
+        }
+        let id = self.owner(situation.id);
+        let incident = self.state.incidents.get(&id).filter(|incident| incident.state.is_on() && !incident.gathered.teams.contains(&whose));
+        let Some(incident) = incident else { return };
+        let grounds = Grounds::of(incident, at, &self.state.situations, &self.rules, &self.config.tuning);
+        let now = Story::new(incident, grounds.as_ref(), &self.rules).gather(at);
+        if let Some(joined) = joined(&incident.gathered.people, &now.people) {
+            let reason = format!("also {} ({}); {joined}", member.summary(), member.entity.name());
+            self.event(id, Event::HandedOver, at, RICHTER, reason, out);
         }
     }
 
