@@ -93,6 +93,10 @@ fn told(incident: &Body) -> Result<String, std::fmt::Error> {
     if evidence.undetermined {
         writeln!(out, "  none of them stands out: undetermined")?;
     }
-    writeln!(out, "  that no change has to do with it: {:.0}%", evidence.no_change * 100.0)?;
+    if evidence.changes.is_empty() && evidence.suspects.iter().all(|suspect| suspect.change.is_none()) {
+        writeln!(out, "  no change near its onset is known")?;
+    } else {
+        writeln!(out, "  that no change has to do with it: {:.0}%", evidence.no_change * 100.0)?;
+    }
     Ok(out)
 }

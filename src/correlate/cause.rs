@@ -119,6 +119,10 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
         let sign = elsewhere.entry(*node).or_insert(member.starts_at);
         *sign = (*sign).min(member.starts_at);
     }
+    let failed =
+        |node: Node| all.forest.signs_of(node).filter_map(|id| all.forest.get(id)).find(|sign| sign.told > 0 && sign.first < earliest);
+    let silent = candidates.iter().filter(|node| !shows.contains_key(*node) && !elsewhere.contains_key(*node));
+    let before: BTreeMap<Node, Timestamp> = silent.filter_map(|node| Some((*node, failed(*node)?.first))).collect();
     let told = known.chain(others.into_iter().map(|(_, member)| member));
     let hints = candidates.iter().flat_map(|node| all.hints.of(topology.name(*node), from, until));
     let (blurs, excess) = (blurs(told.clone(), rules), Excess::of(told.clone(), hints, topology));
@@ -133,6 +137,7 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
         shows: &shows,
         order: &order,
         elsewhere: &elsewhere,
+        before: &before,
         hinted: &hinted,
         blurs: &blurs,
         earliest: first_member,

@@ -141,8 +141,11 @@ impl Situations {
     /// What matches makes no fault until then; the command's id names the silence.
     ///
     /// # Errors
-    /// There are too many.
+    /// There are too many, or it is over already.
     pub fn silence(&mut self, command: &Command, alerts: &str, until: Timestamp, rules: &Rules) -> Result<(), String> {
+        if until <= command.at {
+            return Err(format!("it ends at {until}, which has passed"));
+        }
         let own = &mut self.suppression;
         own.silences.retain(|_, silence| silence.until > command.at);
         if own.silences.len() >= SILENCES_MAX {

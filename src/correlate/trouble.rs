@@ -41,6 +41,8 @@ pub(super) struct Trouble<'t> {
     pub(super) order: &'t [(Node, Timestamp)],
     /// What candidates show that is part of other situations.
     pub(super) elsewhere: &'t BTreeMap<Node, Timestamp>,
+    /// When candidates of which nothing is told here failed before, which is taken for another matter.
+    pub(super) before: &'t BTreeMap<Node, Timestamp>,
     /// Of which monitors have too much, though not enough for a breach, and since when.
     pub(super) hinted: &'t BTreeMap<Node, Timestamp>,
     /// How exactly all that is known, in seconds.
@@ -153,7 +155,11 @@ impl Trouble<'_> {
 
     /// That nothing is told of it, and what it would explain all the same.
     fn silent(&self, node: Node, evidence: &mut Evidence<'_>) {
-        evidence.add("silent", None, -SILENT, None, "nothing is told of it".into());
+        let before = self.before.get(&node).map(|before| seconds(self.earliest.starts_at, *before));
+        let what = before.map_or("nothing is told of it".into(), |before| {
+            format!("nothing is told of it that began now; it failed {before:.0} s before, which is taken for another matter")
+        });
+        evidence.add("silent", None, -SILENT, None, what);
         let gain = self.explained.gain(node);
         let what = format!("it explains what depends on it better than others do, by {gain:.1} nats");
         evidence.of_callers("gain", gain, libm::log(1.0 + gain), what);
