@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Event;
 
-use super::fault::{At, Fault};
+use super::compiled::Sequence;
+use super::fault::{At, Fault, Place};
 use super::raw::Span;
 use super::settings::Property;
 use super::text::Text;
@@ -39,6 +40,8 @@ const TOLD: [Event; 14] = [
 pub struct Target {
     /// Unique.
     pub name: String,
+    /// Where it is written.
+    pub place: Place,
     /// How it is spoken to.
     pub kind: Messenger,
     /// Where it is.
@@ -89,6 +92,32 @@ pub struct Route {
     pub business: Option<Vec<String>>,
     /// Of these types; where it is missing, of all that people act on.
     pub events: Option<Vec<Event>>,
+}
+
+impl Target {
+    /// What is wrong with its routes, these sequences being all there are: an event that never comes is told to nobody.
+    pub fn faults(&self, sequences: &[Sequence]) -> impl Iterator<Item = Fault> {
+        let most = |route: &Route| {
+            let of = sequences.iter().filter(|s| route.sequences.as_ref().is_none_or(|wanted| wanted.contains(&s.name)));
+            of.map(|sequence| sequence.levels).max()
+        };
+        let names = || sequences.iter().map(|sequence| sequence.name.as_str()).collect::<Vec<_>>().join(", ");
+        self.routes
+            .iter()
+            .flat_map(move |route| {
+                let unknown = route.sequences.iter().flatten().filter(|name| sequences.iter().all(|s| s.name != **name));
+                let unknown = unknown.map(|name| format!("a route of it has the unknown sequence {name:?}; there are {}", names()));
+                let beyond = route.levels.iter().flatten().filter_map(|rank| {
+                    let most = most(route).filter(|most| !(1..=*most).contains(rank))?;
+                    Some(format!("a route of it has level {rank}; there are 1 to {most}"))
+                });
+                let nothing = [("sequences", route.sequences.as_ref().map(Vec::len)), ("levels", route.levels.as_ref().map(Vec::len))];
+                let nothing = nothing.into_iter().filter(|(_, length)| *length == Some(0));
+                let nothing = nothing.map(|(what, _)| format!("a route of it takes nothing: its `{what}` are none"));
+                unknown.chain(beyond).chain(nothing).collect::<Vec<_>>()
+            })
+            .map(|message| Fault { place: self.place.clone(), message })
+    }
 }
 
 impl Route {
@@ -197,6 +226,7 @@ pub(super) fn compile(file: &str, raw: Vec<RawTarget>, faults: &mut Vec<Fault>) 
         targets.push(Target {
             title: text(target.title),
             text: text(target.text),
+            place: target.name.place(file),
             name: target.name.value,
             kind: target.kind,
             url,

@@ -50,6 +50,9 @@ pub fn checked(file: &str, text: &str, environment: &BTreeMap<String, String>, r
     let tuning = settings.as_ref().map_or_else(Tuning::default, |s| s.tuning.clone());
     let (config, found) = Config::new(&files, tuning);
     faults.extend(found);
+    for target in settings.iter().flat_map(|settings| &settings.notify) {
+        faults.extend(target.faults(&config.rules.levels.sequences));
+    }
     faults.sort();
     match settings {
         Some(settings) if faults.is_empty() => Ok(Loaded { settings: Arc::new(settings), config: Arc::new(config) }),
