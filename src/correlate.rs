@@ -312,8 +312,9 @@ impl Situations {
         let member = alert_member(key, alert, self.origin(origin), at, rules);
         let mut taken = if let Some(ended) = alert.ends_at.or(next) {
             // Its firing may come after it, by another way. What is over makes no fault, but it is evidence while it is new.
-            let old = at.since(ended) >= tuning.gap;
-            let member = Member { definition: None, ends_at: Some(ended), superseded: alert.ends_at.is_none(), ..member };
+            let (old, superseded) = (at.since(ended) >= tuning.gap, alert.ends_at.is_none());
+            let definition = member.definition.clone().filter(|_| superseded);
+            let member = Member { definition, ends_at: Some(ended), superseded, ..member };
             let taken = if old { Taken::nothing(Outcome::NotWanted) } else { self.join(alert.fingerprint, member, rules, tuning) };
             self.ended(alert.fingerprint, alert.starts_at, ended.min(at));
             taken
