@@ -230,10 +230,8 @@ impl Declare {
                 out.decide(|| self.cause(situation));
             }
         }
-        if let Some(at) = member.next_rung(member.told_at).filter(|_| member.ends_at.is_none()) {
-            self.state.rungs.insert((at, member.key));
-        }
-        let key = member.key;
+        let (key, told_at) = (member.key, member.told_at);
+        self.await_rung(key, told_at);
         if !taken.stays {
             self.judge(key, at, out);
         }
@@ -362,12 +360,20 @@ impl Declare {
         }
     }
 
+    /// An alert that lasts is graded again when it meets the next of its rungs after that time.
+    fn await_rung(&mut self, key: u64, after: Timestamp) {
+        let lasting = self.state.situations.member(key).filter(|(_, member)| member.ends_at.is_none());
+        let next = lasting.and_then(|(_, member)| member.next_rung(after));
+        self.state.rungs.extend(next.map(|next| (next, key)));
+    }
+
     /// An alert has lasted for as long as one of its rungs asks.
     fn reaches_rung(&mut self, at: Timestamp, key: u64, out: &mut Outbox) {
         let Some((_, member)) = self.state.situations.member(key).filter(|(_, m)| m.ends_at.is_none()) else { return };
-        self.state.rungs.extend(member.next_rung(at).map(|next| (next, key)));
+        let by_duration = member.by_duration();
+        self.await_rung(key, at);
         // What is said of a breach is graded by what detection tells of it.
-        if member.by_duration() {
+        if by_duration {
             self.state.situations.update(key, |member| member.told_at = member.told_at.max(at));
         }
         self.judge(key, at, out);

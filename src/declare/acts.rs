@@ -133,10 +133,9 @@ impl Declare {
             Act::RevokeRecovery => {
                 self.legal(id, Event::RecoveryRevoked, command)?;
                 for situation in self.situations_of(id) {
-                    let resumed = self.state.situations.resume(situation, &self.rules);
-                    let rungs = resumed.into_iter().filter_map(|key| self.state.situations.member(key).map(|(_, member)| member));
-                    let rungs = rungs.filter_map(|member| Some((member.next_rung(command.at)?, member.key)));
-                    self.state.rungs.extend(rungs.collect::<Vec<_>>());
+                    for key in self.state.situations.resume(situation, &self.rules) {
+                        self.await_rung(key, command.at);
+                    }
                 }
                 self.says(id, Event::RecoveryRevoked, command, with(command, "a person says so"), out)
             }
