@@ -47,7 +47,7 @@ impl<'g> Grounds<'g> {
     }
 
     pub(super) fn picture(&self) -> Picture {
-        Picture::of(&self.situations, &self.ranking.suspects, self.at)
+        Picture::of(&self.situations, &self.ranking, self.at)
     }
 
     /// The first sign of what counts.

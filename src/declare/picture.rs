@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Situation, Suspect};
+use crate::correlate::{Ranking, Situation};
 use crate::model::{Entity, Timestamp};
 
 /// Who is in it, and who is suspected.
@@ -16,9 +16,10 @@ pub struct Picture {
 
 impl Picture {
     /// Of situations, as it was known at a time.
-    pub(super) fn of(situations: &[&Situation], suspects: &[Suspect], at: Timestamp) -> Self {
+    pub(super) fn of(situations: &[&Situation], ranking: &Ranking, at: Timestamp) -> Self {
         let known = situations.iter().flat_map(|situation| &situation.members).filter(|m| m.starts_at <= at);
-        Self { entities: known.map(|m| m.entity.clone()).collect(), suspect: suspects.first().map(|s| s.entity.clone()) }
+        let suspect = ranking.suspects.first().filter(|_| !ranking.is_undetermined());
+        Self { entities: known.map(|m| m.entity.clone()).collect(), suspect: suspect.map(|s| s.entity.clone()) }
     }
 
     /// What is new against an earlier picture, in words.
