@@ -181,7 +181,7 @@ impl Declare {
         {
             let resolve = |entity: &Entity| self.rules.topology.resolve(entity.clone());
             let new = self.state.calls.name(&resolve(&breach.entity), std::iter::once(resolve(calls)), breach.at);
-            self.depend(&new);
+            new.iter().for_each(|dependency| self.rules.topology.note(dependency));
         }
         let topology = &mut self.rules.topology;
         let (about, labels, at) = match signal {
@@ -193,28 +193,16 @@ impl Declare {
         let named: Vec<Entity> = topology.entities(labels).collect();
         let Some(about) = about.or_else(|| named.first().cloned()) else { return };
         let new = self.state.calls.name(&about, named.into_iter(), at);
-        self.depend(&new);
+        new.iter().for_each(|dependency| self.rules.topology.note(dependency));
     }
 
-    /// Dependencies that were seen.
+    /// Dependencies that were traced.
     fn depend(&mut self, new: &[Dependency]) {
         for dependency in new {
             self.rules.topology.add(dependency);
-            self.listed(dependency);
-        }
-    }
-
-    /// Dependencies of which it is learnt how likely they are by now.
-    fn learnt(&mut self, likely: &[Dependency]) {
-        for dependency in likely {
-            self.rules.topology.learn(dependency);
-            self.listed(dependency);
-        }
-    }
-
-    fn listed(&mut self, dependency: &Dependency) {
-        for entity in [&dependency.from, &dependency.on] {
-            self.state.situations.listed(entity, &self.rules);
+            for entity in [&dependency.from, &dependency.on] {
+                self.state.situations.listed(entity, &self.rules);
+            }
         }
     }
 

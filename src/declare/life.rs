@@ -418,6 +418,6 @@ impl Declare {
             };
             new.extend(self.state.calls.shows(&member.entity, why, member.starts_at));
         }
-        self.learnt(&new);
+        new.iter().for_each(|dependency| self.rules.topology.learn(dependency));
     }
 }

@@ -51,7 +51,7 @@ struct Doubted {
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
     entities: Vec<Entity>,
-    /// Whether it was listed, or has a dependency: others are strangers that some alert named.
+    /// Whether somebody listed it or told of a dependency of it: others are strangers, on what they depend is not known.
     listed: Vec<bool>,
     known: usize,
     nodes: HashMap<Entity, Node>,
@@ -74,8 +74,10 @@ impl Topology {
         topology
     }
 
-    /// Adds a dependency; what is certain stays so.
+    /// Adds a dependency that was written down or traced, and lists both; what is certain stays so.
     pub fn add(&mut self, Dependency { from, on, confidence }: &Dependency) {
+        self.list(from);
+        self.list(on);
         let Some((from, on, new)) = self.connect(from, on) else { return };
         if *confidence >= 1.0 {
             self.doubted.remove(&(from, on));
@@ -84,8 +86,15 @@ impl Topology {
         }
     }
 
+    /// Adds one that a signal names, which is certain. On what else the two depend is not known by that: strangers stay strangers.
+    pub fn note(&mut self, Dependency { from, on, .. }: &Dependency) {
+        if let Some((from, on, _)) = self.connect(from, on) {
+            self.doubted.remove(&(from, on));
+        }
+    }
+
     /// Takes in how likely a dependency is that was learnt: it is none where that is less than [`CONFIDENCE_LEAST`]. What was
-    /// written down, or is certain, stays as it is.
+    /// written down, or is certain, stays as it is; strangers stay strangers.
     pub fn learn(&mut self, Dependency { from, on, confidence }: &Dependency) {
         let Some((from, on, new)) = self.connect(from, on) else { return };
         if !new && !self.doubted.get(&(from, on)).is_some_and(|doubted| doubted.learnt) {
@@ -102,7 +111,7 @@ impl Topology {
 
     /// Who depends, on whom, and whether that is new; none where it is one and the same.
     fn connect(&mut self, from: &Entity, on: &Entity) -> Option<(Node, Node, bool)> {
-        let (from, on) = (self.list(from), self.list(on));
+        let (from, on) = (self.number(from), self.number(on));
         if from == on {
             return None;
         }
@@ -124,13 +133,14 @@ impl Topology {
         node
     }
 
-    /// Whether the entity was never listed and has no dependency.
+    /// Whether nobody listed the entity or told of a dependency of it: on what it depends is not known, but for what signals
+    /// name and what was learnt.
     #[must_use]
     pub fn is_stranger(&self, node: Node) -> bool {
         !self.listed[node as usize]
     }
 
-    /// How many entities are listed or have dependencies.
+    /// How many entities are no strangers.
     #[must_use]
     pub fn known(&self) -> usize {
         self.known
