@@ -29,8 +29,11 @@ pub(super) const NEAR_THROUGH: f64 = 150.0;
 /// What lasts may still spread: once in so long, in seconds.
 const LASTS: f64 = 21_600.0;
 
-/// The probability that a dependency is missing in the topology.
+/// The probability that what reaches an entity does by a dependency that is missing in the topology.
 const UNKNOWN: f64 = 0.15;
+
+/// The same of a stranger: of what the topology does not know, every dependency is missing.
+const UNKNOWN_OF_STRANGER: f64 = 1.0;
 
 /// A cause of which nothing is told came so long before the first sign of it.
 pub(super) const SILENT_LEAD: Duration = Duration::from_secs(10);
@@ -43,6 +46,9 @@ pub(super) const MEANWHILE_WITHIN: Duration = Duration::from_secs(90);
 
 /// In a topology of fewer entities than this, being one of them says no more.
 const CROWD: f64 = 100.0;
+
+/// Nor does it of a stranger, where there are fewer than this: how many more there are is not known.
+const CROWD_OF_STRANGERS: f64 = 25.0;
 
 /// A density that falls off to both sides of the usual delay, and a share of it that falls off slowly.
 struct Kernel {
@@ -139,8 +145,9 @@ pub(super) fn meanwhile(away: f64) -> f64 {
 }
 
 /// Of any one entity without a path to a situation, in which so many signs count at that moment.
-pub(super) fn unconnected(signs: f64, entities: usize) -> f64 {
+pub(super) fn unconnected(signs: f64, entities: usize, stranger: bool) -> f64 {
+    let (unknown, crowd) = if stranger { (UNKNOWN_OF_STRANGER, CROWD_OF_STRANGERS) } else { (UNKNOWN, CROWD) };
     // The area under a Gaussian bell.
     let window = MEANWHILE * (2.0 * std::f64::consts::PI).sqrt();
-    UNKNOWN * signs / window / (entities as f64).max(CROWD)
+    unknown * signs / window / (entities as f64).max(crowd)
 }

@@ -109,7 +109,7 @@ mod tests {
         let began = Timestamp(1_760_000_000_000);
         forest.advance(began);
         for number in 0..100 {
-            let node = topology.number(&Entity::new("service", &format!("svc-{number}")));
+            let node = topology.list(&Entity::new("service", &format!("svc-{number}")));
             let id = forest.grow(Onset { node, at: began, blur: 0.0 }, 1, SituationId(number), &topology);
             forest.look_later(id);
         }

@@ -23,6 +23,9 @@ const OTHERS_ADD: f64 = 4.0;
 /// What goes on meanwhile is a spreading fault from so many signs on.
 const SPREADING: f64 = 1.7;
 
+/// To a stranger, of which the topology knows no dependency, one sign may spread that began within half a minute or so.
+const SPREADING_TO_STRANGERS: f64 = 0.5;
+
 /// What is known to connect something is held against what spreads meanwhile, unless it is so many times as likely as a fault
 /// by itself.
 const BARELY: f64 = 10.0;
@@ -42,6 +45,8 @@ struct Spread {
     /// One of them.
     of: SignId,
     signs: f64,
+    /// Of these, strangers that came by themselves.
+    lone: f64,
     factors: f64,
     /// By how much later than they it ended, of those of which that is known, which count so much.
     later: f64,
@@ -50,15 +55,24 @@ struct Spread {
 }
 
 impl Spread {
-    fn add(&mut self, of: SignId, weight: f64, ends: Option<Ends>) {
-        self.of = of;
+    fn add(&mut self, of: &Sign, weight: f64, ends: Option<Ends>) {
+        self.of = of.id;
         self.signs += weight;
+        if of.stranger && of.cause.is_none() && of.effects.is_empty() {
+            self.lone += weight;
+        }
         self.factors += weight * ends.map_or(1.0, |ends| f64::from(ends.factor).min(BY_CHANCE));
         if let Some(ends) = ends {
             self.later += weight * f64::from(ends.later);
             self.known += weight;
             self.lasts |= ends.lasts;
         }
+    }
+
+    /// So many others count as well, which end as these do.
+    fn take_in(&mut self, others: f64) {
+        self.factors += others * self.factor();
+        self.signs += others;
     }
 
     fn factor(&self) -> f64 {
@@ -162,25 +176,40 @@ impl Forest {
     /// What spreads at that time may have reached it by a way that the topology does not know.
     fn meanwhile(&self, found: &mut Found<'_>) {
         let Some(own) = found.me else { return };
-        let mut spreading: BTreeMap<SituationId, Spread> = BTreeMap::new();
-        for sign in self.around(found.onset.at, kernel::MEANWHILE_WITHIN) {
-            let weight = kernel::meanwhile(seconds(sign.first, found.onset.at));
-            if sign.situation != own.situation || !self.is_below(sign.id, own.id) {
-                spreading.entry(sign.situation).or_default().add(sign.id, weight, self.ended(own, sign));
-            }
-        }
         let is_fault = self.has_brought(own.id, None);
         let ended = if is_fault { typical_end(self.hanging(own.id, None)) } else { None };
-        for spread in spreading.into_values().filter(|spread| spread.signs * spread.factor() >= SPREADING) {
+        // What is inferred is so from what depends on it, however little else is known of it.
+        let stranger = own.stranger && own.told > 0;
+        let least = if stranger { SPREADING_TO_STRANGERS } else { SPREADING };
+        for spread in self.spreading(own, stranger).filter(|spread| spread.signs * spread.factor() >= least) {
             let root = self.root(spread.of);
             let two = is_fault && self.has_brought(root, Some(own.id));
             let ends =
                 if two { ended.and_then(|ended| self.ended_as_one(own, ended, root)) } else { spread.ends(self.ended(own, &self[root])) };
             if !two || ends.is_some() {
-                let rate = kernel::unconnected(spread.signs, found.view.entities);
+                let rate = kernel::unconnected(spread.signs, found.view.entities, stranger);
                 found.add(root, Way::Meanwhile, rate, 1.0, ends);
             }
         }
+    }
+
+    /// What goes on in each situation as a sign begins, but for what hangs on that one.
+    fn spreading(&self, own: &Sign, stranger: bool) -> impl Iterator<Item = Spread> + use<> {
+        let mut spreading: BTreeMap<SituationId, Spread> = BTreeMap::new();
+        for sign in self.around(own.first, kernel::MEANWHILE_WITHIN) {
+            let weight = kernel::meanwhile(seconds(sign.first, own.first));
+            if sign.situation != own.situation || !self.is_below(sign.id, own.id) {
+                spreading.entry(sign.situation).or_default().add(sign, weight, self.ended(own, sign));
+            }
+        }
+        if stranger {
+            // They are one fault rather than as many as there are.
+            let lone: f64 = spreading.values().map(|spread| spread.lone).sum();
+            if let Some(largest) = spreading.values_mut().max_by(|a, b| a.signs.total_cmp(&b.signs)) {
+                largest.take_in(lone - largest.lone);
+            }
+        }
+        spreading.into_values()
     }
 
     /// Whether a sign, but for one that may hang on it, has brought so many others that it is a fault of its own.

@@ -23,6 +23,9 @@ const ORDER: f64 = 0.2;
 /// for each so many seconds that it showed later than the first, up to this many nats;
 pub(super) const FIRST: f64 = 1000.0;
 pub(super) const FIRST_MAX: f64 = 1.2;
+/// of a stranger, of which the topology tells nothing, these, for there is little else to go by;
+const FIRST_OF_STRANGER: f64 = 15.0;
+const FIRST_OF_STRANGER_MAX: f64 = 3.0;
 /// for each e-fold by which others make it likelier than that it failed by itself;
 const EFFECT: f64 = 0.3;
 /// where nothing is told of it, and then for each e-fold of the callers that show nothing either;
@@ -134,11 +137,13 @@ impl Trouble<'_> {
     /// How long after the first sign it showed, and whether that is what others would have made.
     fn first(&self, node: Node, sign: Timestamp, evidence: &mut Evidence<'_>) {
         let after = seconds(sign, self.earliest.starts_at);
-        let nats = -((after - self.blur(node)).max(0.0) / FIRST).min(FIRST_MAX);
+        let stranger = self.topology.is_stranger(node);
+        let (each, most) = if stranger { (FIRST_OF_STRANGER, FIRST_OF_STRANGER_MAX) } else { (FIRST, FIRST_MAX) };
+        let nats = -((after - self.blur(node)).max(0.0) / each).min(most);
         let of = Some(format!("member: {} of {}", self.earliest.source.name(), self.earliest.entity));
         evidence.add("first", Some(after), nats, of, format!("{after:.0} s after the first sign"));
-        // What it has too much of by itself says more than when that began.
-        if let Some(likelier) = self.explained.likelier(node).filter(|_| self.excess.own(node).is_none()) {
+        // What it has too much of by itself says more than when that began; and what makes a stranger fail is not known.
+        if let Some(likelier) = self.explained.likelier(node).filter(|_| !stranger && self.excess.own(node).is_none()) {
             let what = format!("others make it {likelier:.1} times as likely as it fails by itself");
             evidence.add("effect", Some(likelier), -EFFECT * libm::log(1.0 + likelier), None, what);
         }
