@@ -16,6 +16,7 @@ mod hints;
 mod joined;
 mod kernel;
 mod looks;
+mod meanwhile;
 mod member;
 mod members;
 mod metric;

@@ -8,7 +8,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Index, IndexMut};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
@@ -26,9 +25,6 @@ use super::situation::{Situation, SituationId};
 
 /// A connection must be likelier than its absence by this factor; its logarithm is 1.1.
 pub(super) const ASKED: f64 = 3.0;
-
-/// Signs that are looked through for what goes on around a time, to each side of it.
-const AROUND_MAX: usize = 48;
 
 /// The probability that nothing is told of a cause, as far as is believed without evidence.
 pub(super) const SILENT: f64 = 0.12;
@@ -117,7 +113,7 @@ pub(super) struct Forest {
     at: Vec<Standing>,
     /// Of which something is told, by when they began.
     #[serde(skip)]
-    began: BTreeSet<(Timestamp, SignId)>,
+    pub(super) began: BTreeSet<(Timestamp, SignId)>,
     #[serde(skip)]
     strangers: usize,
     #[serde(skip)]
@@ -361,14 +357,6 @@ impl Forest {
         self.line_up(id);
         self.began.remove(&(before, id));
         self.began.insert((at, id));
-    }
-
-    /// The signs that began around a time, of which something is told; the nearest ones, if there are many.
-    pub(super) fn around(&self, at: Timestamp, within: Duration) -> impl Iterator<Item = &Sign> {
-        let least = |at: Timestamp| (at, SignId::default());
-        let before = self.began.range(least(at - within)..least(at)).rev().take(AROUND_MAX);
-        let after = self.began.range(least(at)..least(at + within)).take(AROUND_MAX);
-        before.chain(after).map(|(_, id)| &self[*id])
     }
 
     /// A sign in a situation of its own, of what is over.

@@ -1,13 +1,10 @@
 //! The search for the cause of a sign, and for the signs that a new one may have caused.
 
-use std::collections::BTreeMap;
-
 use smallvec::SmallVec;
 
 use crate::model::Entity;
 use crate::rules::Node;
 
-use super::ends::{Ends, typical_end};
 use super::forest::{ASKED, Forest, Moved, SILENT, View};
 use super::found::{Found, Way};
 use super::joined::{How, Joined};
@@ -15,16 +12,9 @@ use super::kernel::{self, NEAR, TOLD, seconds};
 use super::rates::{Kind, ONLY_ONE};
 use super::related::Relation;
 use super::sign::{Cause, Link, Onset, Sign, SignId};
-use super::situation::SituationId;
 
 /// What one connection gives may be so many times as much together with others.
 const OTHERS_ADD: f64 = 4.0;
-
-/// What goes on meanwhile is a spreading fault from so many signs on.
-const SPREADING: f64 = 1.7;
-
-/// To a stranger, of which the topology knows no dependency, one sign may spread that began within half a minute or so.
-const SPREADING_TO_STRANGERS: f64 = 0.5;
 
 /// What is known to connect something is held against what spreads meanwhile, unless it is so many times as likely as a fault
 /// by itself.
@@ -32,65 +22,6 @@ const BARELY: f64 = 10.0;
 
 /// Callers of one entity, and callers' callers, that are looked at: hubs are bounded.
 pub(super) const CALLERS_MAX: usize = 256;
-
-/// Two that no known way connects may end together by chance: no end speaks more for it than by this factor.
-const BY_CHANCE: f64 = 3.0;
-
-/// Two that each have brought so many others are two faults, unless a known way connects them or they end as one.
-const OF_ITS_OWN: usize = 8;
-
-/// How many signs of a situation began around a time, each counting by how near that is, and what their ends say.
-#[derive(Default)]
-struct Spread {
-    /// One of them.
-    of: SignId,
-    signs: f64,
-    /// Of these, strangers that came by themselves.
-    lone: f64,
-    factors: f64,
-    /// By how much later than they it ended, of those of which that is known, which count so much.
-    later: f64,
-    known: f64,
-    lasts: bool,
-}
-
-impl Spread {
-    fn add(&mut self, of: &Sign, weight: f64, ends: Option<Ends>) {
-        self.of = of.id;
-        self.signs += weight;
-        if of.stranger && of.cause.is_none() && of.effects.is_empty() {
-            self.lone += weight;
-        }
-        self.factors += weight * ends.map_or(1.0, |ends| f64::from(ends.factor).min(BY_CHANCE));
-        if let Some(ends) = ends {
-            self.later += weight * f64::from(ends.later);
-            self.known += weight;
-            self.lasts |= ends.lasts;
-        }
-    }
-
-    /// So many others count as well, which end as these do.
-    fn take_in(&mut self, others: f64) {
-        self.factors += others * self.factor();
-        self.signs += others;
-    }
-
-    fn factor(&self) -> f64 {
-        self.factors / self.signs
-    }
-
-    /// What all of their ends say, and that of the root: half of the nats by which that speaks against it, as it may be another
-    /// fault's by then.
-    fn ends(&self, root: Option<Ends>) -> Option<Ends> {
-        let of_root = root.map_or(1.0, |root| f64::from(root.factor).min(1.0).sqrt());
-        let (later, factor) = ((self.later / self.known) as f32, (self.factor() * of_root) as f32);
-        if self.known > 0.0 {
-            Some(Ends { later, lasts: self.lasts, most: false, factor })
-        } else {
-            root.map(|root| Ends { factor, ..root })
-        }
-    }
-}
 
 impl Forest {
     /// How something joined that has just opened a sign.
@@ -171,58 +102,6 @@ impl Forest {
                 found.add(id, Way::Through(silent), rate, confidence, found.ends(sign));
             }
         }
-    }
-
-    /// What spreads at that time may have reached it by a way that the topology does not know.
-    fn meanwhile(&self, found: &mut Found<'_>) {
-        let Some(own) = found.me else { return };
-        let is_fault = self.has_brought(own.id, None);
-        let ended = if is_fault { typical_end(self.hanging(own.id, None)) } else { None };
-        // What is inferred is so from what depends on it, however little else is known of it.
-        let stranger = own.stranger && own.told > 0;
-        let least = if stranger { SPREADING_TO_STRANGERS } else { SPREADING };
-        for spread in self.spreading(own, stranger).filter(|spread| spread.signs * spread.factor() >= least) {
-            let root = self.root(spread.of);
-            let two = is_fault && self.has_brought(root, Some(own.id));
-            let ends =
-                if two { ended.and_then(|ended| self.ended_as_one(own, ended, root)) } else { spread.ends(self.ended(own, &self[root])) };
-            if !two || ends.is_some() {
-                let rate = kernel::unconnected(spread.signs, found.view.entities, stranger);
-                found.add(root, Way::Meanwhile, rate, 1.0, ends);
-            }
-        }
-    }
-
-    /// What goes on in each situation as a sign begins, but for what hangs on that one.
-    fn spreading(&self, own: &Sign, stranger: bool) -> impl Iterator<Item = Spread> + use<> {
-        let mut spreading: BTreeMap<SituationId, Spread> = BTreeMap::new();
-        for sign in self.around(own.first, kernel::MEANWHILE_WITHIN) {
-            let weight = kernel::meanwhile(seconds(sign.first, own.first));
-            if sign.situation != own.situation || !self.is_below(sign.id, own.id) {
-                spreading.entry(sign.situation).or_default().add(sign, weight, self.ended(own, sign));
-            }
-        }
-        if stranger {
-            // They are one fault rather than as many as there are.
-            let lone: f64 = spreading.values().map(|spread| spread.lone).sum();
-            if let Some(largest) = spreading.values_mut().max_by(|a, b| a.signs.total_cmp(&b.signs)) {
-                largest.take_in(lone - largest.lone);
-            }
-        }
-        spreading.into_values()
-    }
-
-    /// Whether a sign, but for one that may hang on it, has brought so many others that it is a fault of its own.
-    fn has_brought(&self, top: SignId, but: Option<SignId>) -> bool {
-        self.hanging(top, but).nth(OF_ITS_OWN).is_some()
-    }
-
-    /// What began that of which a sign is part.
-    fn root(&self, mut id: SignId) -> SignId {
-        while let Some(cause) = &self[id].cause {
-            id = cause.sign;
-        }
-        id
     }
 
     /// Seeks the cause of a sign anew, where it can have another one.

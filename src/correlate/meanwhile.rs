@@ -1,0 +1,143 @@
+//! What spreads at a time, as far as that may have reached what no known way connects with it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::Timestamp;
+
+use super::ends::{Ends, typical_end};
+use super::forest::Forest;
+use super::found::{Found, Way};
+use super::kernel::{self, seconds};
+use super::sign::{Sign, SignId};
+use super::situation::SituationId;
+
+/// What goes on meanwhile is a spreading fault from so many signs on.
+const SPREADING: f64 = 1.7;
+
+/// To a stranger, of which the topology knows no dependency, one sign may spread that began within half a minute or so.
+const SPREADING_TO_STRANGERS: f64 = 0.5;
+
+/// Two that no known way connects may end together by chance: no end speaks more for it than by this factor.
+const BY_CHANCE: f64 = 3.0;
+
+/// Two that each have brought so many others are two faults, unless a known way connects them or they end as one.
+const OF_ITS_OWN: usize = 8;
+
+/// Signs that are looked through for what goes on around a time, to each side of it.
+const AROUND_MAX: usize = 48;
+
+/// How many signs of a situation began around a time, each counting by how near that is, and what their ends say.
+#[derive(Default)]
+struct Spread {
+    /// One of them.
+    of: SignId,
+    signs: f64,
+    /// Of these, strangers that came by themselves.
+    lone: f64,
+    factors: f64,
+    /// By how much later than they it ended, of those of which that is known, which count so much.
+    later: f64,
+    known: f64,
+    lasts: bool,
+}
+
+impl Spread {
+    fn add(&mut self, of: &Sign, weight: f64, ends: Option<Ends>) {
+        self.of = of.id;
+        self.signs += weight;
+        if of.stranger && of.cause.is_none() && of.effects.is_empty() {
+            self.lone += weight;
+        }
+        self.factors += weight * ends.map_or(1.0, |ends| f64::from(ends.factor).min(BY_CHANCE));
+        if let Some(ends) = ends {
+            self.later += weight * f64::from(ends.later);
+            self.known += weight;
+            self.lasts |= ends.lasts;
+        }
+    }
+
+    /// So many others count as well, which end as these do.
+    fn take_in(&mut self, others: f64) {
+        self.factors += others * self.factor();
+        self.signs += others;
+    }
+
+    fn factor(&self) -> f64 {
+        self.factors / self.signs
+    }
+
+    /// What all of their ends say, and that of the root: half of the nats by which that speaks against it, as it may be another
+    /// fault's by then.
+    fn ends(&self, root: Option<Ends>) -> Option<Ends> {
+        let of_root = root.map_or(1.0, |root| f64::from(root.factor).min(1.0).sqrt());
+        let (later, factor) = ((self.later / self.known) as f32, (self.factor() * of_root) as f32);
+        if self.known > 0.0 {
+            Some(Ends { later, lasts: self.lasts, most: false, factor })
+        } else {
+            root.map(|root| Ends { factor, ..root })
+        }
+    }
+}
+
+impl Forest {
+    /// What spreads at that time may have reached it by a way that the topology does not know.
+    pub(super) fn meanwhile(&self, found: &mut Found<'_>) {
+        let Some(own) = found.me else { return };
+        let is_fault = self.has_brought(own.id, None);
+        let ended = if is_fault { typical_end(self.hanging(own.id, None)) } else { None };
+        // What is inferred is so from what depends on it, however little else is known of it.
+        let stranger = own.stranger && own.told > 0;
+        let least = if stranger { SPREADING_TO_STRANGERS } else { SPREADING };
+        for spread in self.spreading(own, stranger).filter(|spread| spread.signs * spread.factor() >= least) {
+            let root = self.root(spread.of);
+            let two = is_fault && self.has_brought(root, Some(own.id));
+            let ends =
+                if two { ended.and_then(|ended| self.ended_as_one(own, ended, root)) } else { spread.ends(self.ended(own, &self[root])) };
+            if !two || ends.is_some() {
+                let rate = kernel::unconnected(spread.signs, found.view.entities, stranger);
+                found.add(root, Way::Meanwhile, rate, 1.0, ends);
+            }
+        }
+    }
+
+    /// What goes on in each situation as a sign begins, but for what hangs on that one.
+    fn spreading(&self, own: &Sign, stranger: bool) -> impl Iterator<Item = Spread> + use<> {
+        let mut spreading: BTreeMap<SituationId, Spread> = BTreeMap::new();
+        for sign in self.around(own.first, kernel::MEANWHILE_WITHIN) {
+            let weight = kernel::meanwhile(seconds(sign.first, own.first));
+            if sign.situation != own.situation || !self.is_below(sign.id, own.id) {
+                spreading.entry(sign.situation).or_default().add(sign, weight, self.ended(own, sign));
+            }
+        }
+        if stranger {
+            // They are one fault rather than as many as there are.
+            let lone: f64 = spreading.values().map(|spread| spread.lone).sum();
+            if let Some(largest) = spreading.values_mut().max_by(|a, b| a.signs.total_cmp(&b.signs)) {
+                largest.take_in(lone - largest.lone);
+            }
+        }
+        spreading.into_values()
+    }
+
+    /// Whether a sign, but for one that may hang on it, has brought so many others that it is a fault of its own.
+    fn has_brought(&self, top: SignId, but: Option<SignId>) -> bool {
+        self.hanging(top, but).nth(OF_ITS_OWN).is_some()
+    }
+
+    /// What began that of which a sign is part.
+    fn root(&self, mut id: SignId) -> SignId {
+        while let Some(cause) = &self[id].cause {
+            id = cause.sign;
+        }
+        id
+    }
+
+    /// The signs that began around a time, of which something is told; the nearest ones, if there are many.
+    pub(super) fn around(&self, at: Timestamp, within: Duration) -> impl Iterator<Item = &Sign> {
+        let least = |at: Timestamp| (at, SignId::default());
+        let before = self.began.range(least(at - within)..least(at)).rev().take(AROUND_MAX);
+        let after = self.began.range(least(at)..least(at + within)).take(AROUND_MAX);
+        before.chain(after).map(|(_, id)| &self[*id])
+    }
+}
