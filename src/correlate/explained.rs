@@ -7,6 +7,7 @@ use crate::model::Timestamp;
 use crate::rules::topology::{Node, Topology};
 
 use super::kernel::{self, MEANWHILE_WITHIN, NEAR, NEAR_THROUGH, SILENT_LEAD, seconds};
+use super::meanwhile::AROUND_MAX;
 use super::seek::CALLERS_MAX;
 
 /// Of what depends on a silent entity so many are looked at, the earliest,
@@ -69,10 +70,12 @@ impl<'t> Explained<'t> {
         rate + kernel::unconnected(self.meanwhile(at), self.topology.known(), self.topology.is_stranger(node))
     }
 
-    /// How many others began around a time, each counting by how near that is.
+    /// How many others began around a time, each counting by how near that is; the nearest ones, if there are many.
     fn meanwhile(&self, at: Timestamp) -> f64 {
         let within = |bound: Timestamp| self.times.partition_point(|time| *time < bound);
-        let near = &self.times[within(at - MEANWHILE_WITHIN)..within(at + MEANWHILE_WITHIN)];
+        let here = within(at);
+        let from = within(at - MEANWHILE_WITHIN).max(here.saturating_sub(AROUND_MAX));
+        let near = &self.times[from..within(at + MEANWHILE_WITHIN).min(here + AROUND_MAX)];
         let all: f64 = near.iter().map(|time| kernel::meanwhile(seconds(at, *time))).sum();
         (all - 1.0).max(0.0)
     }

@@ -71,7 +71,7 @@ impl<'f> Found<'f> {
     }
 
     /// Whether the sign, with all that hangs on it, can become part of a situation.
-    fn joins(&self, situation: SituationId) -> bool {
+    pub(super) fn joins(&self, situation: SituationId) -> bool {
         let Self { forest, view, .. } = self;
         match self.me.map(|me| me.situation) {
             None => forest.takes(situation, 1, self.onset.at, *view),

@@ -44,6 +44,9 @@ const MEANWHILE: f64 = 30.0;
 /// Those further away count for nothing.
 pub(super) const MEANWHILE_WITHIN: Duration = Duration::from_secs(90);
 
+/// What each within that counts for on average, where they come evenly.
+pub(super) const MEANWHILE_EACH: f64 = 0.42;
+
 /// In a topology of fewer entities than this, being one of them says no more.
 const CROWD: f64 = 100.0;
 

@@ -25,7 +25,10 @@ const BY_CHANCE: f64 = 3.0;
 const OF_ITS_OWN: usize = 8;
 
 /// Signs that are looked through for what goes on around a time, to each side of it.
-const AROUND_MAX: usize = 48;
+pub(super) const AROUND_MAX: usize = 48;
+
+/// That are counted, to each side.
+const CROWD_MAX: usize = 4096;
 
 /// How many signs of a situation began around a time, each counting by how near that is, and what their ends say.
 #[derive(Default)]
@@ -89,7 +92,7 @@ impl Forest {
         // What is inferred is so from what depends on it, however little else is known of it.
         let stranger = own.stranger && own.told > 0;
         let least = if stranger { SPREADING_TO_STRANGERS } else { SPREADING };
-        for spread in self.spreading(own, stranger).filter(|spread| spread.signs * spread.factor() >= least) {
+        for spread in self.spreading(own, stranger, found).filter(|spread| spread.signs * spread.factor() >= least) {
             let root = self.root(spread.of);
             let two = is_fault && self.has_brought(root, Some(own.id));
             let ends =
@@ -102,10 +105,11 @@ impl Forest {
     }
 
     /// What goes on in each situation as a sign begins, but for what hangs on that one.
-    fn spreading(&self, own: &Sign, stranger: bool) -> impl Iterator<Item = Spread> + use<> {
+    fn spreading(&self, own: &Sign, stranger: bool, found: &Found<'_>) -> impl Iterator<Item = Spread> + use<> {
         let mut spreading: BTreeMap<SituationId, Spread> = BTreeMap::new();
+        let stands_for = self.stands_for(own.first);
         for sign in self.around(own.first, kernel::MEANWHILE_WITHIN) {
-            let weight = kernel::meanwhile(seconds(sign.first, own.first));
+            let weight = stands_for * kernel::meanwhile(seconds(sign.first, own.first));
             if sign.situation != own.situation || !self.is_below(sign.id, own.id) {
                 spreading.entry(sign.situation).or_default().add(sign, weight, self.ended(own, sign));
             }
@@ -113,11 +117,23 @@ impl Forest {
         if stranger {
             // They are one fault rather than as many as there are.
             let lone: f64 = spreading.values().map(|spread| spread.lone).sum();
-            if let Some(largest) = spreading.values_mut().max_by(|a, b| a.signs.total_cmp(&b.signs)) {
+            let open = spreading.iter_mut().filter(|(situation, _)| found.joins(**situation)).map(|(_, spread)| spread);
+            if let Some(largest) = open.max_by(|a, b| a.signs.total_cmp(&b.signs)) {
                 largest.take_in(lone - largest.lone);
             }
         }
         spreading.into_values()
+    }
+
+    /// For how many each of those counts that are looked at around a time, as there may be more.
+    fn stands_for(&self, at: Timestamp) -> f64 {
+        let near = self.around(at, kernel::MEANWHILE_WITHIN);
+        let (looked_at, counts) = near.fold((0, 0.0), |(n, all), sign| (n + 1, all + kernel::meanwhile(seconds(sign.first, at))));
+        if looked_at < AROUND_MAX {
+            return 1.0;
+        }
+        let others = self.crowd(at, kernel::MEANWHILE_WITHIN) - looked_at;
+        1.0 + others as f64 * kernel::MEANWHILE_EACH / counts
     }
 
     /// Whether a sign, but for one that may hang on it, has brought so many others that it is a fault of its own.
@@ -134,10 +150,19 @@ impl Forest {
     }
 
     /// The signs that began around a time, of which something is told; the nearest ones, if there are many.
-    pub(super) fn around(&self, at: Timestamp, within: Duration) -> impl Iterator<Item = &Sign> {
+    fn around(&self, at: Timestamp, within: Duration) -> impl Iterator<Item = &Sign> {
+        self.near(at, within, AROUND_MAX).map(|id| &self[id])
+    }
+
+    /// How many there are of them, as far as they are counted.
+    fn crowd(&self, at: Timestamp, within: Duration) -> usize {
+        self.near(at, within, CROWD_MAX).count()
+    }
+
+    fn near(&self, at: Timestamp, within: Duration, most: usize) -> impl Iterator<Item = SignId> {
         let least = |at: Timestamp| (at, SignId::default());
-        let before = self.began.range(least(at - within)..least(at)).rev().take(AROUND_MAX);
-        let after = self.began.range(least(at)..least(at + within)).take(AROUND_MAX);
-        before.chain(after).map(|(_, id)| &self[*id])
+        let before = self.began.range(least(at - within)..least(at)).rev().take(most);
+        let after = self.began.range(least(at)..least(at + within)).take(most);
+        before.chain(after).map(|(_, id)| *id)
     }
 }

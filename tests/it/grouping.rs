@@ -21,6 +21,33 @@ fn faults_are_kept_apart_and_their_roots_are_found() {
     }
 }
 
+#[test]
+fn without_a_topology_there_are_few_groups_that_are_not_glued_together() {
+    for seed in SEEDS {
+        let score = Storm::new(seed).blind().score(5_000, seed);
+        eprintln!("seed {seed}: B3 {:.3} ARI {:.3} root@3 {:.2}", score.b3, score.ari, score.root_third);
+        assert!(score.b3 > 0.6 && score.ari > 0.4, "seed {seed}");
+        assert!(score.largest <= 2 * score.largest_true, "seed {seed}: one group glues faults together");
+    }
+}
+
+/// Two hundred pages in a few seconds of what nobody knows anything of, where a situation has room for fifty.
+#[test]
+fn a_crowd_of_strangers_fills_one_situation_after_another() {
+    let mut rows = String::new();
+    for service in 0..200 {
+        rows.push_str(&format!("alert 15:05:{:02} firing Down service=s{service}\n", service / 50));
+    }
+    let text = format!(
+        "== monitors\nmonitors:\n  - {{ name: down, scenario: Down, entity: \"service={{{{ service }}}}\", alerts: Down, \
+         fault: {{ sequence: P, ladder: [ {{ level: 2 }} ] }} }}\n== settings\nsituations: {{ size_max: 50 }}\n\
+         == records 2026-11-22T15:00:00Z every 1m\n{rows}"
+    );
+    let out = Case::parse("crowd", &text).run();
+    let declared = events(&out.messages).iter().map(line).filter(|line| line.contains("declared")).count();
+    assert!((4..=8).contains(&declared), "{declared}");
+}
+
 /// Over all, within two points of a hundred; a fault on the edge between two groups may fall to either side.
 #[test]
 fn the_order_of_arrival_matters_little() {

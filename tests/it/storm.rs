@@ -50,6 +50,8 @@ pub(crate) struct Storm {
     episodes: Vec<Episode>,
     changes: Vec<(i64, String)>,
     roots: BTreeMap<usize, String>,
+    /// Nobody tells who depends on whom.
+    blind: bool,
 }
 
 impl Storm {
@@ -71,7 +73,7 @@ impl Storm {
             }
         }
         let host = (0..SERVICES).map(|_| random.below(HOSTS as u64) as usize).collect();
-        let mut storm = Self { random, depends_on, callers, host, episodes: vec![], changes: vec![], roots: BTreeMap::new() };
+        let mut storm = Self { random, depends_on, callers, host, episodes: vec![], changes: vec![], roots: BTreeMap::new(), blind: false };
         storm.happens();
         storm
     }
@@ -179,6 +181,11 @@ impl Storm {
         }
     }
 
+    /// The same, of which nobody tells who depends on whom.
+    pub(crate) fn blind(self) -> Self {
+        Self { blind: true, ..self }
+    }
+
     fn topology(&self) -> String {
         let service = |(number, on): (usize, &Vec<usize>)| {
             let on: String = on.iter().map(|on| format!("service=svc-{on}, ")).collect();
@@ -186,7 +193,8 @@ impl Storm {
         };
         let services: String = self.depends_on.iter().enumerate().map(service).collect();
         let hosts: String = (0..HOSTS).map(|host| format!("  - {{ name: host=host-{host} }}\n")).collect();
-        format!("entity_from: [ \"service={{{{ service }}}}\", \"host={{{{ host }}}}\" ]\nentities:\n{services}{hosts}")
+        let entity_from = "entity_from: [ \"service={{ service }}\", \"host={{ host }}\" ]\n";
+        if self.blind { entity_from.into() } else { format!("{entity_from}entities:\n{services}{hosts}") }
     }
 
     /// The records in the order of their arrival: every alert up to `late` milliseconds late.
