@@ -49,22 +49,29 @@ fn main() {
     grouping();
 }
 
-/// How well storms of another physics than the one that the constants were chosen on are grouped.
+/// How well storms of another physics than the one that the constants were chosen on are grouped, with and without their topology.
 fn grouping() {
     const SEEDS: u64 = 10;
     println!("\n{:<10} {:>6} {:>6} {:>8} {:>8} {:>9} {:>9}", "grouping", "B3", "ARI", "root@1", "root@3", "largest", "in truth");
-    let (mut b3, mut ari, mut first, mut third) = (0.0, 0.0, 0.0, 0.0);
-    for seed in 1..=SEEDS {
-        let score = storm::Storm::new(seed).score(5_000, seed);
+    let score = |seed: u64| storm::Storm::new(seed).score(5_000, seed);
+    means((1..=SEEDS).map(|seed| (seed, score(seed))));
+    let blind = |seed: u64| storm::Storm::new(seed).blind().score(5_000, seed);
+    println!("without a topology");
+    means((1..=SEEDS).map(|seed| (seed, blind(seed))));
+}
+
+fn means(scores: impl Iterator<Item = (u64, storm::Score)>) {
+    let (mut all, mut b3, mut ari, mut first, mut third) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for (seed, score) in scores {
         let (name, largest, truly) = (format!("seed {seed}"), score.largest, score.largest_true);
         println!(
             "{name:<10} {:>6.3} {:>6.3} {:>8.2} {:>8.2} {largest:>9} {truly:>9}",
             score.b3, score.ari, score.root_first, score.root_third
         );
         (b3, ari, first, third) = (b3 + score.b3, ari + score.ari, first + score.root_first, third + score.root_third);
+        all += 1.0;
     }
-    let mean = |sum: f64| sum / SEEDS as f64;
-    println!("{:<10} {:>6.3} {:>6.3} {:>8.2} {:>8.2}", "mean", mean(b3), mean(ari), mean(first), mean(third));
+    println!("{:<10} {:>6.3} {:>6.3} {:>8.2} {:>8.2}", "mean", b3 / all, ari / all, first / all, third / all);
 }
 
 struct World {
