@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 
 use crate::model::command::COMMANDS;
-use crate::model::{Class, Point};
+use crate::model::{Class, Point, Timestamp, duration};
 use crate::rules::Kind;
 use crate::shell::{now, send};
 use crate::wire::commands::Written;
@@ -82,7 +82,7 @@ pub(super) struct Arguments {
     /// action: what is to be done; action_done: the action's id
     #[arg(long)]
     action: Option<String>,
-    /// action: until when, RFC 3339
+    /// action: until when, RFC 3339, or in how long, such as 3d
     #[arg(long)]
     due: Option<String>,
     /// action: how it is known to be done
@@ -91,7 +91,7 @@ pub(super) struct Arguments {
     /// silence: which alerts and breaches, as a selector
     #[arg(long)]
     alerts: Option<String>,
-    /// silence: when it ends, RFC 3339
+    /// silence: when it ends, RFC 3339, or in how long, such as 2h
     #[arg(long)]
     until: Option<String>,
     /// unsilence: the silence's id
@@ -157,7 +157,7 @@ fn written(arguments: &Arguments) -> Written {
         comment: a.comment.clone(),
         incident: a.incident.clone(),
         alerts: a.alerts.clone(),
-        until: a.until.clone(),
+        until: a.until.as_deref().map(|until| at_or_in(until, at)),
         silence: a.silence.clone(),
         level: a.level.clone(),
         scenario: a.scenario.clone(),
@@ -176,7 +176,12 @@ fn written(arguments: &Arguments) -> Written {
         into: a.into.clone(),
         merged: a.merged.clone(),
         action: a.action.clone(),
-        due: a.due.clone(),
+        due: a.due.as_deref().map(|due| at_or_in(due, at)),
         verify: a.verify.clone(),
     }
+}
+
+/// A time, or how long it is until then: what the command says is the time.
+fn at_or_in(text: &str, now: Timestamp) -> String {
+    duration::parse(text).map_or_else(|_| text.to_owned(), |long| (now + long).to_string())
 }

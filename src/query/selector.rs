@@ -20,9 +20,10 @@ impl Selector {
     /// # Errors
     /// It is not a plain selector.
     pub fn parse(text: &str) -> Result<Self, String> {
-        match parse(text).map_err(|refusal| refusal.message)? {
+        let wrong = |why: &str| format!("{text:?} is not a selector{why}; write one like {{alertname=\"CheckoutDown\"}}");
+        match parse(text).map_err(|refusal| wrong(&format!(": {}", refusal.message)))? {
             Expr::VectorSelector(s) if s.offset.is_none() && s.at.is_none() => Self::named(ALERT_NAME, s.name.as_deref(), &s.matchers),
-            _ => Err(format!("{text:?} is not a selector; write one like {{alertname=\"CheckoutDown\"}}")),
+            _ => Err(wrong("")),
         }
     }
 

@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use richter::model::Timestamp;
+
 use super::broker::scratch;
 
 pub(crate) struct Ended {
@@ -151,6 +153,13 @@ fn a_command_is_checked_before_it_is_sent() {
     assert_eq!(told, ["c1", "ann", "set_level", "20261126-abcdefgh", "P2"]);
     let wrong = richter(&["act", "set_level", "20261126-abcdefgh", "--author", "ann", "--print"]);
     assert!(wrong.code == Some(2) && wrong.stderr.contains("set_level without `level`"), "{}", wrong.stderr);
+    let silence =
+        |until: &str, alerts: &str| richter(&["act", "silence", "--alerts", alerts, "--until", until, "--author", "ann", "--print"]);
+    let command: Value = serde_json::from_str(&silence("2h", "{service=\"web\"}").stdout).expect("JSON");
+    let time = |key: &str| Timestamp::parse(command[key].as_str().unwrap_or_default()).expect("a time").0;
+    assert_eq!(time("until") - time("at"), 7_200_000, "{command}");
+    let wrong = silence("2h", "service=\"web\"");
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("write one like {alertname="), "{}", wrong.stderr);
     let unknown = richter(&["act", "dance", "--author", "ann", "--print"]);
     assert!(unknown.code == Some(2) && unknown.stderr.contains("acknowledge"), "{}", unknown.stderr);
 }

@@ -25,7 +25,9 @@ pub(crate) fn incidents(settings: &Settings, mut take: impl FnMut(&[u8])) -> any
     let topic = format!("{}.{}", settings.prefix, Topic::Incidents.suffix());
     let consumer = reader(&base, &format!("{}.explain", settings.prefix))?;
     serve(&consumer, &base);
-    let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE).with_context(|| format!("cannot ask for {topic}"))?;
+    let metadata = consumer
+        .fetch_metadata(Some(&topic), PATIENCE)
+        .with_context(|| format!("cannot ask {} for {topic}", settings.brokers.join(", ")))?;
     let partitions: BTreeSet<i32> = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|p| p.id()).collect();
     if partitions.is_empty() {
         bail!("there is no topic {topic}");

@@ -24,6 +24,6 @@ pub(crate) fn send(settings: &Settings, topic: &str, key: &str, payload: &[u8]) 
         base.with(&[], &fixed).create_with_context(Quiet(base.token.clone())).context("cannot make a Kafka producer")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sent = runtime.block_on(producer.send(FutureRecord::to(topic).key(key).payload(payload), PATIENCE));
-    let failed = |why: KafkaError| anyhow!("{topic} does not take it: {why}");
+    let failed = |why: KafkaError| anyhow!("{topic} at {} does not take it: {why}", settings.brokers.join(", "));
     sent.map(|delivery| (delivery.partition, delivery.offset)).map_err(|(why, _)| failed(why))
 }
