@@ -78,7 +78,12 @@ fn load(seed: u64, steps: u64) -> Case {
         body += &format!("alert {} resolved@{} Down shop=a{number}\n", clock(start + length), clock(start));
         body += &format!("raw {} metrics rubbish{number}\n", clock(start));
     }
-    let mut case = Case::parse("oracle", &format!("{HEAD}== records 2026-11-20T00:00:00Z every 1m\n{body}"));
+    // All are known and depend on nothing: what fails at one time is not one fault, in whatever order its partitions are read.
+    let services = (0..8).map(|service| format!("  - {{ name: service=s{service} }}\n"));
+    let shops = (0..steps / 10).map(|number| format!("  - {{ name: shop=a{number} }}\n"));
+    let topology: String = services.chain(shops).collect();
+    let mut case =
+        Case::parse("oracle", &format!("{HEAD}== topology\nentities:\n{topology}== records 2026-11-20T00:00:00Z every 1m\n{body}"));
     let mut next = BTreeMap::new();
     for record in &mut case.records {
         let service = service_of(record.bytes());
