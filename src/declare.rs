@@ -181,7 +181,7 @@ impl Declare {
         {
             let resolve = |entity: &Entity| self.rules.topology.resolve(entity.clone());
             let new = self.state.calls.name(&resolve(&breach.entity), std::iter::once(resolve(calls)), breach.at);
-            new.iter().for_each(|dependency| self.rules.topology.note(dependency));
+            self.named(&new);
         }
         let topology = &mut self.rules.topology;
         let (about, labels, at) = match signal {
@@ -193,16 +193,36 @@ impl Declare {
         let named: Vec<Entity> = topology.entities(labels).collect();
         let Some(about) = about.or_else(|| named.first().cloned()) else { return };
         let new = self.state.calls.name(&about, named.into_iter(), at);
-        new.iter().for_each(|dependency| self.rules.topology.note(dependency));
+        self.named(&new);
+    }
+
+    /// Dependencies that signals name.
+    fn named(&mut self, new: &[Dependency]) {
+        for dependency in new {
+            self.rules.topology.note(dependency);
+            self.listed(dependency);
+        }
     }
 
     /// Dependencies that were traced.
     fn depend(&mut self, new: &[Dependency]) {
         for dependency in new {
             self.rules.topology.add(dependency);
-            for entity in [&dependency.from, &dependency.on] {
-                self.state.situations.listed(entity, &self.rules);
-            }
+            self.listed(dependency);
+        }
+    }
+
+    /// Dependencies of which it is learnt how likely they are by now.
+    fn learnt(&mut self, likely: &[Dependency]) {
+        for dependency in likely {
+            self.rules.topology.learn(dependency);
+            self.listed(dependency);
+        }
+    }
+
+    fn listed(&mut self, dependency: &Dependency) {
+        for entity in [&dependency.from, &dependency.on] {
+            self.state.situations.listed(entity, &self.rules);
         }
     }
 

@@ -174,8 +174,8 @@ impl Calls {
     pub fn over(&self, rules: &Rules) -> Rules {
         let mut rules = rules.clone();
         let seen: Vec<Dependency> = self.seen.keys().filter_map(|pair| dependency(&rules.topology, pair)).collect();
-        seen.iter().for_each(|dependency| rules.topology.add(dependency));
         let named = self.named.keys().map(|(from, on)| Dependency::certain(from.clone(), on.clone()));
+        seen.iter().for_each(|dependency| rules.topology.add(dependency));
         named.for_each(|dependency| rules.topology.note(&dependency));
         let together = self.together.iter().flat_map(|(entity, others)| others.dependencies(entity));
         together.for_each(|dependency| rules.topology.learn(&dependency));

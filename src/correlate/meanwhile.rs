@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::model::Timestamp;
+use crate::rules::Topology;
 
 use super::ends::{Ends, typical_end};
 use super::forest::Forest;
 use super::found::{Found, Way};
-use super::kernel::{self, seconds};
+use super::kernel::{self, NEAR, seconds};
+use super::member::NAMELESS;
 use super::sign::{Sign, SignId};
 use super::situation::SituationId;
 
 /// What goes on meanwhile is a spreading fault from so many signs on.
 const SPREADING: f64 = 1.7;
-
-/// To a stranger, of which the topology knows no dependency, one sign may spread that began within half a minute or so.
-const SPREADING_TO_STRANGERS: f64 = 0.5;
 
 /// Two that no known way connects may end together by chance: no end speaks more for it than by this factor.
 const BY_CHANCE: f64 = 3.0;
@@ -46,10 +47,10 @@ struct Spread {
 }
 
 impl Spread {
-    fn add(&mut self, of: &Sign, weight: f64, ends: Option<Ends>) {
+    fn add(&mut self, of: &Sign, lone: bool, weight: f64, ends: Option<Ends>) {
         self.of = of.id;
         self.signs += weight;
-        if of.stranger && of.cause.is_none() && of.effects.is_empty() {
+        if lone {
             self.lone += weight;
         }
         self.factors += weight * ends.map_or(1.0, |ends| f64::from(ends.factor).min(BY_CHANCE));
@@ -90,10 +91,13 @@ impl Forest {
         let is_fault = self.has_brought(own.id, None);
         let ended = if is_fault { typical_end(self.hanging(own.id, None)) } else { None };
         // What is inferred is so from what depends on it, however little else is known of it.
-        let stranger = own.stranger && own.told > 0;
-        let least = if stranger { SPREADING_TO_STRANGERS } else { SPREADING };
-        for spread in self.spreading(own, stranger, found).filter(|spread| spread.signs * spread.factor() >= least) {
+        let stranger = own.told > 0 && is_stranger(own, found.view.topology);
+        for spread in self.spreading(own, stranger, found).filter(|spread| spread.signs * spread.factor() >= SPREADING) {
             let root = self.root(spread.of);
+            // One that follows another does not make a chain without end.
+            if stranger && seconds(own.first, self[root].first).abs() >= NEAR {
+                continue;
+            }
             let two = is_fault && self.has_brought(root, Some(own.id));
             let ends =
                 if two { ended.and_then(|ended| self.ended_as_one(own, ended, root)) } else { spread.ends(self.ended(own, &self[root])) };
@@ -107,18 +111,20 @@ impl Forest {
     /// What goes on in each situation as a sign begins, but for what hangs on that one.
     fn spreading(&self, own: &Sign, stranger: bool, found: &Found<'_>) -> impl Iterator<Item = Spread> + use<> {
         let mut spreading: BTreeMap<SituationId, Spread> = BTreeMap::new();
-        let stands_for = self.stands_for(own.first);
+        let stands_for = if stranger { self.stands_for(own.first) } else { 1.0 };
         for sign in self.around(own.first, kernel::MEANWHILE_WITHIN) {
             let weight = stands_for * kernel::meanwhile(seconds(sign.first, own.first));
             if sign.situation != own.situation || !self.is_below(sign.id, own.id) {
-                spreading.entry(sign.situation).or_default().add(sign, weight, self.ended(own, sign));
+                let lone = sign.cause.is_none() && sign.effects.is_empty() && is_stranger(sign, found.view.topology);
+                spreading.entry(sign.situation).or_default().add(sign, lone, weight, self.ended(own, sign));
             }
         }
         if stranger {
             // They are one fault rather than as many as there are.
-            let lone: f64 = spreading.values().map(|spread| spread.lone).sum();
-            let open = spreading.iter_mut().filter(|(situation, _)| found.joins(**situation)).map(|(_, spread)| spread);
-            if let Some(largest) = open.max_by(|a, b| a.signs.total_cmp(&b.signs)) {
+            let mut open: SmallVec<[&mut Spread; 8]> =
+                spreading.iter_mut().filter(|(situation, _)| found.joins(**situation)).map(|(_, spread)| spread).collect();
+            let lone: f64 = open.iter().map(|spread| spread.lone).sum();
+            if let Some(largest) = open.iter_mut().max_by(|a, b| a.signs.total_cmp(&b.signs)) {
                 largest.take_in(lone - largest.lone);
             }
         }
@@ -165,4 +171,9 @@ impl Forest {
         let after = self.began.range(least(at)..least(at + within)).take(most);
         before.chain(after).map(|(_, id)| *id)
     }
+}
+
+/// Whether nobody tells on what the entity of a sign depends; of an alert that names no entity there is nothing to tell.
+fn is_stranger(sign: &Sign, topology: &Topology) -> bool {
+    !topology.is_described(sign.node) && sign.entity.kind() != NAMELESS
 }

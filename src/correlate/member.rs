@@ -9,6 +9,9 @@ use super::joined::Joined;
 use super::sign::SignId;
 use super::situation::{Member, Source};
 
+/// The kind of what an alert is about that names no entity.
+pub(super) const NAMELESS: &str = "alert";
+
 /// To how many seconds the onset is known: a monitor looks once in its interval.
 pub(super) fn blur(member: &Member, rules: &Rules) -> f64 {
     let Source::Breach { monitor, .. } = &member.source else { return 0.0 };
@@ -39,7 +42,7 @@ pub(super) fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Tim
     });
     Member {
         key,
-        entity: entity.unwrap_or_else(|| Entity::new("alert", name)),
+        entity: entity.unwrap_or_else(|| Entity::new(NAMELESS, name)),
         source: Source::Alert {
             fingerprint: alert.fingerprint,
             labels: alert.labels.clone(),

@@ -418,6 +418,6 @@ impl Declare {
             };
             new.extend(self.state.calls.shows(&member.entity, why, member.starts_at));
         }
-        new.iter().for_each(|dependency| self.rules.topology.learn(dependency));
+        self.learnt(&new);
     }
 }

@@ -51,8 +51,10 @@ struct Doubted {
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
     entities: Vec<Entity>,
-    /// Whether somebody listed it or told of a dependency of it: others are strangers, on what they depend is not known.
+    /// Whether it was listed, or has a dependency: others are strangers that some alert named.
     listed: Vec<bool>,
+    /// Whether somebody listed it, or told whom it calls or who calls it: of others it is not known on what they depend.
+    described: Vec<bool>,
     known: usize,
     nodes: HashMap<Entity, Node>,
     /// Of each entity, in the order of their names: numbers depend on which was known first, and nothing else may.
@@ -74,7 +76,7 @@ impl Topology {
         topology
     }
 
-    /// Adds a dependency that was written down or traced, and lists both; what is certain stays so.
+    /// Adds a dependency that was written down or traced; what is certain stays so.
     pub fn add(&mut self, Dependency { from, on, confidence }: &Dependency) {
         self.list(from);
         self.list(on);
@@ -86,7 +88,7 @@ impl Topology {
         }
     }
 
-    /// Adds one that a signal names, which is certain. On what else the two depend is not known by that: strangers stay strangers.
+    /// Adds one that a signal names, which is certain. On what else the two depend is not known by that.
     pub fn note(&mut self, Dependency { from, on, .. }: &Dependency) {
         if let Some((from, on, _)) = self.connect(from, on) {
             self.doubted.remove(&(from, on));
@@ -94,7 +96,7 @@ impl Topology {
     }
 
     /// Takes in how likely a dependency is that was learnt: it is none where that is less than [`CONFIDENCE_LEAST`]. What was
-    /// written down, or is certain, stays as it is; strangers stay strangers.
+    /// written down, or is certain, stays as it is.
     pub fn learn(&mut self, Dependency { from, on, confidence }: &Dependency) {
         let Some((from, on, new)) = self.connect(from, on) else { return };
         if !new && !self.doubted.get(&(from, on)).is_some_and(|doubted| doubted.learnt) {
@@ -111,7 +113,7 @@ impl Topology {
 
     /// Who depends, on whom, and whether that is new; none where it is one and the same.
     fn connect(&mut self, from: &Entity, on: &Entity) -> Option<(Node, Node, bool)> {
-        let (from, on) = (self.number(from), self.number(on));
+        let (from, on) = (self.know(from), self.know(on));
         if from == on {
             return None;
         }
@@ -128,19 +130,30 @@ impl Topology {
 
     /// Lists an entity; gives its number.
     pub fn list(&mut self, entity: &Entity) -> Node {
+        let node = self.know(entity);
+        self.described[node as usize] = true;
+        node
+    }
+
+    fn know(&mut self, entity: &Entity) -> Node {
         let node = self.number(entity);
         self.known += usize::from(!std::mem::replace(&mut self.listed[node as usize], true));
         node
     }
 
-    /// Whether nobody listed the entity or told of a dependency of it: on what it depends is not known, but for what signals
-    /// name and what was learnt.
+    /// Whether somebody tells on what the entity depends, more than a signal that names where it runs and what was learnt.
+    #[must_use]
+    pub fn is_described(&self, node: Node) -> bool {
+        self.described[node as usize]
+    }
+
+    /// Whether the entity was never listed and has no dependency.
     #[must_use]
     pub fn is_stranger(&self, node: Node) -> bool {
         !self.listed[node as usize]
     }
 
-    /// How many entities are no strangers.
+    /// How many entities are listed or have dependencies.
     #[must_use]
     pub fn known(&self) -> usize {
         self.known
@@ -155,6 +168,7 @@ impl Topology {
         self.nodes.insert(entity.clone(), node);
         self.entities.push(entity.clone());
         self.listed.push(false);
+        self.described.push(false);
         self.depends_on.push(vec![]);
         self.callers.push(vec![]);
         node
