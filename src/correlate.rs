@@ -206,7 +206,7 @@ impl Situations {
         self.rebind_silences();
     }
 
-    /// How many entities there are to fail: those that are known, and strangers that something is told of.
+    /// How many entities there are to fail: those that are known, and others that something is told of.
     #[must_use]
     pub fn entities(&self, rules: &Rules) -> usize {
         self.forest.entities(&rules.topology)

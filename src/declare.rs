@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::correlate::{Calls, How, Joined, News, Situation, SituationId, Situations, Taken, Tally, rank};
 use crate::model::{Alert, Entity, Event, Origin, Signal, Timestamp};
-use crate::rules::{Config, Dependency, Rules};
+use crate::rules::{Config, Dependency, Rules, Topology};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
 use crate::wire::internal::{SignalsRecord, decode};
 
@@ -181,7 +181,7 @@ impl Declare {
         {
             let resolve = |entity: &Entity| self.rules.topology.resolve(entity.clone());
             let new = self.state.calls.name(&resolve(&breach.entity), std::iter::once(resolve(calls)), breach.at);
-            self.named(&new);
+            self.depend(&new, Topology::note);
         }
         let topology = &mut self.rules.topology;
         let (about, labels, at) = match signal {
@@ -193,36 +193,16 @@ impl Declare {
         let named: Vec<Entity> = topology.entities(labels).collect();
         let Some(about) = about.or_else(|| named.first().cloned()) else { return };
         let new = self.state.calls.name(&about, named.into_iter(), at);
-        self.named(&new);
+        self.depend(&new, Topology::note);
     }
 
-    /// Dependencies that signals name.
-    fn named(&mut self, new: &[Dependency]) {
+    /// Takes in dependencies that were traced, named or learnt.
+    pub(super) fn depend(&mut self, new: &[Dependency], take_in: fn(&mut Topology, &Dependency)) {
         for dependency in new {
-            self.rules.topology.note(dependency);
-            self.listed(dependency);
-        }
-    }
-
-    /// Dependencies that were traced.
-    fn depend(&mut self, new: &[Dependency]) {
-        for dependency in new {
-            self.rules.topology.add(dependency);
-            self.listed(dependency);
-        }
-    }
-
-    /// Dependencies of which it is learnt how likely they are by now.
-    fn learnt(&mut self, likely: &[Dependency]) {
-        for dependency in likely {
-            self.rules.topology.learn(dependency);
-            self.listed(dependency);
-        }
-    }
-
-    fn listed(&mut self, dependency: &Dependency) {
-        for entity in [&dependency.from, &dependency.on] {
-            self.state.situations.listed(entity, &self.rules);
+            take_in(&mut self.rules.topology, dependency);
+            for entity in [&dependency.from, &dependency.on] {
+                self.state.situations.listed(entity, &self.rules);
+            }
         }
     }
 
@@ -403,7 +383,7 @@ impl Stage for Declare {
             }
             Ok(SignalsRecord::Calls(calls)) => {
                 let new: Vec<_> = calls.iter().filter_map(|call| self.state.calls.see(call, &self.rules.topology)).collect();
-                self.depend(&new);
+                self.depend(&new, Topology::add);
             }
             // Members keep the definitions they joined under; nothing is told.
             Ok(SignalsRecord::Follow(bundle)) => match Config::from_bundle(&bundle) {

@@ -67,7 +67,7 @@ impl<'t> Explained<'t> {
                 .map(|(further, cause)| confidence * self.topology.confidence(*dependency, further) * from(cause, kernel::indirect))
                 .sum::<f64>();
         }
-        rate + kernel::unconnected(self.meanwhile(at), self.topology.known(), !self.topology.is_described(node))
+        rate + kernel::unconnected(self.meanwhile(at), self.topology.known(), self.topology.is_stranger(node))
     }
 
     /// How many others began around a time, each counting by how near that is; the nearest ones, if there are many.

@@ -115,7 +115,7 @@ pub(super) struct Forest {
     #[serde(skip)]
     pub(super) began: BTreeSet<(Timestamp, SignId)>,
     #[serde(skip)]
-    strangers: usize,
+    unknown: usize,
     #[serde(skip)]
     pub(super) moves: Vec<Moved>,
     /// Signs with another cause than before.
@@ -180,11 +180,11 @@ impl Forest {
         signs.into_iter().filter_map(|id| Some((self.get(id)?.opener?, self.joined(id)))).collect()
     }
 
-    /// Finds its way about in a topology whose numbers are others, or in which strangers were listed.
+    /// Finds its way about in a topology whose numbers are others, or in which others are known.
     pub(super) fn rebind(&mut self, topology: &mut Topology) {
         self.rates.watch();
         self.at = vec![Standing::default(); topology.len()];
-        self.strangers = 0;
+        self.unknown = 0;
         let mut placed = vec![];
         for sign in self.slots.iter_mut().flatten() {
             sign.node = topology.number(&sign.entity);
@@ -202,9 +202,9 @@ impl Forest {
             self.at.reserve_exact(all + all / 16 - self.at.len());
             self.at.resize(all, Standing::default());
         }
-        let stranger = topology.is_stranger(node);
-        self[id].stranger = stranger;
-        self.strangers += usize::from(stranger && self.at[node as usize].last.is_none());
+        let unknown = !topology.is_known(node);
+        self[id].unknown = unknown;
+        self.unknown += usize::from(unknown && self.at[node as usize].last.is_none());
         self.line_up(id);
     }
 
@@ -236,13 +236,13 @@ impl Forest {
     /// The topology has come to know an entity.
     pub(super) fn listed(&mut self, node: Node) {
         let signs: Vec<SignId> = self.signs_of(node).collect();
-        self.strangers -= usize::from(signs.first().is_some_and(|id| self[*id].stranger));
-        signs.into_iter().for_each(|id| self[id].stranger = false);
+        self.unknown -= usize::from(signs.first().is_some_and(|id| self[*id].unknown));
+        signs.into_iter().for_each(|id| self[id].unknown = false);
     }
 
-    /// How many entities there are to fail: those that are known, and strangers with signs.
+    /// How many entities there are to fail: those that are known, and others with signs.
     pub(super) fn entities(&self, topology: &Topology) -> usize {
-        topology.known() + self.strangers
+        topology.known() + self.unknown
     }
 
     /// The signs of an entity, the one that began last first.
@@ -398,7 +398,7 @@ impl Forest {
         let id = SignId { serial: self.serial, slot };
         let entity = topology.name(node).clone();
         self.slots[slot.place()] = Some(Sign {
-            stranger: false,
+            unknown: false,
             before: None,
             id,
             entity,
@@ -435,9 +435,9 @@ impl Forest {
 
     /// A sign of its entity is no more.
     fn unstand(&mut self, id: SignId) {
-        let Sign { node, stranger, .. } = self[id];
+        let Sign { node, unknown, .. } = self[id];
         self.step_out(id);
-        self.strangers -= usize::from(stranger && self.at[node as usize].last.is_none());
+        self.unknown -= usize::from(unknown && self.at[node as usize].last.is_none());
     }
 
     pub(super) fn kind(&self, id: SignId) -> Kind {

@@ -175,5 +175,5 @@ impl Forest {
 
 /// Whether nobody tells on what the entity of a sign depends; of an alert that names no entity there is nothing to tell.
 fn is_stranger(sign: &Sign, topology: &Topology) -> bool {
-    !topology.is_described(sign.node) && sign.entity.kind() != NAMELESS
+    topology.is_stranger(sign.node) && sign.entity.kind() != NAMELESS
 }

@@ -53,7 +53,7 @@ pub(super) struct Sign {
     pub(super) node: Node,
     /// The topology does not know the entity.
     #[serde(skip)]
-    pub(super) stranger: bool,
+    pub(super) unknown: bool,
     /// The sign of the same entity that began before.
     #[serde(skip)]
     pub(super) before: Option<Slot>,

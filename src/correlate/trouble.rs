@@ -137,7 +137,7 @@ impl Trouble<'_> {
     /// How long after the first sign it showed, and whether that is what others would have made.
     fn first(&self, node: Node, sign: Timestamp, evidence: &mut Evidence<'_>) {
         let after = seconds(sign, self.earliest.starts_at);
-        let stranger = !self.topology.is_described(node);
+        let stranger = self.topology.is_stranger(node);
         let (each, most) = if stranger { (FIRST_OF_STRANGER, FIRST_OF_STRANGER_MAX) } else { (FIRST, FIRST_MAX) };
         let nats = -((after - self.blur(node)).max(0.0) / each).min(most);
         let of = Some(format!("member: {} of {}", self.earliest.source.name(), self.earliest.entity));

@@ -3,6 +3,7 @@
 use crate::correlate::{How, Situation, SituationId, Why};
 use crate::grade::Grade;
 use crate::model::{Breach, Event, Phase, Point, State, Timestamp};
+use crate::rules::Topology;
 use crate::stage::{Count, Outbox};
 
 use super::evidence::Grounds;
@@ -418,6 +419,6 @@ impl Declare {
             };
             new.extend(self.state.calls.shows(&member.entity, why, member.starts_at));
         }
-        self.learnt(&new);
+        self.depend(&new, Topology::learn);
     }
 }

@@ -51,9 +51,9 @@ struct Doubted {
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
     entities: Vec<Entity>,
-    /// Whether it was listed, or has a dependency: others are strangers that some alert named.
+    /// Whether it was listed, or has a dependency: others only some alert named.
     listed: Vec<bool>,
-    /// Whether somebody listed it, or told whom it calls or who calls it: of others it is not known on what they depend.
+    /// Whether somebody listed it, or told whom it calls or who calls it: others are strangers, on what they depend is not known.
     described: Vec<bool>,
     known: usize,
     nodes: HashMap<Entity, Node>,
@@ -78,9 +78,8 @@ impl Topology {
 
     /// Adds a dependency that was written down or traced; what is certain stays so.
     pub fn add(&mut self, Dependency { from, on, confidence }: &Dependency) {
-        self.list(from);
-        self.list(on);
-        let Some((from, on, new)) = self.connect(from, on) else { return };
+        let (from, on) = (self.list(from), self.list(on));
+        let Some(new) = self.connect(from, on) else { return };
         if *confidence >= 1.0 {
             self.doubted.remove(&(from, on));
         } else if new || self.doubted.contains_key(&(from, on)) {
@@ -90,7 +89,8 @@ impl Topology {
 
     /// Adds one that a signal names, which is certain. On what else the two depend is not known by that.
     pub fn note(&mut self, Dependency { from, on, .. }: &Dependency) {
-        if let Some((from, on, _)) = self.connect(from, on) {
+        let (from, on) = (self.know(from), self.know(on));
+        if self.connect(from, on).is_some() {
             self.doubted.remove(&(from, on));
         }
     }
@@ -98,7 +98,8 @@ impl Topology {
     /// Takes in how likely a dependency is that was learnt: it is none where that is less than [`CONFIDENCE_LEAST`]. What was
     /// written down, or is certain, stays as it is.
     pub fn learn(&mut self, Dependency { from, on, confidence }: &Dependency) {
-        let Some((from, on, new)) = self.connect(from, on) else { return };
+        let (from, on) = (self.know(from), self.know(on));
+        let Some(new) = self.connect(from, on) else { return };
         if !new && !self.doubted.get(&(from, on)).is_some_and(|doubted| doubted.learnt) {
             return;
         }
@@ -111,15 +112,14 @@ impl Topology {
         }
     }
 
-    /// Who depends, on whom, and whether that is new; none where it is one and the same.
-    fn connect(&mut self, from: &Entity, on: &Entity) -> Option<(Node, Node, bool)> {
-        let (from, on) = (self.know(from), self.know(on));
+    /// Whether that one depends on the other is new; none where they are one and the same.
+    fn connect(&mut self, from: Node, on: Node) -> Option<bool> {
         if from == on {
             return None;
         }
         let new = insert(&self.entities, &mut self.depends_on[from as usize], on);
         insert(&self.entities, &mut self.callers[on as usize], from);
-        Some((from, on, new))
+        Some(new)
     }
 
     /// How likely it is that one depends on another, as it is said to.
@@ -141,16 +141,16 @@ impl Topology {
         node
     }
 
-    /// Whether somebody tells on what the entity depends, more than a signal that names where it runs and what was learnt.
-    #[must_use]
-    pub fn is_described(&self, node: Node) -> bool {
-        self.described[node as usize]
-    }
-
-    /// Whether the entity was never listed and has no dependency.
+    /// Whether nobody tells on what the entity depends, more than a signal that names where it runs and what was learnt.
     #[must_use]
     pub fn is_stranger(&self, node: Node) -> bool {
-        !self.listed[node as usize]
+        !self.described[node as usize]
+    }
+
+    /// Whether the entity was listed or has a dependency.
+    #[must_use]
+    pub fn is_known(&self, node: Node) -> bool {
+        self.listed[node as usize]
     }
 
     /// How many entities are listed or have dependencies.
