@@ -115,7 +115,7 @@ impl Forest {
         for sign in self.around(own.first, kernel::MEANWHILE_WITHIN) {
             let weight = stands_for * kernel::meanwhile(seconds(sign.first, own.first));
             if sign.situation != own.situation || !self.is_below(sign.id, own.id) {
-                let lone = sign.cause.is_none() && sign.effects.is_empty() && is_stranger(sign, found.view.topology);
+                let lone = stranger && sign.cause.is_none() && sign.effects.is_empty() && is_stranger(sign, found.view.topology);
                 spreading.entry(sign.situation).or_default().add(sign, lone, weight, self.ended(own, sign));
             }
         }
