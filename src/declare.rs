@@ -10,6 +10,7 @@ pub mod contract;
 mod evidence;
 mod gather;
 mod incident;
+mod incidents;
 mod life;
 mod picture;
 mod reason;
@@ -34,6 +35,7 @@ use acts::Seen;
 use agenda::Agenda;
 pub use incident::Incident;
 use incident::RICHTER;
+use incidents::Incidents;
 use reason::Reason;
 
 /// Entities that only alerts have named, and that are remembered; beyond it those without signs are forgotten.
@@ -57,7 +59,7 @@ struct Domain {
     situations: Situations,
     calls: Calls,
     /// By the situation that each began with.
-    incidents: BTreeMap<SituationId, Incident>,
+    incidents: Incidents,
     /// Situations that belong to another one's incident.
     owners: BTreeMap<SituationId, SituationId>,
     /// By what users cannot do and where: the last that was declared.

@@ -79,8 +79,10 @@ impl Declare {
 
     /// The incident of that name.
     fn find(&self, incident: &str) -> Result<SituationId, Refused> {
-        let found = self.state.incidents.iter().find(|(_, known)| known.id == incident).map(|(id, _)| *id);
-        found.ok_or_else(|| format!("there is no incident {incident:?} that is open or waits for its review"))
+        self.state
+            .incidents
+            .named(incident)
+            .ok_or_else(|| format!("there is no incident {incident:?} that is open or waits for its review"))
     }
 
     fn act(&mut self, id: SituationId, act: &Act, command: &Command, out: &mut Outbox) -> Result<(), Refused> {

@@ -91,8 +91,9 @@ impl Declare {
         if let Some(same) = self.state.about.get(&about).copied().filter(|same| self.is_on(*same)) {
             // What users cannot do there they cannot do already: it is that fault.
             self.state.owners.insert(id, same);
-            self.state.incidents.entry(same).and_modify(|incident| incident.situations.push(id));
-            let acknowledged = self.state.incidents.get(&same).is_some_and(|incident| incident.acknowledged.is_some());
+            let Some(incident) = self.state.incidents.get_mut(&same) else { return };
+            incident.situations.push(id);
+            let acknowledged = incident.acknowledged.is_some();
             self.state.situations.declared(id, None, acknowledged);
             self.relate_all(same, out);
             return self.judge(key, at, out);
@@ -101,7 +102,7 @@ impl Declare {
         let mut incident = Incident::new(member, id, at);
         incident.discovery = Some(discovered(member));
         for salt in 1..=u8::MAX {
-            if self.state.incidents.values().all(|known| known.id != incident.id) {
+            if self.state.incidents.named(&incident.id).is_none() {
                 break;
             }
             incident.rename(member, salt);

@@ -111,7 +111,9 @@ impl Declare {
             Timer::Close if self.is_waited_for(id) => {
                 let every = self.config.tuning.reopen_within.max(LOOK_EVERY_MIN);
                 let last = at + rounds(every, at, until);
-                self.state.incidents.entry(id).and_modify(|incident| incident.close_at = last + every);
+                if let Some(incident) = self.state.incidents.get_mut(&id) {
+                    incident.close_at = last + every;
+                }
                 if self.owner(id) == id {
                     self.situations_of(id).into_iter().for_each(|situation| self.state.situations.declared(situation, Some(last), true));
                 }
