@@ -13,6 +13,7 @@ pub mod level;
 pub mod life;
 pub mod number;
 pub mod signal;
+pub mod text;
 pub mod time;
 pub mod value;
 

@@ -176,24 +176,9 @@ fn base64(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 
-/// So much of a text that it has at most so many bytes, and is still text.
-fn cut(text: &str, bytes: usize) -> String {
-    if text.len() <= bytes {
-        return text.to_owned();
-    }
-    let end = (0..=bytes.saturating_sub(3)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    format!("{}…", &text[..end])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_text_is_cut_between_characters() {
-        assert_eq!(cut("abc", 3), "abc");
-        assert_eq!(cut("故障故障", 8), "故…");
-    }
 
     #[test]
     fn what_may_pass_is_tried_again_and_what_is_wrong_is_not() {

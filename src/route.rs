@@ -6,6 +6,7 @@
 //! topic, and so does notice of a part of a record that cannot.
 
 mod input;
+mod limits;
 mod memo;
 mod taker;
 
@@ -22,6 +23,7 @@ use crate::wire::metrics::{self, Context, Scratch};
 use crate::wire::{Reject, commands, dead_letter, shape};
 
 use input::Input;
+use limits::{Refused, refusal, trim};
 use memo::Memo;
 use taker::{Taken, Taker};
 
@@ -179,9 +181,9 @@ impl Route {
     }
 
     /// Gives notice of the parts that were refused, one letter a reason; where nothing else was taken the whole record was.
-    fn parts(record: &Record<'_>, taken: u64, refused: BTreeMap<&'static str, (u64, Reject)>, out: &mut Outbox) -> Result<(), Reject> {
+    fn parts(record: &Record<'_>, taken: u64, refused: Refused, out: &mut Outbox) -> Result<(), Reject> {
         let whole = taken == 0;
-        for (reason, (number, mut reject)) in refused {
+        for (reason, (number, mut reject)) in refused.0 {
             if number > 1 {
                 reject.detail = format!("{} (and {} more parts)", reject.detail, number - 1);
             }
@@ -195,27 +197,13 @@ impl Route {
         Ok(())
     }
 
-    /// Alerts and changes tell of times long past, so their origin's progress is the record's own time. What began long
-    /// after its record was appended comes from a clock that is wrong.
+    /// Alerts and changes tell of times long past, so their origin's progress is the record's own time.
     fn signals(&self, record: &Record<'_>, mut signals: Vec<Signal>, out: &mut Outbox) -> Result<Outcome, Reject> {
-        let latest = record.timestamp + self.config.tuning.ahead_max;
-        let ahead = |signal: &Signal| signal.began().filter(|at| *at > latest);
-        if let Some(at) = signals.iter().find_map(ahead) {
-            let all = signals.len();
-            signals.retain(|signal| ahead(signal).is_none());
-            let detail = format!("{at} is ahead of its record, appended at {}", record.timestamp);
-            let refused =
-                BTreeMap::from([("timestamp_ahead", ((all - signals.len()) as u64, Reject { reason: "timestamp_ahead", detail }))]);
-            Self::parts(record, signals.len() as u64, refused, out)?;
-        }
-        for signal in &mut signals {
-            // That it has ended is true all the same.
-            if let Signal::Alert(alert) = signal
-                && alert.ends_at.is_some_and(|ended| ended > latest)
-            {
-                alert.ends_at = Some(record.timestamp.max(alert.starts_at));
-            }
-        }
+        let (appended, latest) = (record.timestamp, record.timestamp + self.config.tuning.ahead_max);
+        let mut refused = Refused::default();
+        signals.retain(|signal| refusal(signal, appended, latest).map(|reject| refused.add(reject)).is_none());
+        Self::parts(record, signals.len() as u64, refused, out)?;
+        signals.iter_mut().for_each(|signal| trim(signal, appended, latest));
         let outcome = if signals.is_empty() { Outcome::NotWanted } else { Outcome::Applied };
         let partition = signals_partition(self.settings.partitions.signals);
         let origin = Origin { topic: record.topic.to_owned(), partition: record.partition };

@@ -8,7 +8,9 @@ use crate::declare::contract::Data;
 use crate::model::Timestamp;
 use crate::rules::notify::Messenger;
 
-use super::{Addressed, Request, Words, base64, cut, hmac_sha256, idempotency};
+use crate::model::text::cut;
+
+use super::{Addressed, Request, Words, base64, hmac_sha256, idempotency};
 
 /// What the parts of a message may hold there, in bytes.
 const SLACK_HEADER_MAX: usize = 150;

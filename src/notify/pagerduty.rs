@@ -7,7 +7,9 @@ use crate::declare::contract::Data;
 use crate::model::{Event, State};
 
 use super::webhook::severity;
-use super::{Addressed, Request, Words, cut, idempotency};
+use crate::model::text::cut;
+
+use super::{Addressed, Request, Words, idempotency};
 
 /// What a summary may hold there.
 const SUMMARY_BYTES_MAX: usize = 1024;

@@ -10,6 +10,7 @@ use crate::wire::metrics::Sink;
 use crate::wire::{Reject, SeriesBuf};
 
 use super::input::Input;
+use super::limits::Refused;
 use super::memo::{Destination, Known, Memo, Seen};
 
 /// The metric that says who calls whom, of Tempo's metrics generator and OpenTelemetry's service graph connector.
@@ -39,8 +40,7 @@ pub(super) struct Taken {
     pub(super) taken: u64,
     /// Those that a monitor wants; one for each monitor.
     pub(super) matched: u64,
-    /// By reason: how many parts, and the first.
-    pub(super) refused: BTreeMap<&'static str, (u64, Reject)>,
+    pub(super) refused: Refused,
     pub(super) skipped: BTreeMap<&'static str, u64>,
     pub(super) calls: Vec<Call>,
 }
@@ -70,7 +70,7 @@ impl Sink for Taker<'_> {
     }
 
     fn refuse(&mut self, reject: Reject) {
-        self.taken.refused.entry(reject.reason).or_insert((0, reject)).0 += 1;
+        self.taken.refused.add(reject);
     }
 
     fn skip(&mut self, reason: &'static str) {

@@ -2,8 +2,16 @@
 //! Source: <https://github.com/cloudevents/spec>, JSON format and Kafka binding.
 
 use serde::Serialize;
+use serde_json::Value as Json;
 
+use crate::model::text::cut;
 use crate::stage::{Message, Topic};
+
+/// An event is smaller than this: brokers and clients refuse more than a megabyte by default.
+pub const EVENT_BYTES_MAX: usize = 900 << 10;
+
+/// Where an event would be larger, its texts are cut to at most so many bytes: the first of these by which it fits.
+const TEXT_BYTES: [usize; 4] = [4096, 1024, 256, 64];
 
 /// The attributes of an event; extension names are lower case without separators, as the specification asks.
 #[derive(Clone, Debug, Serialize)]
@@ -40,7 +48,7 @@ struct Event<'a, T> {
     data: &'a T,
 }
 
-/// The record for the incidents topic.
+/// The record for the incidents topic. However much is told in it, it is never too large to be told.
 #[must_use]
 pub fn message<T: Serialize>(attributes: &Attributes, data: &T) -> Message {
     let a = attributes;
@@ -61,6 +69,32 @@ pub fn message<T: Serialize>(attributes: &Attributes, data: &T) -> Message {
         partition: None,
         key: a.partitionkey.clone(),
         headers: headers.into_iter().chain(further).map(|(name, value)| (name, value.to_owned())).collect(),
-        payload: serde_json::to_vec(&Event { attributes, data }).expect("an event is plain data"),
+        payload: payload(&Event { attributes, data }),
+    }
+}
+
+fn payload<T: Serialize>(event: &Event<'_, T>) -> Vec<u8> {
+    let mut payload = serde_json::to_vec(event).expect("an event is plain data");
+    if payload.len() < EVENT_BYTES_MAX {
+        return payload;
+    }
+    let mut value = serde_json::to_value(event).expect("an event is plain data");
+    for bytes in TEXT_BYTES {
+        cut_texts(&mut value["data"], bytes);
+        payload = value.to_string().into_bytes();
+        if payload.len() < EVENT_BYTES_MAX {
+            break;
+        }
+    }
+    payload
+}
+
+/// Cuts every text in it.
+fn cut_texts(value: &mut Json, bytes: usize) {
+    match value {
+        Json::String(text) if text.len() > bytes => *text = cut(text, bytes),
+        Json::Array(list) => list.iter_mut().for_each(|one| cut_texts(one, bytes)),
+        Json::Object(object) => object.values_mut().for_each(|one| cut_texts(one, bytes)),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
     }
 }

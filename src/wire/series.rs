@@ -16,6 +16,9 @@ pub const NAME_BYTES_MAX: usize = 1024;
 /// Bytes that a label's value may have.
 pub const VALUE_BYTES_MAX: usize = 8192;
 
+/// Bytes that all labels of a series may have together: what is told of one has to fit into a record.
+pub const SERIES_BYTES_MAX: usize = 64 << 10;
+
 const END: u8 = 0xff;
 
 /// A series' labels while they are gathered.
@@ -139,11 +142,15 @@ impl SeriesBuf {
     /// Ends the label that was begun.
     ///
     /// # Errors
-    /// Its value is too long.
+    /// Its value is too long, or all labels are together.
     pub fn end(&mut self) -> Result<(), Reject> {
         let long = self.bytes.len() - self.begun;
         if long > NAME_BYTES_MAX + VALUE_BYTES_MAX {
             return Err(Reject::new("label_too_long", format!("a label of {long} bytes; {VALUE_BYTES_MAX} at most")));
+        }
+        if self.bytes.len() > SERIES_BYTES_MAX {
+            let detail = format!("labels of {} bytes together; {SERIES_BYTES_MAX} at most", self.bytes.len());
+            return Err(Reject::new("labels_too_long", detail));
         }
         self.bytes.push(END);
         Ok(())
@@ -199,6 +206,9 @@ mod tests {
         let mut series = SeriesBuf::default();
         assert_eq!(series.label("", "x").map_err(|r| r.reason), Err("bad_label_name"));
         assert_eq!(series.label("x", &"y".repeat(10_000)).map_err(|r| r.reason), Err("label_too_long"));
+        series.clear();
+        let mut long = (0..20).map(|i| series.label(&i.to_string(), &"y".repeat(8000)));
+        assert_eq!(long.find_map(Result::err).map(|r| r.reason), Some("labels_too_long"));
         series.clear();
         let mut added = (0..200).map(|i| series.label(&i.to_string(), "x"));
         assert_eq!(added.find_map(Result::err).map(|r| r.reason), Some("too_many_labels"));

@@ -10,6 +10,7 @@ mod grouping;
 mod history;
 mod judges;
 mod kafka;
+mod limits;
 mod notify;
 mod oracle;
 mod program;

@@ -1,0 +1,73 @@
+//! What is told is never too large to be told, however much there is of it.
+
+use std::fmt::Write as _;
+
+use richter::stage::Topic;
+use serde_json::json;
+
+use super::case::{Case, events};
+
+/// What a Kafka client sends in one record, unless it is told otherwise.
+const RECORD_BYTES_MAX: usize = 1_000_000;
+
+const MONITORS: &str = "== monitors
+monitors:
+  - { name: pages, scenario: Something pages, entity: \"service={{ service }}\", alerts: '{severity=\"page\"}', fault: { sequence: P, ladder: [ { level: 2 } ] } }
+== records 2026-11-22T15:00:00Z every 1m
+";
+
+#[test]
+fn an_event_of_very_long_texts_is_told_and_in_order() {
+    let mut text = MONITORS.to_owned();
+    for i in 0..60 {
+        let alert = json!({
+            "status": "firing", "startsAt": format!("2026-11-22T15:00:{:02}Z", i / 2), "endsAt": "0001-01-01T00:00:00Z",
+            "labels": {"alertname": format!("Down{i}"), "service": "x".repeat(8000), "severity": "page"},
+            "annotations": {"summary": "long ".repeat(100_000)},
+        });
+        writeln!(text, "raw 15:01 alerts {}", json!({"version": "4", "alerts": [alert]})).expect("a text");
+    }
+    for i in 0..30 {
+        let (minute, second) = (2 + i / 60, i % 60);
+        writeln!(text, "say 15:{minute:02}:{second:02} ann note incident=@1 comment={i}-{}", "y".repeat(4000)).expect("a text");
+    }
+    let out = Case::parse("long", &text).run();
+    let largest = out.messages.iter().map(|message| message.payload.len()).max();
+    assert!(largest.is_some_and(|largest| largest < RECORD_BYTES_MAX), "{largest:?}");
+    let events = events(&out.messages);
+    let sequence: Vec<u64> = events.iter().filter_map(|event| event["data"]["incident"]["sequence"].as_u64()).collect();
+    assert_eq!(sequence, (1..=events.len() as u64).collect::<Vec<_>>());
+    let last = &events.last().expect("there are some")["data"]["incident"];
+    assert_eq!(last["notes"].as_array().map(Vec::len), Some(30));
+    assert!(last["title"].as_str().is_some_and(|title| title.starts_with("P2 Something pages")), "{}", last["title"]);
+}
+
+#[test]
+fn an_alert_or_a_change_that_is_too_large_is_a_dead_letter_and_the_rest_is_taken() {
+    let alert = |name: &str, more: &[(String, String)]| {
+        let mut labels = json!({"alertname": name, "service": name, "severity": "page"});
+        more.iter().for_each(|(name, value)| labels[name] = json!(value));
+        json!({"status": "firing", "startsAt": "2026-11-22T15:00:00Z", "endsAt": "0001-01-01T00:00:00Z", "labels": labels, "annotations": {}})
+    };
+    let many: Vec<_> = (0..200).map(|i| (format!("l{i}"), "x".to_owned())).collect();
+    let long: Vec<_> = (0..20).map(|i| (format!("l{i}"), "x".repeat(8000))).collect();
+    let alerts = [
+        alert("many", &many),
+        alert("long", &long),
+        alert("value", &[("l".into(), "x".repeat(10_000))]),
+        alert("name", &[("l".repeat(2000), "x".into())]),
+        alert("good", &[]),
+    ];
+    let change = json!({
+        "specversion": "1.0", "id": "x".repeat(10_000), "source": "/ci", "type": "dev.cdevents.service.deployed.0.3.0",
+        "time": "2026-11-22T15:00:00Z", "data": {"subject": {"id": "good", "content": {"artifactId": "v2"}}},
+    });
+    let text = format!("{MONITORS}raw 15:01 alerts {}\nraw 15:01 changes {change}\n", json!({"version": "4", "alerts": alerts}));
+    let out = Case::parse("too-large", &text).run();
+    let letters = out.messages.iter().filter(|message| message.topic == Topic::DeadLetter);
+    let letters: Vec<serde_json::Value> = letters.map(|letter| serde_json::from_slice(&letter.payload).expect("a letter")).collect();
+    let reasons: Vec<&str> = letters.iter().filter_map(|letter| letter["reason"].as_str()).collect();
+    assert_eq!(reasons, ["bad_label_name", "label_too_long", "labels_too_long", "too_many_labels", "too_large"]);
+    let declared: Vec<String> = events(&out.messages).iter().map(|event| event["subject"].to_string()).collect();
+    assert_eq!(declared, ["\"service=good\""]);
+}
