@@ -33,6 +33,7 @@ pub(super) struct Metrics {
     pub(super) consumer_lag: IntGaugeVec,
     stage_seconds: HistogramVec,
     pub(super) produced: IntCounterVec,
+    pub(super) lost: IntCounterVec,
     pub(super) kafka_errors: IntCounterVec,
     pub(super) rebalances: IntCounterVec,
     pub(super) blocked: IntCounterVec,
@@ -118,6 +119,7 @@ impl Metrics {
                 &["stage"],
             )?,
             produced: make.counters("richter_produced_records_total", "Records delivered, by topic.", &["topic"])?,
+            lost: make.counters("richter_lost_records_total", "Records too large for Kafka, by topic.", &["topic"])?,
             kafka_errors: make.counters("richter_kafka_errors_total", "Errors that Kafka clients told of.", &["stage"])?,
             rebalances: make.counters("richter_rebalances_total", "Partitions assigned or revoked.", &["stage", "what"])?,
             blocked: make.counters(

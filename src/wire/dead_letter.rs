@@ -2,12 +2,16 @@
 
 use serde::Serialize;
 
+use crate::model::text::cut;
 use crate::stage::{Message, Record, Topic};
 
 use super::Reject;
 
 /// Bytes of the payload that are kept in the letter; the whole record is still where the letter says.
 const PAYLOAD_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of the reason in words: it may show what could not be read.
+const DETAIL_BYTES_MAX: usize = 4096;
 
 #[derive(Serialize)]
 struct Letter<'a> {
@@ -16,7 +20,7 @@ struct Letter<'a> {
     offset: i64,
     timestamp: String,
     reason: &'a str,
-    detail: &'a str,
+    detail: String,
     /// The rest of the record was read.
     part: bool,
     payload_bytes: usize,
@@ -43,7 +47,7 @@ fn message(record: &Record<'_>, reject: &Reject, part: bool) -> Message {
         offset: record.offset,
         timestamp: record.timestamp.to_string(),
         reason: reject.reason,
-        detail: &reject.detail,
+        detail: cut(&reject.detail, DETAIL_BYTES_MAX),
         part,
         payload_bytes: record.payload.len(),
         payload: String::from_utf8_lossy(kept).into_owned(),

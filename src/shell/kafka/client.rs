@@ -16,7 +16,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::util::Timeout;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::rules::{Property, Settings};
 
@@ -151,6 +151,8 @@ pub(super) enum Event {
     Ends(Vec<(String, i32, i64)>),
     /// A record was not delivered and will not be.
     Undelivered { topic: String, why: KafkaError },
+    /// A record is larger than the client or the broker takes. It is lost, for it would be refused again after every restart.
+    TooLarge { topic: String, bytes: usize },
     /// A client told of an error; it goes on by itself.
     Error(String),
 }
@@ -261,8 +263,7 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), message)) = result {
-            // It would be refused again after every restart.
-            error!(topic = message.topic(), bytes = message.payload_len(), "a record is too large for the broker and is lost");
+            self.events.send(Event::TooLarge { topic: message.topic().to_owned(), bytes: message.payload_len() }).ok();
         } else if let Err((why, message)) = result {
             self.events.send(Event::Undelivered { topic: message.topic().to_owned(), why: why.clone() }).ok();
         }

@@ -11,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Message as _, OwnedMessage};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::shell::metrics::Metrics;
 
@@ -201,6 +201,12 @@ impl Intake {
         }
     }
 
+    /// Counts a record that is too large for Kafka, and says so.
+    pub(super) fn lost(&self, topic: &str, bytes: usize) {
+        self.metrics.lost.with_label_values(&[topic]).inc();
+        error!(stage = self.stage, topic, bytes, "a record is too large for Kafka and is lost; raise message.max.bytes");
+    }
+
     /// What was told since the last time, in order.
     pub(super) fn told(&mut self) -> Vec<Event> {
         self.told.extend(self.events.try_iter());
@@ -212,7 +218,13 @@ impl Intake {
         self.told.extend(self.events.try_iter());
         self.told.iter().find_map(|event| match event {
             Event::Undelivered { topic, why } => Some(format!("a record for {topic} was not delivered: {why}")),
-            Event::Assigned(..) | Event::Revoked(_) | Event::Lost(_) | Event::Expelled | Event::Ends(_) | Event::Error(_) => None,
+            Event::Assigned(..)
+            | Event::Revoked(_)
+            | Event::Lost(_)
+            | Event::Expelled
+            | Event::Ends(_)
+            | Event::TooLarge { .. }
+            | Event::Error(_) => None,
         })
     }
 
@@ -297,7 +309,7 @@ impl Drop for Intake {
             match event {
                 Event::Assigned(..) => drop(self.take(&[])),
                 Event::Revoked(places) | Event::Lost(places) => drop(self.give_up(&places)),
-                Event::Expelled | Event::Ends(_) | Event::Undelivered { .. } | Event::Error(_) => {}
+                Event::Expelled | Event::Ends(_) | Event::Undelivered { .. } | Event::TooLarge { .. } | Event::Error(_) => {}
             }
         }
     }

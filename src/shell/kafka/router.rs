@@ -11,7 +11,7 @@ use anyhow::bail;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
 use rdkafka::producer::{Producer as _, ThreadedProducer};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::model::{Origin, Timestamp};
 use crate::route::Route;
@@ -149,6 +149,7 @@ impl Router {
                     }
                 }
                 Event::Undelivered { topic, why } => bail!("a record for {topic} was not delivered: {why}"),
+                Event::TooLarge { topic, bytes } => self.intake.lost(&topic, bytes),
                 Event::Error(what) => self.intake.grumble(&what),
             }
         }
@@ -211,13 +212,7 @@ impl Router {
                         }
                     }
                     KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                        // It would be refused again after every restart.
-                        error!(
-                            topic,
-                            bytes = message.payload.len(),
-                            "a record is too large for Kafka and is lost; raise message.max.bytes"
-                        );
-                        self.metrics.kafka_errors.with_label_values(&[NAME]).inc();
+                        self.intake.lost(&topic, message.payload.len());
                         break;
                     }
                     why => bail!("a record for {topic} cannot be sent: {why}"),

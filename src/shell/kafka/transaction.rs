@@ -14,7 +14,6 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use rdkafka::topic_partition_list::TopicPartitionList;
-use tracing::error;
 
 use crate::stage::Message;
 
@@ -150,12 +149,8 @@ impl Speaker {
                         }
                     }
                     KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                        // It would be refused again after every restart.
-                        error!(
-                            topic,
-                            bytes = message.payload.len(),
-                            "a record is too large for Kafka and is lost; raise message.max.bytes"
-                        );
+                        let bytes = message.payload.len();
+                        self.events.send(Event::TooLarge { topic, bytes }).ok();
                         break;
                     }
                     KafkaError::MessageProduction(code) if producer.client().fatal_error().is_some() => {

@@ -170,6 +170,7 @@ impl<S: Partitioned> Worker<S> {
                 }
                 // The transaction it belonged to fails, and is said again.
                 Event::Undelivered { topic, why } => self.intake.grumble(&format!("a record for {topic} was not delivered: {why}")),
+                Event::TooLarge { topic, bytes } => self.intake.lost(&topic, bytes),
                 Event::Error(what) => self.intake.grumble(&what),
             }
         }
