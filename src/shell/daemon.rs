@@ -58,6 +58,7 @@ impl Daemon {
         let metrics = Arc::new(Metrics::new()?);
         metrics.reloaded(true);
         metrics.runs(&loaded.config);
+        STAGES.iter().for_each(|stage| metrics.ready(stage, false));
         Ok(Self { path: path.to_owned(), loaded, metrics, stop: Arc::new(AtomicBool::new(false)), controls: vec![] })
     }
 

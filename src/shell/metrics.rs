@@ -33,6 +33,7 @@ pub(super) struct Metrics {
     pub(super) consumer_lag: IntGaugeVec,
     stage_seconds: HistogramVec,
     pub(super) produced: IntCounterVec,
+    ready: IntGaugeVec,
     pub(super) lost: IntCounterVec,
     pub(super) kafka_errors: IntCounterVec,
     pub(super) rebalances: IntCounterVec,
@@ -119,6 +120,7 @@ impl Metrics {
                 &["stage"],
             )?,
             produced: make.counters("richter_produced_records_total", "Records delivered, by topic.", &["topic"])?,
+            ready: make.gauges("richter_ready", "Whether a stage has its partitions and has rebuilt them: 1, or 0.", &["stage"])?,
             lost: make.counters("richter_lost_records_total", "Records too large for Kafka, by topic.", &["topic"])?,
             kafka_errors: make.counters("richter_kafka_errors_total", "Errors that Kafka clients told of.", &["stage"])?,
             rebalances: make.counters("richter_rebalances_total", "Partitions assigned or revoked.", &["stage", "what"])?,
@@ -204,6 +206,10 @@ impl Metrics {
 
     pub(super) fn follows(&self, stage: &str, partition: u32, ours: bool) {
         self.config_followed.with_label_values(&[stage, &partition.to_string()]).set(i64::from(ours));
+    }
+
+    pub(super) fn ready(&self, stage: &str, ready: bool) {
+        self.ready.with_label_values(&[stage]).set(i64::from(ready));
     }
 
     /// A partition that is no longer ours tells nothing.

@@ -118,6 +118,7 @@ impl Router {
                 self.metrics.took(NAME, began.elapsed());
             }
             self.ready.store(self.joined, Ordering::Relaxed);
+            self.metrics.ready(NAME, self.joined);
         }
         self.ready.store(false, Ordering::Relaxed);
         self.commit();
@@ -138,8 +139,14 @@ impl Router {
                     self.commit();
                     self.give_up(&places, "revoked")?;
                 }
-                Event::Lost(places) => self.give_up(&places, "lost")?,
-                Event::Expelled => self.give_up(&self.owned.keys().cloned().collect::<Vec<_>>(), "lost")?,
+                Event::Lost(places) => {
+                    self.joined = false;
+                    self.give_up(&places, "lost")?;
+                }
+                Event::Expelled => {
+                    self.joined = false;
+                    self.give_up(&self.owned.keys().cloned().collect::<Vec<_>>(), "lost")?;
+                }
                 Event::Ends(ends) => {
                     for (topic, partition, end) in ends {
                         if let Some(Some(next)) = self.owned.get(&(topic.clone(), partition)) {

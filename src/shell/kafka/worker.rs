@@ -153,8 +153,13 @@ impl<S: Partitioned> Worker<S> {
                 }
                 // What is pending of them is not said: there is a new generation already. Whoever comes next says it.
                 Event::Revoked(places) => self.give_up(&places, "revoked")?,
-                Event::Lost(places) => self.give_up(&places, "lost")?,
+                Event::Lost(places) => {
+                    // Until we are told of a new generation we are no member.
+                    self.group = None;
+                    self.give_up(&places, "lost")?;
+                }
                 Event::Expelled => {
+                    self.group = None;
                     let log = Partition::<S>::log(&self.settings.prefix);
                     let ours = self.owned.keys().chain(self.recovering.keys());
                     let places: Vec<Place> = ours.filter_map(|p| Some((log.clone(), i32::try_from(*p).ok()?))).collect();
@@ -435,6 +440,7 @@ impl<S: Partitioned> Worker<S> {
             self.metrics.follows(S::NAME, *partition, owned.follows(&self.config));
         }
         self.ready.store(ready, Ordering::Relaxed);
+        self.metrics.ready(S::NAME, ready);
     }
 }
 
