@@ -99,7 +99,7 @@ mod tests {
 
     use crate::correlate::{Changes, SituationId};
     use crate::model::Entity;
-    use crate::rules::Topology;
+    use crate::rules::{Dependency, Topology};
 
     use super::*;
 
@@ -109,7 +109,9 @@ mod tests {
         let began = Timestamp(1_760_000_000_000);
         forest.advance(began);
         for number in 0..100 {
-            let node = topology.list(&Entity::new("service", &format!("svc-{number}")));
+            let service = |name: &str| Entity::new("service", &format!("{name}-{number}"));
+            topology.add(&Dependency::certain(service("svc"), service("db")));
+            let node = topology.number(&service("svc"));
             let id = forest.grow(Onset { node, at: began, blur: 0.0 }, 1, SituationId(number), &topology);
             forest.look_later(id);
         }

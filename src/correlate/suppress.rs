@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Command, Entity, Labels, Origin, Timestamp};
+use crate::model::{Command, Entity, Labels, Origin, Timestamp, labels::Fnv};
 use crate::query::Selector;
-use crate::rules::{Of, Rules};
+use crate::rules::{Inhibit, Of, Rules};
 
 use super::situation::{Member, Source};
 use super::{News, Part, Situations};
@@ -26,6 +26,8 @@ pub struct Suppressed {
     pub reference: String,
     /// When it ends by itself, where that is known.
     pub until: Option<Timestamp>,
+    /// The member that inhibits it, by its key.
+    pub(super) source: Option<u64>,
 }
 
 /// What kind of reason there is to make no fault.
@@ -92,13 +94,17 @@ struct History {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Suppression {
     silences: BTreeMap<String, Silence>,
-    /// What fires and inhibits: by rule and by what must be equal.
+    /// What fires and inhibits: by rule and place, see [`place`].
     sources: BTreeSet<(usize, u64, u64)>,
     /// The same by what fires.
     inhibits: BTreeMap<u64, Vec<(usize, u64)>>,
     /// What is suppressed, by when that ends.
     muted: BTreeSet<(Timestamp, u64)>,
-    /// Something that suppressed does so no more.
+    /// What is inhibited, by what does so.
+    inhibited: BTreeSet<(u64, u64)>,
+    /// What nothing inhibits any more that did.
+    freed: BTreeSet<u64>,
+    /// It is not known of what is suppressed whether it still is.
     stale: bool,
     history: Option<History>,
     #[serde(skip)]
@@ -114,13 +120,36 @@ fn labels(member: &Member) -> Labels {
     }
 }
 
+/// What a member is about, and what else it names: a host that it runs on, or whom it calls.
+fn names(member: &Member, labels: &Labels, rules: &Rules) -> impl Iterator<Item = Entity> {
+    std::iter::once(member.entity.clone()).chain(others(member, labels, rules))
+}
+
+fn others(member: &Member, labels: &Labels, rules: &Rules) -> impl Iterator<Item = Entity> {
+    let calls = member.judged.iter().filter_map(|judged| judged.calls.clone()).map(|entity| rules.topology.resolve(entity));
+    rules.topology.entities(labels).chain(calls).filter(|other| *other != member.entity)
+}
+
 impl Suppression {
+    fn mute(&mut self, key: u64, suppressed: &Suppressed) {
+        self.muted.insert((suppressed.ends(), key));
+        self.inhibited.extend(suppressed.source.map(|source| (source, key)));
+    }
+
+    fn unmute(&mut self, key: u64, suppressed: &Suppressed) {
+        self.muted.remove(&(suppressed.ends(), key));
+        self.freed.remove(&key);
+        if let Some(source) = suppressed.source {
+            self.inhibited.remove(&(source, key));
+        }
+    }
+
     fn silenced(&self, labels: &Labels, now: Timestamp) -> Option<Suppressed> {
         let silences = self.silences.iter().filter(|(_, silence)| silence.from <= now && now < silence.until);
         let (id, silence) = silences.into_iter().find(|(_, s)| self.selectors.get(&s.alerts).is_some_and(|of| of.matches(labels)))?;
         let comment = if silence.comment.is_empty() { String::new() } else { format!(": {}", silence.comment) };
         let why = format!("silence {id} by {}{comment}", silence.author);
-        Some(Suppressed { by: By::Silence, why, reference: format!("silence: {id}"), until: Some(silence.until) })
+        Some(Suppressed { by: By::Silence, why, reference: format!("silence: {id}"), until: Some(silence.until), source: None })
     }
 
     fn parse(&mut self) {
@@ -205,7 +234,7 @@ impl Situations {
     }
 
     fn mute(&mut self, key: u64, suppressed: Suppressed) {
-        self.suppression.muted.insert((suppressed.ends(), key));
+        self.suppression.mute(key, &suppressed);
         self.news.push(News::Suppressed { member: key, suppressed: suppressed.clone() });
         self.update(key, |member| member.suppressed = Some(Box::new(suppressed)));
     }
@@ -260,48 +289,47 @@ impl Situations {
 
     /// Only what lasts waits to be suppressed no more.
     pub(super) fn waits(&mut self, key: u64, lasts: bool) {
-        let Some(ends) = self.member(key).and_then(|(_, member)| member.suppressed.as_deref().map(Suppressed::ends)) else { return };
+        let Some(suppressed) = self.member(key).and_then(|(_, member)| member.suppressed.clone()) else { return };
         if lasts {
-            self.suppression.muted.insert((ends, key));
+            self.suppression.mute(key, &suppressed);
         } else {
-            self.suppression.muted.remove(&(ends, key));
+            self.suppression.unmute(key, &suppressed);
         }
     }
 
     /// What ends inhibits no more.
     pub(super) fn inhibits_no_more(&mut self, key: u64) {
         let own = &mut self.suppression;
-        for (number, equal) in own.inhibits.remove(&key).unwrap_or_default() {
-            own.sources.remove(&(number, equal, key));
-            own.stale = true;
+        for (number, place) in own.inhibits.remove(&key).unwrap_or_default() {
+            own.sources.remove(&(number, place, key));
         }
+        own.freed.extend(own.inhibited.range((key, 0)..=(key, u64::MAX)).map(|(_, inhibited)| *inhibited));
     }
 
     /// What is suppressed no more and still lasts: it acts from now on.
     pub fn released(&mut self, now: Timestamp, rules: &Rules) -> Vec<u64> {
-        let due = |until: Timestamp, stale: bool| stale || until <= now;
         let own = &mut self.suppression;
-        if own.muted.first().is_none_or(|(until, _)| !due(*until, own.stale)) {
+        let due = |(until, _): &&(Timestamp, u64)| own.stale || *until <= now;
+        let mut asked: BTreeSet<u64> = own.muted.iter().take_while(due).map(|(_, key)| *key).collect();
+        asked.append(&mut own.freed);
+        if asked.is_empty() {
             return vec![];
         }
-        let asked: Vec<(Timestamp, u64)> = own.muted.iter().copied().take_while(|(until, _)| due(*until, own.stale)).collect();
         own.silences.retain(|_, silence| silence.until > now);
         own.parse();
         own.stale = false;
         let mut released = vec![];
-        for (until, key) in asked {
-            self.suppression.muted.remove(&(until, key));
+        for key in asked {
             let Some((_, member)) = self.member(key).filter(|(_, member)| member.ends_at.is_none()) else { continue };
-            match self.suppressed(member, now, rules) {
-                Some(other) => {
-                    self.suppression.muted.insert((other.ends(), key));
-                    self.update(key, |member| member.suppressed = Some(Box::new(other)));
-                }
-                None => {
-                    self.update(key, |member| member.suppressed = None);
-                    released.push(key);
-                }
+            let (before, after) = (member.suppressed.clone(), self.suppressed(member, now, rules));
+            if let Some(before) = before {
+                self.suppression.unmute(key, &before);
             }
+            match &after {
+                Some(other) => self.suppression.mute(key, other),
+                None => released.push(key),
+            }
+            self.update(key, |member| member.suppressed = after.map(Box::new));
         }
         released
     }
@@ -314,7 +342,13 @@ impl Situations {
         let history = self.suppression.history.as_ref();
         if history.is_some_and(|history| now < history.until && !history.through.contains(&*member.origin)) {
             let why = "it was so before Richter first listened".to_owned();
-            return Some(Suppressed { by: By::History, why, reference: "setting: situations.declare_history".to_owned(), until: None });
+            return Some(Suppressed {
+                by: By::History,
+                why,
+                reference: "setting: situations.declare_history".to_owned(),
+                until: None,
+                source: None,
+            });
         }
         let labels = labels(member);
         // What is declared is not touched, but for what is planned, and for telling each time that it comes and goes.
@@ -335,19 +369,21 @@ impl Situations {
     fn inhibited(&self, member: &Member, labels: &Labels, rules: &Rules) -> Option<Suppressed> {
         let explains = rules.suppress.inhibit.iter().enumerate().filter(|(_, rule)| rule.target.matches(labels));
         explains.into_iter().find_map(|(number, rule)| {
-            let equal = rule.equal(labels);
-            let sources = self.suppression.sources.range((number, equal, 0)..=(number, equal, u64::MAX));
-            sources.into_iter().filter(|(.., key)| *key != member.key).find_map(|(.., key)| {
-                let (_, source) = self.member(*key)?;
-                // Of those that would explain each other one is told of.
-                let explained = source.suppressed.as_ref().is_some_and(|reason| reason.by == By::Inhibition);
-                if explained && !inhibits(member, rules).is_empty() {
-                    return None;
-                }
-                let along = !rule.along_topology || rules.topology.depends(&member.entity, &source.entity);
-                along.then(|| {
+            let places = if rule.along_topology { explaining(member, labels, rules) } else { vec![member.entity.clone()] };
+            places.iter().map(|entity| place(rule, labels, entity)).find_map(|place| {
+                let sources = self.suppression.sources.range((number, place, 0)..=(number, place, u64::MAX));
+                sources.into_iter().filter(|(.., key)| *key != member.key).find_map(|(.., key)| {
+                    let (_, source) = self.member(*key)?;
+                    // Of those that would explain each other one is told of.
+                    let explained = source.suppressed.as_ref().is_some_and(|reason| reason.by == By::Inhibition);
                     let of = format!("{} of {}", source.source.name(), source.entity);
-                    Suppressed { by: By::Inhibition, why: format!("{of} explains it"), reference: format!("member: {of}"), until: None }
+                    (!explained || inhibits(member, rules).is_empty()).then(|| Suppressed {
+                        by: By::Inhibition,
+                        why: format!("{of} explains it"),
+                        reference: format!("member: {of}"),
+                        until: None,
+                        source: Some(*key),
+                    })
                 })
             })
         })
@@ -364,6 +400,7 @@ impl Situations {
             why: format!("it fired {times} times within {}", crate::model::duration::show(rule.within)),
             reference: "setting: flapping".to_owned(),
             until: Some(settles),
+            source: None,
         })
     }
 
@@ -376,18 +413,30 @@ fn maintained(member: &Member, labels: &Labels, now: Timestamp, rules: &Rules) -
     let (maintenance, until) = rules.suppress.maintenance.iter().find_map(|maintenance| {
         let until = maintenance.window.until(now)?;
         let on = match &maintenance.of {
-            Of::Entity(entity) => member.entity == *entity || rules.topology.depends(&member.entity, entity),
+            Of::Entity(entity) => names(member, labels, rules).any(|own| own == *entity || rules.topology.depends(&own, entity)),
             Of::Alerts(selector) => selector.matches(labels),
         };
         on.then_some((maintenance, until))
     })?;
     let why = format!("maintenance: {}", maintenance.name);
-    Some(Suppressed { by: By::Maintenance, reference: why.clone(), why, until: Some(until) })
+    Some(Suppressed { by: By::Maintenance, reference: why.clone(), why, until: Some(until), source: None })
 }
 
-/// What a member inhibits while it fires: by which rules, and where what must be equal is the same.
+/// What a member inhibits while it fires: by which rules, and where.
 pub(super) fn inhibits(member: &Member, rules: &Rules) -> Vec<(usize, u64)> {
     let labels = labels(member);
     let sources = rules.suppress.inhibit.iter().enumerate().filter(|(_, rule)| rule.source.matches(&labels));
-    sources.map(|(number, rule)| (number, rule.equal(&labels))).collect()
+    sources.map(|(number, rule)| (number, place(rule, &labels, &member.entity))).collect()
+}
+
+/// Where a rule's source and target meet: what must be equal, and the source's entity where the topology counts.
+fn place(rule: &Inhibit, labels: &Labels, entity: &Entity) -> u64 {
+    let equal = rule.equal(labels);
+    if rule.along_topology { Fnv::of(&[&equal.to_be_bytes(), entity.as_str().as_bytes()]) } else { equal }
+}
+
+/// Whose failure would explain a member along the topology.
+fn explaining(member: &Member, labels: &Labels, rules: &Rules) -> Vec<Entity> {
+    let needs = names(member, labels, rules).flat_map(|own| rules.topology.needs(&own));
+    others(member, labels, rules).chain(needs).collect()
 }

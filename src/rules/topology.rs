@@ -1,6 +1,6 @@
 //! Which entity depends on which, and how labels name an entity.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::{Entity, Labels};
 
@@ -40,28 +40,25 @@ impl Dependency {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Doubted {
-    confidence: f64,
-    /// Nobody wrote it down.
-    learnt: bool,
-}
-
 /// Directed dependencies between entities, and the mapping from labels to entities.
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
     entities: Vec<Entity>,
     /// Whether it was listed, or has a dependency: others only some alert named.
     listed: Vec<bool>,
-    /// Whether somebody listed it, or told whom it calls or who calls it: others are strangers, on what they depend is not known.
+    /// Whether somebody listed it, or told whom it calls or who calls it.
     described: Vec<bool>,
+    /// Whether any dependency was written down or traced.
+    is_written: bool,
     known: usize,
     nodes: HashMap<Entity, Node>,
     /// Of each entity, in the order of their names: numbers depend on which was known first, and nothing else may.
     depends_on: Vec<Vec<Node>>,
     callers: Vec<Vec<Node>>,
     /// Those dependencies of which there is doubt: few, so that all others cost nothing.
-    doubted: HashMap<(Node, Node), Doubted>,
+    doubted: HashMap<(Node, Node), f64>,
+    /// Those that nobody wrote down or traced: signals name both, or it was learnt, which is doubted as well.
+    unwritten: BTreeSet<(Node, Node)>,
     mapping: Vec<Template>,
     /// Other names of entities.
     aliases: HashMap<Entity, Entity>,
@@ -80,18 +77,22 @@ impl Topology {
     pub fn add(&mut self, Dependency { from, on, confidence }: &Dependency) {
         let (from, on) = (self.list(from), self.list(on));
         let Some(new) = self.connect(from, on) else { return };
+        self.is_written = true;
+        self.unwritten.remove(&(from, on));
         if *confidence >= 1.0 {
             self.doubted.remove(&(from, on));
         } else if new || self.doubted.contains_key(&(from, on)) {
-            self.doubted.insert((from, on), Doubted { confidence: *confidence, learnt: false });
+            self.doubted.insert((from, on), *confidence);
         }
     }
 
     /// Adds one that a signal names, which is certain. On what else the two depend is not known by that.
     pub fn note(&mut self, Dependency { from, on, .. }: &Dependency) {
         let (from, on) = (self.know(from), self.know(on));
-        if self.connect(from, on).is_some() {
-            self.doubted.remove(&(from, on));
+        let Some(new) = self.connect(from, on) else { return };
+        self.doubted.remove(&(from, on));
+        if new {
+            self.unwritten.insert((from, on));
         }
     }
 
@@ -100,13 +101,15 @@ impl Topology {
     pub fn learn(&mut self, Dependency { from, on, confidence }: &Dependency) {
         let (from, on) = (self.know(from), self.know(on));
         let Some(new) = self.connect(from, on) else { return };
-        if !new && !self.doubted.get(&(from, on)).is_some_and(|doubted| doubted.learnt) {
+        if !new && !(self.unwritten.contains(&(from, on)) && self.doubted.contains_key(&(from, on))) {
             return;
         }
         if *confidence >= CONFIDENCE_LEAST {
-            self.doubted.insert((from, on), Doubted { confidence: *confidence, learnt: true });
+            self.doubted.insert((from, on), *confidence);
+            self.unwritten.insert((from, on));
         } else {
             self.doubted.remove(&(from, on));
+            self.unwritten.remove(&(from, on));
             self.depends_on[from as usize].retain(|other| *other != on);
             self.callers[on as usize].retain(|other| *other != from);
         }
@@ -125,7 +128,7 @@ impl Topology {
     /// How likely it is that one depends on another, as it is said to.
     #[must_use]
     pub fn confidence(&self, from: Node, on: Node) -> f64 {
-        if self.doubted.is_empty() { 1.0 } else { self.doubted.get(&(from, on)).map_or(1.0, |doubted| doubted.confidence) }
+        if self.doubted.is_empty() { 1.0 } else { self.doubted.get(&(from, on)).copied().unwrap_or(1.0) }
     }
 
     /// Lists an entity; gives its number.
@@ -141,10 +144,11 @@ impl Topology {
         node
     }
 
-    /// Whether nobody tells on what the entity depends, more than a signal that names where it runs and what was learnt.
+    /// Whether nobody tells on what the entity depends, more than a signal that names where it runs and what was learnt. To list
+    /// an entity tells that it depends on nothing else, but not where entities are all that is listed.
     #[must_use]
     pub fn is_stranger(&self, node: Node) -> bool {
-        !self.described[node as usize]
+        !(self.is_written && self.described[node as usize])
     }
 
     /// Whether the entity was listed or has a dependency.
@@ -210,26 +214,33 @@ impl Topology {
         &self.callers[node as usize]
     }
 
-    /// Whether an entity likely depends on another, directly or through a few.
+    /// Whether an entity depends on another: see [`Topology::needs`].
     #[must_use]
     pub fn depends(&self, entity: &Entity, on: &Entity) -> bool {
-        let (Some(from), Some(to)) = (self.node(entity), self.node(on)) else { return false };
-        let mut reached = BTreeMap::from([(from, 1.0)]);
+        self.needs(entity).contains(on)
+    }
+
+    /// On what an entity likely depends, directly or through a few, the nearest first, as somebody wrote down or traced: by what
+    /// else is known nothing is suppressed, as what ran there once need not run there alone.
+    #[must_use]
+    pub fn needs(&self, entity: &Entity) -> Vec<Entity> {
+        let Some(from) = self.node(entity) else { return vec![] };
+        let (mut needs, mut reached) = (vec![], BTreeMap::from([(from, 1.0)]));
         let mut frontier = vec![from];
         for _ in 0..HOPS_MAX {
             let mut next = vec![];
             for at in frontier {
                 for on in self.depends_on(at) {
                     let likely = reached[&at] * self.confidence(at, *on);
-                    let known = reached.get(on).is_some_and(|known| *known >= likely);
-                    if known || likely < LIKELY {
+                    let known = reached.get(on).copied();
+                    if likely < LIKELY || known.is_some_and(|known| known >= likely) || self.unwritten.contains(&(at, *on)) {
                         continue;
                     }
-                    if *on == to {
-                        return true;
-                    }
-                    if reached.len() >= REACHED_MAX {
-                        continue;
+                    if known.is_none() {
+                        if reached.len() >= REACHED_MAX {
+                            continue;
+                        }
+                        needs.push(self.name(*on).clone());
                     }
                     reached.insert(*on, likely);
                     next.push(*on);
@@ -237,7 +248,7 @@ impl Topology {
             }
             frontier = next;
         }
-        false
+        needs
     }
 
     /// All of them.
