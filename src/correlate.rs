@@ -76,6 +76,10 @@ use suppress::{Suppression, inhibits};
 /// alert every four hours by default, so its resolution was lost.
 const FORGET_AFTER: Duration = Duration::from_secs(86_400);
 
+/// Replicas that evaluate one rule see an alert begin so long apart at the most: twice what Prometheus lets pass between two looks
+/// by default.
+const REPLICAS_WITHIN: Duration = Duration::from_secs(120);
+
 /// Situations open at once; beyond it what cannot make a fault opens no new one.
 const SITUATIONS_MAX: usize = 100_000;
 
@@ -198,6 +202,13 @@ impl Situations {
         }
     }
 
+    /// A situation is no part of an incident any more.
+    pub fn undeclared(&mut self, id: SituationId) {
+        if let Some(situation) = self.open.get_mut(&id) {
+            (situation.declared, situation.acknowledged) = (false, false);
+        }
+    }
+
     /// Finds its way about in what was restored, or in another topology.
     pub fn rebind(&mut self, rules: &mut Rules) {
         self.forest.rebind(&mut rules.topology);
@@ -270,6 +281,19 @@ impl Situations {
 
     /// Takes in an external alert that was told at that time.
     pub fn alert(&mut self, alert: &Alert, origin: &Origin, at: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Taken {
+        let open = self.fired.get(&alert.fingerprint).and_then(|fired| fired.open).filter(|_| !alert.by_key);
+        let mut taken = self.episode(alert, origin, at, rules, tuning);
+        // Of replicas that evaluate one rule each has seen it begin at another time: what ends after the open episode began ends
+        // that as well, unless it is told again that it fires.
+        let is_same =
+            |open: Timestamp, ended: Timestamp| alert.starts_at < open && open <= ended && open.since(alert.starts_at) <= REPLICAS_WITHIN;
+        if let Some((open, ended)) = open.zip(alert.ends_at).filter(|(open, ended)| is_same(*open, *ended)) {
+            taken.ended = self.supersede(alert.fingerprint, open, ended);
+        }
+        taken
+    }
+
+    fn episode(&mut self, alert: &Alert, origin: &Origin, at: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Taken {
         let fired = self.fired.get(&alert.fingerprint);
         let starts_at = fired.and_then(|fired| fired.open).filter(|_| alert.by_key).unwrap_or(alert.starts_at);
         let key = alert_key(alert.fingerprint, starts_at);
@@ -290,8 +314,13 @@ impl Situations {
                 return Taken::nothing(Outcome::Duplicate);
             }
             match alert.ends_at {
-                Some(ended) => self.ended(alert.fingerprint, alert.starts_at, ended.min(at)),
-                None => self.inhibits(key, rules),
+                Some(ended) => self.ended(alert.fingerprint, starts_at, ended.min(at)),
+                None => {
+                    if let Some(fired) = self.fired.get_mut(&alert.fingerprint) {
+                        fired.open.get_or_insert(starts_at);
+                    }
+                    self.suppress(key, rules);
+                }
             }
             return Taken::updated(key);
         }
@@ -301,7 +330,7 @@ impl Situations {
                 return Taken::nothing(Outcome::Duplicate);
             };
             self.ends_tallied(key, Some(ended));
-            self.ended(alert.fingerprint, alert.starts_at, ended.min(at));
+            self.ended(alert.fingerprint, starts_at, ended.min(at));
             return Taken::nothing(Outcome::Applied);
         }
         if fired.and_then(|fired| fired.ended).is_some_and(|ended| ended >= alert.starts_at) {
@@ -331,43 +360,6 @@ impl Situations {
             taken.ended = self.supersede(alert.fingerprint, before, alert.starts_at);
         }
         taken
-    }
-
-    /// The next episode of an alert began then, so that one is over; gives it, where it is a member.
-    fn supersede(&mut self, fingerprint: u64, before: Timestamp, at: Timestamp) -> Option<u64> {
-        let key = alert_key(fingerprint, before);
-        if let Some(fired) = self.fired.get_mut(&fingerprint).filter(|fired| fired.open == Some(before)) {
-            fired.open = None;
-        }
-        self.ends_tallied(key, None);
-        self.update(key, |member| {
-            member.superseded |= member.ends_at.is_none();
-            member.ends_at = member.ends_at.or(Some(at));
-        });
-        self.place(key).map(|_| key)
-    }
-
-    /// Takes in that an alert has resolved, whichever episode of it was open.
-    pub fn resolved(&mut self, fingerprint: u64, at: Timestamp) -> Taken {
-        let Some(starts_at) = self.fired.get(&fingerprint).and_then(|fired| fired.open) else {
-            // What began before and is told of later is over.
-            self.ended(fingerprint, at - Duration::from_millis(1), at);
-            return Taken::nothing(Outcome::NotWanted);
-        };
-        let key = alert_key(fingerprint, starts_at);
-        let ends_at = at.max(starts_at);
-        self.ended(fingerprint, starts_at, ends_at);
-        if self.ends_tallied(key, Some(ends_at)) {
-            return Taken::nothing(Outcome::Applied);
-        }
-        if self.place(key).is_none() {
-            return Taken::nothing(Outcome::NotWanted);
-        }
-        self.update(key, |member| {
-            member.heard_at = member.heard_at.max(ends_at);
-            member.ends_at = Some(ends_at);
-        });
-        Taken::updated(key)
     }
 
     /// One of each, for all that were told there.

@@ -160,7 +160,7 @@ impl Declare {
             }
             out.count(Count::Signals(taken.outcome));
             self.tell_news(out);
-            if taken.outcome == Outcome::Applied {
+            if taken.outcome == Outcome::Applied || taken.ended.is_some() {
                 let at = match signal {
                     // One that is told again tells of now.
                     Signal::Alert(Alert { ends_at: None, .. }) if !taken.joined => told.max(told_at(signal)),
@@ -212,7 +212,17 @@ impl Declare {
         if let Some((id, member)) = &taken.tallied {
             out.decide(|| trace::member(*id, member));
         }
-        let Some((situation, member)) = taken.member.and_then(|key| self.state.situations.member(key)) else { return };
+        if let Some(key) = taken.member {
+            self.took_in(key, taken, at, out);
+        }
+        if let Some(ended) = taken.ended {
+            self.judge(ended, at, out);
+        }
+    }
+
+    /// A member has come, or there is news of it.
+    fn took_in(&mut self, key: u64, taken: &Taken, at: Timestamp, out: &mut Outbox) {
+        let Some((situation, member)) = self.state.situations.member(key) else { return };
         if taken.joined {
             out.decide(|| trace::member(situation.id, member));
             // A ranking costs as much as the situation is large, so it is traced as the situation doubles, and at its end.
@@ -220,8 +230,7 @@ impl Declare {
                 out.decide(|| self.cause(situation));
             }
         }
-        let (key, told_at) = (member.key, member.told_at);
-        self.await_rung(key, told_at);
+        self.await_rung(key, member.told_at);
         if !taken.stays {
             self.judge(key, at, out);
         }
@@ -233,9 +242,6 @@ impl Declare {
         let owners = settled.filter_map(|key| Some(self.owner(self.state.situations.place(*key)?.0)));
         for id in owners.collect::<BTreeSet<_>>() {
             self.schedule(id);
-        }
-        if let Some(ended) = taken.ended {
-            self.judge(ended, at, out);
         }
     }
 

@@ -1,14 +1,18 @@
 //! How often each alert fires: its episodes.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
 use crate::rules::{Rules, Tuning};
+use crate::stage::Outcome;
 
-use super::Situations;
 use super::ends::OVER_AFTER;
+use super::member::alert_key;
 use super::rates::Flaps;
 use super::sign::SignId;
+use super::{Situations, Taken};
 
 /// Fingerprints whose last episodes are remembered, so that a late repeat does not fire again; beyond it the half that
 /// fired longer ago is forgotten, what has not ended last.
@@ -47,6 +51,43 @@ impl Fired {
 }
 
 impl Situations {
+    /// The next episode of an alert began then, so that one is over; gives it, where it is a member.
+    pub(super) fn supersede(&mut self, fingerprint: u64, before: Timestamp, at: Timestamp) -> Option<u64> {
+        let key = alert_key(fingerprint, before);
+        if let Some(fired) = self.fired.get_mut(&fingerprint).filter(|fired| fired.open == Some(before)) {
+            fired.open = None;
+        }
+        self.ends_tallied(key, None);
+        self.update(key, |member| {
+            member.superseded |= member.ends_at.is_none();
+            member.ends_at = member.ends_at.or(Some(at));
+        });
+        self.place(key).map(|_| key)
+    }
+
+    /// Takes in that an alert has resolved, whichever episode of it was open.
+    pub fn resolved(&mut self, fingerprint: u64, at: Timestamp) -> Taken {
+        let Some(starts_at) = self.fired.get(&fingerprint).and_then(|fired| fired.open) else {
+            // What began before and is told of later is over.
+            self.ended(fingerprint, at - Duration::from_millis(1), at);
+            return Taken::nothing(Outcome::NotWanted);
+        };
+        let key = alert_key(fingerprint, starts_at);
+        let ends_at = at.max(starts_at);
+        self.ended(fingerprint, starts_at, ends_at);
+        if self.ends_tallied(key, Some(ends_at)) {
+            return Taken::nothing(Outcome::Applied);
+        }
+        if self.place(key).is_none() {
+            return Taken::nothing(Outcome::NotWanted);
+        }
+        self.update(key, |member| {
+            member.heard_at = member.heard_at.max(ends_at);
+            member.ends_at = Some(ends_at);
+        });
+        Taken::updated(key)
+    }
+
     /// An episode of an alert has ended.
     pub(super) fn ended(&mut self, fingerprint: u64, starts_at: Timestamp, at: Timestamp) {
         let fired = self.fired.entry(fingerprint).or_insert_with(|| Box::new(Fired::new(starts_at)));
