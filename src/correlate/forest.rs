@@ -74,6 +74,11 @@ impl<'v> View<'v> {
         self.open.get(&situation).is_some_and(|s| s.declared || s.apart)
     }
 
+    /// What was declared, and nobody has acknowledged, still takes in what was not.
+    pub(super) fn takes_in(&self, situation: SituationId) -> bool {
+        self.open.get(&situation).is_some_and(|s| s.declared && s.gives())
+    }
+
     /// What has recovered stays as it is.
     pub(super) fn is_over(&self, situation: SituationId) -> bool {
         self.open.get(&situation).is_some_and(|s| s.recovered_at.is_some())

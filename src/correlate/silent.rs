@@ -11,6 +11,7 @@ use super::rates::{Kind, ONLY_ONE};
 use super::related::Relation;
 use super::seek::CALLERS_MAX;
 use super::sign::{Cause, Link, Onset, Sign, SignId};
+use super::situation::SituationId;
 
 /// Signs so many seconds apart may have one silent cause.
 const TOGETHER: f64 = 180.0;
@@ -23,7 +24,8 @@ const SILENT_CALLER: f64 = 0.4;
 
 impl Forest {
     /// Looks for one dependency, of which nothing is told, that explains this sign and others that came by themselves. What was
-    /// declared gives nothing away, nor takes a cause that it might have to leave for a better one: it is only related.
+    /// declared gives nothing away: one such situation, which nobody has acknowledged yet, takes in what was not, and others are
+    /// only related.
     pub(super) fn silent_cause(&mut self, id: SignId, view: View<'_>) {
         let (node, at) = (self[id].node, self[id].first);
         let candidates =
@@ -36,11 +38,15 @@ impl Forest {
         let first = effects[0];
         let onset = self[first].first - SILENT_LEAD;
         let since = effects.iter().map(|effect| self[*effect].first).max().unwrap_or(onset);
-        let (held, free): (Vec<SignId>, Vec<SignId>) = effects.into_iter().partition(|effect| view.holds(self[*effect].situation));
+        let situation = |effect: &SignId| self[*effect].situation;
+        let taking = effects.iter().map(situation).find(|situation| view.takes_in(*situation));
+        let free = effects.iter().filter(|effect| !view.holds(situation(effect))).count();
+        let (held, own): (Vec<SignId>, Vec<SignId>) =
+            effects.into_iter().partition(|effect| view.holds(situation(effect)) && Some(situation(effect)) != taking);
         let mut with = first;
-        if free.len() > 1 {
-            with = free[0];
-            self.infer(silent, &free, view);
+        if own.len() > 1 && free > 0 {
+            with = own[0];
+            self.infer(silent, &own, taking, view);
         }
         let with = self[with].situation;
         for effect in held {
@@ -51,10 +57,10 @@ impl Forest {
         }
     }
 
-    /// Infers that an entity has failed, as the common cause of these, the earliest first.
-    fn infer(&mut self, silent: Node, effects: &[SignId], view: View<'_>) {
+    /// Infers that an entity has failed, as the common cause of these, the earliest first; in that situation, or that of the first.
+    fn infer(&mut self, silent: Node, effects: &[SignId], within: Option<SituationId>, view: View<'_>) {
         let first = effects[0];
-        let (onset, situation) = (self[first].first - SILENT_LEAD, self[first].situation);
+        let (onset, situation) = (self[first].first - SILENT_LEAD, within.unwrap_or(self[first].situation));
         let odds = self.shares(first, silent, onset, view).odds;
         let sign = self.grow(Onset { node: silent, at: onset, blur: 0.0 }, 0, situation, view.topology);
         self.recount(sign);
