@@ -11,7 +11,7 @@ use crate::rules::{Rules, Tuning};
 
 use super::FORGET_AFTER;
 use super::joined::Joined;
-use super::member::breach_fingerprint;
+use super::member::{NAMELESS, breach_fingerprint};
 use super::members::Members;
 use super::sign::SignId;
 use super::suppress::{By, Suppressed};
@@ -223,6 +223,12 @@ impl Member {
         self.definition.is_some() && self.suppressed.is_none()
     }
 
+    /// Whether it is of an alert that names no entity: what else is called so need not be the same.
+    #[must_use]
+    pub fn is_nameless(&self) -> bool {
+        self.entity.kind() == NAMELESS
+    }
+
     /// In words: the scenario that it is graded by, or the alert's summary, or its name.
     #[must_use]
     pub fn summary(&self) -> &str {
@@ -382,8 +388,9 @@ impl Situation {
     pub fn calm_at(&self) -> Option<Timestamp> {
         let flapping = |m: &&Member| m.suppressed.as_ref().is_some_and(|reason| reason.by == By::Flapping) && self.has_same(m);
         self.members.iter().filter(flapping).try_fold(Timestamp::MIN, |latest, member| {
-            let until = member.suppressed.as_ref().and_then(|reason| reason.until).filter(|_| member.ends_at.is_some())?;
-            Some(latest.max(until))
+            // It is suppressed for as long as it has to stay away, from its start on.
+            let until = member.suppressed.as_ref().and_then(|reason| reason.until)?;
+            Some(latest.max(member.ends_at? + until.since(member.starts_at)))
         })
     }
 }

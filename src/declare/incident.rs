@@ -54,7 +54,7 @@ pub struct Incident {
     pub at: Timestamp,
     /// When its picture was last looked at.
     pub looked_at: Timestamp,
-    /// Since when it is on: its declaration, or its last relapse.
+    /// Since when it is on and known to be: its declaration, or its last relapse.
     pub on_since: Timestamp,
     /// Since when somebody is asked to take it on: that, or when its level first asked for it.
     pub asks_since: Timestamp,
@@ -309,8 +309,9 @@ impl Incident {
         match event {
             Event::Declared => {
                 self.declared_at = self.at;
-                (self.on_since, self.asks_since, self.followed_at) = (self.at, self.at, self.at);
-                self.timeline.entry(Point::Discovered).or_insert((self.at, author.to_owned()));
+                self.asks_since = self.asks_since.max(self.at);
+                (self.on_since, self.followed_at) = (self.asks_since, self.asks_since);
+                self.timeline.entry(Point::Discovered).or_insert((self.asks_since, author.to_owned()));
             }
             // An escalation tells how things stand.
             Event::FollowUpDue | Event::Escalated => self.followed_at = self.at,

@@ -1,6 +1,6 @@
 //! From situations to incidents: suspicion, declaration, escalation, recovery, and what becomes of them together.
 
-use crate::correlate::{How, Situation, SituationId, Why};
+use crate::correlate::{How, Member, Situation, SituationId, Why};
 use crate::grade::Grade;
 use crate::model::{Breach, Event, Phase, Point, State, Timestamp};
 use crate::rules::Topology;
@@ -15,7 +15,8 @@ use super::{Declare, trace};
 /// Incidents that are open or wait for their review; of more, the one that has recovered longest ago is closed.
 const INCIDENTS_MAX: usize = 10_000;
 
-/// Situations that one incident is of; what comes then is an incident of its own.
+/// Situations that one incident is of; for a further one the oldest that is over goes, and where none is that is an incident of its
+/// own.
 const SITUATIONS_MAX: usize = 100;
 
 impl Declare {
@@ -27,10 +28,6 @@ impl Declare {
     /// The situations of an incident.
     pub(super) fn situations_of(&self, id: SituationId) -> Vec<SituationId> {
         self.state.incidents.get(&id).map(|incident| incident.situations.clone()).unwrap_or_default()
-    }
-
-    fn is_on(&self, id: SituationId) -> bool {
-        self.state.incidents.get(&id).is_some_and(|incident| incident.state.is_on() && incident.situations.len() < SITUATIONS_MAX)
     }
 
     /// Whether anything that counts lasts.
@@ -87,17 +84,10 @@ impl Declare {
             return self.tell_news(out);
         }
         let Some((_, member)) = self.state.situations.member(key) else { return };
-        let about = (member.summary().to_owned(), member.entity.clone());
-        if let Some(same) = self.state.about.get(&about).copied().filter(|same| self.is_on(*same)) {
-            // What users cannot do there they cannot do already: it is that fault.
-            self.state.owners.insert(id, same);
-            let Some(incident) = self.state.incidents.get_mut(&same) else { return };
-            incident.situations.push(id);
-            let acknowledged = incident.acknowledged.is_some();
-            self.state.situations.declared(id, None, acknowledged);
-            self.relate_all(same, out);
-            return self.judge(key, at, out);
+        if let Some(same) = self.same(member).filter(|same| self.makes_room_in(*same)) {
+            return self.joins(key, id, same, at, out);
         }
+        let Some((_, member)) = self.state.situations.member(key) else { return };
         let can_rise = |grade: &Grade| grade.0.values().any(|standing| standing.next.is_some());
         let mut incident = Incident::new(member, id, at);
         incident.discovery = Some(discovered(member));
@@ -123,6 +113,43 @@ impl Declare {
         }
     }
 
+    /// The incident that is on about the same: what users cannot do there they cannot do already.
+    fn same(&self, member: &Member) -> Option<SituationId> {
+        let about = (member.summary().to_owned(), member.entity.clone());
+        let same = self.state.about.get(&about).copied().filter(|_| !member.is_nameless())?;
+        self.state.incidents.get(&same).is_some_and(|incident| incident.state.is_on()).then_some(same)
+    }
+
+    /// Whether an incident can be of one situation more.
+    fn makes_room_in(&mut self, id: SituationId) -> bool {
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return false };
+        if incident.situations.len() < SITUATIONS_MAX {
+            return true;
+        }
+        let led_by = self.state.situations.place(incident.leader).map(|(situation, _)| situation);
+        let lasts = |of: &SituationId| self.state.situations.get(*of).is_some_and(Situation::lasts);
+        let Some(place) = incident.situations.iter().position(|of| *of != id && Some(*of) != led_by && !lasts(of)) else { return false };
+        let over = incident.situations.remove(place);
+        self.state.owners.remove(&over);
+        self.state.situations.undeclared(over);
+        true
+    }
+
+    /// A situation becomes part of an incident that is on, by a member of it.
+    fn joins(&mut self, key: u64, situation: SituationId, id: SituationId, at: Timestamp, out: &mut Outbox) {
+        let Some((incident, (_, member))) = self.state.incidents.get_mut(&id).zip(self.state.situations.member(key)) else { return };
+        let reason = format!("{} of {} again", member.source.name(), member.entity);
+        let (state, acknowledged) = (incident.state, incident.acknowledged.is_some());
+        incident.situations.push(situation);
+        self.state.owners.insert(situation, id);
+        self.state.situations.declared(situation, None, acknowledged);
+        if state == State::Declared {
+            self.event(id, Event::Updated, at, RICHTER, reason, out);
+        }
+        self.relate_all(id, out);
+        self.judge(key, at, out);
+    }
+
     fn declares(&mut self, id: SituationId, at: Timestamp, graded: &Graded, out: &mut Outbox) {
         if self.state.situations.suppress_now(graded.key, at, &self.rules) {
             return self.tell_news(out);
@@ -131,6 +158,10 @@ impl Declare {
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         incident.leader = graded.key;
         incident.discovery = member;
+        // Of an alert that is told late nobody could know before.
+        if let Some((_, member)) = self.state.situations.member(graded.key).filter(|(_, member)| member.by_duration()) {
+            incident.asks_since = member.heard_at;
+        }
         incident.take(graded);
         self.state.suspected.remove(&id);
         if let Some((_, member)) = self.state.situations.member(graded.key) {
