@@ -121,6 +121,8 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
     }
     let failed =
         |node: Node| all.forest.signs_of(node).filter_map(|id| all.forest.get(id)).find(|sign| sign.told > 0 && sign.first < earliest);
+    let told_by_then = |id| all.forest.get(id).is_some_and(|sign| sign.told > 0 && sign.first <= at);
+    let failing = |node: Node| all.forest.signs_near(node, earliest, NEAR).any(told_by_then);
     let silent = candidates.iter().filter(|node| !shows.contains_key(*node) && !elsewhere.contains_key(*node));
     let before: BTreeMap<Node, Timestamp> = silent.filter_map(|node| Some((*node, failed(*node)?.first))).collect();
     let told = known.chain(others.into_iter().map(|(_, member)| member));
@@ -137,6 +139,7 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
         shows: &shows,
         order: &order,
         elsewhere: &elsewhere,
+        failing: &failing,
         before: &before,
         hinted: &hinted,
         blurs: &blurs,

@@ -44,6 +44,8 @@ pub(super) struct Trouble<'t> {
     pub(super) order: &'t [(Node, Timestamp)],
     /// What candidates show that is part of other situations.
     pub(super) elsewhere: &'t BTreeMap<Node, Timestamp>,
+    /// Whether something is told of it that began about then, wherever it was put.
+    pub(super) failing: &'t dyn Fn(Node) -> bool,
     /// When candidates of which nothing is told here failed before, which is taken for another matter.
     pub(super) before: &'t BTreeMap<Node, Timestamp>,
     /// Of which monitors have too much, though not enough for a breach, and since when.
@@ -151,7 +153,7 @@ impl Trouble<'_> {
 
     /// What depends on it and shows nothing, where it is not known to have failed.
     fn quiet_callers(&self, node: Node, evidence: &mut Evidence<'_>) {
-        let quiet = self.topology.callers(node).iter().filter(|caller| !self.is_shown(**caller));
+        let quiet = self.topology.callers(node).iter().filter(|caller| !self.is_shown(**caller) && !(self.failing)(**caller));
         let likely: Vec<f64> = quiet.map(|caller| self.topology.confidence(*caller, node)).collect();
         let quiet: f64 = likely.iter().sum();
         let what = format!("{} that depend on it show nothing", likely.len());
