@@ -15,6 +15,7 @@ pub mod number;
 pub mod signal;
 pub mod text;
 pub mod time;
+pub mod topic;
 pub mod value;
 
 pub use breach::{Breach, Dimension, Hint, Judge, Phase, Reading, Step};
@@ -29,4 +30,5 @@ pub use level::Level;
 pub use life::{Event, State};
 pub use signal::{Call, Origin, Signal, SignalId};
 pub use time::Timestamp;
+pub use topic::Topic;
 pub use value::Value;

@@ -7,7 +7,8 @@ mod outbox;
 mod progress;
 pub mod snapshot;
 
-pub use outbox::{Count, Message, Outbox, Outcome, Topic};
+pub use crate::model::Topic;
+pub use outbox::{Count, Message, Outbox, Outcome};
 pub use progress::Progress;
 
 use crate::model::Timestamp;

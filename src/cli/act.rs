@@ -8,8 +8,9 @@ use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 
 use crate::model::command::COMMANDS;
-use crate::model::{Class, Point, Timestamp, duration};
+use crate::model::{Class, Command, Point, Timestamp, duration};
 use crate::rules::Kind;
+use crate::shell::files::Loaded;
 use crate::shell::{now, send};
 use crate::wire::commands::Written;
 
@@ -126,13 +127,19 @@ impl ValueEnum for Class {
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let written = written(arguments);
     // What cannot be read is refused here and not in the topic.
-    written.clone().read(now()).map_err(|reject| anyhow!("{}", reject.detail))?;
+    let command = written.clone().read(now()).map_err(|reject| anyhow!("{}", reject.detail))?;
+    if let Some(option) = unused(&written, &command)? {
+        return Err(Failure::CouldNot(anyhow!("{} does not take --{}", written.command, option.replace('_', "-"))));
+    }
     let payload = serde_json::to_string(&written)?;
     if arguments.print {
         writeln!(stdout(), "{payload}")?;
         return Ok(());
     }
-    let settings = config(&arguments.config)?.settings;
+    let Loaded { settings, config } = config(&arguments.config)?;
+    if let Some(level) = &written.level {
+        config.rules.levels.named(level).map_err(|why| anyhow!(why))?;
+    }
     let source = settings.sources.iter().find(|source| source.kind == Kind::Commands);
     let Some(source) = source else {
         let remedy = "the settings have no source of kind `commands`; add one, such as { topic: richter.commands, kind: commands }";
@@ -144,6 +151,20 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         written.command, written.id, source.topic, settings.prefix
     );
     Ok(())
+}
+
+/// An option that the command means the same without.
+fn unused(written: &Written, command: &Command) -> anyhow::Result<Option<String>> {
+    let serde_json::Value::Object(all) = serde_json::to_value(written)? else { return Ok(None) };
+    for name in all.keys().filter(|name| *name != "at") {
+        let mut without = all.clone();
+        without.remove(name);
+        let without: Option<Written> = serde_json::from_value(without.into()).ok();
+        if without.is_some_and(|written| written.read(command.at).is_ok_and(|read| read == *command)) {
+            return Ok(Some(name.clone()));
+        }
+    }
+    Ok(None)
 }
 
 fn written(arguments: &Arguments) -> Written {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use crate::shell::files::load;
+use crate::shell::missing_secrets;
 
 use super::{Failure, Format, Outcome, counted, in_lines, stdout};
 
@@ -32,6 +33,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             eprintln!("fine: {}, {}", counted(monitors, "monitor"), counted(sources, "source"));
             for note in &loaded.config.rules.notes {
                 eprintln!("note: {note}");
+            }
+            for missing in missing_secrets(&loaded.settings) {
+                eprintln!("note: {missing}; `run` needs it");
             }
             for (monitor, _) in loaded.config.rules.watches().filter(|(_, watch)| watch.query.key_scope().is_none()) {
                 let name = &monitor.name;

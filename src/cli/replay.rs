@@ -1,5 +1,6 @@
 //! `richter replay`: recordings through the stages, deterministically.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,9 @@ use crate::stage::{Outbox, Record, Topic};
 use crate::wire::recording::{Recorded, line};
 
 use super::{Outcome, config, put, stdout};
+
+/// Dead letters that are shown, of each topic and reason; of more the number is told.
+const LETTERS_SHOWN: usize = 10;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -37,12 +41,18 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     records.sort_by_key(|record| record.ts);
     let mut trace = arguments.trace.as_deref().map(create).transpose()?;
     let mut out = stdout();
+    let mut letters: BTreeMap<(String, String), usize> = BTreeMap::new();
     let pipeline = replay(&config, &records, |_, output| {
         for message in output.messages.iter().filter(|m| m.topic == Topic::Incidents) {
             put(&mut out, &message.payload)?;
         }
         for letter in output.messages.iter().filter(|m| m.topic == Topic::DeadLetter) {
-            eprintln!("dead letter: {}", String::from_utf8_lossy(&letter.payload));
+            let reason = letter.headers.iter().find(|(name, _)| *name == "reason").map(|(_, reason)| reason.clone());
+            let number = letters.entry((letter.key.clone(), reason.unwrap_or_default())).or_default();
+            *number += 1;
+            if *number <= LETTERS_SHOWN {
+                eprintln!("dead letter: {}", String::from_utf8_lossy(&letter.payload));
+            }
         }
         if let Some(trace) = &mut trace {
             for decision in &output.trace {
@@ -59,7 +69,27 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         trace.flush()?;
     }
     out.flush()?;
+    for ((topic, reason), number) in letters.iter().filter(|(_, number)| **number > LETTERS_SHOWN) {
+        eprintln!("dead letters of {topic} in all: {number} {reason}");
+    }
+    tell_strangers(&config, &records);
     Ok(())
+}
+
+/// Says which records no source is for.
+fn tell_strangers(config: &Loaded, records: &[Recorded]) {
+    let sources = &config.settings.sources;
+    let mut others: BTreeMap<&str, usize> = BTreeMap::new();
+    for record in records.iter().filter(|record| sources.iter().all(|source| source.topic != record.topic)) {
+        *others.entry(&record.topic).or_default() += 1;
+    }
+    let names: Vec<&str> = sources.iter().map(|source| source.topic.as_str()).collect();
+    for (topic, number) in others {
+        eprintln!("not read: {number} records of {topic:?}, which is no source; sources are {}", names.join(", "));
+    }
+    if records.is_empty() {
+        eprintln!("there are no records");
+    }
 }
 
 /// Runs records through the composed stages, and gives those; `take` gets each record and what came of it.

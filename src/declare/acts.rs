@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::correlate::{Said, SituationId};
 use crate::model::{
-    Act, Command, Condition, Definition, Entity, Event, Ladder, Level, Measure, Order, Origin, Point, Rung, Split, State, Timestamp,
+    Act, Command, Condition, Definition, Entity, Event, Ladder, Measure, Order, Origin, Point, Rung, Split, State, Timestamp,
 };
 use crate::stage::{Count, Outbox, Outcome};
 use crate::wire::cloudevent::{Attributes, message};
@@ -182,7 +182,7 @@ impl Declare {
     }
 
     fn set_level(&mut self, id: SituationId, name: &str, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
-        let level = self.level(name)?;
+        let level = self.rules.levels.named(name)?;
         let Some(incident) = self.state.incidents.get(&id) else { return Ok(()) };
         let now = incident.level_in(level.place).cloned();
         let event = match &now {
@@ -305,7 +305,7 @@ impl Declare {
     /// A person declares what no monitor has noticed; it lasts until a person says that it is over.
     fn declare_by_hand(&mut self, command: &Command, origin: &Origin, out: &mut Outbox) -> Result<(), Refused> {
         let Order::Declare { level, scenario, entity, business, owner } = &command.order else { return Ok(()) };
-        let level = self.level(level)?;
+        let level = self.rules.levels.named(level)?;
         let condition = Condition { tests: vec![], hold: std::time::Duration::ZERO };
         let rung = Rung { level, condition, because: format!("{} says so", command.author) };
         let definition = Definition {
@@ -333,12 +333,6 @@ impl Declare {
         let known = self.state.situations.place(key);
         let known = known.and_then(|(situation, _)| self.state.incidents.get(&self.owner(situation)));
         Err(known.map_or_else(|| "it makes no fault now".to_owned(), |known| format!("it is part of {} already", known.id)))
-    }
-
-    fn level(&self, name: &str) -> Result<Level, Refused> {
-        let sequences = self.rules.levels.sequences.iter().map(|s| format!("{0}1 to {0}{1}", s.name, s.levels));
-        let known = || sequences.collect::<Vec<_>>().join(", ");
-        self.rules.levels.level(name).ok_or_else(|| format!("there is no level {name:?}; there are {}", known()))
     }
 
     /// Whether a point of the timeline can have been then, by the points that are known.

@@ -372,6 +372,16 @@ impl Levels {
         self.sequences.iter().enumerate().find_map(of)
     }
 
+    /// The same, for people.
+    ///
+    /// # Errors
+    /// There is none of that name; which there are, in words.
+    pub fn named(&self, name: &str) -> Result<Level, String> {
+        let sequences = self.sequences.iter().map(|s| format!("{0}1 to {0}{1}", s.name, s.levels));
+        let known = || sequences.collect::<Vec<_>>().join(", ");
+        self.level(name).ok_or_else(|| format!("there is no level {name:?}; there are {}", known()))
+    }
+
     /// The generic ladders that grade every business monitor.
     pub fn floor(&self) -> impl Iterator<Item = &Ladder> {
         self.generic.iter().filter(|g| g.alerts.is_none()).map(|g| &g.ladder)

@@ -10,6 +10,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::model::Topic;
+
 use super::decode::decode;
 use super::fault::{At, Fault, Place};
 use super::format::Format;
@@ -415,7 +417,7 @@ pub fn settings(file: &str, text: &str, environment: &BTreeMap<String, String>) 
         suppress: place(&raw.suppress_files),
     };
     kafka::check(file, &raw.kafka, &mut faults);
-    let sources = check_sources(file, &raw.sources, &mut faults);
+    let sources = check_sources(file, &raw.kafka.prefix.value, &raw.sources, &mut faults);
     let listen = raw.http.listen.value.parse();
     let Ok(listen) = listen else {
         let message = format!("{:?} is not an address; write one like 127.0.0.1:9464", raw.http.listen.value);
@@ -468,7 +470,7 @@ fn overlay(mut raw: Raw, environment: &BTreeMap<String, String>) -> Result<Raw, 
     Ok(laid_over)
 }
 
-fn check_sources(file: &str, sources: &[RawSource], faults: &mut Vec<Fault>) -> Vec<Source> {
+fn check_sources(file: &str, prefix: &str, sources: &[RawSource], faults: &mut Vec<Fault>) -> Vec<Source> {
     let mut checked: Vec<Source> = vec![];
     for source in sources {
         let named = Format::named(source.kind, &source.format.value);
@@ -488,6 +490,12 @@ fn check_sources(file: &str, sources: &[RawSource], faults: &mut Vec<Fault>) -> 
         }
         if checked.iter().any(|s| s.topic == source.topic.value) {
             faults.push(source.topic.fault(file, format!("topic {:?} is a source already", source.topic.value)));
+        }
+        let own = |topic: &Topic| source.topic.value == format!("{prefix}.{}", topic.suffix());
+        if Topic::ALL.iter().any(own) {
+            faults.push(
+                source.topic.fault(file, format!("{:?} is Richter's own; a source is a topic that others write", source.topic.value)),
+            );
         }
         checked.push(Source {
             topic: source.topic.value.clone(),

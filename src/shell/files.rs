@@ -8,6 +8,8 @@ use anyhow::{Context, bail};
 
 use crate::rules::{Config, Fault, Files, Place, Settings, Tuning, settings};
 
+use super::kafka::wrong_properties;
+
 /// Everything without fault.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -50,6 +52,9 @@ pub fn checked(file: &str, text: &str, environment: &BTreeMap<String, String>, r
     let tuning = settings.as_ref().map_or_else(Tuning::default, |s| s.tuning.clone());
     let (config, found) = Config::new(&files, tuning);
     faults.extend(found);
+    for message in settings.iter().flat_map(wrong_properties) {
+        faults.push(Fault { place: Place { file: file.to_owned(), ..Place::default() }, message });
+    }
     for target in settings.iter().flat_map(|settings| &settings.notify) {
         faults.extend(target.faults(&config.rules.levels.sequences));
     }

@@ -20,7 +20,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::model::Timestamp;
 use crate::rules::Config;
 
-pub(super) use client::{client_config, secret};
+pub(crate) use client::missing_secrets;
+pub(super) use client::{client_config, secret, wrong_properties};
 pub(super) use follower::{Follower, begin_at_end};
 pub(crate) use history::incidents;
 pub(super) use router::Router;

@@ -27,7 +27,7 @@ use smallvec::SmallVec;
 use crate::model::{Timestamp, Value};
 use crate::rules::Format;
 
-use super::{Reject, SeriesBuf};
+use super::{Reject, SeriesBuf, Unit, instant, time};
 
 /// Where samples go.
 pub trait Sink {
@@ -117,6 +117,14 @@ where
 impl Default for Pairs<'_> {
     fn default() -> Self {
         Self(SmallVec::new())
+    }
+}
+
+/// A time as text, or as a number: of milliseconds, where the source's unit is not named.
+fn milliseconds(field: &str, text: &Text<'_>, context: &Context<'_>) -> Result<Timestamp, Reject> {
+    match text.0.parse() {
+        Ok(number) => instant(field, number, context.unit.unwrap_or(Unit::Milliseconds)),
+        Err(_) => time(field, &text.0),
     }
 }
 
@@ -262,7 +270,7 @@ pub(super) fn bound(text: &mut String, value: f64) -> &str {
 pub fn decode(format: Format, payload: &[u8], context: &Context<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
     super::within_limits(payload)?;
     match format {
-        Format::PrometheusKafkaAdapter => prometheus_kafka_adapter::decode(payload, scratch, sink),
+        Format::PrometheusKafkaAdapter => prometheus_kafka_adapter::decode(payload, context, scratch, sink),
         Format::OtlpProto => otlp_proto::decode(payload, context, scratch, sink),
         Format::OtlpJson => otlp_json::decode(payload, context, scratch, sink),
         Format::RemoteWrite => remote_write::decode(payload, context, scratch, sink),

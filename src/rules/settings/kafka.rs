@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::fault::Fault;
+use super::super::fault::{Fault, Place};
 use super::{Kafka, Property, SnapshotEvery};
 
 /// Properties whose value is a secret and may not stand in the file.
@@ -36,6 +36,10 @@ const RESERVED: [(&str, &str); 12] = [
 
 /// Every fault in what is said of Kafka.
 pub(super) fn check(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
+    if kafka.brokers.is_empty() {
+        let place = Place { file: file.to_owned(), ..Place::default() };
+        faults.push(Fault { place, message: "`kafka.brokers` names none; write at least one host:port".into() });
+    }
     for broker in &kafka.brokers {
         let port = broker.value.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
         if port.is_none_or(|(host, _)| host.is_empty()) {

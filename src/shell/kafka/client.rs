@@ -68,6 +68,30 @@ impl Base {
     }
 }
 
+/// What librdkafka does not know, or does not take, of the properties that are written out.
+pub(in crate::shell) fn wrong_properties(settings: &Settings) -> Vec<String> {
+    let inline = settings.properties.iter().filter_map(|(name, value)| match value {
+        Property::Inline(value) => Some((name, value)),
+        Property::File { .. } | Property::Env { .. } => None,
+    });
+    let wrong = inline.filter_map(|(name, value)| match ClientConfig::new().set(name, value).create_native_config() {
+        Err(KafkaError::ClientConfig(_, why, ..)) => Some(format!("kafka property {name}: {value:?}: {why}")),
+        Ok(_) | Err(_) => None,
+    });
+    wrong.collect()
+}
+
+/// Which secrets are not where they are named.
+pub(crate) fn missing_secrets(settings: &Settings) -> Vec<String> {
+    let of_kafka = settings.properties.iter().map(|(name, property)| (format!("kafka property {name}"), property));
+    let of_targets = settings.notify.iter().flat_map(|target| {
+        let secret = target.secret.iter().map(|secret| ("secret", secret));
+        std::iter::once(("url", &target.url)).chain(secret).map(|(what, of)| (format!("{what} of the target {}", target.name), of))
+    });
+    let missing = of_kafka.chain(of_targets).filter_map(|(what, property)| Some(format!("{what}: {:#}", secret(property).err()?)));
+    missing.collect()
+}
+
 /// A property's value, read from where it is named.
 pub(in crate::shell) fn secret(property: &Property) -> anyhow::Result<String> {
     match property {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::rules::Settings;
@@ -19,11 +19,25 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Kafka cannot be reached, or does not take it.
 pub(crate) fn send(settings: &Settings, topic: &str, key: &str, payload: &[u8]) -> anyhow::Result<(i32, i64)> {
     let base = client_config(settings)?;
-    let fixed = [("enable.idempotence", "true"), ("message.timeout.ms", "30000"), ("partitioner", "murmur2_random")];
+    // As with any producer, brokers that make topics make this one.
+    let fixed = [
+        ("allow.auto.create.topics", "true"),
+        ("enable.idempotence", "true"),
+        ("message.timeout.ms", "30000"),
+        ("partitioner", "murmur2_random"),
+    ];
     let producer: FutureProducer<Quiet> =
         base.with(&[], &fixed).create_with_context(Quiet(base.token.clone())).context("cannot make a Kafka producer")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sent = runtime.block_on(producer.send(FutureRecord::to(topic).key(key).payload(payload), PATIENCE));
-    let failed = |why: KafkaError| anyhow!("{topic} at {} does not take it: {why}", settings.brokers.join(", "));
+    let brokers = settings.brokers.join(",");
+    let failed = |why: KafkaError| match why.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+            anyhow!(
+                "there is no topic {topic} at {brokers}; make it: kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic}"
+            )
+        }
+        _ => anyhow!("{topic} at {brokers} does not take it: {why}"),
+    };
     sent.map(|delivery| (delivery.partition, delivery.offset)).map_err(|(why, _)| failed(why))
 }

@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::Value;
-use crate::wire::{Reject, Unit, instant, time};
+use crate::wire::Reject;
 
-use super::{Context, Number, Pairs, Scratch, Sink, Text, objects};
+use super::{Context, Number, Pairs, Scratch, Sink, Text, milliseconds, objects};
 
 /// Nothing else may be in it: with labels of another name it would be another series.
 #[derive(Deserialize)]
@@ -22,7 +22,7 @@ struct Raw<'a> {
     value: Option<Number>,
     #[serde(borrow)]
     timestamp: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, alias = "labels")]
     tags: Pairs<'a>,
 }
 
@@ -51,13 +51,7 @@ fn sample(raw: &Raw<'_>, context: &Context<'_>, scratch: &mut Scratch, sink: &mu
         return Err(Reject::new("unexpected_shape", "`name` and `value` are needed"));
     };
     let Number::Of(value) = value else { return Err(Reject::new("bad_value", "value: not a number")) };
-    let at = match raw.timestamp.as_ref().map(|text| text.0.as_ref()) {
-        None => context.appended,
-        Some(text) => match text.parse() {
-            Ok(number) => instant("timestamp", number, context.unit.unwrap_or(Unit::Milliseconds))?,
-            Err(_) => time("timestamp", text)?,
-        },
-    };
+    let at = raw.timestamp.as_ref().map_or(Ok(context.appended), |text| milliseconds("timestamp", text, context))?;
     let series = &mut scratch.series;
     series.clear();
     series.name(&[name.0.as_ref()])?;

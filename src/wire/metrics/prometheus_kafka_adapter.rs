@@ -1,17 +1,16 @@
 //! Metrics as prometheus-kafka-adapter writes them: one JSON object a sample, the value as text, whole seconds.
 //!
 //! The adapter writes Prometheus' staleness marker as `"NaN"`, so that is read as the series' end: a real NaN is
-//! rare, and a series that never ends would be worse.
-
-use std::borrow::Cow;
+//! rare, and a series that never ends would be worse. What is home-made and has the same keys is read as well: the value and
+//! the time may be numbers.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::{Value, labels::METRIC_NAME, value::STALE};
-use crate::wire::{Reject, SeriesBuf, time};
+use crate::wire::{Reject, SeriesBuf};
 
-use super::{Scratch, Sink, Text, objects, pairs, parse};
+use super::{Context, Scratch, Sink, Text, milliseconds, objects, pairs, parse};
 
 #[derive(Deserialize)]
 struct Raw<'a> {
@@ -20,25 +19,25 @@ struct Raw<'a> {
     #[serde(borrow)]
     name: Option<Text<'a>>,
     #[serde(borrow)]
-    timestamp: Cow<'a, str>,
+    timestamp: Text<'a>,
     #[serde(borrow)]
     value: Text<'a>,
 }
 
-/// Decodes one record.
+/// Decodes one record; times that are numbers count milliseconds where nothing else is said.
 ///
 /// # Errors
 /// It is not of this shape.
-pub fn decode(payload: &[u8], scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
+pub fn decode(payload: &[u8], context: &Context<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
     objects(payload, |raw: Raw<'_>| {
-        if let Err(reject) = sample(&raw, scratch, sink) {
+        if let Err(reject) = sample(&raw, context, scratch, sink) {
             sink.refuse(reject);
         }
     })
 }
 
-fn sample(raw: &Raw<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
-    let at = time("timestamp", &raw.timestamp)?;
+fn sample(raw: &Raw<'_>, context: &Context<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
+    let at = milliseconds("timestamp", &raw.timestamp, context)?;
     let value = match raw.value.0.as_ref() {
         "NaN" => STALE,
         text => parse(text).ok_or_else(|| Reject::new("bad_value", format!("value: {text:?} is not a number")))?,
