@@ -42,9 +42,13 @@ pub(super) struct Arguments {
     config: Option<PathBuf>,
 }
 
+/// The year 9999.
+const SECONDS_MAX: f64 = 253_402_300_799.0;
+
 fn time(text: &str) -> Result<Timestamp, String> {
     match text.parse::<f64>() {
-        Ok(seconds) => Ok(Timestamp((seconds * 1000.0).round() as i64)),
+        Ok(seconds) if seconds.abs() <= SECONDS_MAX => Ok(Timestamp((seconds * 1000.0).round() as i64)),
+        Ok(seconds) => Err(format!("{seconds} is no time in seconds")),
         Err(_) => Timestamp::parse(text),
     }
 }

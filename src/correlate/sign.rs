@@ -80,7 +80,7 @@ pub(super) struct Sign {
 /// What few signs have.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rare {
-    /// What is only counted.
+    /// What is only counted, by name.
     pub(super) counted: Vec<Counted>,
     /// What its calls to which have too much of something.
     pub(super) calls: Vec<Entity>,

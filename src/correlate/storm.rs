@@ -19,6 +19,10 @@ const MEMBERS_MAX: usize = 1000;
 /// Members that are kept of what is told in one second; beyond it what an entity shows more than once is only counted.
 const A_SECOND_MAX: u32 = 200;
 
+/// Names by which what an entity shows is counted; further ones are counted together.
+const NAMES_MAX: usize = 1000;
+const OTHER_NAMES: &str = "(other names)";
+
 /// How many members were kept in the second that is told of.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Pace {
@@ -59,13 +63,20 @@ pub(super) struct Counted {
 }
 
 impl Sign {
-    /// One more that is only counted; gives its name.
+    /// One more that is only counted; gives the name that it is counted by.
     pub(super) fn count(&mut self, name: &str, fires: bool) -> Arc<str> {
         self.firing += u32::from(fires);
         let all = &mut self.rare.get_or_insert_default().counted;
-        let place = all.iter().position(|counted| &*counted.name == name).unwrap_or_else(|| {
-            all.push(Counted { name: name.into(), told: 0, firing: 0 });
-            all.len() - 1
+        let find = |all: &[Counted], name: &str| all.binary_search_by(|counted| (*counted.name).cmp(name));
+        let mut found = find(all, name);
+        let mut name = name;
+        if found.is_err() && all.len() >= NAMES_MAX {
+            name = OTHER_NAMES;
+            found = find(all, name);
+        }
+        let place = found.unwrap_or_else(|place| {
+            all.insert(place, Counted { name: name.into(), told: 0, firing: 0 });
+            place
         });
         let counted = &mut all[place];
         counted.told += 1;
@@ -73,12 +84,12 @@ impl Sign {
         counted.name.clone()
     }
 
-    /// One of those that are only counted has ended.
+    /// One of those that are only counted by that name has ended.
     pub(super) fn uncount(&mut self, name: &str) {
         self.firing = self.firing.saturating_sub(1);
-        let counted = self.rare.iter_mut().flat_map(|rare| &mut rare.counted).find(|counted| &*counted.name == name);
-        if let Some(counted) = counted {
-            counted.firing = counted.firing.saturating_sub(1);
+        let Some(all) = self.rare.as_mut().map(|rare| &mut rare.counted) else { return };
+        if let Ok(place) = all.binary_search_by(|counted| (*counted.name).cmp(name)) {
+            all[place].firing = all[place].firing.saturating_sub(1);
         }
     }
 }
