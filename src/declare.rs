@@ -30,6 +30,7 @@ use crate::model::{Alert, Entity, Event, Origin, Signal, Timestamp};
 use crate::rules::{Config, Dependency, Rules, Topology};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
 use crate::wire::internal::{SignalsRecord, decode};
+use crate::wire::{Reject, dead_letter};
 
 use acts::Seen;
 use agenda::Agenda;
@@ -401,9 +402,9 @@ impl Stage for Declare {
                     self.state.situations.follow(&self.rules);
                     self.state.incidents.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| self.schedule(id));
                 }
-                Err(_) => out.count(Count::DeadLetters("internal_config")),
+                Err(detail) => dead_letter::bury(record, &Reject { reason: "internal_config", detail }, out),
             },
-            Err(reject) => out.count(Count::DeadLetters(reject.reason)),
+            Err(reject) => dead_letter::bury(record, &reject, out),
         }
         self.clockwork(out);
     }

@@ -35,6 +35,7 @@ use crate::model::{Breach, Hint, Labels, Origin, Signal, Timestamp};
 use crate::rules::{Config, Input, Monitor, Partitions, Rules, Watch};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, Topic, snapshot};
 use crate::wire::internal::{Batch, SamplesRecord, decode, signals_messages, signals_partition};
+use crate::wire::{Reject, dead_letter};
 
 pub use chance::Counted;
 pub use trial::{Trial, Tried};
@@ -256,9 +257,9 @@ impl Stage for Detect {
             }
             Ok(SamplesRecord::Follow(bundle)) => match Config::from_bundle(&bundle) {
                 Ok(config) => self.follow(config),
-                Err(_) => out.count(Count::DeadLetters("internal_config")),
+                Err(detail) => dead_letter::bury(record, &Reject { reason: "internal_config", detail }, out),
             },
-            Err(reject) => out.count(Count::DeadLetters(reject.reason)),
+            Err(reject) => dead_letter::bury(record, &reject, out),
         }
         self.advance(out);
     }

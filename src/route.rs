@@ -115,8 +115,7 @@ impl Route {
             Some(signals) => signals.and_then(|signals| self.signals(record, signals, out)),
         };
         let outcome = outcome.unwrap_or_else(|reject| {
-            out.messages.push(dead_letter::letter(record, &reject));
-            out.count(Count::DeadLetters(reject.reason));
+            dead_letter::bury(record, &reject, out);
             Outcome::DeadLettered
         });
         *self.sources[place].records.entry(outcome).or_default() += 1;

@@ -23,16 +23,16 @@ pub(super) struct Where {
 }
 
 impl Where {
-    /// Gives each event about an incident, in the order of its log. What is none is passed over.
+    /// Gives each event about an incident, in the order of its log. What is none is passed over, and told.
     pub(super) fn read(&self, mut take: impl FnMut(Data)) -> Result<(), Failure> {
-        let mut taken = |payload: &[u8]| {
-            if let Some(data) = Data::of(payload) {
-                take(data);
-            }
+        let mut taken = |payload: &[u8], place: &str| match Data::of(payload) {
+            Ok(Some(data)) => take(data),
+            Ok(None) => {}
+            Err(why) => eprintln!("{place}: passed over, for it is no event that can be read: {why}"),
         };
         match &self.events {
             Some(path) => lines(path, &mut taken)?,
-            None => incidents(&config(&self.config)?.settings, &mut taken)?,
+            None => incidents(&config(&self.config)?.settings, &mut |payload: &[u8]| taken(payload, "the incidents topic"))?,
         }
         Ok(())
     }
@@ -61,19 +61,16 @@ impl Which {
     }
 }
 
-fn lines(path: &Path, take: &mut impl FnMut(&[u8])) -> anyhow::Result<()> {
+fn lines(path: &Path, take: &mut impl FnMut(&[u8], &str)) -> anyhow::Result<()> {
     let input: Box<dyn Read> = match path.to_str() {
         Some("-") => Box::new(std::io::stdin()),
         _ => Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?),
     };
     for (number, line) in BufReader::new(input).split(b'\n').enumerate() {
         let line = line.with_context(|| format!("cannot read {}", path.display()))?;
-        if let Err(why) = serde_json::from_slice::<serde::de::IgnoredAny>(&line)
-            && !line.trim_ascii().is_empty()
-        {
-            eprintln!("{}:{}: passed over, for it is no event: {why}", path.display(), number + 1);
+        if !line.trim_ascii().is_empty() {
+            take(&line, &format!("{}:{}", path.display(), number + 1));
         }
-        take(&line);
     }
     Ok(())
 }

@@ -250,7 +250,7 @@ impl History {
         let record = Record { topic, partition: 0, offset: 0, timestamp: Timestamp(at), headers: &[], payload: payload.as_bytes() };
         let out = self.pipeline.push(&record);
         for message in out.messages.into_iter().filter(|message| message.topic == Topic::Incidents) {
-            if let Some(data) = Data::of(&message.payload)
+            if let Ok(Some(data)) = Data::of(&message.payload)
                 && data.event.kind == Event::Declared
             {
                 self.handle(&data, at);

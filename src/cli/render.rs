@@ -40,14 +40,14 @@ pub(super) fn input(record: &Recorded) -> String {
 
 /// The dossier of an event's incident, in Markdown.
 pub(super) fn dossier(payload: &[u8]) -> anyhow::Result<String> {
-    let data = Data::of(payload).context("an event about no incident")?;
+    let data = Data::of(payload)?.context("an event about no incident")?;
     Ok(super::dossier::dossier(&data.incident).written(super::Pages::Markdown))
 }
 
 /// An event as a paragraph: what, since when, why this level, why this cause, who and how.
 pub(super) fn event(payload: &[u8]) -> anyhow::Result<String> {
     // An answer to a command that was not taken has no incident.
-    let Some(Data { event, incident }) = Data::of(payload) else {
+    let Ok(Some(Data { event, incident })) = Data::of(payload) else {
         let rejected: Value = serde_json::from_slice(payload)?;
         return Ok(format!("\n                  rejected  {}\n", rejected["data"]["reason"]));
     };

@@ -5,9 +5,9 @@ use serde::Serialize;
 /// A part of a score.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Part {
-    /// What kind. Of a membership: `link`, `confidence`, `others`, `noise`, `change`, or why it makes no fault: `silence`,
-    /// `maintenance`, `inhibition`, `flapping`, `history`. Of a suspect: `reach`, `order`, `first`, `silent`, `callers`,
-    /// `excess`, `edge`, `change`, `unknown`.
+    /// What kind. Of a membership: `link`, `confidence`, `others`, `end`, `noise`, `change`, or why it makes no fault: `silence`,
+    /// `maintenance`, `inhibition`, `flapping`, `history`. Of a suspect: `reach`, `way`, `order`, `first`, `effect`, `silent`,
+    /// `gain`, `callers`, `excess`, `edge`, `change`.
     pub kind: &'static str,
     /// What it is about: an entity, mostly.
     pub subject: String,

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::model::number::significant;
 use crate::model::{Class, Event, Labels, Measure, Point, State};
 use crate::rules::plans::{Kind, Risk};
+use crate::wire::cloudevent;
+
+/// With what the types of events about incidents begin.
+pub(super) const INCIDENT: &str = "io.richter.incident.";
 
 /// The data of an event about an incident.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -21,13 +25,11 @@ pub struct Data {
 
 impl Data {
     /// The data of an event as it is in the incidents topic; none of what is about no incident.
-    #[must_use]
-    pub fn of(event: &[u8]) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Event {
-            data: Data,
-        }
-        serde_json::from_slice(event).ok().map(|Event { data }| data)
+    ///
+    /// # Errors
+    /// It is no event, or one about an incident that is not of this shape.
+    pub fn of(event: &[u8]) -> serde_json::Result<Option<Self>> {
+        cloudevent::data(event, INCIDENT)
     }
 }
 
@@ -474,9 +476,9 @@ pub struct Metric {
 /// A part of a score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
-    /// What kind. Of a membership: `link`, `confidence`, `others`, `noise`, `change`, or why it makes no fault: `silence`,
-    /// `maintenance`, `inhibition`, `flapping`, `history`. Of a suspect: `reach`, `order`, `first`, `silent`, `callers`,
-    /// `excess`, `edge`, `change`, `unknown`.
+    /// What kind. Of a membership: `link`, `confidence`, `others`, `end`, `noise`, `change`, or why it makes no fault: `silence`,
+    /// `maintenance`, `inhibition`, `flapping`, `history`. Of a suspect: `reach`, `way`, `order`, `first`, `effect`, `silent`,
+    /// `gain`, `callers`, `excess`, `edge`, `change`.
     pub kind: String,
     /// What it is about: an entity, mostly.
     #[serde(default)]

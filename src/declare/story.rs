@@ -11,7 +11,8 @@ use crate::stage::Message;
 use crate::wire::cloudevent::{Attributes, message};
 
 use super::contract::{
-    Body, By, Data, Discovery, Durations, Emergency, Evidence, Happening, Impact, Levels, Met, Next, Plan, Related, Review, Source,
+    Body, By, Data, Discovery, Durations, Emergency, Evidence, Happening, INCIDENT, Impact, Levels, Met, Next, Plan, Related, Review,
+    Source,
 };
 use super::evidence::{Grounds, rounded, source};
 use super::gather::{self, Fault, gather};
@@ -70,7 +71,7 @@ impl<'a> Story<'a> {
             specversion: "1.0",
             id: format!("{}.{}", incident.id, incident.sequence),
             source: "/richter",
-            kind: format!("io.richter.incident.{}.v1", event.as_str()),
+            kind: format!("{INCIDENT}{}.v1", event.as_str()),
             subject: self.evidence.entity.clone(),
             time: at.clone(),
             datacontenttype: "application/json",

@@ -84,9 +84,9 @@ impl Notifier {
         let follower = Follower::new(&self.settings, &format!("notify.{}", self.target.name), Topic::Incidents)?;
         info!(target = self.target.name, kind = %self.target.kind, "notifying");
         while !self.stop.load(Ordering::Relaxed) {
-            let Some(message) = follower.poll(IDLE) else { continue };
+            let Some(message) = follower.poll(IDLE)? else { continue };
             match self.deliver(&message) {
-                Ok(()) => follower.done(&message)?,
+                Ok(()) => follower.done(&message),
                 Err(Stopped) => break,
             }
         }
@@ -95,8 +95,12 @@ impl Notifier {
 
     /// Delivers an event, or makes a dead letter of it.
     fn deliver(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Stopped> {
-        // What is about no incident is for who gave the command.
-        let Some(data) = Data::of(message.payload().unwrap_or_default()) else { return Ok(()) };
+        let data = match Data::of(message.payload().unwrap_or_default()) {
+            Ok(Some(data)) => data,
+            // What is about no incident is for who gave the command.
+            Ok(None) => return Ok(()),
+            Err(why) => return self.bury(message, "notification_unreadable", &format!("no event that can be read: {why}")),
+        };
         if !is_told(&self.target, &data) {
             self.metrics.notified(&self.target.name, "not_routed");
             return Ok(());
@@ -116,7 +120,10 @@ impl Notifier {
                     self.sleep(after.unwrap_or(wait).min(RETRY_MAX))?;
                     wait = (wait * 2).min(RETRY_MAX);
                 }
-                Answer::Later(why) | Answer::Never(why) => return self.bury(message, &data, &why),
+                Answer::Later(why) | Answer::Never(why) => {
+                    let told = format!("it does not take {}.{}: {why}", data.incident.id, data.incident.sequence);
+                    return self.bury(message, "notification_refused", &told);
+                }
             }
         }
     }
@@ -145,7 +152,7 @@ impl Notifier {
     }
 
     /// Keeps an event that the target will never take, with the reason, where somebody can look at it.
-    fn bury(&mut self, message: &BorrowedMessage<'_>, data: &Data, why: &str) -> Result<(), Stopped> {
+    fn bury(&mut self, message: &BorrowedMessage<'_>, reason: &'static str, why: &str) -> Result<(), Stopped> {
         let record = Record {
             topic: message.topic(),
             partition: u32::try_from(message.partition()).unwrap_or(0),
@@ -154,9 +161,9 @@ impl Notifier {
             headers: &[],
             payload: message.payload().unwrap_or_default(),
         };
-        let detail = format!("the target {} does not take {}.{}: {why}", self.target.name, data.incident.id, data.incident.sequence);
-        let letter = dead_letter::letter(&record, &Reject { reason: "notification_refused", detail: detail.clone() });
-        error!(target = self.target.name, incident = data.incident.id, why, "a notification is a dead letter");
+        let detail = format!("the target {}: {why}", self.target.name);
+        let letter = dead_letter::letter(&record, &Reject { reason, detail });
+        error!(target = self.target.name, why, "a notification is a dead letter");
         self.metrics.notified(&self.target.name, "dead_lettered");
         let topic = format!("{}.{}", self.settings.prefix, Topic::DeadLetter.suffix());
         while let Err(why) = send(&self.settings, &topic, &letter.key, &letter.payload) {

@@ -1,8 +1,12 @@
 //! Declarations as CloudEvents 1.0, structured JSON, with the attributes mirrored as `ce_*` headers.
 //! Source: <https://github.com/cloudevents/spec>, JSON format and Kafka binding.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
 use crate::model::text::cut;
 use crate::stage::{Message, Topic};
@@ -71,6 +75,22 @@ pub fn message<T: Serialize>(attributes: &Attributes, data: &T) -> Message {
         headers: headers.into_iter().chain(further).map(|(name, value)| (name, value.to_owned())).collect(),
         payload: payload(&Event { attributes, data }),
     }
+}
+
+/// The data of an event, if its type begins so.
+///
+/// # Errors
+/// It is no event, or its data is of another shape.
+pub fn data<T: DeserializeOwned>(event: &[u8], kind: &str) -> serde_json::Result<Option<T>> {
+    #[derive(Deserialize)]
+    struct Told<'e> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'e, str>,
+        #[serde(borrow)]
+        data: &'e RawValue,
+    }
+    let told: Told<'_> = serde_json::from_slice(event)?;
+    if told.kind.starts_with(kind) { serde_json::from_str(told.data.get()).map(Some) } else { Ok(None) }
 }
 
 fn payload<T: Serialize>(event: &Event<'_, T>) -> Vec<u8> {

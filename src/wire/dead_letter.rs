@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::model::text::cut;
-use crate::stage::{Message, Record, Topic};
+use crate::stage::{Count, Message, Outbox, Record, Topic};
 
 use super::Reject;
 
@@ -31,6 +31,12 @@ struct Letter<'a> {
 #[must_use]
 pub fn letter(record: &Record<'_>, reject: &Reject) -> Message {
     message(record, reject, false)
+}
+
+/// Makes a dead letter of a record, and counts it.
+pub fn bury(record: &Record<'_>, reject: &Reject, out: &mut Outbox) {
+    out.messages.push(letter(record, reject));
+    out.count(Count::DeadLetters(reject.reason));
 }
 
 /// The message about a part of a record of which the rest was read.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use richter::declare::contract::Data;
 use richter::rules::{Files, check, schemas};
 use serde_json::{Value, json};
 
@@ -32,6 +33,14 @@ fn every_event_of_every_case_is_as_the_schema_says() {
     }
     assert!(told > 100 && rejected > 5, "{told} events, {rejected} rejections");
     assert!(!event.is_valid(&json!({"event": {}, "incident": {}})), "a schema that takes anything is none");
+}
+
+#[test]
+fn an_event_that_cannot_be_read_is_not_taken_for_one_about_no_incident() {
+    let of = |kind: &str, data: Value| Data::of(json!({"type": kind, "data": data}).to_string().as_bytes()).map(|data| data.is_some());
+    assert!(of("io.richter.incident.declared.v1", json!({"event": {}})).is_err());
+    assert!(Data::of(b"{").is_err());
+    assert_eq!(of("io.richter.command.rejected.v1", json!({"reason": "no"})).ok(), Some(false));
 }
 
 /// JSON is YAML: what the schema takes the check takes, and what one refuses the other does.

@@ -166,7 +166,7 @@ fn every_event_is_delivered_in_order_or_is_a_dead_letter() {
     assert!(!taken.contains(&refused));
     let letters = world.read("dead-letter", 1);
     let detail = letters[0].1["detail"].as_str().unwrap_or_default().to_owned();
-    assert!(detail.contains(&format!("the target hook does not take {refused}: 400")), "{detail}");
+    assert!(detail.contains(&format!("the target hook: it does not take {refused}: 400")), "{detail}");
     let mut last: BTreeMap<&str, u32> = BTreeMap::new();
     for (incident, sequence) in taken.iter().filter_map(|key| key.split_once('.')) {
         let sequence: u32 = sequence.parse().expect("a number");

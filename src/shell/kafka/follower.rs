@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
@@ -45,26 +45,26 @@ impl Follower {
     }
 
     /// The next record; none for so long.
-    pub(in crate::shell) fn poll(&self, wait: Duration) -> Option<BorrowedMessage<'_>> {
-        match self.0.poll(wait)? {
-            Ok(message) => Some(message),
-            Err(KafkaError::PartitionEOF(_)) => None,
-            Err(why) => {
-                warn!(error = %why, "kafka");
-                None
-            }
+    ///
+    /// # Errors
+    /// The client cannot go on.
+    pub(in crate::shell) fn poll(&self, wait: Duration) -> anyhow::Result<Option<BorrowedMessage<'_>>> {
+        match self.0.poll(wait) {
+            Some(Ok(message)) => return Ok(Some(message)),
+            None | Some(Err(KafkaError::PartitionEOF(_))) => {}
+            Some(Err(why)) => warn!(error = %why, "kafka"),
+        }
+        match self.0.client().fatal_error() {
+            Some((code, reason)) => bail!("the consumer cannot go on: {code}: {reason}"),
+            None => Ok(None),
         }
     }
 
     /// The record is done with: it is not read again.
-    pub(in crate::shell) fn done(&self, message: &BorrowedMessage<'_>) -> anyhow::Result<()> {
-        match self.0.commit_message(message, CommitMode::Sync) {
-            Ok(()) => Ok(()),
-            // Somebody else has the partition by now, and reads it again: at least once.
-            Err(why) => {
-                warn!(error = %why, offset = message.offset(), "not committed");
-                Ok(())
-            }
+    pub(in crate::shell) fn done(&self, message: &BorrowedMessage<'_>) {
+        // If it fails somebody else has the partition by now, and reads it again: at least once.
+        if let Err(why) = self.0.commit_message(message, CommitMode::Sync) {
+            warn!(error = %why, offset = message.offset(), "not committed");
         }
     }
 }
