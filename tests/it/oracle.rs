@@ -78,10 +78,12 @@ fn load(seed: u64, steps: u64) -> Case {
         body += &format!("alert {} resolved@{} Down shop=a{number}\n", clock(start + length), clock(start));
         body += &format!("raw {} metrics rubbish{number}\n", clock(start));
     }
-    // All are known and depend on nothing: what fails at one time is not one fault, in whatever order its partitions are read.
+    // All are known and depend on nothing, as others do on something: what fails at one time is not one fault, in whatever order its
+    // partitions are read.
+    let others = ["  - { name: service=edge, depends_on: [ service=gate ] }\n", "  - { name: service=gate }\n"].map(str::to_owned);
     let services = (0..8).map(|service| format!("  - {{ name: service=s{service} }}\n"));
     let shops = (0..steps / 10).map(|number| format!("  - {{ name: shop=a{number} }}\n"));
-    let topology: String = services.chain(shops).collect();
+    let topology: String = others.into_iter().chain(services).chain(shops).collect();
     let mut case =
         Case::parse("oracle", &format!("{HEAD}== topology\nentities:\n{topology}== records 2026-11-20T00:00:00Z every 1m\n{body}"));
     let mut next = BTreeMap::new();
