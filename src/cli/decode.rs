@@ -8,22 +8,28 @@ use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 
 use crate::model::{Command, Order, Signal, Timestamp, Value, value::is_stale};
-use crate::rules::{Dependency, Files, Format, Kind, Unit, check};
+use crate::rules::{Dependency, Files, Format, Kind, Source, Unit, check};
 use crate::wire::alerts::Decoder;
 use crate::wire::metrics::{self, Context, Scratch, Sink};
 use crate::wire::recording::Recorded;
 use crate::wire::{Reject, SeriesBuf, commands, shape};
 
-use super::{Failure, Outcome, eval::written, put, replay, stdout};
+use super::{Failure, Outcome, config, eval::written, put, replay, stdout};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// What the records are
-    #[arg(long, value_enum)]
-    kind: What,
+    #[arg(long, value_enum, required_unless_present = "source")]
+    kind: Option<What>,
     /// How they are written; `auto` knows the JSON shapes by their marks
     #[arg(long, default_value = "auto")]
     format: String,
+    /// The topic of a source: its records are read as the settings say, with its mapping
+    #[arg(long, value_name = "TOPIC", conflicts_with_all = ["kind", "format", "timestamp_unit"])]
+    source: Option<String>,
+    /// The settings file, or the directory that holds it as richter.yaml: where that source is
+    #[arg(long, default_value = "config/richter.yaml")]
+    config: PathBuf,
     /// The files hold recordings as `kcat -C -J` prints them, not one record's payload each
     #[arg(long)]
     recording: bool,
@@ -79,14 +85,15 @@ impl Sink for Lines {
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let mut lines = vec![];
-    for path in &arguments.files {
-        if arguments.kind == What::Topology {
+    if arguments.kind == Some(What::Topology) {
+        for path in &arguments.files {
             lines.extend(topology(path)?);
-            continue;
         }
-        let records = if arguments.recording { replay::read(path)? } else { vec![payload(arguments, path)?] };
-        for record in &records {
-            lines.extend(decode(arguments, record)?);
+    } else {
+        let source = source(arguments)?;
+        for path in &arguments.files {
+            let records = if arguments.recording { replay::read(path)? } else { vec![payload(arguments, path)?] };
+            lines.extend(records.iter().flat_map(|record| decode(&source, record)));
         }
     }
     let mut out = stdout();
@@ -110,38 +117,52 @@ fn payload(arguments: &Arguments, path: &Path) -> anyhow::Result<Recorded> {
     Ok(Recorded { ts, headers, payload: Some(bytes), ..Recorded::default() })
 }
 
-fn decode(arguments: &Arguments, record: &Recorded) -> Result<Vec<Json>, Failure> {
+/// How the records are written: as the settings say of that source, or as the options do.
+fn source(arguments: &Arguments) -> Result<Source, Failure> {
+    if let Some(topic) = &arguments.source {
+        let settings = config(&arguments.config)?.settings;
+        let names = || settings.sources.iter().map(|source| source.topic.as_str()).collect::<Vec<_>>().join(", ");
+        let found = settings.sources.iter().find(|source| source.topic == *topic).cloned();
+        return found.ok_or_else(|| Failure::CouldNot(anyhow!("{topic:?} is no source; sources are {}", names())));
+    }
     let kind = match arguments.kind {
-        What::Metrics | What::Topology => Kind::Metrics,
-        What::Alerts => Kind::Alerts,
-        What::Changes => Kind::Changes,
-        What::Commands => Kind::Commands,
+        None | Some(What::Metrics | What::Topology) => Kind::Metrics,
+        Some(What::Alerts) => Kind::Alerts,
+        Some(What::Changes) => Kind::Changes,
+        Some(What::Commands) => Kind::Commands,
     };
     let Some((format, mapping)) = Format::named(kind, &arguments.format) else {
         return Err(Failure::CouldNot(anyhow!("--format {}: there are {}", arguments.format, Format::names(kind).join(", "))));
     };
+    if format == Format::Mapped && mapping.is_none() {
+        return Err(Failure::CouldNot(anyhow!("--format mapped: by which mapping? Name the source that has it: --source TOPIC")));
+    }
+    Ok(Source { topic: String::new(), kind, format, mapping, unit: arguments.timestamp_unit, promote: vec![] })
+}
+
+fn decode(source: &Source, record: &Recorded) -> Vec<Json> {
+    let Source { kind, format, mapping, unit, promote, .. } = source;
     let headers: Vec<(&str, &[u8])> = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-    let decoder = Decoder::new(kind, format, mapping);
+    let decoder = Decoder::new(*kind, *format, mapping.clone());
     let signals = match kind {
         Kind::Metrics => {
-            let format = if format == Format::Auto { shape(record.bytes()).unwrap_or(format) } else { format };
+            let format = if *format == Format::Auto { shape(record.bytes()).unwrap_or(*format) } else { *format };
             eprintln!("format: {}", format.name());
-            let context =
-                Context { appended: record.ts, unit: arguments.timestamp_unit, promote: &[], version: metrics::version(&headers) };
+            let context = Context { appended: record.ts, unit: *unit, promote, version: metrics::version(&headers) };
             let (mut lines, mut scratch) = (Lines(vec![]), Scratch::default());
             if let Err(reject) = metrics::decode(format, record.bytes(), &context, &mut scratch, &mut lines) {
                 lines.refuse(reject);
             }
-            return Ok(lines.0);
+            return lines.0;
         }
         Kind::Alerts => decoder.alerts(record.bytes(), record.ts),
         Kind::Changes => decoder.changes(record.bytes(), &headers, record.ts),
         Kind::Commands => commands::decode(record.bytes(), record.ts),
     };
-    Ok(match signals {
+    match signals {
         Ok(signals) => signals.iter().map(signal).collect(),
         Err(reject) => vec![json!({"refused": reject.reason, "detail": reject.detail})],
-    })
+    }
 }
 
 fn signal(signal: &Signal) -> Json {
@@ -168,7 +189,7 @@ fn signal(signal: &Signal) -> Json {
                 Order::Silence { alerts, until } => (None, json!({"alerts": alerts, "until": until.to_string()})),
                 Order::Unsilence { silence } => (None, json!({"silence": silence})),
                 Order::Declare { level, scenario, entity, .. } => (None, json!({"level": level, "scenario": scenario, "entity": entity})),
-                Order::On { incident, .. } => (Some(incident), Json::Null),
+                Order::On { incident, act } => (Some(incident), json!(act)),
             };
             json!({
                 "command": order.as_str(),

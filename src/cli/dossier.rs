@@ -76,6 +76,15 @@ pub(super) fn dossier(incident: &Body) -> Document {
     document
 }
 
+/// How long it lasted; of what is on, as of its last event.
+fn downtime(incident: &Body) -> String {
+    let (long, from) = (hours(incident.lasted_seconds), clock(&incident.started_at));
+    match incident.history.last().filter(|_| incident.state.is_on()) {
+        Some(last) => format!("{long} by {}, from {from}, and it lasts", clock(&last.at)),
+        None => format!("{long}, from {from}"),
+    }
+}
+
 fn summary(incident: &Body, document: &mut Document) {
     let evidence = &incident.evidence;
     let mut rows = vec![
@@ -84,7 +93,7 @@ fn summary(incident: &Body, document: &mut Document) {
         vec!["owner".to_owned(), evidence.owner.clone()],
         vec!["entity".to_owned(), evidence.entity.clone()],
         vec!["state".to_owned(), incident.state.to_string()],
-        vec!["downtime".to_owned(), format!("{}, from {}", hours(incident.lasted_seconds), clock(&incident.started_at))],
+        vec!["downtime".to_owned(), downtime(incident)],
         vec!["discovered by".to_owned(), format!("{} {}", incident.discovery.by.as_str(), incident.discovery.name)],
     ];
     rows.extend(incident.levels.iter().map(|level| vec![format!("level in {}", level.sequence), levels(level)]));

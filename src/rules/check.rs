@@ -53,8 +53,14 @@ pub fn check(files: &Files) -> (Rules, Vec<Fault>) {
     let mut checker = Checker::default();
     let (topology, entities) = checker.topology(&files.topology);
     let (levels, slos) = checker.levels(&files.levels);
-    let duty = checker.duty(&files.duty);
-    let suppress = checker.suppress(&files.suppress);
+    let listed = Listed { entities: &entities, topology: &topology };
+    let duty = checker.duty(&files.duty, listed);
+    let suppress = checker.suppress(&files.suppress, listed);
+    let mut plans = vec![];
+    for (file, text) in &files.plans {
+        plans.push((file, checker.decode::<raw::PlanFile>(file, text)));
+    }
+    plans.iter().for_each(|(file, raw)| checker.note_unlisted(file, raw.plans.iter().flat_map(|plan| &plan.entities), listed));
     let mut rules = Rules { monitors: vec![], levels, topology, suppress, duty, plans: vec![], notes: vec![] };
     let mut names = BTreeMap::new();
     let monitors: Vec<_> = files.monitors.iter().map(|(file, text)| (file, text, checker.decode::<raw::MonitorFile>(file, text))).collect();
@@ -73,7 +79,7 @@ pub fn check(files: &Files) -> (Rules, Vec<Fault>) {
             }
         }
     }
-    rules.plans = checker.plans(&files.plans, &rules);
+    rules.plans = checker.plans(plans, &rules);
     checker.unmeasured(&rules);
     checker.faults.sort();
     checker.faults.dedup();
@@ -94,6 +100,21 @@ pub(super) struct Checker {
     pub(super) floors: Vec<(Rung, Place)>,
     /// What any business monitor measures.
     pub(super) measured: BTreeSet<Measure>,
+}
+
+/// What the topology files list.
+#[derive(Clone, Copy)]
+struct Listed<'t> {
+    entities: &'t BTreeSet<Entity>,
+    topology: &'t Topology,
+}
+
+impl Listed<'_> {
+    /// Whether it is listed, or may go without, as nothing of its kind is.
+    fn has(self, entity: &Entity) -> bool {
+        let own = self.topology.resolve(entity.clone());
+        self.entities.contains(&own) || self.entities.iter().all(|listed| listed.kind() != own.kind())
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -133,7 +154,15 @@ impl Checker {
         result.map_err(|why| self.faults.push(at.fault(file, why))).ok()
     }
 
-    fn duty(&mut self, files: &[(String, String)]) -> Duty {
+    /// Entities that the topology does not list, though it lists others of their kind.
+    fn note_unlisted<'n>(&mut self, file: &str, names: impl Iterator<Item = &'n At<String>>, listed: Listed<'_>) {
+        for name in names {
+            let Some(entity) = Entity::parse(&name.value).ok().filter(|entity| !listed.has(entity)) else { continue };
+            self.notes.push(name.fault(file, format!("the topology lists no {entity}, though others of its kind: is that its name?")));
+        }
+    }
+
+    fn duty(&mut self, files: &[(String, String)], listed: Listed<'_>) -> Duty {
         let files: Vec<(&String, raw::DutyFile)> = files.iter().map(|(file, text)| (file, self.decode(file, text))).collect();
         for (file, raw) in files.iter().flat_map(|(file, raw)| raw.calendars.iter().map(move |calendar| (*file, calendar))) {
             let dates = raw.holidays.iter().filter_map(|day| {
@@ -151,27 +180,32 @@ impl Checker {
             }
             self.calendars.push(Arc::new(calendar));
         }
+        for (file, raw) in &files {
+            self.note_unlisted(file, raw.teams.iter().flat_map(|team| &team.owns), listed);
+        }
         let (duty, faults) = teams::compile(&files, &self.calendars);
         self.faults.extend(faults);
         duty
     }
 
-    fn plans(&mut self, files: &[(String, String)], rules: &Rules) -> Vec<Plan> {
+    fn plans(&mut self, files: Vec<(&String, raw::PlanFile)>, rules: &Rules) -> Vec<Plan> {
         let scenarios = rules.monitors.iter().filter_map(|m| m.definition.as_ref()).map(|d| d.scenario.clone());
         let scenarios: Vec<String> = scenarios.chain(rules.levels.scenarios.iter().map(|s| s.name.clone())).collect();
         let mut all = vec![];
-        for (file, text) in files {
-            let (plans, faults) = plans::compile(file, self.decode(file, text), &scenarios);
+        for (file, raw) in files {
+            let (plans, faults) = plans::compile(file, raw, &scenarios);
             self.faults.extend(faults);
             all.extend(plans);
         }
         all
     }
 
-    fn suppress(&mut self, files: &[(String, String)]) -> Suppress {
+    fn suppress(&mut self, files: &[(String, String)], listed: Listed<'_>) -> Suppress {
         let mut all = Suppress::default();
         for (file, text) in files {
-            let (suppress, faults) = suppressed::compile(file, self.decode(file, text), &self.calendars);
+            let raw: raw::SuppressFile = self.decode(file, text);
+            self.note_unlisted(file, raw.maintenance.iter().filter_map(|at| at.value.entity.as_ref()), listed);
+            let (suppress, faults) = suppressed::compile(file, raw, &self.calendars);
             self.faults.extend(faults);
             all.inhibit.extend(suppress.inhibit);
             all.maintenance.extend(suppress.maintenance);

@@ -30,6 +30,9 @@ pub fn read(text: &str) -> Result<Series, String> {
             Err(why) => return Err(format!("line {}: {why}", number + 1)),
         }
     }
+    // The order of a table's lines is of no matter: many are exported newest first.
+    points.sort_by_key(|(at, _)| *at);
+    points.dedup_by_key(|(at, _)| *at);
     let mut steps: Vec<i64> = points.windows(2).take(STEPS).map(|pair| pair[1].0.0 - pair[0].0.0).filter(|step| *step > 0).collect();
     steps.sort_unstable();
     let usual = steps.get(steps.len() / 2).ok_or("a series needs two values at different times")?;
@@ -66,7 +69,7 @@ mod tests {
     #[test]
     fn times_are_seconds_or_dates() {
         let series =
-            read("timestamp,value,label\n1700000000,1.5,0\n2023-11-14 22:14:20,,0\n2023-11-14T22:15:20.5Z,-2e3").expect("a series");
+            read("timestamp,value,label\n2023-11-14T22:15:20.5Z,-2e3\n2023-11-14 22:14:20,,0\n1700000000,1.5,0").expect("a series");
         let times: Vec<i64> = series.points.iter().map(|(at, _)| at.0).collect();
         assert_eq!(times, [1_700_000_000_000, 1_700_000_060_000, 1_700_000_120_500]);
         assert!(series.points[1].1.is_nan() && series.points[2].1 == -2000.0);
