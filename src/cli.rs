@@ -129,7 +129,11 @@ pub fn main() -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|e| e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
+    let kind = |e: &(dyn std::error::Error + 'static)| {
+        let json = || e.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        e.downcast_ref::<io::Error>().map(io::Error::kind).or_else(json)
+    };
+    error.chain().any(|e| kind(e) == Some(io::ErrorKind::BrokenPipe))
 }
 
 /// A configuration without fault, or its faults on stderr.

@@ -131,6 +131,18 @@ impl Situations {
         self.open.get(&id).map(|situation| &**situation)
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// All of them, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Situation> {
         self.open.values().map(|situation| &**situation)

@@ -105,7 +105,7 @@ impl Declare {
     /// What is open.
     #[must_use]
     pub fn open(&self) -> Open {
-        let mut open = Open { situations: self.state.situations.iter().count(), ..Open::default() };
+        let mut open = Open { situations: self.state.situations.len(), ..Open::default() };
         for incident in self.state.incidents.values() {
             *open.states.entry(incident.state.as_str()).or_default() += 1;
             if let Some(level) = incident.level().filter(|_| incident.state.is_on()) {

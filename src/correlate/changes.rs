@@ -76,7 +76,8 @@ impl Changes {
         self.newest = self.newest.max(change.at);
         self.changes.insert(place, Changed { change: change.clone(), entity });
         if self.changes.len() > CHANGES_MAX {
-            self.drop_oldest(1);
+            // Some at once, as what stays moves up.
+            self.drop_oldest(CHANGES_MAX / 100);
             self.began = self.changes.first().map(|oldest| oldest.change.at);
         }
         Outcome::Applied
@@ -88,12 +89,15 @@ impl Changes {
     }
 
     fn drop_oldest(&mut self, number: usize) {
-        for gone in self.changes.drain(..number) {
-            if let Some(own) = self.of.get_mut(&gone.entity) {
-                own.retain(|(at, id)| *at != gone.change.at || *id != gone.change.id);
-                if own.is_empty() {
-                    self.of.remove(&gone.entity);
-                }
+        let mut gone: BTreeMap<Entity, BTreeSet<(Timestamp, String)>> = BTreeMap::new();
+        for Changed { change, entity } in self.changes.drain(..number) {
+            gone.entry(entity).or_default().insert((change.at, change.id));
+        }
+        for (entity, gone) in gone {
+            let Some(own) = self.of.get_mut(&entity) else { continue };
+            own.retain(|change| !gone.contains(change));
+            if own.is_empty() {
+                self.of.remove(&entity);
             }
         }
     }

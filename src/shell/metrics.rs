@@ -1,7 +1,9 @@
 //! What the daemon tells of itself: one struct on its own registry, names `richter_<noun>_<unit>`, bounded labels.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use prometheus::core::Collector as _;
 use prometheus::{
     Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, process_collector::ProcessCollector,
@@ -26,8 +28,8 @@ pub(super) struct Metrics {
     notifications: IntCounterVec,
     pub(super) groups: IntGaugeVec,
     pub(super) situations: IntGaugeVec,
-    pub(super) incidents: IntGaugeVec,
-    pub(super) states: IntGaugeVec,
+    incidents: IntGaugeVec,
+    states: IntGaugeVec,
     watermark: GaugeVec,
     watermark_lag: GaugeVec,
     pub(super) consumer_lag: IntGaugeVec,
@@ -212,6 +214,12 @@ impl Metrics {
         self.ready.with_label_values(&[stage]).set(i64::from(ready));
     }
 
+    /// Incidents by level and by state.
+    pub(super) fn open(&self, levels: &BTreeMap<String, i64>, states: &BTreeMap<String, i64>) {
+        set_all(&self.incidents, levels);
+        set_all(&self.states, states);
+    }
+
     /// A partition that is no longer ours tells nothing.
     pub(super) fn forget(&self, stage: &str, topic: &str, partition: u32) {
         let partition = partition.to_string();
@@ -289,5 +297,18 @@ impl Maker {
     fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
         let buckets = prometheus::exponential_buckets(0.001, 2.5, 12)?;
         self.registered(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels)?)
+    }
+}
+
+/// Sets the gauge of each label's value, and removes those that are not there any more; whoever scrapes meanwhile misses none.
+fn set_all(gauges: &IntGaugeVec, values: &BTreeMap<String, i64>) {
+    for family in gauges.collect() {
+        let labels = family.get_metric().iter().flat_map(|metric| metric.get_label());
+        for gone in labels.map(|label| label.value()).filter(|label| !values.contains_key(*label)) {
+            gauges.remove_label_values(&[gone]).ok();
+        }
+    }
+    for (label, value) in values {
+        gauges.with_label_values(&[label]).set(*value);
     }
 }

@@ -1,5 +1,6 @@
 //! What a worker needs to know of a stage beyond its contract.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::declare::Declare;
@@ -92,19 +93,19 @@ impl Partitioned for Declare {
     }
 
     fn show<'s>(stages: impl Iterator<Item = (u32, &'s Self)>, metrics: &Metrics) {
-        metrics.incidents.reset();
-        metrics.states.reset();
+        let (mut levels, mut states) = (BTreeMap::new(), BTreeMap::new());
         for (partition, stage) in stages {
             let open = stage.open();
             metrics.situations.with_label_values(&[&partition.to_string()]).set(gauge(open.situations));
             for (level, count) in open.incidents {
-                metrics.incidents.with_label_values(&[&level]).add(gauge(count));
+                *levels.entry(level).or_default() += gauge(count);
             }
             for (state, count) in open.states {
-                metrics.states.with_label_values(&[state]).add(gauge(count));
+                *states.entry(state.to_owned()).or_default() += gauge(count);
             }
             stage.watermark().into_iter().for_each(|at| metrics.watermark(Self::NAME, partition, at));
         }
+        metrics.open(&levels, &states);
     }
 }
 
