@@ -267,27 +267,16 @@ impl Situations {
         if matches!(breach.phase, Phase::Ended | Phase::Stale) {
             return Taken::nothing(Outcome::NotWanted);
         }
+        let entity = rules.topology.resolve(breach.entity.clone());
+        let source = Source::Breach { monitor: breach.monitor.clone(), group: breach.group.clone(), judge: breach.judge };
         let member = Member {
-            key,
-            entity: rules.topology.resolve(breach.entity.clone()),
-            source: Source::Breach { monitor: breach.monitor.clone(), group: breach.group.clone(), judge: breach.judge },
             definition: breach.definition.clone().map(Arc::new),
-            origin: self.origin(origin),
-            starts_at: breach.onset,
-            ends_at: None,
-            settled_at: None,
-            new_normal: false,
-            stale: false,
-            said_over: false,
-            superseded: false,
             told_at: breach.by,
             heard_at: breach.by,
             judged: Some(Box::new(breach.into())),
-            why: Joined::default(),
-            suppressed: None,
-            sign: SignId::default(),
+            ..Member::new(key, entity, source, self.origin(origin), breach.onset)
         };
-        self.is_heard_again(fingerprint);
+        self.hear_again(fingerprint);
         self.join(fingerprint, member, rules, tuning)
     }
 

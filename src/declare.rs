@@ -331,7 +331,7 @@ impl Declare {
         }
         if let Some(until) = self.state.situations.history_until() {
             let through = self.state.progress.through(until, self.config.tuning.idle_after);
-            self.state.situations.is_through(through);
+            self.state.situations.history_told(through);
         }
         while let Some((at, key)) = self.state.rungs.first().copied().filter(|(at, _)| *at <= clock) {
             self.state.rungs.pop_first();

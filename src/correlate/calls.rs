@@ -15,10 +15,10 @@ const CALLS_MAX: usize = 100_000;
 /// It is looked for what is to be forgotten as often as this: the topology is built anew where there is something.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
-/// So often must an entity have shown something while another one's trouble spread, to be believed to depend on it;
+/// How often an entity must have shown something while another one's trouble spread, to be believed to depend on it.
 const TOGETHER_LEAST: u32 = 5;
 
-/// within so long between two times.
+/// That it failed together with another one is forgotten when it has not for so long.
 const TOGETHER_MEMORY: Duration = Duration::from_secs(30 * 86_400);
 
 /// Others of an entity that this is counted of.

@@ -288,7 +288,7 @@ impl Situations {
         }
         let Some(sign) = self.forest.get(id) else { return };
         let (from, entity) = (sign.situation, sign.entity.clone());
-        self.forest.is_only(id, rest.first, rest.ended, rest.members.len() as u32);
+        self.forest.narrow(id, rest.first, rest.ended, rest.members.len() as u32);
         for (new, why, burst) in parted {
             for fingerprint in &burst.fingerprints {
                 self.fired.entry(*fingerprint).and_modify(|fired| fired.sign = Some(new));

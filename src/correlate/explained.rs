@@ -10,11 +10,13 @@ use super::kernel::{self, MEANWHILE_WITHIN, NEAR, NEAR_THROUGH, SILENT_LEAD, sec
 use super::meanwhile::AROUND_MAX;
 use super::seek::CALLERS_MAX;
 
-/// Of what depends on a silent entity so many are looked at, the earliest,
+/// Signs of what depends on a silent entity that are looked at, the earliest ones.
 const SHOWN_MAX: usize = 64;
-/// before so many of them it is tried to have begun,
+
+/// Of these, the number that a silent failure is tried to have begun shortly before.
 const TRIED: usize = 24;
-/// and so many are looked through for those that show something, where what lies between shows nothing.
+
+/// Callers' callers that are looked through for signs, where the caller between shows nothing.
 const FURTHER_MAX: usize = 4096;
 
 /// When something began, and to how many seconds that is known.

@@ -380,7 +380,7 @@ impl Forest {
     }
 
     /// A sign is only this, for the rest of it is another one now.
-    pub(super) fn is_only(&mut self, id: SignId, first: Timestamp, ended: Timestamp, told: u32) {
+    pub(super) fn narrow(&mut self, id: SignId, first: Timestamp, ended: Timestamp, told: u32) {
         self.uncount(id);
         self.begins(id, first);
         let sign = &mut self[id];
@@ -579,7 +579,7 @@ mod tests {
         let node = topology.number(&Entity::new("service", "db"));
         let at = |seconds: i64| Timestamp(1_760_000_000_000 + 1000 * seconds);
         let id = forest.grow(Onset { node, at: at(0), blur: 0.0 }, 2, SituationId(1), &topology);
-        forest.is_only(id, at(300), at(1800), 1);
+        forest.narrow(id, at(300), at(1800), 1);
         assert_eq!(forest.signs_near(node, at(960), NEAR).next(), Some(id));
     }
 }

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use crate::model::{Alert, Definition, Entity, Labels, Ladder, Origin, Timestamp, labels::Fnv};
 use crate::rules::Rules;
 
-use super::joined::Joined;
-use super::sign::SignId;
 use super::situation::{Member, Source};
 
 /// The kind of what an alert is about that names no entity.
@@ -40,29 +38,13 @@ pub(super) fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Tim
         let generic: Vec<Ladder> = rules.levels.fallback(&alert.labels).cloned().collect();
         (!generic.is_empty()).then(|| Definition { scenario: summary.to_owned(), generic, ..Definition::default() })
     });
-    Member {
-        key,
-        entity: entity.unwrap_or_else(|| Entity::new(NAMELESS, name)),
-        source: Source::Alert {
-            fingerprint: alert.fingerprint,
-            labels: alert.labels.clone(),
-            summary: alert.summary.as_str().into(),
-            monitor: monitor.map(|m| m.name.clone()),
-        },
-        definition: definition.map(Arc::new),
-        origin,
-        starts_at: alert.starts_at,
-        ends_at: None,
-        settled_at: None,
-        new_normal: false,
-        stale: false,
-        said_over: false,
-        superseded: false,
-        told_at: alert.starts_at,
-        heard_at: at,
-        judged: None,
-        why: Joined::default(),
-        suppressed: None,
-        sign: SignId::default(),
-    }
+    let entity = entity.unwrap_or_else(|| Entity::new(NAMELESS, name));
+    let source = Source::Alert {
+        fingerprint: alert.fingerprint,
+        labels: alert.labels.clone(),
+        summary: alert.summary.as_str().into(),
+        monitor: monitor.map(|m| m.name.clone()),
+    };
+    let definition = definition.map(Arc::new);
+    Member { definition, heard_at: at, ..Member::new(key, entity, source, origin, alert.starts_at) }
 }

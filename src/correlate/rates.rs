@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
 
-/// What was believed before counts as much as so many alerts, at the least: the first alerts of a small system are not
-/// its noise.
+/// What is believed before anything is seen counts as much as so many alerts, at the least: the first alerts of a small system are
+/// not its noise.
 const BELIEVED_ALERTS: f64 = 4.0;
 
 /// Before anything is known: alerts without a meaning, for each entity and second; two a day.
@@ -17,7 +17,7 @@ pub(super) const LONE: f64 = 2e-5;
 /// Before anything is known: faults, for each entity and second; one in four days.
 const FAULTS: f64 = 3e-6;
 
-/// And as much as so many seconds of watching.
+/// What is believed before anything is seen counts as much as so many seconds of watching.
 const BELIEVED: f64 = 3600.0;
 
 /// How long what was seen is remembered, in seconds.
@@ -26,11 +26,13 @@ const MEMORY: f64 = 21_600.0;
 /// The probability that a fault shows on an entity in a single alert.
 pub(super) const ONLY_ONE: f64 = 0.33;
 
-/// How often one fingerprint fires again: this many times before any was seen,
+/// How often a fingerprint is believed to fire again within [`REFIRES_IN`], before it is seen to.
 const REFIRES: f64 = 0.065;
-/// in so many seconds,
+
+/// In seconds.
 const REFIRES_IN: f64 = 900.0;
-/// with a memory of so many.
+
+/// For how many seconds it is remembered that a fingerprint fired.
 const REFIRES_MEMORY: f64 = 2700.0;
 
 /// What starts by itself, in all entities together.

@@ -6,8 +6,6 @@ use crate::model::{Definition, Entity, Origin, Timestamp, labels::Fnv};
 use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
-use super::joined::Joined;
-use super::sign::SignId;
 use super::situation::{Member, SituationId, Source};
 use super::{Situations, Taken};
 
@@ -37,26 +35,9 @@ impl Situations {
         }
         let entity = rules.topology.resolve(said.entity);
         let fingerprint = Fnv::of(&[b"person", entity.as_str().as_bytes()]);
-        let member = Member {
-            key,
-            entity,
-            definition: Some(Arc::new(said.definition)),
-            source: Source::Person { author: said.author, command: said.command },
-            origin: self.origin(&said.origin),
-            starts_at: said.at,
-            ends_at: None,
-            settled_at: None,
-            new_normal: false,
-            stale: false,
-            said_over: false,
-            superseded: false,
-            told_at: said.at,
-            heard_at: said.at,
-            judged: None,
-            why: Joined::default(),
-            suppressed: None,
-            sign: SignId::default(),
-        };
+        let source = Source::Person { author: said.author, command: said.command };
+        let definition = Some(Arc::new(said.definition));
+        let member = Member { definition, ..Member::new(key, entity, source, self.origin(&said.origin), said.at) };
         self.join(fingerprint, member, rules, tuning)
     }
 

@@ -47,7 +47,7 @@ impl Situations {
     }
 
     /// The data of a group tells of something new: what was said of its earlier breaches' data is past.
-    pub(super) fn is_heard_again(&mut self, fingerprint: u64) {
+    pub(super) fn hear_again(&mut self, fingerprint: u64) {
         for key in self.unsettled.get(&fingerprint).cloned().unwrap_or_default() {
             self.update(key, |member| member.stale = false);
         }

@@ -217,6 +217,30 @@ impl Source {
 }
 
 impl Member {
+    /// One that began and was told of then, and lasts; evidence only, and of no sign yet.
+    pub(super) fn new(key: u64, entity: Entity, source: Source, origin: Arc<Origin>, starts_at: Timestamp) -> Self {
+        Self {
+            key,
+            entity,
+            source,
+            definition: None,
+            origin,
+            starts_at,
+            ends_at: None,
+            settled_at: None,
+            new_normal: false,
+            stale: false,
+            said_over: false,
+            superseded: false,
+            told_at: starts_at,
+            heard_at: starts_at,
+            judged: None,
+            why: Joined::default(),
+            suppressed: None,
+            sign: SignId::default(),
+        }
+    }
+
     /// Whether it can make a fault now: a business monitor's breach, or an alert that a definition grades.
     #[must_use]
     pub fn counts(&self) -> bool {

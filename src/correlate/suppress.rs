@@ -223,7 +223,7 @@ impl Situations {
     }
 
     /// These have told all that they had of before; none where all have.
-    pub fn is_through(&mut self, through: Option<BTreeSet<Origin>>) {
+    pub fn history_told(&mut self, through: Option<BTreeSet<Origin>>) {
         let own = &mut self.suppression;
         match (through, &mut own.history) {
             (None, history) => *history = None,

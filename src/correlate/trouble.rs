@@ -11,30 +11,52 @@ use super::explained::Explained;
 use super::kernel::{SILENT_LEAD, seconds};
 use super::{Changes, Member, Part, Suspect};
 
-/// Against a candidate, in nats: for a step to an entity that shows something; for one through one that does not, so much more;
+// What is held against a candidate, in nats. Fitted to generated storms, see `docs/correlation.md`.
+
+/// Nats against it for a step of the way to what it reaches.
 const STEP: f64 = 0.16;
+
+/// Further nats where that step goes through an entity that shows nothing.
 const QUIET_STEP: f64 = 2.4;
-/// for the whole way to one that it reaches, at most;
+
+/// The most nats that the way to one entity counts.
 const WAY_MAX: f64 = 2.2;
-/// for each entity that showed earlier than what should have made it: a part of this, which it has from so many seconds on after as
-/// long a tolerance;
-const LATE: f64 = 60.0;
+
+/// Nats for an entity that showed earlier than the candidate that should have made it fail, by [`LATE`] more than the tolerance.
+/// It is less where it was earlier by less, and three times as much at most.
 const ORDER: f64 = 0.2;
-/// for each so many seconds that it showed later than the first, up to this many nats;
+
+/// Seconds: the tolerance for what showed earlier than its cause, and the unit of what exceeds it.
+const LATE: f64 = 60.0;
+
+/// Seconds after the first sign that count one nat against a candidate, ...
 pub(super) const FIRST: f64 = 1000.0;
+
+/// ... and the most nats that they count.
 pub(super) const FIRST_MAX: f64 = 1.2;
-/// of a stranger, of which the topology tells nothing, these, for there is little else to go by;
+
+/// The same seconds of a stranger: the topology tells nothing of it, so there is little else to go by.
 const FIRST_OF_STRANGER: f64 = 15.0;
+
+/// The most nats that these count.
 const FIRST_OF_STRANGER_MAX: f64 = 3.0;
-/// for each e-fold by which others make it likelier than that it failed by itself;
+
+/// Nats for each e-fold by which others make it likelier that it fails than that it does so by itself.
 const EFFECT: f64 = 0.3;
-/// where nothing is told of it, and then for each e-fold of the callers that show nothing either;
+
+/// Nats where nothing is told of it.
 const SILENT: f64 = 2.3;
+
+/// Nats for each e-fold of the number of its callers that show nothing.
 const QUIET_CALLERS: f64 = 1.3;
-/// for each e-fold by which its own part of what is too much is smaller than the largest, down to this part of it;
+
+/// Nats for each e-fold by which its part of the excess is smaller than the largest one.
 const OWN: f64 = 1.5;
+
+/// A part of the excess that is smaller counts as this.
 const OWN_LEAST: f64 = 0.05;
-/// where others have too much of something, and it has not.
+
+/// Nats where others have an excess of something, and it has none.
 const NO_EXCESS: f64 = 1.2;
 
 /// A situation as far as it tells of what may be its root.

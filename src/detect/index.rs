@@ -91,7 +91,7 @@ impl Index {
     }
 
     /// It is in every leaf that reads it.
-    pub(super) fn is_whole(&mut self, fingerprint: u64) {
+    pub(super) fn mend(&mut self, fingerprint: u64) {
         self.places.entry(fingerprint).or_default().torn = false;
     }
 

@@ -144,7 +144,7 @@ impl MonitorState {
                 self.index.add_series(series.fingerprint(), cell, place);
             }
         }
-        self.index.is_whole(series.fingerprint());
+        self.index.mend(series.fingerprint());
         None
     }
 
