@@ -282,13 +282,14 @@ impl Situations {
 
     /// Takes in an external alert that was told at that time.
     pub fn alert(&mut self, alert: &Alert, origin: &Origin, at: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Taken {
-        let open = self.fired.get(&alert.fingerprint).and_then(|fired| fired.open).filter(|_| !alert.by_key);
+        let ended = alert.ends_at.filter(|_| !alert.by_key);
+        let open = ended.and_then(|_| self.fired.get(&alert.fingerprint)?.open);
         let mut taken = self.episode(alert, origin, at, rules, tuning);
         // Of replicas that evaluate one rule each has seen it begin at another time: what ends after the open episode began ends
         // that as well, unless it is told again that it fires.
         let is_same =
             |open: Timestamp, ended: Timestamp| alert.starts_at < open && open <= ended && open.since(alert.starts_at) <= REPLICAS_WITHIN;
-        if let Some((open, ended)) = open.zip(alert.ends_at).filter(|(open, ended)| is_same(*open, *ended)) {
+        if let Some((open, ended)) = open.zip(ended).filter(|(open, ended)| is_same(*open, *ended)) {
             taken.ended = self.supersede(alert.fingerprint, open, ended);
         }
         taken

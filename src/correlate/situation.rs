@@ -218,6 +218,7 @@ impl Source {
 
 impl Member {
     /// One that began and was told of then, and lasts; evidence only, and of no sign yet.
+    #[inline]
     pub(super) fn new(key: u64, entity: Entity, source: Source, origin: Arc<Origin>, starts_at: Timestamp) -> Self {
         Self {
             key,
