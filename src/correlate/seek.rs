@@ -133,12 +133,14 @@ impl Forest {
         let (best, refused) = (best.map(stands), refused.filter(asked).map(stands));
         let leaves = sign.cause.is_some() && best.as_ref().is_some_and(|best| !asked(best));
         let instead = best.as_ref().filter(|_| leaves).map(|best| self.joined_by(id, best));
-        let cause = best.filter(asked);
-        if let Some(refused) = refused {
-            let began = sign.first.max(self[refused.sign].first);
-            let since = if refused.odds.ends.is_some() { began.max(self.now) } else { began };
-            let (situation, with, entity) = (sign.situation, self[refused.sign].situation, sign.entity.clone());
-            let relation = Relation { with, entity, why: self.joined_by(id, &refused), since };
+        let (cause, unlikely) = if best.as_ref().is_some_and(asked) { (best, None) } else { (None, best) };
+        // What it depends on has an incident that is on: too long ago to be its likely cause, but worth to know of.
+        let on = |cause: &Cause| cause.link == Link::Direct && self[cause.sign].firing > 0 && view.holds(self[cause.sign].situation);
+        if let Some(other) = refused.or(unlikely.filter(on)) {
+            let began = sign.first.max(self[other.sign].first);
+            let since = if other.odds.ends.is_some() { began.max(self.now) } else { began };
+            let (situation, with, entity) = (sign.situation, self[other.sign].situation, sign.entity.clone());
+            let relation = Relation { with, entity, why: self.joined_by(id, &other), since };
             self.moves.push(Moved::Related { situation, relation });
         }
         self.attach(id, cause, instead, view);
