@@ -31,6 +31,11 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         Ok(loaded) => {
             let (monitors, sources) = (loaded.config.rules.monitors.len(), loaded.settings.sources.len());
             eprintln!("fine: {}, {}", counted(monitors, "monitor"), counted(sources, "source"));
+            for (number, what) in [(sources, "source: nothing is read"), (monitors, "monitor: nothing is watched")] {
+                if number == 0 {
+                    eprintln!("note: there is no {what}");
+                }
+            }
             for note in &loaded.config.rules.notes {
                 eprintln!("note: {note}");
             }

@@ -47,7 +47,7 @@ fn told(incident: &Body) -> Result<String, std::fmt::Error> {
         writeln!(out, "  {}", levels(level))?;
     }
     for told in &incident.history {
-        writeln!(out, "  {}  {:<10} {}{}", clock(&told.at), told.event.as_str(), told.reason, parts(&told.evidence))?;
+        writeln!(out, "  {}  {:<16} {}{}", clock(&told.at), told.event.as_str(), told.reason, parts(&told.evidence))?;
     }
     writeln!(out, "\nWhy these belong together")?;
     for member in &evidence.members {
@@ -71,6 +71,18 @@ fn told(incident: &Body) -> Result<String, std::fmt::Error> {
     let shown = evidence.members.len() as u64;
     if evidence.members_total > shown {
         writeln!(out, "  {shown} of {} are shown", evidence.members_total)?;
+    }
+    for merged in &incident.merged {
+        writeln!(out, "  {merged} is part of it")?;
+    }
+    if let Some(into) = &incident.merged_into {
+        writeln!(out, "  it is part of {into}")?;
+    }
+    if !incident.related.is_empty() {
+        writeln!(out, "\nWhat is related")?;
+    }
+    for related in &incident.related {
+        writeln!(out, "  {}: {}", related.incident, related.why)?;
     }
     writeln!(out, "\nWho is suspected")?;
     for suspect in &evidence.suspects {

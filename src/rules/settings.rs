@@ -417,6 +417,12 @@ pub fn settings(file: &str, text: &str, environment: &BTreeMap<String, String>) 
         suppress: place(&raw.suppress_files),
     };
     kafka::check(file, &raw.kafka, &mut faults);
+    for (name, limit) in [("groups_per_monitor", raw.limits.groups_per_monitor), ("series_per_monitor", raw.limits.series_per_monitor)] {
+        if limit == 0 {
+            let place = Place { file: file.to_owned(), ..Place::default() };
+            faults.push(Fault { place, message: format!("`limits.{name}` is 0: nothing would be watched") });
+        }
+    }
     let sources = check_sources(file, &raw.kafka.prefix.value, &raw.sources, &mut faults);
     let listen = raw.http.listen.value.parse();
     let Ok(listen) = listen else {

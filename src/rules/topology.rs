@@ -101,7 +101,8 @@ impl Topology {
     pub fn learn(&mut self, Dependency { from, on, confidence }: &Dependency) {
         let (from, on) = (self.know(from), self.know(on));
         let Some(new) = self.connect(from, on) else { return };
-        if !new && !(self.unwritten.contains(&(from, on)) && self.doubted.contains_key(&(from, on))) {
+        let was_learnt = self.unwritten.contains(&(from, on)) && self.doubted.contains_key(&(from, on));
+        if !(new || was_learnt) {
             return;
         }
         if *confidence >= CONFIDENCE_LEAST {
