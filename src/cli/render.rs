@@ -53,7 +53,8 @@ pub(super) fn event(payload: &[u8]) -> anyhow::Result<String> {
     };
     let at = clock(&event.at);
     if matches!(event.kind, Event::Suspected | Event::Closed) {
-        return Ok(format!("{at}  {:<9} {}: {}\n", event.kind.as_str(), incident.title, event.reason));
+        let title = incident.title.trim_start_matches("suspected: ");
+        return Ok(format!("{at}  {:<9} {title}: {}\n", event.kind.as_str(), event.reason));
     }
     let mut out = format!("\n{at}  ══ {} ══  {}\n", event.kind.as_str().to_uppercase().replace('_', " "), incident.title);
     let mut part = |name: &str, what: &str| writeln!(out, "                  {name:<9} {what}");
