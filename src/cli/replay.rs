@@ -13,7 +13,7 @@ use crate::shell::files::Loaded;
 use crate::stage::{Outbox, Record, Topic};
 use crate::wire::recording::{Recorded, line};
 
-use super::{Outcome, config, put, stdout};
+use super::{Outcome, config, counted, put, stdout};
 
 /// Dead letters that are shown, of each topic and reason; of more the number is told.
 const LETTERS_SHOWN: usize = 10;
@@ -85,7 +85,8 @@ fn tell_strangers(config: &Loaded, records: &[Recorded]) {
     }
     let names: Vec<&str> = sources.iter().map(|source| source.topic.as_str()).collect();
     for (topic, number) in others {
-        eprintln!("not read: {number} records of {topic:?}, which is no source; sources are {}", names.join(", "));
+        let records = counted(number, "record");
+        eprintln!("not read: {records} of {topic:?}, which is no source; sources are {}", names.join(", "));
     }
     if records.is_empty() {
         eprintln!("there are no records");

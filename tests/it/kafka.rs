@@ -140,7 +140,11 @@ fn a_broker_that_is_away_is_waited_for() {
     world.produce(first);
     world.read("incidents", 2);
     broker.kill();
+    // By then nobody knows whose the partitions are.
+    world.until("no readiness", || world.http("GET", "/-/ready").is_some_and(|(code, _)| code == 503));
+    assert!(world.metrics("richter_ready").iter().any(|line| line.ends_with(" 0")));
     broker.start();
+    world.ready();
     world.produce(second);
     let expected = offline(&case);
     let told: Vec<Value> = world.read("incidents", expected.len()).into_iter().map(|(_, event)| event).collect();
