@@ -205,7 +205,7 @@ impl Declare {
     }
 
     /// When the last of what counts ended.
-    fn ended_at(&self, id: SituationId) -> Option<Timestamp> {
+    pub(super) fn ended_at(&self, id: SituationId) -> Option<Timestamp> {
         let situations = self.situations_of(id);
         let members = situations.iter().filter_map(|id| self.state.situations.get(*id)).flat_map(|situation| &situation.members);
         members.filter(|member| member.counts()).filter_map(|member| member.ends_at).max()

@@ -108,28 +108,39 @@ impl Declare {
                 let (event, reason) = review.reminds();
                 self.event(id, event, at, RICHTER, reason, out);
             }
-            Timer::Close if self.is_waited_for(id) => {
-                let every = self.config.tuning.reopen_within.max(LOOK_EVERY_MIN);
-                let last = at + rounds(every, at, until);
-                if let Some(incident) = self.state.incidents.get_mut(&id) {
-                    incident.close_at = last + every;
-                }
-                if self.owner(id) == id {
-                    self.situations_of(id).into_iter().for_each(|situation| self.state.situations.declared(situation, Some(last), true));
-                }
-            }
-            Timer::Close => self.event(id, Event::Closed, at, RICHTER, "nothing more comes of it", out),
+            Timer::Close => match self.waits_from(id, at, until) {
+                Some(last) => self.waits(id, last),
+                None => self.event(id, Event::Closed, at, RICHTER, "nothing more comes of it", out),
+            },
         }
     }
 
-    /// What was no fault is none as long as it goes on; what is part of one that is on may be split off.
-    fn is_waited_for(&self, id: SituationId) -> bool {
+    /// What was no fault is none as long as it goes on, and for some time after; what is part of one that is on may be split off.
+    /// Gives from when that time runs: the last look before `until`, or the end; none where it has passed.
+    fn waits_from(&self, id: SituationId, at: Timestamp, until: Timestamp) -> Option<Timestamp> {
         let state = |id: SituationId| self.state.incidents.get(&id).map(|incident| incident.state);
-        match state(id) {
-            Some(State::Cancelled) => self.lasts(id),
-            Some(State::Merged) => state(self.owner(id)).is_some_and(State::is_on),
-            _ => false,
+        let goes_on = at + rounds(self.waits_for(), at, until);
+        match state(id)? {
+            State::Cancelled if self.lasts(id) => Some(goes_on),
+            State::Cancelled => self.ended_at(id).filter(|ended| *ended + self.waits_for() > at),
+            State::Merged => state(self.owner(id)).is_some_and(State::is_on).then_some(goes_on),
+            _ => None,
         }
+    }
+
+    /// It is closed no earlier than so long after then, and takes in what relapses by then.
+    fn waits(&mut self, id: SituationId, last: Timestamp) {
+        let close_at = last + self.waits_for();
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            incident.close_at = close_at;
+        }
+        if self.owner(id) == id {
+            self.situations_of(id).into_iter().for_each(|situation| self.state.situations.declared(situation, Some(last), true));
+        }
+    }
+
+    fn waits_for(&self) -> Duration {
+        self.config.tuning.reopen_within.max(LOOK_EVERY_MIN)
     }
 
     /// Tells of an incident whose picture has changed.
