@@ -165,7 +165,8 @@ impl Forest {
         self.near(at, within, CROWD_MAX).count()
     }
 
-    fn near(&self, at: Timestamp, within: Duration, most: usize) -> impl Iterator<Item = SignId> {
+    /// The signs that began around a time, of which something is told: so many to each side, the nearest.
+    pub(super) fn near(&self, at: Timestamp, within: Duration, most: usize) -> impl Iterator<Item = SignId> {
         let least = |at: Timestamp| (at, SignId::default());
         let before = self.began.range(least(at - within)..least(at)).rev().take(most);
         let after = self.began.range(least(at)..least(at + within)).take(most);

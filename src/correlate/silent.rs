@@ -1,11 +1,14 @@
 //! Causes of which nothing is told: one dependency that explains several signs which else came by themselves.
 
+use std::time::Duration;
+
 use crate::model::{Entity, Timestamp};
 use crate::rules::Node;
 
 use super::forest::{Forest, Moved, SILENT, View};
 use super::joined::{How, Joined};
 use super::kernel::{self, SILENT_LEAD, SPREADS, TOLD, seconds};
+use super::meanwhile::AROUND_MAX;
 use super::odds::Odds;
 use super::rates::{Kind, ONLY_ONE};
 use super::related::Relation;
@@ -89,22 +92,30 @@ impl Forest {
     /// earliest first.
     fn explained_by(&self, silent: Node, id: SignId, view: View<'_>) -> Option<(f64, Vec<SignId>)> {
         let (at, entities) = (self[id].first, view.entities);
-        let mut effects = vec![];
         let callers = view.topology.callers(silent);
-        if callers.len() > CALLERS_MAX {
-            return None;
-        }
-        for other in callers.iter().flat_map(|caller| self.signs_near(*caller, at, TOGETHER)) {
-            let sign = &self[other];
-            if sign.cause.is_none() && sign.told > 0 && !view.is_over(sign.situation) && self.takes(sign.situation, 1, at, view) {
-                effects.push(other);
-            }
-        }
+        // Of a hub's callers only those are looked at that failed about then.
+        let is_hub = callers.len() > CALLERS_MAX;
+        let mut effects: Vec<SignId> = if is_hub {
+            let near = self.near(at, Duration::from_secs_f64(TOGETHER), AROUND_MAX);
+            near.filter(|other| view.topology.depends_on(self[*other].node).contains(&silent)).collect()
+        } else {
+            callers.iter().flat_map(|caller| self.signs_near(*caller, at, TOGETHER)).collect()
+        };
+        let failed = effects.len();
+        effects.retain(|other| {
+            let sign = &self[*other];
+            sign.cause.is_none() && sign.told > 0 && !view.is_over(sign.situation) && self.takes(sign.situation, 1, at, view)
+        });
         if effects.len() < 2 {
             return None;
         }
-        let quiet = callers.iter().filter(|caller| self.signs_near(**caller, at, TOGETHER).next().is_none());
-        let quiet: f64 = quiet.map(|caller| libm::log(1.0 - SPREADS * TOLD * view.topology.confidence(*caller, silent))).sum();
+        let against = |confidence: f64| libm::log(1.0 - SPREADS * TOLD * confidence);
+        let quiet: f64 = if is_hub {
+            callers.len().saturating_sub(failed) as f64 * against(1.0)
+        } else {
+            let quiet = callers.iter().filter(|caller| self.signs_near(**caller, at, TOGETHER).next().is_none());
+            quiet.map(|caller| against(view.topology.confidence(*caller, silent))).sum()
+        };
         effects.sort_by_key(|other| (self[*other].first, *other));
         let onset = self[effects[0]].first - SILENT_LEAD;
         // Calls to it that are bad are told of it.

@@ -335,6 +335,22 @@ fn what_was_just_changed_is_more_likely_to_fail_by_itself() {
     assert!(together("change 15:08:00 s1 v1\nchange 15:08:10 s2 v1\nchange 14:20:00 search v8\n"));
 }
 
+/// More services depend on a database than are looked at one by one. Of it nothing is told.
+#[test]
+fn a_silent_hub_makes_one_fault_however_many_depend_on_it() {
+    let services: String = (0..400).map(|s| format!("  - {{ name: service=s{s}, depends_on: [ service=db ] }}\n")).collect();
+    let rows: String = (0..40).map(|s| format!("alert 15:05:{:02} firing Down service=s{}\n", s / 2 + 10, s * 7)).collect();
+    let text = format!(
+        "== monitors\nmonitors:\n  - {{ name: down, scenario: It is down, entity: \"service={{{{ service }}}}\", alerts: Down, \
+         fault: {{ sequence: P, ladder: [ {{ level: 2, for: 2m }} ] }} }}\n== topology\nentities:\n  - {{ name: service=db }}\n{services}\
+         == records 2026-11-22T15:00:00Z every 1m\nmetric noise{{service=\"clock\"}} 1x20\n{rows}"
+    );
+    let events = events(&Case::parse("hub", &text).run().messages);
+    let declared: Vec<_> = events.iter().filter(|event| event["data"]["event"]["type"] == "declared").collect();
+    assert_eq!(declared.len(), 1);
+    assert_eq!(declared[0]["data"]["incident"]["suspects"][0]["entity"], "service=db");
+}
+
 /// Billing fails, then the database and all that depends on it. Nobody has said that the database depends on billing, so that is
 /// not the first suspect, but it comes before what the database explains, and that is told why.
 #[test]
