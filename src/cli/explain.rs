@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::declare::contract::{Body, Part};
+use crate::declare::contract::{Body, Evidence, Part};
 
 use super::events::Which;
 use super::render::{clock, levels};
@@ -84,6 +84,11 @@ fn told(incident: &Body) -> Result<String, std::fmt::Error> {
     for related in &incident.related {
         writeln!(out, "  {}: {}", related.incident, related.why)?;
     }
+    suspected(evidence, &mut out)?;
+    Ok(out)
+}
+
+fn suspected(evidence: &Evidence, out: &mut String) -> std::fmt::Result {
     writeln!(out, "\nWho is suspected")?;
     for suspect in &evidence.suspects {
         writeln!(out, "  {} {:.0}%", suspect.entity, suspect.probability * 100.0)?;
@@ -110,5 +115,5 @@ fn told(incident: &Body) -> Result<String, std::fmt::Error> {
     } else {
         writeln!(out, "  that no change has to do with it: {:.0}%", evidence.no_change * 100.0)?;
     }
-    Ok(out)
+    Ok(())
 }
