@@ -102,7 +102,7 @@ pub(super) struct Suppression {
     muted: BTreeSet<(Timestamp, u64)>,
     /// What is inhibited, by what does so.
     inhibited: BTreeSet<(u64, u64)>,
-    /// What nothing inhibits any more that did.
+    /// What is to be asked anew: what inhibited it has ended, or it has fired again.
     freed: BTreeSet<u64>,
     /// It is not known of what is suppressed whether it still is.
     stale: bool,
@@ -234,6 +234,10 @@ impl Situations {
     }
 
     fn mute(&mut self, key: u64, suppressed: Suppressed) {
+        // What fires again may have been suppressed for another reason.
+        if let Some(before) = self.member(key).and_then(|(_, member)| member.suppressed.clone()) {
+            self.suppression.unmute(key, &before);
+        }
         self.suppression.mute(key, &suppressed);
         self.news.push(News::Suppressed { member: key, suppressed: suppressed.clone() });
         self.update(key, |member| member.suppressed = Some(Box::new(suppressed)));
@@ -292,6 +296,8 @@ impl Situations {
         let Some(suppressed) = self.member(key).and_then(|(_, member)| member.suppressed.clone()) else { return };
         if lasts {
             self.suppression.mute(key, &suppressed);
+            // What suppressed it may have ended meanwhile.
+            self.suppression.freed.insert(key);
         } else {
             self.suppression.unmute(key, &suppressed);
         }
