@@ -36,7 +36,6 @@ pub(super) struct Metrics {
     stage_seconds: HistogramVec,
     pub(super) produced: IntCounterVec,
     ready: IntGaugeVec,
-    pub(super) lost: IntCounterVec,
     pub(super) kafka_errors: IntCounterVec,
     pub(super) rebalances: IntCounterVec,
     pub(super) blocked: IntCounterVec,
@@ -60,6 +59,7 @@ struct Losses {
     refused: IntCounterVec,
     skipped: IntCounterVec,
     gaps: IntCounterVec,
+    too_large: IntCounterVec,
     limited: IntCounterVec,
     unmatched: IntCounterVec,
 }
@@ -74,6 +74,7 @@ impl Losses {
             )?,
             skipped: make.counters("richter_skipped_values_total", "Values that no number can be made of.", &["topic", "reason"])?,
             gaps: make.counters("richter_alert_gaps_total", "Alerts heard of in passing, whose own event never came.", &["topic"])?,
+            too_large: make.counters("richter_lost_records_total", "Records too large for Kafka, by topic.", &["topic"])?,
             limited: make.counters("richter_limited_total", "Samples and results that a limit refused.", &["monitor", "limit"])?,
             unmatched: make.counters(
                 "richter_evaluations_unmatched_total",
@@ -123,7 +124,6 @@ impl Metrics {
             )?,
             produced: make.counters("richter_produced_records_total", "Records delivered, by topic.", &["topic"])?,
             ready: make.gauges("richter_ready", "Whether a stage has its partitions and has rebuilt them: 1, or 0.", &["stage"])?,
-            lost: make.counters("richter_lost_records_total", "Records too large for Kafka, by topic.", &["topic"])?,
             kafka_errors: make.counters("richter_kafka_errors_total", "Errors that Kafka clients told of.", &["stage"])?,
             rebalances: make.counters("richter_rebalances_total", "Partitions assigned or revoked.", &["stage", "what"])?,
             blocked: make.counters(
@@ -208,6 +208,11 @@ impl Metrics {
 
     pub(super) fn follows(&self, stage: &str, partition: u32, ours: bool) {
         self.config_followed.with_label_values(&[stage, &partition.to_string()]).set(i64::from(ours));
+    }
+
+    /// A record is lost, for Kafka does not take one of its size.
+    pub(super) fn lost(&self, topic: &str) {
+        self.losses.too_large.with_label_values(&[topic]).inc();
     }
 
     pub(super) fn ready(&self, stage: &str, ready: bool) {
