@@ -100,6 +100,23 @@ fn a_person_takes_an_incident_on_from_the_command_line() {
     assert_eq!(daemon.stops(), Some(0), "{}", world.log());
 }
 
+/// The README lets it be the first record on that topic.
+#[test]
+fn the_first_command_makes_its_topic_or_is_told_how() {
+    let case = case("escalates_and_recovers");
+    let act = |world: &World| {
+        let folder = world.folder.to_string_lossy().into_owned();
+        richter(&["act", "acknowledge", "20261122-00000000", "--author", "ann", "--config", &folder])
+    };
+    let refused = act(&World::new("act-strict", &case, broker::shared()));
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("kafka-topics.sh --bootstrap-server") && refused.stderr.contains("--create"), "{}", refused.stderr);
+    let mut broker = Broker::with("creates", &[], "auto.create.topics.enable=true\n", &[]);
+    broker.start();
+    let taken = act(&World::new("act-creates", &case, &broker.address));
+    assert_eq!(taken.code, Some(0), "{}", taken.stderr);
+}
+
 #[test]
 fn killed_in_the_middle_it_goes_on_and_says_nothing_else() {
     let case = case("escalates_and_recovers");

@@ -19,9 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Kafka cannot be reached, or does not take it.
 pub(crate) fn send(settings: &Settings, topic: &str, key: &str, payload: &[u8]) -> anyhow::Result<(i32, i64)> {
     let base = client_config(settings)?;
-    // As with any producer, brokers that make topics make this one.
+    // As with any producer, brokers that make topics make this one; where they do not, nobody waits for it for long.
     let fixed = [
         ("allow.auto.create.topics", "true"),
+        ("topic.metadata.propagation.max.ms", "5000"),
         ("enable.idempotence", "true"),
         ("message.timeout.ms", "30000"),
         ("partitioner", "murmur2_random"),
