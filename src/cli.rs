@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::rules::Fault;
+use crate::rules::{Fault, Settings};
 use crate::shell::files::{Loaded, load};
 
 /// From metrics, alerts and changes on Kafka to graded incident declarations.
@@ -151,6 +151,11 @@ fn in_lines(faults: &[Fault]) -> String {
 
 fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The topics of the sources, for people.
+fn topics(settings: &Settings) -> String {
+    settings.sources.iter().map(|source| source.topic.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Standard output, buffered.

@@ -14,7 +14,7 @@ use crate::wire::metrics::{self, Context, Scratch, Sink};
 use crate::wire::recording::Recorded;
 use crate::wire::{Reject, SeriesBuf, commands, shape};
 
-use super::{Failure, Outcome, config, eval::written, put, replay, stdout};
+use super::{Failure, Outcome, config, eval::written, put, replay, stdout, topics};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -121,9 +121,8 @@ fn payload(arguments: &Arguments, path: &Path) -> anyhow::Result<Recorded> {
 fn source(arguments: &Arguments) -> Result<Source, Failure> {
     if let Some(topic) = &arguments.source {
         let settings = config(&arguments.config)?.settings;
-        let names = || settings.sources.iter().map(|source| source.topic.as_str()).collect::<Vec<_>>().join(", ");
         let found = settings.sources.iter().find(|source| source.topic == *topic).cloned();
-        return found.ok_or_else(|| Failure::CouldNot(anyhow!("{topic:?} is no source; sources are {}", names())));
+        return found.ok_or_else(|| Failure::CouldNot(anyhow!("{topic:?} is no source; sources are {}", topics(&settings))));
     }
     let kind = match arguments.kind {
         None | Some(What::Metrics | What::Topology) => Kind::Metrics,

@@ -12,6 +12,7 @@ use crate::engine::Evaluation;
 use crate::model::{Histogram, Labels, Timestamp, Value, duration};
 use crate::query::LOOKBACK;
 use crate::rules::{Format, Kind, Source};
+use crate::wire::csv::time;
 use crate::wire::metrics::{self, Context, Scratch, Sink};
 use crate::wire::recording::Recorded;
 use crate::wire::{Reject, SeriesBuf, shape};
@@ -25,7 +26,7 @@ pub(super) struct Arguments {
     /// Recordings as `kcat -C -J` prints them
     #[arg(required = true)]
     recordings: Vec<PathBuf>,
-    /// The first step: RFC 3339, or seconds since the epoch; the first sample's time where it is missing
+    /// The first step: RFC 3339, a day, or seconds since the epoch; the first sample's time where it is missing
     #[arg(long, value_parser = time)]
     start: Option<Timestamp>,
     /// The last step; the last sample's time where it is missing
@@ -40,17 +41,6 @@ pub(super) struct Arguments {
     /// Settings whose sources say how the topics are written; without them, every topic is taken for metrics in JSON
     #[arg(long)]
     config: Option<PathBuf>,
-}
-
-/// The year 9999.
-const SECONDS_MAX: f64 = 253_402_300_799.0;
-
-fn time(text: &str) -> Result<Timestamp, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if seconds.abs() <= SECONDS_MAX => Ok(Timestamp((seconds * 1000.0).round() as i64)),
-        Ok(seconds) => Err(format!("{seconds} is no time in seconds")),
-        Err(_) => Timestamp::parse(text),
-    }
 }
 
 fn span(text: &str) -> Result<Duration, String> {

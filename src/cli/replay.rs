@@ -13,7 +13,7 @@ use crate::shell::files::Loaded;
 use crate::stage::{Outbox, Record, Topic};
 use crate::wire::recording::{Recorded, line};
 
-use super::{Outcome, config, counted, put, stdout};
+use super::{Outcome, config, counted, put, stdout, topics};
 
 /// Dead letters that are shown, of each topic and reason; of more the number is told.
 const LETTERS_SHOWN: usize = 10;
@@ -83,10 +83,9 @@ fn tell_strangers(config: &Loaded, records: &[Recorded]) {
     for record in records.iter().filter(|record| sources.iter().all(|source| source.topic != record.topic)) {
         *others.entry(&record.topic).or_default() += 1;
     }
-    let names: Vec<&str> = sources.iter().map(|source| source.topic.as_str()).collect();
     for (topic, number) in others {
         let records = counted(number, "record");
-        eprintln!("not read: {records} of {topic:?}, which is no source; sources are {}", names.join(", "));
+        eprintln!("not read: {records} of {topic:?}, which is no source; sources are {}", topics(&config.settings));
     }
     if records.is_empty() {
         eprintln!("there are no records");

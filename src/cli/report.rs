@@ -22,10 +22,10 @@ pub(super) struct Arguments {
     #[command(flatten)]
     events: Where,
     /// Incidents declared from then on: YYYY-MM-DD, or seconds; the first one where it is missing
-    #[arg(long, value_parser = moment)]
+    #[arg(long, value_parser = time)]
     from: Option<Timestamp>,
     /// Incidents declared before then; what is overdue is so by then; after the last event where it is missing
-    #[arg(long, value_parser = moment)]
+    #[arg(long, value_parser = time)]
     to: Option<Timestamp>,
     /// How it is written
     #[arg(long, value_enum, default_value_t)]
@@ -39,12 +39,6 @@ enum Written {
     /// One self-contained page with charts
     Html,
     Json,
-}
-
-/// A day, a time, or seconds.
-fn moment(text: &str) -> Result<Timestamp, String> {
-    let day = (text.len() == 10 && text.contains('-')).then(|| format!("{text} 00:00:00"));
-    time(day.as_deref().unwrap_or(text))
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {

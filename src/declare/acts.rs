@@ -327,10 +327,14 @@ impl Declare {
         let taken = self.state.situations.said(said, &mut self.rules, &self.config.tuning);
         self.tell_news(out);
         self.took(&taken, command.at, out);
-        let Some(key) = taken.member.filter(|_| out.messages.len() == told) else { return Ok(()) };
+        if out.messages.len() > told {
+            return Ok(());
+        }
         // What is refused holds nothing open.
-        self.state.situations.update(key, |member| member.ends_at = Some(command.at));
-        let known = self.state.situations.place(key);
+        if let Some(key) = taken.member {
+            self.state.situations.update(key, |member| member.ends_at = Some(command.at));
+        }
+        let known = taken.member.and_then(|key| self.state.situations.place(key));
         let known = known.and_then(|(situation, _)| self.state.incidents.get(&self.owner(situation)));
         Err(known.map_or_else(|| "it makes no fault now".to_owned(), |known| format!("it is part of {} already", known.id)))
     }

@@ -56,11 +56,6 @@ pub fn check(files: &Files) -> (Rules, Vec<Fault>) {
     let listed = Listed { entities: &entities, topology: &topology };
     let duty = checker.duty(&files.duty, listed);
     let suppress = checker.suppress(&files.suppress, listed);
-    let mut plans = vec![];
-    for (file, text) in &files.plans {
-        plans.push((file, checker.decode::<raw::PlanFile>(file, text)));
-    }
-    plans.iter().for_each(|(file, raw)| checker.note_unlisted(file, raw.plans.iter().flat_map(|plan| &plan.entities), listed));
     let mut rules = Rules { monitors: vec![], levels, topology, suppress, duty, plans: vec![], notes: vec![] };
     let mut names = BTreeMap::new();
     let monitors: Vec<_> = files.monitors.iter().map(|(file, text)| (file, text, checker.decode::<raw::MonitorFile>(file, text))).collect();
@@ -79,7 +74,7 @@ pub fn check(files: &Files) -> (Rules, Vec<Fault>) {
             }
         }
     }
-    rules.plans = checker.plans(plans, &rules);
+    rules.plans = checker.plans(&files.plans, &rules, &entities);
     checker.unmeasured(&rules);
     checker.faults.sort();
     checker.faults.dedup();
@@ -188,11 +183,14 @@ impl Checker {
         duty
     }
 
-    fn plans(&mut self, files: Vec<(&String, raw::PlanFile)>, rules: &Rules) -> Vec<Plan> {
+    fn plans(&mut self, files: &[(String, String)], rules: &Rules, entities: &BTreeSet<Entity>) -> Vec<Plan> {
+        let listed = Listed { entities, topology: &rules.topology };
         let scenarios = rules.monitors.iter().filter_map(|m| m.definition.as_ref()).map(|d| d.scenario.clone());
         let scenarios: Vec<String> = scenarios.chain(rules.levels.scenarios.iter().map(|s| s.name.clone())).collect();
         let mut all = vec![];
-        for (file, raw) in files {
+        for (file, text) in files {
+            let raw: raw::PlanFile = self.decode(file, text);
+            self.note_unlisted(file, raw.plans.iter().flat_map(|plan| &plan.entities), listed);
             let (plans, faults) = plans::compile(file, raw, &scenarios);
             self.faults.extend(faults);
             all.extend(plans);

@@ -48,18 +48,19 @@ fn point(line: &str) -> Result<(Timestamp, f64), String> {
     Ok((time(at)?, value))
 }
 
-/// A time as it is written in such a table.
+/// A time as people and tables write it: RFC 3339, `YYYY-MM-DD hh:mm:ss` of UTC, a day, or seconds since the epoch.
 ///
 /// # Errors
 /// It is none; with what was expected.
 pub fn time(text: &str) -> Result<Timestamp, String> {
-    if let Ok(seconds) = text.parse::<f64>()
-        && seconds.abs() < 1e11
-    {
-        return Ok(Timestamp((seconds * 1000.0).round() as i64));
+    if let Ok(seconds) = text.parse::<f64>() {
+        let millis = Some(seconds * 1000.0).filter(|_| seconds.abs() < 1e11);
+        return millis.map(|millis| Timestamp(millis.round() as i64)).ok_or_else(|| format!("{text} is no time in seconds"));
     }
-    let wrong = || format!("time {text:?} is neither seconds since the epoch nor YYYY-MM-DD hh:mm:ss");
-    Timestamp::parse(&format!("{}Z", text.trim_end_matches('Z').replacen(' ', "T", 1))).map_err(|_| wrong())
+    let day = text.len() == "YYYY-MM-DD".len();
+    let utc = if day { format!("{text}T00:00:00Z") } else { format!("{}Z", text.replacen(' ', "T", 1)) };
+    let wrong = |_| format!("time {text:?} is neither seconds since the epoch nor YYYY-MM-DD hh:mm:ss");
+    Timestamp::parse(text).or_else(|_| Timestamp::parse(&utc)).map_err(wrong)
 }
 
 #[cfg(test)]
@@ -72,6 +73,9 @@ mod tests {
             read("timestamp,value,label\n2023-11-14T22:15:20.5Z,-2e3\n2023-11-14 22:14:20,,0\n1700000000,1.5,0").expect("a series");
         let times: Vec<i64> = series.points.iter().map(|(at, _)| at.0).collect();
         assert_eq!(times, [1_700_000_000_000, 1_700_000_060_000, 1_700_000_120_500]);
+        assert_eq!(time("2023-11-14T23:13:20+01:00").ok(), Some(series.points[0].0));
+        assert_eq!(time("2023-11-15").ok(), time("2023-11-15 00:00:00").ok());
+        assert!(time("inf").is_err() && time("1e300").is_err() && time("soon").is_err());
         assert!(series.points[1].1.is_nan() && series.points[2].1 == -2000.0);
         assert_eq!(series.every, Duration::from_millis(60_500));
     }
