@@ -310,7 +310,7 @@ impl Baseline {
         if shifted.score < 1.0 {
             return (point, shifted);
         }
-        let usual = now.value - now.steady;
+        let usual = now.usual();
         let by = if shifted.up { shifted.by } else { -shifted.by };
         let over = counted.over(f64::from(1.0 / rule.dynamics.short));
         let enough = surprise(over, usual, usual + by) >= rule.surprise;
@@ -332,12 +332,13 @@ impl Baseline {
             return self.outside(rule, step, now, shifted, score, left);
         }
         let score = of_point.max(of_shift);
+        // A shift is away from what is usual; what is expected next has come along with it.
+        let (up, expected) = if of_point >= of_shift { (now.deviation > 0.0, now.expected) } else { (shifted.up, now.usual()) };
         let state = match (learning, score >= 1.0) {
             (true, _) => State::Learning,
             (false, false) => State::Inside,
             (false, true) => {
-                let up = if of_point >= of_shift { now.deviation > 0.0 } else { shifted.up };
-                let (season, level) = (now.season.is_some(), now.expected - now.season.unwrap_or(0.0));
+                let (season, level) = (now.season.is_some(), expected - now.season.unwrap_or(0.0));
                 let told = rule.judges(up);
                 self.left = Some(Box::new(Left { at: step, season, level, half, up, shifted: of_shift >= 1.0, told, calm: 0 }));
                 if told && of_shift >= 1.0 {
@@ -346,7 +347,11 @@ impl Baseline {
                 if told { State::Outside } else { State::Inside }
             }
         };
-        self.band(rule, now.expected, half, if state == State::Inside { score.min(QUIET) } else { score }, state)
+        match state {
+            State::Outside => self.band(rule, expected, half, score, state),
+            State::Inside => self.band(rule, now.expected, half, score.min(QUIET), state),
+            State::Learning | State::NewNormal => self.band(rule, now.expected, half, score, state),
+        }
     }
 
     /// The band was left, and stays as it was.
@@ -442,5 +447,10 @@ impl Now {
     /// How many scales the value is off.
     fn off(&self) -> f32 {
         (self.deviation.abs() / self.scale).min(OFF_MAX)
+    }
+
+    /// The season's level, or the medium average where there is none.
+    fn usual(&self) -> f32 {
+        self.value - self.steady
     }
 }

@@ -81,6 +81,24 @@ fn a_dip_opens_at_once_and_ends_when_it_is_over() {
 }
 
 #[test]
+fn what_declines_slowly_is_measured_by_what_is_usual() {
+    // A third is lost over eight hours, in so much noise that the forecast has gone along when it is noticed.
+    let decline = 10 * DAY..10 * DAY + 96;
+    let mut random = Random(6);
+    let usual = |place: usize| 100.0 + 30.0 * (TAU * place as f64 / DAY as f64).sin();
+    let lost = |place: usize| (place.saturating_sub(decline.start) as f64 / 96.0).min(1.0) / 3.0;
+    let values: Vec<f64> = (0..11 * DAY).map(|place| usual(place) * (1.0 - lost(place)) + 8.0 * normal(&mut random)).collect();
+    let tried = tried("{ baseline: { direction: down } }", values.into_iter().map(Some));
+    let opened: Vec<usize> = (decline.start..11 * DAY).filter(|place| tried[*place].is_some_and(|tried| tried.opened)).collect();
+    assert!(opened.len() == 1 && decline.contains(&opened[0]), "{opened:?}");
+    for place in [opened[0], decline.end, decline.end + 36] {
+        let reading = tried[place].and_then(|tried| tried.reading).expect("judged");
+        let expected = reading.expected.expect("known");
+        assert!((expected / usual(place) - 1.0).abs() < 0.05, "{place}: {expected} for {}", usual(place));
+    }
+}
+
+#[test]
 fn an_anomaly_does_not_teach_itself() {
     let values = changed(wave(3, 14), 10 * DAY..10 * DAY + 140, |value| value - 50.0);
     let tried = tried(BASELINE, values.into_iter().map(Some));
