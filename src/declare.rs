@@ -45,6 +45,9 @@ const STRANGERS_MAX: usize = 50_000;
 /// An incident's picture is looked at this often at the least, however often it may be updated.
 const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);
 
+/// When somebody first listened, as long as no tick has told it.
+const NOT_KNOWN: Timestamp = Timestamp(i64::MAX);
+
 /// The last stage, of one partition.
 #[derive(Debug)]
 pub struct Declare {
@@ -90,8 +93,7 @@ impl Declare {
     pub fn new(config: Arc<Config>) -> Self {
         let mut stage = Self::from_the_start(config);
         if !stage.config.tuning.declare_history {
-            // Until it is known when somebody began to listen.
-            stage.state.situations.history(Timestamp(i64::MAX));
+            stage.listen_since(NOT_KNOWN);
         }
         stage
     }
@@ -100,6 +102,11 @@ impl Declare {
     #[must_use]
     pub fn from_the_start(config: Arc<Config>) -> Self {
         Self { rules: config.rules.clone(), config, state: Domain::default() }
+    }
+
+    /// What was over before that time only teaches; what lasts acts then.
+    pub fn listen_since(&mut self, since: Timestamp) {
+        self.state.situations.history(since);
     }
 
     /// What is open.
@@ -382,8 +389,8 @@ impl Stage for Declare {
         match decode(record.payload) {
             Ok(SignalsRecord::Signals { origin, progress, signals }) => self.signals(&origin, progress, &signals, out),
             Ok(SignalsRecord::Tick(now)) => {
-                if self.state.progress.is_new() && self.state.situations.history_until().is_some() {
-                    self.state.situations.history(now);
+                if self.state.progress.is_new() && self.state.situations.history_until() == Some(NOT_KNOWN) {
+                    self.listen_since(now);
                 }
                 self.state.progress.tick(now, self.config.tuning.idle_after);
                 if self.state.calls.forget(self.config.tuning.forget_calls_after) {

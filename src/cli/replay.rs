@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::engine::Pipeline;
-use crate::model::Origin;
+use crate::model::{Origin, Timestamp};
 use crate::shell::files::Loaded;
 use crate::stage::{Outbox, Record, Topic};
+use crate::wire::csv::time;
 use crate::wire::recording::{Recorded, line};
 
 use super::{Outcome, config, counted, put, stdout, topics};
@@ -26,6 +27,10 @@ pub(super) struct Arguments {
     /// Write the decision log here, one JSON object a line
     #[arg(long)]
     trace: Option<PathBuf>,
+    /// What was over before then only teaches, as what Kafka still holds when Richter first listens: RFC 3339, a day, or
+    /// seconds since the epoch
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
     /// Recordings as `kcat -C -J` prints them; several are merged by time
     #[arg(required = true)]
     recordings: Vec<PathBuf>,
@@ -42,7 +47,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let mut trace = arguments.trace.as_deref().map(create).transpose()?;
     let mut out = stdout();
     let mut letters: BTreeMap<(String, String), usize> = BTreeMap::new();
-    let pipeline = replay(&config, &records, |_, output| {
+    let pipeline = replay(&config, &records, arguments.since, |_, output| {
         for message in output.messages.iter().filter(|m| m.topic == Topic::Incidents) {
             put(&mut out, &message.payload)?;
         }
@@ -92,15 +97,20 @@ fn tell_strangers(config: &Loaded, records: &[Recorded]) {
     }
 }
 
-/// Runs records through the composed stages, and gives those; `take` gets each record and what came of it.
+/// Runs records through the composed stages, and gives those; `take` gets each record and what came of it. What was over
+/// by `since` only teaches.
 pub(super) fn replay(
     loaded: &Loaded,
     records: &[Recorded],
+    since: Option<Timestamp>,
     mut take: impl FnMut(&Recorded, &Outbox) -> anyhow::Result<()>,
 ) -> anyhow::Result<Pipeline> {
     let origins = records.iter().map(|r| Origin { topic: r.topic.clone(), partition: r.partition });
     let sources = |o: &Origin| loaded.settings.sources.iter().any(|s| s.topic == o.topic);
     let (mut pipeline, _) = Pipeline::new(&loaded.config, &loaded.settings, origins.filter(sources));
+    if let Some(since) = since {
+        pipeline.listen_since(since);
+    }
     for recorded in records {
         let Some(payload) = &recorded.payload else { continue };
         let headers: Vec<(&str, &[u8])> = recorded.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();

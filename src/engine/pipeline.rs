@@ -65,6 +65,11 @@ impl Pipeline {
         (pipeline, out)
     }
 
+    /// What was over before that time only teaches, as if Richter had first listened then.
+    pub fn listen_since(&mut self, since: Timestamp) {
+        self.declare.iter_mut().for_each(|stage| stage.listen_since(since));
+    }
+
     /// Follows another configuration from now on.
     pub fn follow(&mut self, config: &Arc<Config>) -> Outbox {
         self.route.follow(config.clone());

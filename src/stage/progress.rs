@@ -67,12 +67,12 @@ impl Progress {
     }
 
     /// The origins that have told all they had of before then: they are past it, or were let go while time went past it. None
-    /// where all have, or nobody tells anything.
+    /// where all have, or nobody tells anything by then.
     #[must_use]
     pub fn through(&self, until: Timestamp, idle_after: Duration) -> Option<BTreeSet<Origin>> {
         let idle = |heard: &Heard| self.tick.since(heard.tick) >= idle_after;
         let through = |heard: &Heard| heard.progress >= until || idle(heard) && self.watermark >= until;
-        let silent = self.clock(idle_after) > self.watermark;
+        let silent = self.tick >= until && self.clock(idle_after) > self.watermark;
         if silent || !self.origins.is_empty() && self.origins.values().all(through) {
             return None;
         }

@@ -219,6 +219,33 @@ fn replay_is_deterministic_and_writes_its_decisions() {
 }
 
 #[test]
+fn what_was_over_before_somebody_listened_is_replayed_as_history() {
+    let config = shipped("config");
+    let declared = |since: &[&str]| {
+        let folder = scratch("replay-since");
+        let recording = folder.join("r.jsonl");
+        let alert = |at: i64, status: &str| {
+            let alert = serde_json::json!({
+                "status": status, "startsAt": "2026-11-20T10:00:00Z", "endsAt": "2026-11-20T10:30:00Z",
+                "labels": { "alertname": "CheckoutDown", "service": "checkout" },
+            });
+            let payload = serde_json::json!({ "version": "4", "alerts": [alert] }).to_string();
+            serde_json::json!({ "topic": "alerts", "ts": at, "payload": payload }).to_string() + "\n"
+        };
+        let start = 1_795_168_800_000;
+        let records = alert(start, "firing") + &alert(start + 1_800_000, "resolved") + &alert(start + 90_000_000, "resolved");
+        std::fs::write(&recording, records).expect("written");
+        let ended = richter(&[&["replay", "--config", &config], since, &[&recording.to_string_lossy()]].concat());
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stdout.contains("io.richter.incident.declared.v1")
+    };
+    assert!(declared(&[]));
+    assert!(declared(&["--since", "2026-11-20"]));
+    assert!(declared(&["--since", "2026-11-20T10:20:00Z"]), "it lasts by then");
+    assert!(!declared(&["--since", "2026-11-21"]));
+}
+
+#[test]
 fn what_cannot_run_says_so_and_ends_with_two() {
     let missing = richter(&["check", "--config", "no/such/file.yaml"]);
     assert_eq!(missing.code, Some(2));
