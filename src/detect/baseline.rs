@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
-use crate::rules::{BaselineRule, Season};
+use crate::rules::{BaselineRule, Dynamics, Season};
 
 use super::chance::Counted;
 use super::forecast::Forecast;
@@ -216,7 +216,7 @@ impl Baseline {
         self.learn(rule, every, step, &now, warm);
         self.last = step;
         if self.seen.is_multiple_of(1024) {
-            self.move_origin();
+            self.move_origin(&rule.dynamics);
         }
         Some(band)
     }
@@ -374,7 +374,7 @@ impl Baseline {
         self.left = (left.calm < KEEP).then(|| Box::new(left));
         let state = match is_outside {
             true if step.since(left.at) >= rule.relearn => {
-                self.settle();
+                self.settle(&rule.dynamics);
                 State::NewNormal
             }
             true if left.told => State::Outside,
@@ -396,11 +396,11 @@ impl Baseline {
     }
 
     /// The level that lasted is the normal one from now on.
-    fn settle(&mut self) {
+    fn settle(&mut self, dynamics: &Dynamics) {
         self.left = None;
         self.shift.settle();
         if let Some(profile) = self.season.profile_mut() {
-            profile.shift(self.forecast.offset());
+            profile.shift(dynamics, self.forecast.offset());
             self.forecast.settle();
         }
     }
@@ -427,7 +427,7 @@ impl Baseline {
     }
 
     /// Single precision is enough as long as the values are near the origin, measured by their noise.
-    fn move_origin(&mut self) {
+    fn move_origin(&mut self, dynamics: &Dynamics) {
         let by = self.forecast.medium();
         if by.abs() < FAR * self.scale.clipped() || matches!(self.season, Seasonal::Searched(_)) {
             return;
@@ -435,7 +435,7 @@ impl Baseline {
         self.origin = self.there(by);
         self.forecast.shift(-by);
         if let Some(profile) = self.season.profile_mut() {
-            profile.shift(-by);
+            profile.shift(dynamics, -by);
         }
         if let Some(left) = self.left.as_mut().filter(|left| !left.season) {
             left.level -= by;

@@ -25,6 +25,17 @@ const PART_CLIP: f32 = 8.0;
 pub(super) struct Profile {
     period_ms: i64,
     numbers: Box<[f32]>,
+    visit: Visit,
+}
+
+/// The bucket that time is in, and what its values were so far. It learns of them when time has left it: what is judged is
+/// not held against itself.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Visit {
+    bucket: u32,
+    values: f32,
+    /// Of the deviations from the bucket's level, or of the values where it has none.
+    sum: f32,
 }
 
 /// A moment of the season: where its part and its bucket are.
@@ -40,7 +51,7 @@ impl Profile {
         let buckets = usize::try_from(steps.clamp(1, u128::from(BUCKETS_MAX))).unwrap_or(1);
         let parts = [1.0, 0.0].into_iter().cycle().take(2 * PARTS);
         let numbers = parts.chain(std::iter::repeat_n(f32::NAN, buckets)).collect();
-        Self { period_ms: i64::try_from(period.as_millis()).unwrap_or(i64::MAX).max(1), numbers }
+        Self { period_ms: i64::try_from(period.as_millis()).unwrap_or(i64::MAX).max(1), numbers, visit: Visit::default() }
     }
 
     pub(super) fn period(&self) -> Duration {
@@ -63,10 +74,24 @@ impl Profile {
         if self.numbers[at.part + 1] >= PART_VISITS { self.numbers[at.part] } else { 1.0 }
     }
 
-    /// Learns a level: of the first visit all, then of the deviation at most so much.
+    /// Learns a level: of the first visit all, then of each deviation at most so much.
     pub(super) fn learn(&mut self, dynamics: &Dynamics, at: Moment, value: f32, most: f32) {
-        let level = &mut self.numbers[at.bucket];
-        *level = if level.is_nan() { value } else { *level + dynamics.constants.profile_gain * (value - *level).clamp(-most, most) };
+        if self.visit.bucket as usize != at.bucket {
+            self.leave(dynamics);
+            self.visit.bucket = at.bucket as u32;
+        }
+        let level = self.numbers[at.bucket];
+        self.visit.values += 1.0;
+        self.visit.sum += if level.is_nan() { value } else { (value - level).clamp(-most, most) };
+    }
+
+    fn leave(&mut self, dynamics: &Dynamics) {
+        let Visit { bucket, values, sum } = std::mem::take(&mut self.visit);
+        if values == 0.0 {
+            return;
+        }
+        let (level, mean) = (&mut self.numbers[bucket as usize], sum / values);
+        *level = if level.is_nan() { mean } else { *level + dynamics.constants.profile_gain * mean };
     }
 
     /// Learns how large a deviation was, as a multiple of the usual one.
@@ -79,7 +104,8 @@ impl Profile {
     }
 
     /// Moves all levels.
-    pub(super) fn shift(&mut self, by: f32) {
+    pub(super) fn shift(&mut self, dynamics: &Dynamics, by: f32) {
+        self.leave(dynamics);
         self.numbers[2 * PARTS..].iter_mut().for_each(|level| *level += by);
     }
 }

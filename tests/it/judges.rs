@@ -18,11 +18,16 @@ const DUTY: &str = "calendars: [ { name: berlin, time_zone: Europe/Berlin, holid
 
 /// A monitor's judges, evaluated once in five minutes.
 fn trial(judge: &str) -> Trial {
-    let text = format!("monitors: [ {{ name: m, entity: \"a=b\", query: m, every: 5m, judge: {judge} }} ]");
+    trial_of(judge, EVERY)
+}
+
+fn trial_of(judge: &str, every: Duration) -> Trial {
+    let seconds = every.as_secs();
+    let text = format!("monitors: [ {{ name: m, entity: \"a=b\", query: m, every: {seconds}s, judge: {judge} }} ]");
     let files = Files { monitors: vec![("m.yaml".into(), text)], duty: vec![("d.yaml".into(), DUTY.into())], ..Files::default() };
     let (rules, faults) = check(&files);
     assert_eq!(faults, []);
-    Trial::new(rules.watches().next().expect("a monitor").1.judge.clone(), EVERY)
+    Trial::new(rules.watches().next().expect("a monitor").1.judge.clone(), every)
 }
 
 fn at(place: usize) -> Timestamp {
@@ -107,6 +112,25 @@ fn an_anomaly_does_not_teach_itself() {
     for place in [40, 72, 100] {
         let usual = 100.0 + 30.0 * (TAU * place as f64 / DAY as f64).sin();
         assert!((next_day(place) - usual).abs() < 8.0, "{place}: {} where {usual} is usual", next_day(place));
+    }
+}
+
+#[test]
+fn the_band_does_not_follow_a_fault_between_two_buckets_of_the_season() {
+    // Twenty steps to a bucket of five minutes: orders fall to a sixth, for an hour.
+    const DAY: usize = 5760;
+    let mut random = Random(4);
+    let usual = |place: usize| 100.0 + 30.0 * (TAU * place as f64 / DAY as f64).sin();
+    let dip = 4 * DAY + 1000..4 * DAY + 1240;
+    let mut judge = trial_of("{ baseline: { direction: down } }", Duration::from_secs(15));
+    for place in 0..dip.end {
+        let share = if dip.contains(&place) { 1.0 / 6.0 } else { 1.0 };
+        let tried = judge.see(Timestamp(1_789_941_600_000 + place as i64 * 15_000), usual(place) * share + 3.0 * normal(&mut random));
+        if dip.contains(&place) {
+            let reading = tried.and_then(|tried| tried.reading).expect("judged");
+            let expected = reading.expected.expect("known");
+            assert!((expected / usual(place) - 1.0).abs() < 0.05, "{place}: {expected} for {}", usual(place));
+        }
     }
 }
 
