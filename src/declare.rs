@@ -66,8 +66,8 @@ struct Domain {
     incidents: Incidents,
     /// Situations that belong to another one's incident.
     owners: BTreeMap<SituationId, SituationId>,
-    /// By what users cannot do and where: the last that was declared.
-    about: BTreeMap<(String, Entity), SituationId>,
+    /// By the entity of what led it then: the last that was declared.
+    about: BTreeMap<Entity, SituationId>,
     /// Those that are suspected.
     suspected: BTreeSet<SituationId>,
     agenda: Agenda,

@@ -214,6 +214,15 @@ impl Source {
             Self::Person { .. } => None,
         }
     }
+
+    /// The alert's own labels, or those of the monitor's group; a person gives none.
+    #[must_use]
+    pub fn labels(&self) -> Option<&Labels> {
+        match self {
+            Self::Breach { group: labels, .. } | Self::Alert { labels, .. } => Some(labels),
+            Self::Person { .. } => None,
+        }
+    }
 }
 
 impl Member {
@@ -270,8 +279,21 @@ impl Member {
         }
     }
 
+    /// Whether both tell of the same trouble of an entity: by their name, or by what users cannot do.
+    #[must_use]
+    pub fn is_called_as(&self, other: &Self) -> bool {
+        self.source.name() == other.source.name() || self.summary() == other.summary()
+    }
+
+    /// Whose business it is; empty where nobody says so.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        self.definition.as_ref().map_or("", |definition| &definition.owner)
+    }
+
     /// What it is an episode of, hashed.
-    pub(super) fn fingerprint(&self) -> u64 {
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
         match &self.source {
             Source::Alert { fingerprint, .. } => *fingerprint,
             Source::Breach { monitor, group, .. } => breach_fingerprint(monitor, group),

@@ -113,11 +113,19 @@ impl Declare {
         }
     }
 
-    /// The incident that is on about the same: what users cannot do there they cannot do already.
+    /// The incident that is on about the same, or was until lately: what fails there has failed already. What is of another name
+    /// is taken for a fault of its own by and by, and what is another team's at once.
     fn same(&self, member: &Member) -> Option<SituationId> {
-        let about = (member.summary().to_owned(), member.entity.clone());
-        let same = self.state.about.get(&about).copied().filter(|_| !member.is_nameless())?;
-        self.state.incidents.get(&same).is_some_and(|incident| incident.state.is_on()).then_some(same)
+        let id = self.state.about.get(&member.entity).copied().filter(|_| !member.is_nameless())?;
+        let incident = self.state.incidents.get(&id)?;
+        let lately =
+            |good: Timestamp| incident.state == State::Recovered && member.starts_at.since(good) <= self.config.tuning.reopen_within;
+        if !incident.state.is_on() && !incident.good_since.is_some_and(lately) {
+            return None;
+        }
+        let Some((_, leader)) = self.state.situations.member(incident.leader) else { return Some(id) };
+        let is_young = member.starts_at.since(incident.declared_at) <= self.config.tuning.life_max;
+        (leader.is_called_as(member) || is_young && leader.owner() == member.owner()).then_some(id)
     }
 
     /// Whether an incident can be of one situation more.
@@ -138,13 +146,17 @@ impl Declare {
     /// A situation becomes part of an incident that is on, by a member of it.
     fn joins(&mut self, key: u64, situation: SituationId, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let Some((incident, (_, member))) = self.state.incidents.get_mut(&id).zip(self.state.situations.member(key)) else { return };
-        let reason = format!("{} of {} again", member.source.name(), member.entity);
+        let leader = self.state.situations.member(incident.leader).map(|(_, leader)| leader);
+        let again = leader.is_none_or(|leader| leader.is_called_as(member));
+        let what = format!("{} of {}", member.source.name(), member.entity);
+        let reason = if again { format!("{what} again") } else { format!("now also {what}") };
         let (state, acknowledged) = (incident.state, incident.acknowledged.is_some());
         incident.situations.push(situation);
         self.state.owners.insert(situation, id);
         self.state.situations.declared(situation, None, acknowledged);
         if state == State::Declared {
             self.event(id, Event::Updated, at, RICHTER, reason, out);
+            self.has_told(id, at);
         }
         self.relate_all(id, out);
         self.judge(key, at, out);
@@ -165,7 +177,7 @@ impl Declare {
         incident.take(graded);
         self.state.suspected.remove(&id);
         if let Some((_, member)) = self.state.situations.member(graded.key) {
-            self.state.about.insert((member.summary().to_owned(), member.entity.clone()), id);
+            self.state.about.insert(member.entity.clone(), id);
         }
         let author = match self.state.situations.member(graded.key).map(|(_, member)| &member.source) {
             Some(crate::correlate::Source::Person { author, .. }) => author.clone(),
@@ -295,7 +307,10 @@ impl Declare {
             if let Some(grade) = grounds.leader.and_then(|leader| leader.grade(incident.at, &incident.said)) {
                 incident.refresh(grade);
             }
-            incident.picture = grounds.picture();
+            // What has changed since is told by the next look, whatever else is told until then.
+            if matches!(event, Event::Suspected | Event::Declared | Event::Reopened) {
+                incident.picture = grounds.picture();
+            }
             let occurred = grounds.started_at().unwrap_or(incident.at);
             let mark = incident.timeline.entry(Point::Occurred).or_insert_with(|| (occurred, RICHTER.to_owned()));
             if mark.1 == RICHTER {
@@ -382,6 +397,7 @@ impl Declare {
             self.state.owners.extend(situations.into_iter().filter(|id| *id != kept).map(|id| (id, kept)));
         }
         self.event(kept, Event::Updated, at, author, reason.told(|reason| format!("{name} is part of it: {reason}")), out);
+        self.has_told(kept, at);
         self.relate_all(kept, out);
         self.judge_all(kept, at, out);
     }

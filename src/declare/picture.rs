@@ -1,32 +1,73 @@
 //! The picture of an incident: what has to change for it to be told of again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Ranking, Situation};
+use crate::correlate::{Member, Ranking, Situation};
 use crate::model::{Entity, Timestamp};
 
-/// Who is in it, and who is suspected.
+/// Episodes that count and are told apart; a storm is told of by its entities.
+const COUNTING_MAX: usize = 200;
+
+/// New ones that are named at a time.
+const NAMED_MAX: usize = 5;
+
+/// Who is in it, what of it counts, and who is suspected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picture {
     entities: BTreeSet<Entity>,
+    /// The fingerprints of what monitors and alerts tell.
+    counting: BTreeSet<u64>,
     suspect: Option<Entity>,
 }
 
 impl Picture {
     /// Of situations, as it was known at a time.
     pub(super) fn of(situations: &[&Situation], ranking: &Ranking, at: Timestamp) -> Self {
-        let known = situations.iter().flat_map(|situation| &situation.members).filter(|m| m.starts_at <= at);
+        let known = || members(situations).filter(|m| m.starts_at <= at);
         let suspect = ranking.suspects.first().filter(|_| !ranking.is_undetermined());
-        Self { entities: known.map(|m| m.entity.clone()).collect(), suspect: suspect.map(|s| s.entity.clone()) }
+        Self {
+            entities: known().map(|m| m.entity.clone()).collect(),
+            counting: known().filter(|m| m.counts() && m.source.labels().is_some()).take(COUNTING_MAX).map(Member::fingerprint).collect(),
+            suspect: suspect.map(|s| s.entity.clone()),
+        }
     }
 
-    /// What is new against an earlier picture, in words.
-    pub(super) fn news(&self, before: &Self) -> String {
-        let new: Vec<&str> = self.entities.difference(&before.entities).map(Entity::as_str).collect();
+    /// What is new against an earlier picture of these situations, in words.
+    pub(super) fn news(&self, before: &Self, situations: &[&Situation]) -> String {
+        let entities = self.entities.difference(&before.entities).map(|entity| entity.as_str().to_owned());
+        let new: Vec<String> = entities.chain(self.named(before, situations)).collect();
         let joined = (!new.is_empty()).then(|| format!("now also {}", new.join(", ")));
         let suspect = self.suspect.as_ref().filter(|s| Some(*s) != before.suspect.as_ref()).map(|s| format!("first suspect is now {s}"));
         joined.into_iter().chain(suspect).collect::<Vec<_>>().join("; ")
     }
+
+    /// What counts by now of entities that were in it already.
+    fn named(&self, before: &Self, situations: &[&Situation]) -> Vec<String> {
+        let is_new = |fingerprint: &u64| self.counting.contains(fingerprint) && !before.counting.contains(fingerprint);
+        let known = members(situations).filter(|m| m.counts() && before.entities.contains(&m.entity));
+        let new: BTreeMap<u64, &Member> = known.map(|m| (m.fingerprint(), m)).filter(|(fingerprint, _)| is_new(fingerprint)).collect();
+        let mut named: Vec<String> = new.values().take(NAMED_MAX).map(|member| named(member, situations)).collect();
+        if new.len() > NAMED_MAX {
+            named.push(format!("{} more", new.len() - NAMED_MAX));
+        }
+        named
+    }
+}
+
+fn members<'s>(situations: &'s [&Situation]) -> impl Iterator<Item = &'s Member> {
+    situations.iter().flat_map(|situation| &situation.members)
+}
+
+/// What it is called, of whom, and by which labels it differs from the first that is called so.
+fn named(member: &Member, situations: &[&Situation]) -> String {
+    let name = member.source.name();
+    let first = members(situations).find(|m| m.entity == member.entity && m.source.name() == name);
+    let labels = member.source.labels().zip(first.and_then(|first| first.source.labels()));
+    let others = labels.map_or_else(Vec::new, |(own, first)| {
+        own.iter().filter(|(name, value)| first.get(name) != *value).map(|(name, value)| format!("{name}={value}")).collect()
+    });
+    let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
+    format!("{name} of {}{others}", member.entity)
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::correlate::{Member, Situation, SituationId};
+use crate::correlate::{Situation, SituationId};
 use crate::model::{Event, Origin, State, Timestamp, duration};
 use crate::rules::{Calendar, Handling};
 use crate::stage::Outbox;
@@ -151,8 +151,20 @@ impl Declare {
         let Some(grounds) = Grounds::of(incident, at, &state.situations, rules, &config.tuning) else { return };
         let picture = grounds.picture();
         if picture != incident.picture {
-            let reason = picture.news(&incident.picture);
-            self.event(id, Event::Updated, at, RICHTER, reason, out);
+            let news = picture.news(&incident.picture, &grounds.situations);
+            incident.picture = picture;
+            if !news.is_empty() {
+                self.event(id, Event::Updated, at, RICHTER, news, out);
+            }
+        }
+    }
+
+    /// All that is known of an incident by now has been told.
+    pub(super) fn has_told(&mut self, id: SituationId, at: Timestamp) {
+        let Self { config, rules, state } = self;
+        let Some(incident) = state.incidents.get_mut(&id) else { return };
+        if let Some(grounds) = Grounds::of(incident, at, &state.situations, rules, &config.tuning) {
+            incident.picture = grounds.picture();
         }
     }
 
@@ -176,9 +188,8 @@ impl Declare {
     /// Something else of an incident counts that is another team's business: that team is called as well.
     pub(super) fn call_in(&mut self, key: u64, at: Timestamp, out: &mut Outbox) {
         let Some((situation, member)) = self.state.situations.member(key).filter(|(_, member)| member.counts()) else { return };
-        let owner = |member: &Member| member.definition.as_ref().map_or("", |definition| &definition.owner).to_owned();
-        let whose = owner(member);
-        let known = situation.members.iter().any(|other| other.key != key && other.counts() && owner(other) == whose);
+        let whose = member.owner().to_owned();
+        let known = situation.members.iter().any(|other| other.key != key && other.counts() && other.owner() == whose);
         if known || self.rules.duty.team(&whose).is_none() {
             return;
         }
