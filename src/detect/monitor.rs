@@ -17,8 +17,8 @@ use super::index::Index;
 /// A group without data and without a breach is forgotten after this long; a profile of the day outlives a weekend.
 const FORGET_AFTER: Duration = Duration::from_secs(8 * 86_400);
 
-/// Samples of one series that are kept; of more, the oldest goes, and is counted.
-const SAMPLES_MAX: usize = 10_000;
+/// Samples of one series that are kept, three days of one each fifteen seconds; of more, the oldest goes, and is counted.
+const SAMPLES_MAX: usize = 20_000;
 
 /// Cells that are read ahead together: enough to wait for many lines of memory at once, few enough to stay in the cache.
 const AHEAD: usize = 16;
@@ -129,7 +129,9 @@ impl MonitorState {
 
     /// Takes in a new series; or gives the limit that is reached.
     fn add(&mut self, watch: &Watch, series: &Labels, tuning: &Tuning) -> Option<&'static str> {
-        if self.index.series >= tuning.series_max {
+        // Of a state that was restored, what is in a cell may have gone from another one.
+        let is_new = self.index.series(series.fingerprint()).is_empty();
+        if is_new && self.index.series >= tuning.series_max {
             return Some("series");
         }
         let key = watch.query.key(series);

@@ -91,7 +91,10 @@ impl Cell {
             return Some(pushed);
         }
         // The present matters more.
-        series.window.first().into_iter().for_each(|first| series.window.forget(first));
+        if let Some(first) = series.window.first() {
+            series.running.iter_mut().for_each(|running| running.leave(&series.window, first));
+            series.window.forget(first);
+        }
         None
     }
 
@@ -161,4 +164,39 @@ pub struct Gone {
     pub place: Place,
     /// The fingerprint of the one that is there now.
     pub moved: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Two counters a second apart, one of which begins anew now and then, seen through a query once in ten seconds.
+    fn values(text: &str, samples_max: usize, kept: std::ops::Range<i64>) -> Vec<Option<Value>> {
+        let query = Query::plan(text, Duration::from_secs(10), Duration::from_secs(300)).expect("a query");
+        let (mut cell, mut memo, labels) = (Cell::new(&query), Memo::default(), Labels::of([("__name__", "c")]));
+        let place = cell.add(&query, 0, &labels);
+        let mut values = vec![];
+        for second in kept {
+            let value = f64::from((second % 37) as i32) + if second % 11 == 0 { 5.0 } else { 0.0 };
+            let _ = cell.push(place, Timestamp(second * 1000), Value::Float(value), samples_max);
+            if second % 10 == 0 {
+                let outputs = cell.evaluate(&query, &mut memo, Timestamp(second * 1000)).expect("it matches");
+                values.push(outputs.into_iter().next().map(|output| output.value));
+                cell.forget(&query, Timestamp(second * 1000));
+            }
+        }
+        values
+    }
+
+    #[test]
+    fn a_series_of_too_many_samples_is_what_its_newest_samples_are() {
+        for function in ["rate", "increase", "resets", "changes", "sum_over_time", "avg_over_time", "min_over_time", "max_over_time"] {
+            let text = format!("{function}(c[200s])");
+            let limited = values(&text, 50, 0..401);
+            let newest = values(&text, usize::MAX, 351..401);
+            assert_eq!(limited.last(), newest.last(), "{function}");
+        }
+    }
 }

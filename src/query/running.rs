@@ -59,8 +59,14 @@ impl Running {
         Some(Self { after: Timestamp::MIN, until: Timestamp::MIN, kind })
     }
 
+    /// Lets the samples go that are not later than then, before their time.
+    pub(super) fn leave(&mut self, window: &Window, after: Timestamp) {
+        self.advance(window, after, self.until);
+    }
+
     /// Moves on to the samples later than `after` and not later than `until`. The window still holds those that leave.
     pub(super) fn advance(&mut self, window: &Window, after: Timestamp, until: Timestamp) {
+        let after = after.max(self.after);
         let entering = window.floats(self.until.max(after), until);
         let last = window.floats(Timestamp::MIN, self.until).next_back().filter(|(t, _)| *t > after);
         let leaving = window.floats(self.after, after.min(self.until));

@@ -69,6 +69,11 @@ fn seeds() -> Vec<u64> {
 
 /// Two hours of six services, with a few faults each at random, alerts around them, deploys, and rubbish.
 fn generate(seed: u64) -> Case {
+    generate_with(seed, "")
+}
+
+/// The same with other settings.
+fn generate_with(seed: u64, settings: &str) -> Case {
     let mut random = Random(seed);
     let mut body = String::new();
     for service in 0..6 {
@@ -107,7 +112,7 @@ fn generate(seed: u64) -> Case {
     for number in 0..25 {
         body += &say(&mut random, number);
     }
-    let mut case = Case::parse("simulation", &format!("{HEAD}== records 2026-11-22T15:00:00Z every 1m\n{body}"));
+    let mut case = Case::parse("simulation", &format!("{HEAD}== settings\n{settings}\n== records 2026-11-22T15:00:00Z every 1m\n{body}"));
     disturb(&mut random, &mut case.records);
     case
 }
@@ -303,13 +308,15 @@ fn interrupted<S: Stage>(random: &mut Random, log: &[Vec<u8>], fresh: impl Fn() 
 fn a_stage_restored_anywhere_goes_on_to_the_same_bytes() {
     for seed in seeds() {
         println!("seed {seed}");
-        let case = generate(seed);
-        let logs = logs(&case);
-        for (partition, log) in logs.samples.iter().enumerate() {
-            let fresh = || Detect::new(case.config.clone(), partition as u32, case.settings.partitions);
-            same(seed, log, fresh);
+        for settings in ["", "limits: { series_per_monitor: 2 }", "limits: { groups_per_monitor: 2 }"] {
+            let case = generate_with(seed, settings);
+            let logs = logs(&case);
+            for (partition, log) in logs.samples.iter().enumerate() {
+                let fresh = || Detect::new(case.config.clone(), partition as u32, case.settings.partitions);
+                same(seed, log, fresh);
+            }
+            same(seed, &logs.signals, || Declare::new(case.config.clone()));
         }
-        same(seed, &logs.signals, || Declare::new(case.config.clone()));
     }
 }
 
