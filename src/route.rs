@@ -14,16 +14,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Origin, Signal, Timestamp};
+use crate::model::{Origin, Timestamp};
 use crate::rules::{Config, Format, Kind, Settings, Source};
 use crate::stage::{Count, Outbox, Outcome, Record};
 use crate::wire::alerts::Decoder;
 use crate::wire::internal::{calls_message, signals_messages, signals_partition};
 use crate::wire::metrics::{self, Context, Scratch};
-use crate::wire::{Reject, commands, dead_letter, shape};
+use crate::wire::{Parts, Reject, commands, dead_letter, shape};
 
 use input::Input;
-use limits::{Refused, refusal, trim};
+use limits::{Refused, admitted};
 use memo::Memo;
 use taker::{Taken, Taker};
 
@@ -108,11 +108,11 @@ impl Route {
             Kind::Metrics => None,
             Kind::Alerts => Some(decoder.alerts(record.payload, record.timestamp)),
             Kind::Changes => Some(decoder.changes(record.payload, record.headers, record.timestamp)),
-            Kind::Commands => Some(commands::decode(record.payload, record.timestamp)),
+            Kind::Commands => Some(commands::decode(record.payload, record.timestamp).map(|signals| signals.into_iter().map(Ok).collect())),
         };
         let outcome = match signals {
             None => self.metrics(place, record, out),
-            Some(signals) => signals.and_then(|signals| self.signals(record, signals, out)),
+            Some(parts) => parts.and_then(|parts| self.signals(record, parts, out)),
         };
         let outcome = outcome.unwrap_or_else(|reject| {
             dead_letter::bury(record, &reject, out);
@@ -190,19 +190,23 @@ impl Route {
                 return Err(reject);
             }
             out.add(Count::Refused(record.topic.to_owned(), reason), number);
-            out.count(Count::DeadLetters(reason));
+            out.count(Count::DeadLetters(record.topic.to_owned(), reason));
             out.messages.push(dead_letter::part_letter(record, &reject));
         }
         Ok(())
     }
 
     /// Alerts and changes tell of times long past, so their origin's progress is the record's own time.
-    fn signals(&self, record: &Record<'_>, mut signals: Vec<Signal>, out: &mut Outbox) -> Result<Outcome, Reject> {
+    fn signals(&self, record: &Record<'_>, parts: Parts, out: &mut Outbox) -> Result<Outcome, Reject> {
         let (appended, latest) = (record.timestamp, record.timestamp + self.config.tuning.ahead_max);
-        let mut refused = Refused::default();
-        signals.retain(|signal| refusal(signal, appended, latest).map(|reject| refused.add(reject)).is_none());
+        let (mut signals, mut refused) = (vec![], Refused::default());
+        for part in parts {
+            match part.and_then(|signal| admitted(signal, appended, latest)) {
+                Ok(signal) => signals.push(signal),
+                Err(reject) => refused.add(reject),
+            }
+        }
         Self::parts(record, signals.len() as u64, refused, out)?;
-        signals.iter_mut().for_each(|signal| trim(signal, appended, latest));
         let outcome = if signals.is_empty() { Outcome::NotWanted } else { Outcome::Applied };
         let partition = signals_partition(self.settings.partitions.signals);
         let origin = Origin { topic: record.topic.to_owned(), partition: record.partition };

@@ -38,6 +38,9 @@ pub struct Reject {
     pub detail: String,
 }
 
+/// What a record holds, part by part, with why one was refused.
+pub type Parts = Vec<Result<crate::model::Signal, Reject>>;
+
 impl Reject {
     fn new(reason: &'static str, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into() }

@@ -156,11 +156,12 @@ fn decode(source: &Source, record: &Recorded) -> Vec<Json> {
         }
         Kind::Alerts => decoder.alerts(record.bytes(), record.ts),
         Kind::Changes => decoder.changes(record.bytes(), &headers, record.ts),
-        Kind::Commands => commands::decode(record.bytes(), record.ts),
+        Kind::Commands => commands::decode(record.bytes(), record.ts).map(|signals| signals.into_iter().map(Ok).collect()),
     };
+    let refused = |reject: &Reject| json!({"refused": reject.reason, "detail": reject.detail});
     match signals {
-        Ok(signals) => signals.iter().map(signal).collect(),
-        Err(reject) => vec![json!({"refused": reject.reason, "detail": reject.detail})],
+        Ok(parts) => parts.iter().map(|part| part.as_ref().map_or_else(refused, signal)).collect(),
+        Err(reject) => vec![refused(&reject)],
     }
 }
 

@@ -12,12 +12,14 @@ use crate::rules::{Format, Kind};
 use crate::wire::alerts::Decoder;
 use crate::wire::commands;
 use crate::wire::recording::Recorded;
+use crate::wire::{Parts, Reject};
 
 /// An alert or a change as it comes in, in a line.
 pub(super) fn input(record: &Recorded) -> String {
     let decoder = |kind| Decoder::new(kind, Format::Auto, None);
-    let alerts = decoder(Kind::Alerts).alerts(record.bytes(), record.ts);
-    let signals = alerts.or_else(|_| decoder(Kind::Changes).changes(record.bytes(), &[], record.ts));
+    let whole = |parts: Parts| parts.into_iter().collect::<Result<Vec<Signal>, Reject>>();
+    let alerts = decoder(Kind::Alerts).alerts(record.bytes(), record.ts).and_then(whole);
+    let signals = alerts.or_else(|_| decoder(Kind::Changes).changes(record.bytes(), &[], record.ts).and_then(whole));
     let signals = signals.or_else(|_| commands::decode(record.bytes(), record.ts)).unwrap_or_default();
     let mut text = String::new();
     for signal in signals {

@@ -53,19 +53,6 @@ pub struct Call {
 pub struct SignalId(pub u64);
 
 impl Signal {
-    /// When what it tells of began, or was done.
-    #[must_use]
-    pub fn began(&self) -> Option<Timestamp> {
-        match self {
-            Self::Breach(breach) => Some(breach.onset),
-            Self::Alert(alert) => Some(alert.starts_at),
-            Self::Resolved { at, .. } => Some(*at),
-            Self::Change(change) => Some(change.at),
-            Self::Command(command) => Some(command.at),
-            Self::Hint(hint) => Some(hint.at),
-        }
-    }
-
     /// Its identity. What may be told again unchanged (an alert still firing) has one id.
     #[must_use]
     pub fn id(&self) -> SignalId {

@@ -45,7 +45,7 @@ struct Daemon {
 }
 
 /// The stages in the order they are started: who receives before who sends.
-const STAGES: [&str; 3] = ["declare", "detect", "route"];
+pub(super) const STAGES: [&str; 3] = ["declare", "detect", "route"];
 
 /// Whether a worker is ready, by its name.
 type Ready = (&'static str, Arc<AtomicBool>);
@@ -58,6 +58,7 @@ impl Daemon {
         let metrics = Arc::new(Metrics::new()?);
         metrics.reloaded(true);
         metrics.runs(&loaded.config);
+        metrics.expects(&loaded.settings);
         STAGES.iter().for_each(|stage| metrics.ready(stage, false));
         Ok(Self { path: path.to_owned(), loaded, metrics, stop: Arc::new(AtomicBool::new(false)), controls: vec![] })
     }

@@ -9,8 +9,10 @@ use prometheus::{
     TextEncoder, process_collector::ProcessCollector,
 };
 
-use crate::rules::Config;
-use crate::stage::{Count, Outbox};
+use crate::rules::{Config, Settings};
+use crate::stage::{Count, Outbox, Topic};
+
+use super::daemon::STAGES;
 
 /// All metrics.
 #[derive(Debug)]
@@ -50,6 +52,9 @@ pub(super) struct Metrics {
     reload_successful: IntGauge,
     reload_success_seconds: IntGauge,
 }
+
+/// What becomes of an event for a target.
+const OUTCOMES: [&str; 4] = ["delivered", "retried", "dead_lettered", "not_routed"];
 
 const NOTIFICATIONS: &str = "Events for the targets that are notified, by what became of them; a try that failed counts as retried.";
 
@@ -93,7 +98,11 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), &rdkafka::util::get_rdkafka_version().1]).set(1);
         Ok(Self {
             records: make.counters("richter_records_total", "Records of the sources, by what became of them.", &["topic", "outcome"])?,
-            dead_letters: make.counters("richter_dead_letters_total", "Records that could not be decoded, by reason.", &["reason"])?,
+            dead_letters: make.counters(
+                "richter_dead_letters_total",
+                "Records that could not be decoded, by reason.",
+                &["topic", "reason"],
+            )?,
             samples: make.counters("richter_samples_total", "Samples in detection, by what became of them.", &["outcome"])?,
             matched: make.counter("richter_samples_matched_total", "Samples that a monitor wants; one for each monitor.")?,
             losses: Losses::new(&make)?,
@@ -164,7 +173,7 @@ impl Metrics {
                 Count::Records(topic, outcome) => self.records.with_label_values(&[topic.as_str(), outcome.as_str()]).inc_by(*number),
                 Count::Samples(outcome) => self.samples.with_label_values(&[outcome.as_str()]).inc_by(*number),
                 Count::Signals(outcome) => self.signals.with_label_values(&[outcome.as_str()]).inc_by(*number),
-                Count::DeadLetters(reason) => self.dead_letters.with_label_values(&[*reason]).inc_by(*number),
+                Count::DeadLetters(topic, reason) => self.dead_letters.with_label_values(&[topic.as_str(), *reason]).inc_by(*number),
                 Count::Refused(topic, reason) => self.losses.refused.with_label_values(&[topic.as_str(), *reason]).inc_by(*number),
                 Count::Skipped(topic, reason) => self.losses.skipped.with_label_values(&[topic.as_str(), *reason]).inc_by(*number),
                 Count::Gaps(topic) => self.losses.gaps.with_label_values(&[topic.as_str()]).inc_by(*number),
@@ -198,6 +207,24 @@ impl Metrics {
         let labels = [stage, &partition.to_string()];
         self.recovery_seconds.with_label_values(&labels).set(took.as_secs_f64());
         self.recovery_records.with_label_values(&labels).set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    /// Counters that somebody is alerted on begin at 0: one that begins at 1 has not increased.
+    pub(super) fn expects(&self, settings: &Settings) {
+        for topic in Topic::ALL {
+            self.losses.too_large.with_label_values(&[&format!("{}.{}", settings.prefix, topic.suffix())]);
+        }
+        for source in &settings.sources {
+            self.losses.gaps.with_label_values(&[&source.topic]);
+        }
+        for stage in STAGES {
+            self.blocked.with_label_values(&[stage]);
+        }
+        for target in &settings.notify {
+            for outcome in OUTCOMES {
+                self.notifications.with_label_values(&[target.name.as_str(), outcome]);
+            }
+        }
     }
 
     /// Which configuration this instance runs.

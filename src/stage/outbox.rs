@@ -60,8 +60,8 @@ pub enum Count {
     Samples(Outcome),
     /// Signals in correlation.
     Signals(Outcome),
-    /// Records that went to the dead-letter topic, by reason.
-    DeadLetters(&'static str),
+    /// Records that went to the dead-letter topic, by the source's topic and the reason.
+    DeadLetters(String, &'static str),
     /// Parts of records that were not read, by the source's topic and the reason.
     Refused(String, &'static str),
     /// Values that are none by nature, by the source's topic and the reason.

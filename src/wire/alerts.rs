@@ -11,7 +11,7 @@ use crate::rules::mapping::PRESETS;
 use crate::rules::{Format, Kind, Mapping};
 
 use super::mapped::{self, Use};
-use super::{Reject, within_limits};
+use super::{Parts, Reject, within_limits};
 
 /// How a source's records are decoded.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl Decoder {
     }
 
     /// The signals of a record by a mapping: the source's own, or the preset that fits.
-    pub(super) fn mapped(&self, record: &Json, appended: Timestamp) -> Result<Vec<Signal>, Reject> {
+    pub(super) fn mapped(&self, record: &Json, appended: Timestamp) -> Result<Parts, Reject> {
         let fitting = || self.presets.iter().find(|preset| mapped::fits(preset, record));
         let Some(mapping) = self.mapping.as_ref().or_else(fitting) else {
             return Err(Reject::new("unknown_shape", "JSON of no shape that is known; name the format, or write a mapping"));
@@ -52,22 +52,19 @@ impl Decoder {
     /// Decodes one record of alerts.
     ///
     /// # Errors
-    /// It is not of the format, or something in it cannot be read.
-    pub fn alerts(&self, payload: &[u8], appended: Timestamp) -> Result<Vec<Signal>, Reject> {
+    /// It is no record at all; what of it cannot be read is a part that is refused.
+    pub fn alerts(&self, payload: &[u8], appended: Timestamp) -> Result<Parts, Reject> {
         within_limits(payload)?;
         if self.format == Format::AlertmanagerEventsProto {
-            return recorder_proto::decode(payload);
+            return recorder_proto::decode(payload).map(whole);
         }
-        let mut signals = vec![];
-        for record in documents(payload)? {
-            signals.extend(match self.alert_format(&record) {
-                Format::AlertmanagerWebhook => alertmanager::webhook(record)?,
-                Format::AlertmanagerApi => alertmanager::api(record, appended)?,
-                Format::AlertmanagerEvents => recorder::decode(record)?,
-                _ => self.mapped(&record, appended)?,
-            });
-        }
-        Ok(signals)
+        let parts = |record: Json| match self.alert_format(&record) {
+            Format::AlertmanagerWebhook => alertmanager::webhook(record),
+            Format::AlertmanagerApi => alertmanager::api(record, appended),
+            Format::AlertmanagerEvents => recorder::decode(record).map(whole),
+            _ => self.mapped(&record, appended),
+        };
+        Ok(documents(payload)?.into_iter().flat_map(|record| parts(record).unwrap_or_else(refused)).collect())
     }
 
     /// The format named, or the one whose marks the record has.
@@ -85,6 +82,16 @@ impl Decoder {
             Format::Mapped
         }
     }
+}
+
+/// All of a record was read.
+fn whole(signals: Vec<Signal>) -> Parts {
+    signals.into_iter().map(Ok).collect()
+}
+
+/// Nothing of a document was.
+pub(super) fn refused(reject: Reject) -> Parts {
+    vec![Err(reject)]
 }
 
 /// The JSON values of a record, one after the other.

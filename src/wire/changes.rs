@@ -9,30 +9,24 @@ use serde_json::Value as Json;
 use crate::model::{Change, Signal, Timestamp};
 use crate::rules::Format;
 
-use super::alerts::{Decoder, documents};
-use super::{Headers, Reject, within_limits};
+use super::alerts::{Decoder, documents, refused};
+use super::{Headers, Parts, Reject, within_limits};
 
 impl Decoder {
     /// Decodes one record of changes.
     ///
     /// # Errors
-    /// It is not of the format, or something in it cannot be read.
-    pub fn changes(&self, payload: &[u8], headers: &Headers<'_>, appended: Timestamp) -> Result<Vec<Signal>, Reject> {
+    /// It is no record at all; what of it cannot be read is a part that is refused.
+    pub fn changes(&self, payload: &[u8], headers: &Headers<'_>, appended: Timestamp) -> Result<Parts, Reject> {
         within_limits(payload)?;
-        let mut signals = vec![];
-        for record in documents(payload)? {
-            let change: Option<Change> = match self.change_format(&record, headers) {
-                Format::Cdevents => cdevents::decode(&record, headers)?,
-                Format::GithubDeploymentStatus => github::decode(&record)?,
-                Format::KubernetesEvents => Some(kubernetes::decode(&record)?),
-                _ => {
-                    signals.extend(self.mapped(&record, appended)?);
-                    continue;
-                }
-            };
-            signals.extend(change.map(Signal::Change));
-        }
-        Ok(signals)
+        let change = |change: Option<Change>| change.map(|change| Ok(Signal::Change(change))).into_iter().collect();
+        let parts = |record: Json| match self.change_format(&record, headers) {
+            Format::Cdevents => cdevents::decode(&record, headers).map(change),
+            Format::GithubDeploymentStatus => github::decode(&record).map(change),
+            Format::KubernetesEvents => kubernetes::decode(&record).map(Some).map(change),
+            _ => self.mapped(&record, appended),
+        };
+        Ok(documents(payload)?.into_iter().flat_map(|record| parts(record).unwrap_or_else(refused)).collect())
     }
 
     fn change_format(&self, record: &Json, headers: &Headers<'_>) -> Format {

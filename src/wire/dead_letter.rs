@@ -36,7 +36,7 @@ pub fn letter(record: &Record<'_>, reject: &Reject) -> Message {
 /// Makes a dead letter of a record, and counts it.
 pub fn bury(record: &Record<'_>, reject: &Reject, out: &mut Outbox) {
     out.messages.push(letter(record, reject));
-    out.count(Count::DeadLetters(reject.reason));
+    out.count(Count::DeadLetters(record.topic.to_owned(), reject.reason));
 }
 
 /// The message about a part of a record of which the rest was read.

@@ -7,7 +7,7 @@ use crate::model::{Alert, Change, Labels, Signal, Timestamp};
 use crate::rules::mapping::{Label, LabelText, Mapping, OneOrMore};
 use crate::rules::{Kind, Unit};
 
-use super::{Reject, instant, time};
+use super::{Parts, Reject, instant, time};
 
 /// What a mapping is used for, and when the record was appended: the time of what has none of its own.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ pub(super) fn fits(mapping: &Mapping, record: &Json) -> bool {
 }
 
 /// The signals of a record.
-pub(super) fn signals(with: Use<'_>, record: &Json) -> Result<Vec<Signal>, Reject> {
+pub(super) fn signals(with: Use<'_>, record: &Json) -> Result<Parts, Reject> {
     let mapping = with.mapping;
     let inner: Json;
     let mut root = record;
@@ -40,11 +40,7 @@ pub(super) fn signals(with: Use<'_>, record: &Json) -> Result<Vec<Signal>, Rejec
         root = root.pointer(path).ok_or_else(|| missing(path))?;
     }
     let all = root.as_array().map_or(std::slice::from_ref(root), Vec::as_slice);
-    let mut signals = vec![];
-    for one in all {
-        signals.extend(signal(with, one)?);
-    }
-    Ok(signals)
+    Ok(all.iter().filter_map(|one| signal(with, one).transpose()).collect())
 }
 
 fn missing(path: &str) -> Reject {
@@ -63,12 +59,16 @@ fn text(value: &Json) -> Option<String> {
 
 /// The first of these paths with a value.
 fn first(one: &Json, paths: &[String]) -> Option<String> {
-    paths.iter().find_map(|path| text(one.pointer(path)?)).filter(|text| !text.is_empty())
+    paths.iter().find_map(|path| told(one, path))
+}
+
+fn told(one: &Json, path: &str) -> Option<String> {
+    text(one.pointer(path)?).filter(|text| !text.is_empty())
 }
 
 fn key(one: &Json, keys: &[OneOrMore]) -> Option<String> {
     keys.iter().find_map(|key| match key {
-        OneOrMore::One(path) => text(one.pointer(path)?).filter(|text| !text.is_empty()),
+        OneOrMore::One(path) => told(one, path),
         OneOrMore::More(paths) => {
             paths.iter().map(|path| text(one.pointer(path)?)).collect::<Option<Vec<_>>>().map(|parts| parts.join("|"))
         }
@@ -77,8 +77,7 @@ fn key(one: &Json, keys: &[OneOrMore]) -> Option<String> {
 
 /// The first of these times that is there.
 fn when(one: &Json, paths: &[String], unit: Option<Unit>) -> Result<Option<Timestamp>, Reject> {
-    let found = paths.iter().find_map(|path| Some((path, text(one.pointer(path)?)?))).filter(|(_, text)| !text.is_empty());
-    let Some((path, text)) = found else { return Ok(None) };
+    let Some((path, text)) = paths.iter().find_map(|path| Some((path, told(one, path)?))) else { return Ok(None) };
     let whole = text.split('.').next().unwrap_or_default();
     match (text.parse::<f64>(), whole.parse::<i64>()) {
         (Ok(_), Ok(number)) => instant(path, number, unit.unwrap_or(Unit::Milliseconds)).map(Some),

@@ -122,6 +122,7 @@ fn signals(kind: Kind, record: &serde_json::Value) -> Vec<Signal> {
         Kind::Changes => decoder.changes(payload.as_bytes(), &[], APPENDED),
         Kind::Alerts | Kind::Metrics | Kind::Commands => decoder.alerts(payload.as_bytes(), APPENDED),
     };
+    let signals = signals.and_then(|parts| parts.into_iter().collect());
     signals.unwrap_or_else(|reject| panic!("{reject:?}: {payload}"))
 }
 

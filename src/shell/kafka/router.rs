@@ -17,7 +17,7 @@ use crate::model::{Origin, Timestamp};
 use crate::route::Route;
 use crate::rules::Settings;
 use crate::shell::metrics::Metrics;
-use crate::stage::{Message, Outbox, Record};
+use crate::stage::{Message, Outbox, Record, Topic};
 
 use super::client::{Base, Event, Reports, producer};
 use super::intake::{Intake, Place, number, place};
@@ -38,6 +38,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How long a worker that is told to stop waits for what it has sent.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
+/// Of records that cannot be read the log tells at most this often; the metrics count all.
+const TELL_UNREADABLE_EVERY: Duration = Duration::from_secs(60);
+
 /// Route's loop and its clients.
 pub(in crate::shell) struct Router {
     route: Route,
@@ -54,6 +57,7 @@ pub(in crate::shell) struct Router {
     uncommitted: BTreeMap<Place, i64>,
     committed: Instant,
     joined: bool,
+    told_unreadable: Option<Instant>,
     /// The group does not know us any more: until it does, a commit would be taken for an impostor's.
     estranged: bool,
 }
@@ -87,6 +91,7 @@ impl Router {
             uncommitted,
             committed,
             joined: false,
+            told_unreadable: None,
             estranged: false,
         })
     }
@@ -209,8 +214,11 @@ impl Router {
     /// Sends messages and waits until all are delivered. False: told to stop before they were.
     fn deliver(&mut self, messages: &[Message]) -> anyhow::Result<bool> {
         let mut wait = Waiting { began: Instant::now(), stopping: None };
-        for message in messages {
+        'messages: for message in messages {
             let topic = format!("{}.{}", self.settings.prefix, message.topic.suffix());
+            if message.topic == Topic::DeadLetter {
+                self.tell_unreadable(message);
+            }
             while let Err((why, _)) = self.producer.send(record(&topic, message)) {
                 match why {
                     KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
@@ -220,7 +228,7 @@ impl Router {
                     }
                     KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => {
                         self.intake.lost(&topic, message.payload.len());
-                        break;
+                        continue 'messages;
                     }
                     why => bail!("a record for {topic} cannot be sent: {why}"),
                 }
@@ -235,6 +243,20 @@ impl Router {
         match self.intake.undelivered() {
             Some(why) => bail!(why),
             None => Ok(true),
+        }
+    }
+
+    /// Says that a record cannot be read, unless one was said just now.
+    fn tell_unreadable(&mut self, letter: &Message) {
+        if self.told_unreadable.is_none_or(|at| at.elapsed() > TELL_UNREADABLE_EVERY) {
+            self.told_unreadable = Some(Instant::now());
+            let reason = letter.headers.first().map_or("", |(_, reason)| reason);
+            warn!(
+                stage = NAME,
+                topic = letter.key,
+                reason,
+                "a record cannot be read; it is in the dead-letter topic, as are others like it"
+            );
         }
     }
 

@@ -8,11 +8,11 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::model::{Alert, Labels, Signal, Timestamp};
-use crate::wire::{Reject, time};
+use crate::wire::{Parts, Reject, time};
 
 #[derive(Deserialize)]
 struct Webhook {
-    alerts: Vec<Told>,
+    alerts: Vec<Json>,
 }
 
 #[derive(Deserialize)]
@@ -31,13 +31,17 @@ struct Told {
     fingerprint: String,
 }
 
-/// Decodes one notification.
+/// What Go's zero time begins with: there is none.
+const UNSET: &str = "0001-01-01";
+
+/// Decodes one notification. An alert whose status or time cannot be read is refused, the others are taken.
 ///
 /// # Errors
-/// It is not of this shape, or one of its alerts has a status or time that cannot be read.
-pub fn webhook(record: Json) -> Result<Vec<Signal>, Reject> {
+/// It is not of this shape.
+pub fn webhook(record: Json) -> Result<Parts, Reject> {
     let webhook: Webhook = serde_json::from_value(record).map_err(|e| Reject::json(&e))?;
-    let alert = |told: Told| {
+    let alert = |told: Json| {
+        let told: Told = serde_json::from_value(told).map_err(|e| Reject::json(&e))?;
         let ends_at = match told.status.as_str() {
             "firing" => None,
             "resolved" => Some(time("endsAt", &told.ends_at)?),
@@ -46,18 +50,22 @@ pub fn webhook(record: Json) -> Result<Vec<Signal>, Reject> {
         let starts_at = time("startsAt", &told.starts_at)?;
         Ok(Signal::Alert(known(told, starts_at, ends_at)))
     };
-    webhook.alerts.into_iter().map(alert).collect()
+    Ok(webhook.alerts.into_iter().map(alert).collect())
 }
 
 /// Decodes a list of alerts that was appended then: one fires as long as its end, which is set ahead and moved on, lies
-/// in the future.
+/// in the future. One whose time cannot be read is refused, the others are taken.
 ///
 /// # Errors
-/// It is not of this shape, or a time cannot be read.
-pub fn api(record: Json, appended: Timestamp) -> Result<Vec<Signal>, Reject> {
-    let list: Vec<Told> = serde_json::from_value(record).map_err(|e| Reject::json(&e))?;
-    let alert = |told: Told| {
-        let at = |field: &str, text: &str| if text.is_empty() { Ok(None) } else { time(field, text).map(Some) };
+/// It is not of this shape.
+pub fn api(record: Json, appended: Timestamp) -> Result<Parts, Reject> {
+    let list: Vec<Json> = serde_json::from_value(record).map_err(|e| Reject::json(&e))?;
+    let alert = |told: Json| {
+        let told: Told = serde_json::from_value(told).map_err(|e| Reject::json(&e))?;
+        let at = |field: &str, text: &str| match text {
+            unset if unset.is_empty() || unset.starts_with(UNSET) => Ok(None),
+            text => time(field, text).map(Some),
+        };
         let ends_at = at("endsAt", &told.ends_at)?.filter(|end| *end <= appended);
         let starts_at = at("startsAt", &told.starts_at)?;
         let by_key = starts_at.is_none();
@@ -67,7 +75,7 @@ pub fn api(record: Json, appended: Timestamp) -> Result<Vec<Signal>, Reject> {
             _ => Signal::Alert(Alert { by_key, ..alert }),
         })
     };
-    list.into_iter().map(alert).collect()
+    Ok(list.into_iter().map(alert).collect())
 }
 
 fn known(told: Told, starts_at: Timestamp, ends_at: Option<Timestamp>) -> Alert {
