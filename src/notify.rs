@@ -12,8 +12,9 @@ use sha2::Sha256;
 
 use serde::Serialize;
 
-use crate::declare::contract::{Body, Data, Happening};
-use crate::model::{Event, Timestamp};
+use crate::declare::contract::{Body, Data, Happening, Impact};
+use crate::model::number::significant;
+use crate::model::{Event, Measure, Timestamp};
 use crate::rules::notify::{Messenger, Target};
 
 pub use rate::Rate;
@@ -71,11 +72,7 @@ struct Given<'g> {
 pub fn is_told(target: &Target, data: &Data) -> bool {
     let incident = &data.incident;
     let now = incident.levels.iter().map(|level| (level.sequence.as_str(), level.rank));
-    let told = incident.history.iter().filter_map(|told| told.level.as_deref());
-    let before = told.filter_map(|level| {
-        let digits = level.find(|c: char| c.is_ascii_digit())?;
-        Some((&level[..digits], level[digits..].parse().ok()?))
-    });
+    let before = incident.levels_held.iter().map(|held| (held.sequence.as_str(), held.rank));
     let levels: Vec<(&str, u8)> = now.chain(before).collect();
     target.routes.iter().any(|route| route.takes(data.event.kind, &levels, &incident.evidence.business))
 }
@@ -103,9 +100,11 @@ pub fn answer(kind: Messenger, status: u16, body: &str) -> Answer {
     match status {
         200..=299 => match chat::refusal(kind, body) {
             None => Answer::Taken,
-            Some(chat::Refusal::TooMany) => Answer::Later(told()),
+            Some(chat::Refusal::NotNow) => Answer::Later(told()),
             Some(chat::Refusal::Wrong) => Answer::Never(told()),
         },
+        // DingTalk sends elsewhere who has said too much in a minute.
+        300..=399 if kind == Messenger::Dingtalk => Answer::Later(told()),
         408 | 425 | 429 | 500..=599 => Answer::Later(told()),
         _ => Answer::Never(told()),
     }
@@ -125,7 +124,7 @@ fn usual_title(data: &Data) -> String {
     }
 }
 
-/// Why, who is suspected, what was changed, who is on duty, what can be done, where to meet.
+/// Why, what is known of it, who is suspected, what was changed, who is on duty, what can be done, where to meet.
 fn usual_text(data: &Data) -> String {
     let (incident, evidence) = (&data.incident, &data.incident.evidence);
     let mut lines = vec![data.event.reason.clone()];
@@ -134,14 +133,30 @@ fn usual_text(data: &Data) -> String {
             lines.push(format!("{what}: {text}"));
         }
     };
-    let suspects = evidence.suspects.iter().take(2).map(|s| format!("{} ({:.0}%)", s.entity, s.probability * 100.0));
+    let leads = evidence.members.iter().find(|member| member.entity == evidence.entity && member.summary != evidence.scenario);
+    line("it says", leads.map_or_else(String::new, |member| member.summary.clone()));
+    let (began, lasted) = (incident.started_at.get(..16).unwrap_or_default().replace('T', " "), in_minutes(incident.lasted_seconds));
+    line("since", format!("{began} UTC, {} {lasted}", if incident.state.is_on() { "for" } else { "it lasted" }));
+    line("business", evidence.business.clone());
+    line("impact", impact(&incident.impact));
+    // That what failed alone may be its own cause says nothing.
+    let others = evidence.suspects.first().is_some_and(|first| first.entity != evidence.entity || evidence.suspects.len() > 1);
+    let suspects = evidence.suspects.iter().filter(|_| others).take(2);
+    let suspects = suspects.map(|s| format!("{} ({:.0}%)", s.entity, s.probability * 100.0));
     line("suspected", if evidence.undetermined { String::new() } else { suspects.collect::<Vec<_>>().join(", ") });
     line("changed", evidence.changes.iter().rev().take(2).map(|c| c.id.clone()).collect::<Vec<_>>().join(", "));
     line("related to", incident.related.iter().map(|related| related.incident.clone()).collect::<Vec<_>>().join(", "));
     let next = incident.level.as_ref().and_then(|level| level.next.as_ref()).filter(|next| !next.distance.is_empty());
     line("next", next.map_or_else(String::new, |next| format!("{} {}", next.level, next.distance)));
     if let Some(emergency) = &incident.emergency {
-        line("on duty", emergency.people.iter().map(|p| p.name.clone()).collect::<Vec<_>>().join(", "));
+        let people = emergency.people.iter().map(|p| match p.contact.as_str() {
+            "" => p.name.clone(),
+            contact => format!("{} ({contact})", p.name),
+        });
+        let people = people.collect::<Vec<_>>().join(", ");
+        line("on duty", if people.is_empty() { "NOBODY".to_owned() } else { people });
+        let taken = incident.acknowledged.as_ref().map_or_else(|| "nobody yet".to_owned(), |by| by.by.clone());
+        line("taken on by", taken);
         line("meet", [&emergency.channel, &emergency.conference].into_iter().flatten().cloned().collect::<Vec<_>>().join(" "));
     }
     line(
@@ -159,6 +174,27 @@ fn usual_text(data: &Data) -> String {
     }
     line("incident", format!("{} event {}", incident.id, incident.sequence));
     lines.join("\n")
+}
+
+/// The numbers that are known, in words.
+fn impact(impact: &Impact) -> String {
+    let number = |(measure, number): (&Measure, &f64)| {
+        let what = measure.to_string().replace('_', " ");
+        let unit = if *measure == Measure::Money { format!(" {}", impact.currency) } else { String::new() };
+        match measure {
+            Measure::LostShare => format!("{what} {:.1}%", number * 100.0),
+            _ => format!("{what} {}{unit}", significant(*number, 4)),
+        }
+    };
+    impact.numbers.iter().map(number).collect::<Vec<_>>().join(", ")
+}
+
+fn in_minutes(seconds: u64) -> String {
+    match (seconds / 3600, seconds % 3600 / 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {minutes:02} min"),
+    }
 }
 
 /// The key by which a receiver knows an event that it has got already.
@@ -185,6 +221,9 @@ mod tests {
         let is = |status: u16, body: &str| answer(Messenger::Wecom, status, body);
         assert_eq!(is(200, r#"{"errcode":0}"#), Answer::Taken);
         assert!(matches!(is(200, r#"{"errcode":45009}"#), Answer::Later(_)) && matches!(is(200, r#"{"errcode":93000}"#), Answer::Never(_)));
+        assert!(matches!(is(200, "<html>a proxy's</html>"), Answer::Later(_)), "who does not say that it is taken has not taken it");
+        assert!(matches!(is(200, r#"{"errcode":-1}"#), Answer::Later(_)), "it is busy");
+        assert!(matches!(answer(Messenger::Dingtalk, 302, ""), Answer::Later(_)) && matches!(is(302, ""), Answer::Never(_)));
         assert!(
             matches!(is(503, ""), Answer::Later(_)) && matches!(is(429, ""), Answer::Later(_)) && matches!(is(404, ""), Answer::Never(_))
         );

@@ -10,7 +10,7 @@ use super::backtest;
 use super::document::Document;
 use super::events::Which;
 use super::render::{carriers, clock, hours, impact, levels};
-use super::{Outcome, Pages, plot, stdout};
+use super::{Outcome, Pages, counted, plot, stdout};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -73,6 +73,10 @@ pub(super) fn dossier(incident: &Body) -> Document {
         ]
     });
     document.table(&["when", "what", "level", "who", "why"], told.collect());
+    if incident.history_left_out > 0 {
+        document
+            .text(format!("{} are left out, most of which say how things stood.", counted(incident.history_left_out as usize, "event")));
+    }
     document
 }
 
@@ -96,6 +100,10 @@ fn summary(incident: &Body, document: &mut Document) {
         vec!["downtime".to_owned(), downtime(incident)],
         vec!["discovered by".to_owned(), format!("{} {}", incident.discovery.by.as_str(), incident.discovery.name)],
     ];
+    if incident.levels_held.len() > incident.levels.len() {
+        let held: Vec<String> = incident.levels_held.iter().map(|held| format!("{}{}", held.sequence, held.rank)).collect();
+        rows.push(vec!["levels it has had".to_owned(), held.join(", ")]);
+    }
     rows.extend(incident.levels.iter().map(|level| vec![format!("level in {}", level.sequence), levels(level)]));
     if let Some(review) = &incident.review {
         let done = review
@@ -157,7 +165,10 @@ fn causes(incident: &Body, document: &mut Document) {
 fn response(incident: &Body, document: &mut Document) {
     document.heading("Response and recovery");
     let taken_on = incident.history.iter().filter(|told| told.event == Event::Acknowledged);
-    let taken_on: Vec<String> = taken_on.map(|told| format!("{} took it on at {}.", told.author, clock(&told.at))).collect();
+    let mut taken_on: Vec<String> = taken_on.map(|told| format!("{} took it on at {}.", told.author, clock(&told.at))).collect();
+    if let Some(first) = incident.timeline.get(&Point::Responded).filter(|_| taken_on.is_empty()) {
+        taken_on.push(format!("{} took it on at {}.", first.by, clock(&first.at)));
+    }
     document.text(if taken_on.is_empty() { "Nobody acknowledged it.".to_owned() } else { taken_on.join(" ") });
     document.table(&["when", "who", "note"], incident.notes.iter().map(|n| vec![clock(&n.at), n.by.clone(), n.text.clone()]).collect());
     let members = incident.evidence.members.iter().map(|member| {

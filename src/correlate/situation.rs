@@ -291,6 +291,15 @@ impl Member {
         self.definition.as_ref().map_or("", |definition| &definition.owner)
     }
 
+    /// What the alert says of itself; empty where nobody does.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        match &self.source {
+            Source::Alert { summary, .. } => summary,
+            Source::Breach { .. } | Source::Person { .. } => "",
+        }
+    }
+
     /// What it is an episode of, hashed.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {

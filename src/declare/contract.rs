@@ -65,6 +65,9 @@ pub struct Body {
     pub level: Option<Levels>,
     /// All sequences in which it has a level, the leading one first.
     pub levels: Vec<Levels>,
+    /// The levels that it has had in any sequence, the first one first.
+    #[serde(default)]
+    pub levels_held: Vec<Rank>,
     /// The first sign of what counts.
     pub started_at: String,
     /// When it was declared; when it was suspected first while it is.
@@ -107,8 +110,20 @@ pub struct Body {
     /// What it rests on.
     #[serde(flatten)]
     pub evidence: Evidence,
-    /// Its events so far; of very many the first and the latest.
+    /// Its events so far; of very many those that only say how things stood are left out first.
     pub history: Vec<Told>,
+    /// Events that are left out of its history.
+    #[serde(default)]
+    pub history_left_out: u32,
+}
+
+/// A level, by its sequence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rank {
+    /// Such as P.
+    pub sequence: String,
+    /// 1 is the most severe.
+    pub rank: u8,
 }
 
 /// A sequence's level.

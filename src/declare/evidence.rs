@@ -1,6 +1,7 @@
 //! What an incident rests on, as it is shown: measurements, suspects, changes, members.
 
 use crate::correlate::{Changed, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
+use crate::model::text::cut;
 use crate::model::{Numbers, Reading, Step, Timestamp};
 use crate::rules::{Rules, Tuning};
 
@@ -17,6 +18,9 @@ const TALLIES_MAX: usize = 20;
 
 /// Changes that an event shows, the latest ones.
 const CHANGES_MAX: usize = 20;
+
+/// Of what a member says of itself.
+const WORDS_BYTES_MAX: usize = 512;
 
 /// An incident's situations, and what stands out in them.
 pub(super) struct Grounds<'g> {
@@ -227,7 +231,7 @@ fn member(member: &Member, at: Timestamp) -> contract::Member {
         joined_nats: rounded(member.why.odds.nats()),
         evidence: evidence.iter().map(part).collect(),
         alternative: member.why.alternative().map(|(entity, nats)| Alternative { entity: entity.to_string(), nats: rounded(nats) }),
-        summary: member.summary().to_owned(),
+        summary: cut(if member.words().is_empty() { member.summary() } else { member.words() }, WORDS_BYTES_MAX),
         suppressed: member.suppressed.as_ref().map(|suppressed| suppressed.why.clone()),
     }
 }

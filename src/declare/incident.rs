@@ -40,6 +40,8 @@ pub struct Incident {
     pub sequence: u32,
     /// Its level in each sequence, by the sequence's place.
     held: BTreeMap<u8, Held>,
+    /// The levels that it has had, in any sequence, in order.
+    pub had: Vec<Level>,
     /// The member that leads: by whom it was graded so.
     pub leader: u64,
     /// The input that its first breach came from; none where alerts or people alone made it.
@@ -202,6 +204,7 @@ impl Incident {
             state: State::Suspected,
             sequence: 0,
             held: BTreeMap::new(),
+            had: vec![],
             leader: member.key,
             origin: (!member.by_duration()).then(|| Origin::clone(&member.origin)),
             situations: vec![situation],
@@ -299,6 +302,13 @@ impl Incident {
         self.held.get(&place).map(|held| &held.level)
     }
 
+    /// Of a long story what only repeats goes first: how things stood, then what became known; how it began stays.
+    fn forgets_one(&mut self) {
+        let of = |events: &[Event]| self.history.iter().skip(1).position(|told| events.contains(&told.event)).map(|place| place + 1);
+        let place = of(&[Event::FollowUpDue]).or_else(|| of(&[Event::Updated, Event::HandedOver])).unwrap_or(1);
+        self.history.remove(place);
+    }
+
     /// Its state after an event.
     pub(super) fn moves(&mut self, event: Event, state: State, at: Timestamp, author: &str, reason: &Reason) {
         // What was known late is told late: the story's time never goes back.
@@ -334,9 +344,13 @@ impl Incident {
             Event::Stale => self.stale = true,
             _ => {}
         }
+        for level in self.held.values().map(|held| &held.level) {
+            if !self.had.contains(level) {
+                self.had.push(level.clone());
+            }
+        }
         if self.history.len() >= HISTORY_MAX {
-            // The declaration stays; what followed it longest ago goes.
-            self.history.remove(1);
+            self.forgets_one();
         }
         let level = self.level().map(ToString::to_string);
         let Reason { words, evidence } = reason.clone();

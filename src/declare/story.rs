@@ -11,7 +11,7 @@ use crate::stage::Message;
 use crate::wire::cloudevent::{Attributes, message};
 
 use super::contract::{
-    Body, By, Data, Discovery, Durations, Emergency, Evidence, Happening, INCIDENT, Impact, Levels, Met, Next, Plan, Related, Review,
+    Body, By, Data, Discovery, Durations, Emergency, Evidence, Happening, INCIDENT, Impact, Levels, Met, Next, Plan, Rank, Related, Review,
     Source,
 };
 use super::evidence::{Grounds, rounded, source};
@@ -97,6 +97,7 @@ impl<'a> Story<'a> {
             title: self.title.clone(),
             level: levels.first().cloned(),
             levels,
+            levels_held: incident.had.iter().map(|level| Rank { sequence: level.sequence.clone(), rank: level.rank }).collect(),
             started_at: started.to_string(),
             declared_at: incident.declared_at.to_string(),
             recovered_at: recovered.map(|t| t.to_string()),
@@ -121,6 +122,7 @@ impl<'a> Story<'a> {
             merged: incident.merged.clone(),
             related: self.related(),
             evidence: self.evidence.clone(),
+            history_left_out: incident.sequence - u32::try_from(incident.history.len()).unwrap_or(incident.sequence),
             history: incident.history.clone(),
         }
     }

@@ -210,7 +210,7 @@ impl Declare {
         // It may have been due before its level asked for it.
         let at = at.max(incident.at);
         incident.asked = Some(at.since(incident.asks_since));
-        let waits = at.since(incident.on_since);
+        let waits = Duration::from_secs(at.since(incident.on_since).as_secs());
         let asked =
             incident.gathered.escalate.iter().filter(|(after, _)| Some(*after) <= incident.asked).flat_map(|(_, teams)| teams.iter());
         let asked: Vec<&str> = asked.filter(|team| !incident.gathered.teams.contains(team)).map(String::as_str).collect();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::declare::contract::{Body, Data, Happening};
+use crate::model::State;
 
 use super::{Addressed, Request, Words, hmac_sha256, idempotency};
 
@@ -46,7 +47,10 @@ const NOT_YET: &str = "0001-01-01T00:00:00Z";
 
 pub(super) fn request(to: &Addressed<'_>, data: &Data, words: &Words) -> Request {
     let (incident, evidence) = (&data.incident, &data.incident.evidence);
-    let status = if incident.state.is_on() { "firing" } else { "resolved" };
+    let is_on = incident.state.is_on() || incident.state == State::Suspected;
+    let status = if is_on { "firing" } else { "resolved" };
+    // What was no fault, or is another one's, is over for whoever is told.
+    let ended = incident.recovered_at.as_deref().unwrap_or(&data.event.at);
     let rank = incident.level.as_ref().map_or(4, |level| level.rank);
     let labels: BTreeMap<&'static str, String> = [
         ("alertname", evidence.scenario.clone()),
@@ -74,7 +78,7 @@ pub(super) fn request(to: &Addressed<'_>, data: &Data, words: &Words) -> Request
             labels: &labels,
             annotations: &annotations,
             starts_at: &incident.started_at,
-            ends_at: incident.recovered_at.as_deref().unwrap_or(NOT_YET),
+            ends_at: if is_on { NOT_YET } else { ended },
             generator_url: "",
             fingerprint: &incident.id,
         }],

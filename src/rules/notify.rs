@@ -135,6 +135,18 @@ impl Route {
     }
 }
 
+impl Messenger {
+    /// Messages it takes in a minute, by what is published of each.
+    fn usual_rate(self) -> u32 {
+        match self {
+            Self::Dingtalk | Self::Wecom => 20,
+            Self::Feishu | Self::Slack => 60,
+            Self::Pagerduty => 120,
+            Self::Webhook => 600,
+        }
+    }
+}
+
 impl fmt::Display for Messenger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -160,8 +172,8 @@ pub(super) struct RawTarget {
     secret: Option<At<Property>>,
     #[serde(default = "ten_seconds")]
     timeout: At<Span>,
-    #[serde(default = "sixty")]
-    rate_per_minute: At<u32>,
+    #[serde(default)]
+    rate_per_minute: Option<At<u32>>,
     #[serde(default = "half_a_day")]
     give_up_after: At<Span>,
     #[serde(default)]
@@ -176,16 +188,18 @@ fn ten_seconds() -> At<Span> {
     At::nowhere(Span(Duration::from_secs(10)))
 }
 
-fn sixty() -> At<u32> {
-    At::nowhere(60)
-}
-
 fn half_a_day() -> At<Span> {
     At::nowhere(Span(Duration::from_secs(43_200)))
 }
 
 /// A reader of Kafka that takes longer than a day for one record is taken for dead.
 const GIVE_UP_MAX: Duration = Duration::from_secs(23 * 3600);
+
+/// A receiver on this very host, as in a trial.
+fn is_local(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    ["127.0.0.1", "localhost", "[::1]"].iter().any(|local| host.starts_with(local))
+}
 
 /// Raw targets → targets, with the faults.
 pub(super) fn compile(file: &str, raw: Vec<RawTarget>, faults: &mut Vec<Fault>) -> Vec<Target> {
@@ -198,11 +212,15 @@ pub(super) fn compile(file: &str, raw: Vec<RawTarget>, faults: &mut Vec<Fault>) 
         if targets.iter().any(|known| known.name == target.name.value) {
             faults.push(target.name.fault(file, format!("a target {:?} exists already; names are unique", target.name.value)));
         }
+        let by_address = matches!(target.kind, Messenger::Slack | Messenger::Feishu | Messenger::Dingtalk | Messenger::Wecom);
+        if let Some(url) = target.url.as_ref().filter(|url| by_address && matches!(&url.value, Property::Inline(url) if !is_local(url))) {
+            faults.push(url.fault(file, "who knows this `url` can write there, so it is a secret; give {file: ...} or {env: ...} instead"));
+        }
         if let Some(secret) = target.secret.as_ref().filter(|secret| matches!(secret.value, Property::Inline(_))) {
             faults.push(secret.fault(file, "`secret` is a secret; give {file: ...} or {env: ...} instead"));
         }
-        if target.rate_per_minute.value == 0 {
-            faults.push(target.rate_per_minute.fault(file, "no message a minute would be none at all"));
+        if let Some(rate) = target.rate_per_minute.as_ref().filter(|rate| rate.value == 0) {
+            faults.push(rate.fault(file, "no message a minute would be none at all"));
         }
         if target.timeout.value.0.is_zero() {
             faults.push(target.timeout.fault(file, "nobody answers in no time"));
@@ -232,7 +250,7 @@ pub(super) fn compile(file: &str, raw: Vec<RawTarget>, faults: &mut Vec<Fault>) 
             url,
             secret: target.secret.map(|secret| secret.value),
             timeout: target.timeout.value.0,
-            rate: target.rate_per_minute.value,
+            rate: target.rate_per_minute.map_or_else(|| target.kind.usual_rate(), |rate| rate.value),
             give_up_after: target.give_up_after.value.0,
             routes: if target.routes.is_empty() { vec![Route::default()] } else { target.routes },
         });

@@ -27,7 +27,7 @@ pub(super) struct Metrics {
     signals: IntCounterVec,
     declarations: IntCounterVec,
     suppressed: IntCounterVec,
-    notifications: IntCounterVec,
+    notifications: Notifications,
     pub(super) groups: IntGaugeVec,
     pub(super) situations: IntGaugeVec,
     incidents: IntGaugeVec,
@@ -47,16 +47,11 @@ pub(super) struct Metrics {
     snapshot_seconds: HistogramVec,
     recovery_seconds: GaugeVec,
     recovery_records: IntGaugeVec,
-    config_info: IntGaugeVec,
-    config_followed: IntGaugeVec,
-    reload_successful: IntGauge,
-    reload_success_seconds: IntGauge,
+    configuration: Configuration,
 }
 
 /// What becomes of an event for a target.
 const OUTCOMES: [&str; 4] = ["delivered", "retried", "dead_lettered", "not_routed"];
-
-const NOTIFICATIONS: &str = "Events for the targets that are notified, by what became of them; a try that failed counts as retried.";
 
 /// What was not taken in, and why.
 #[derive(Debug)]
@@ -90,6 +85,46 @@ impl Losses {
     }
 }
 
+/// What the targets are told.
+#[derive(Debug)]
+struct Notifications {
+    events: IntCounterVec,
+    age: GaugeVec,
+}
+
+impl Notifications {
+    fn new(make: &Maker) -> Result<Self, prometheus::Error> {
+        let events = "Events for the targets that are notified, by what became of them; a try that failed counts as retried.";
+        let age = "How old the event is that a target is told of; 0 where none waits.";
+        Ok(Self {
+            events: make.counters("richter_notifications_total", events, &["target", "outcome"])?,
+            age: make.floats("richter_notification_age_seconds", age, &["target"])?,
+        })
+    }
+}
+
+/// Which configuration is run and followed.
+#[derive(Debug)]
+struct Configuration {
+    info: IntGaugeVec,
+    followed: IntGaugeVec,
+    reload_successful: IntGauge,
+    reload_success_seconds: IntGauge,
+}
+
+impl Configuration {
+    fn new(make: &Maker) -> Result<Self, prometheus::Error> {
+        let info = "Always 1; instances with different fingerprints run different configurations.";
+        let followed = "Whether a partition follows this instance's configuration.";
+        Ok(Self {
+            info: make.gauges("richter_config_info", info, &["fingerprint"])?,
+            followed: make.gauges("richter_config_followed", followed, &["stage", "partition"])?,
+            reload_successful: make.gauge("richter_config_last_reload_successful", "Whether the last reload was taken.")?,
+            reload_success_seconds: make.gauge("richter_config_last_reload_success_timestamp_seconds", "When one was taken last.")?,
+        })
+    }
+}
+
 impl Metrics {
     pub(super) fn new() -> Result<Self, prometheus::Error> {
         let make = Maker(Registry::new());
@@ -109,7 +144,7 @@ impl Metrics {
             evaluations: make.counter("richter_evaluations_total", "Evaluations of a group at a step.")?,
             signals: make.counters("richter_signals_total", "Signals in correlation, by what became of them.", &["outcome"])?,
             declarations: make.counters("richter_declarations_total", "Declarations, by type.", &["type"])?,
-            notifications: make.counters("richter_notifications_total", NOTIFICATIONS, &["target", "outcome"])?,
+            notifications: Notifications::new(&make)?,
             suppressed: make.counters(
                 "richter_suppressed_total",
                 "What made no fault although it could, by the kind of reason.",
@@ -150,18 +185,7 @@ impl Metrics {
                 &["stage", "partition"],
             )?,
             recovery_records: make.gauges("richter_recovery_records", "How many records were replayed then.", &["stage", "partition"])?,
-            config_info: make.gauges(
-                "richter_config_info",
-                "Always 1; instances with different fingerprints run different configurations.",
-                &["fingerprint"],
-            )?,
-            config_followed: make.gauges(
-                "richter_config_followed",
-                "Whether a partition follows this instance's configuration.",
-                &["stage", "partition"],
-            )?,
-            reload_successful: make.gauge("richter_config_last_reload_successful", "Whether the last reload was taken.")?,
-            reload_success_seconds: make.gauge("richter_config_last_reload_success_timestamp_seconds", "When one was taken last.")?,
+            configuration: Configuration::new(&make)?,
             registry: make.0,
         })
     }
@@ -222,19 +246,19 @@ impl Metrics {
         }
         for target in &settings.notify {
             for outcome in OUTCOMES {
-                self.notifications.with_label_values(&[target.name.as_str(), outcome]);
+                self.notifications.events.with_label_values(&[target.name.as_str(), outcome]);
             }
         }
     }
 
     /// Which configuration this instance runs.
     pub(super) fn runs(&self, config: &Config) {
-        self.config_info.reset();
-        self.config_info.with_label_values(&[&format!("{:016x}", config.fingerprint())]).set(1);
+        self.configuration.info.reset();
+        self.configuration.info.with_label_values(&[&format!("{:016x}", config.fingerprint())]).set(1);
     }
 
     pub(super) fn follows(&self, stage: &str, partition: u32, ours: bool) {
-        self.config_followed.with_label_values(&[stage, &partition.to_string()]).set(i64::from(ours));
+        self.configuration.followed.with_label_values(&[stage, &partition.to_string()]).set(i64::from(ours));
     }
 
     /// A record is lost, for Kafka does not take one of its size.
@@ -262,7 +286,7 @@ impl Metrics {
         self.snapshot_bytes.remove_label_values(&labels).ok();
         self.recovery_seconds.remove_label_values(&labels).ok();
         self.recovery_records.remove_label_values(&labels).ok();
-        self.config_followed.remove_label_values(&labels).ok();
+        self.configuration.followed.remove_label_values(&labels).ok();
         self.consumer_lag.remove_label_values(&[topic, &partition]).ok();
         if stage == "detect" {
             self.groups.remove_label_values(&[&partition]).ok();
@@ -276,16 +300,21 @@ impl Metrics {
         histogram.observe(duration.as_secs_f64());
     }
 
+    /// How old the event is that a target is told of.
+    pub(super) fn notification_age(&self, target: &str, age: Duration) {
+        self.notifications.age.with_label_values(&[target]).set(age.as_secs_f64());
+    }
+
     /// What became of an event for a target.
     pub(super) fn notified(&self, target: &str, outcome: &str) {
-        self.notifications.with_label_values(&[target, outcome]).inc();
+        self.notifications.events.with_label_values(&[target, outcome]).inc();
     }
 
     pub(super) fn reloaded(&self, taken: bool) {
-        self.reload_successful.set(i64::from(taken));
+        self.configuration.reload_successful.set(i64::from(taken));
         if taken {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.reload_success_seconds.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+            self.configuration.reload_success_seconds.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
         }
     }
 

@@ -84,7 +84,10 @@ impl Notifier {
         let follower = Follower::new(&self.settings, &format!("notify.{}", self.target.name), Topic::Incidents)?;
         info!(target = self.target.name, kind = %self.target.kind, "notifying");
         while !self.stop.load(Ordering::Relaxed) {
-            let Some(message) = follower.poll(IDLE)? else { continue };
+            let Some(message) = follower.poll(IDLE)? else {
+                self.metrics.notification_age(&self.target.name, Duration::ZERO);
+                continue;
+            };
             match self.deliver(&message) {
                 Ok(()) => follower.done(&message),
                 Err(Stopped) => break,
@@ -106,8 +109,10 @@ impl Notifier {
             return Ok(());
         }
         let (begun, mut wait) = (Instant::now(), RETRY_MIN);
+        let appended = Timestamp(message.timestamp().to_millis().unwrap_or(0));
         loop {
             self.keep_rate()?;
+            self.metrics.notification_age(&self.target.name, now().since(appended));
             let (outcome, after) = self.try_once(&data);
             match outcome {
                 Answer::Taken => {

@@ -43,6 +43,20 @@ fn an_event_of_very_long_texts_is_told_and_in_order() {
 }
 
 #[test]
+fn a_long_story_keeps_what_happened_and_leaves_out_how_things_stood() {
+    let mut text = MONITORS.to_owned() + "metric noise{service=\"clock\"} 1x1600\nalert 15:05 firing Down service=x severity=page\n";
+    text += "say 15:10 ann acknowledge incident=@1\n";
+    let text = text.replace("== records", "== levels\nhandling: [ { levels: [ 2 ], follow_up: 10m } ]\n== records");
+    let events = events(&Case::parse("long", &text).run().messages);
+    let last = &events.last().expect("there are some")["data"]["incident"];
+    let history = last["history"].as_array().expect("a list");
+    let kinds: Vec<&str> = history.iter().filter_map(|told| told["event"].as_str()).collect();
+    assert_eq!((&kinds[..2], history.len()), (&["declared", "acknowledged"][..], 100));
+    assert_eq!(last["history_left_out"].as_u64(), last["sequence"].as_u64().map(|all| all - 100));
+    assert_eq!(last["levels_held"], json!([{"sequence": "P", "rank": 2}]));
+}
+
+#[test]
 fn an_alert_or_a_change_that_is_too_large_is_a_dead_letter_and_the_rest_is_taken() {
     let alert = |name: &str, more: &[(String, String)]| {
         let mut labels = json!({"alertname": name, "service": name, "severity": "page"});
