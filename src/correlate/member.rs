@@ -35,8 +35,12 @@ pub(super) fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Tim
     let summary = if alert.summary.is_empty() { name } else { &alert.summary };
     let own = monitor.and_then(|m| m.definition.clone());
     let definition = own.or_else(|| {
-        let generic: Vec<Ladder> = rules.levels.fallback(&alert.labels).cloned().collect();
-        (!generic.is_empty()).then(|| Definition { scenario: summary.to_owned(), generic, ..Definition::default() })
+        let mut generic: Vec<Ladder> = rules.levels.fallback(&alert.labels).cloned().collect();
+        if generic.is_empty() {
+            return None;
+        }
+        generic.extend(rules.levels.floor_by_numbers());
+        Some(Definition { scenario: summary.to_owned(), generic, ..Definition::default() })
     });
     let entity = entity.unwrap_or_else(|| Entity::new(NAMELESS, name));
     let source = Source::Alert {

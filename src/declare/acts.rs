@@ -313,7 +313,7 @@ impl Declare {
             unit: business.clone(),
             owner: owner.clone(),
             business: vec![Ladder { rungs: vec![rung] }],
-            generic: vec![],
+            generic: self.rules.levels.floor_by_numbers().collect(),
         };
         let said = Said {
             author: command.author.clone(),

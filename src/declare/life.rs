@@ -275,8 +275,8 @@ impl Declare {
         let asked = incident.history.last().and_then(|told| self.rules.levels.level(told.level.as_deref()?));
         let asked = asked.is_some_and(|level| incident.asks(&self.rules.levels.handling(&level)).next().is_some());
         incident.moves(event, state, at, author, &reason);
-        if event == Event::Escalated && !asked {
-            incident.asks_since = incident.at;
+        if event == Event::Escalated && (!asked || incident.asked.is_some()) {
+            (incident.asks_since, incident.asked) = (incident.at, None);
         }
         if state != State::Suspected {
             self.state.suspected.remove(&id);

@@ -101,7 +101,9 @@ impl Declare {
             Timer::Unacknowledged => self.ask(id, at, out),
             Timer::FollowUp => {
                 let Some(incident) = self.state.incidents.get(&id) else { return };
-                self.event(id, Event::FollowUpDue, at, RICHTER, news(incident), out);
+                let unheard = unheard(incident, at).map_or_else(String::new, |unheard| unheard + "; ");
+                let news = unheard + &news(incident);
+                self.event(id, Event::FollowUpDue, at, RICHTER, news, out);
             }
             Timer::Review => {
                 let Some(review) = self.state.incidents.get_mut(&id).and_then(|incident| incident.review.as_mut()) else { return };
@@ -180,7 +182,10 @@ impl Declare {
             return;
         }
         match handed_over(&incident.gathered.people, &now.people) {
-            Some(reason) => self.event(id, Event::HandedOver, at, RICHTER, reason, out),
+            Some(reason) => {
+                let unheard = unheard(incident, at).map_or_else(String::new, |unheard| format!("; {unheard}"));
+                self.event(id, Event::HandedOver, at, RICHTER, reason + &unheard, out);
+            }
             None => incident.gathered.until = now.until,
         }
     }
@@ -210,14 +215,20 @@ impl Declare {
         // It may have been due before its level asked for it.
         let at = at.max(incident.at);
         incident.asked = Some(at.since(incident.asks_since));
-        let waits = Duration::from_secs(at.since(incident.on_since).as_secs());
+        let unheard = unheard(incident, at).unwrap_or_default();
         let asked =
             incident.gathered.escalate.iter().filter(|(after, _)| Some(*after) <= incident.asked).flat_map(|(_, teams)| teams.iter());
         let asked: Vec<&str> = asked.filter(|team| !incident.gathered.teams.contains(team)).map(String::as_str).collect();
         let also = if asked.is_empty() { String::new() } else { format!("; asked as well: {}", asked.join(", ")) };
-        let reason = format!("nobody has acknowledged it for {}{also}", duration::show(waits));
-        self.event(id, Event::FollowUpDue, at, RICHTER, reason, out);
+        self.event(id, Event::FollowUpDue, at, RICHTER, unheard + &also, out);
     }
+}
+
+/// That nobody has taken it on, though somebody was asked to.
+fn unheard(incident: &Incident, at: Timestamp) -> Option<String> {
+    let waits = Duration::from_secs(at.max(incident.at).since(incident.on_since).as_secs());
+    let unheard = incident.acknowledged.is_none() && incident.asked.is_some();
+    unheard.then(|| format!("nobody has acknowledged it for {}", duration::show(waits)))
 }
 
 /// The whole rounds of so long between the two.

@@ -387,6 +387,13 @@ impl Levels {
         self.generic.iter().filter(|g| g.alerts.is_none()).map(|g| &g.ladder)
     }
 
+    /// What of the floor holds for a fault that nothing measures, by the numbers that people say; how long it lasts alone says
+    /// nothing of such a one.
+    pub fn floor_by_numbers(&self) -> impl Iterator<Item = Ladder> {
+        let by_numbers = |ladder: &Ladder| ladder.rungs.iter().filter(|rung| !rung.condition.tests.is_empty()).cloned().collect();
+        self.floor().map(move |ladder| Ladder { rungs: by_numbers(ladder) }).filter(|ladder| !ladder.rungs.is_empty())
+    }
+
     /// The generic ladders that grade an external alert.
     pub fn fallback(&self, labels: &Labels) -> impl Iterator<Item = &Ladder> {
         self.generic.iter().filter(|g| g.alerts.as_ref().is_some_and(|s| s.matches(labels))).map(|g| &g.ladder)
