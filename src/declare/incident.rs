@@ -285,6 +285,39 @@ impl Incident {
         risen.into_iter().map(|(_, words)| words).collect()
     }
 
+    /// What people have said of what is a part of it now is said of it as well, where nobody said otherwise.
+    pub(super) fn hears_of(&mut self, part: &Self) {
+        for (measure, said) in &part.said {
+            self.said.entry(*measure).or_insert_with(|| said.clone());
+        }
+        for (point, (at, by)) in part.timeline.iter().filter(|(point, _)| **point != Point::Recovered) {
+            let first = self.timeline.entry(*point).or_insert_with(|| (*at, by.clone()));
+            if matches!(point, Point::Discovered | Point::Responded) && *at < first.0 {
+                *first = (*at, by.clone());
+            }
+        }
+        self.acknowledged = self.acknowledged.take().or_else(|| part.acknowledged.clone());
+        self.cause = self.cause.take().or_else(|| part.cause.clone());
+        let room = |known: usize| NOTES_MAX.saturating_sub(known);
+        self.actions.extend(part.actions.iter().take(room(self.actions.len())).cloned());
+        self.notes.extend(part.notes.iter().take(room(self.notes.len())).cloned());
+        self.notes.sort_by(|a, b| a.at.cmp(&b.at));
+    }
+
+    /// It is as severe as what is a part of it now; gives what has risen, in words.
+    pub(super) fn rises_to(&mut self, part: &Self) -> Vec<String> {
+        let mut risen = vec![];
+        for (place, held) in &part.held {
+            let own = self.held.get(place).map(|held| held.level.clone());
+            if own.as_ref().is_none_or(|own| held.level.rank < own.rank) {
+                let from = own.map_or_else(String::new, |own| format!("{own} → "));
+                risen.push(format!("{from}{}, as {} was", held.level, part.id));
+                self.held.insert(*place, held.clone());
+            }
+        }
+        risen
+    }
+
     /// A person sets a level.
     pub(super) fn set_level(&mut self, level: Level, author: &str) {
         let held = self.held.entry(level.place).or_insert_with(|| Held {

@@ -388,10 +388,12 @@ impl Declare {
         let Some(into) = self.state.incidents.get(&kept).map(|incident| incident.id.clone()) else { return };
         let Some(incident) = self.state.incidents.get_mut(&gone) else { return };
         incident.merged_into = Some(into.clone());
-        let (name, situations) = (incident.id.clone(), incident.situations.clone());
+        let (name, part) = (incident.id.clone(), incident.clone());
+        let situations = part.situations.clone();
         self.state.suspected.remove(&gone);
         self.event(gone, Event::Merged, at, author, reason.told(|reason| format!("it is part of {into}: {reason}")), out);
         if let Some(whole) = self.state.incidents.get_mut(&kept) {
+            whole.hears_of(&part);
             whole.merged.push(name.clone());
             whole.situations.extend(situations.iter().filter(|id| **id != kept));
             self.state.owners.extend(situations.into_iter().filter(|id| *id != kept).map(|id| (id, kept)));
@@ -400,6 +402,10 @@ impl Declare {
         self.has_told(kept, at);
         self.relate_all(kept, out);
         self.judge_all(kept, at, out);
+        let risen = self.state.incidents.get_mut(&kept).map(|whole| whole.rises_to(&part)).unwrap_or_default();
+        if !risen.is_empty() {
+            self.event(kept, Event::Escalated, at, author, risen.join("; "), out);
+        }
     }
 
     /// Grades all that counts in an incident, for it may mean something else by now.

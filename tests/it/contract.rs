@@ -76,3 +76,13 @@ fn what_sres_write_is_as_the_schema_says() {
     unknown["monitors"][0]["colour"] = json!("red");
     assert_eq!(both(&unknown), (false, false));
 }
+
+#[test]
+fn what_was_said_of_a_part_is_said_of_the_whole() {
+    let events = events(&super::kafka::case("story_merge_keeps_what_was_said").run().messages);
+    let whole = events.iter().rfind(|event| event["type"] == "io.richter.incident.recovered.v1").expect("it recovers");
+    let whole = &whole["data"]["incident"];
+    let said = ["/cause/cause", "/actions/0/owner", "/acknowledged/by", "/timeline/responded/by"].map(|path| whole.pointer(path).cloned());
+    let expected = ["the certificate expired", "bob", "ann", "ann"].map(|text| Some(Value::from(text)));
+    assert_eq!((said, whole["impact"]["numbers"]["complaints"].as_f64()), (expected, Some(5000.0)));
+}
