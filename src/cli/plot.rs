@@ -66,7 +66,9 @@ fn range(points: &[Point<'_>]) -> (f64, f64) {
     let values = || points.iter().filter_map(|point| point.value);
     let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
     let room = if high > low { 0.15 * (high - low) } else { 1.0 };
-    if low.is_finite() && high.is_finite() { (low - room, high + room) } else { (0.0, 1.0) }
+    // What is so far apart that no scale has marks for it is drawn as nothing.
+    let (low, high) = (low - room, high + room);
+    if (high - low).is_finite() && high > low { (low, high) } else { (0.0, 1.0) }
 }
 
 /// A day, or a time of it.

@@ -67,6 +67,11 @@ pub struct Bucket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Incompatible;
 
+/// The bounds that are in both; both are in order.
+fn common(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().copied().filter(|bound| b.binary_search_by(|other| other.total_cmp(bound)).is_ok()).collect()
+}
+
 impl Histogram {
     /// Whether the bounds are its own.
     #[must_use]
@@ -93,6 +98,7 @@ impl Histogram {
             && self.bounds.is_sorted_by(|a, b| a < b)
             && self.zero_threshold >= 0.0
             && self.positive.len() + self.negative.len() <= BUCKETS_MAX
+            && self.bounds.len() <= BUCKETS_MAX
     }
 
     /// Populated buckets in ascending order, that around zero included.
@@ -151,7 +157,7 @@ impl Histogram {
         let (mut a, mut b) = (self.clone(), other.clone());
         if a.is_custom() {
             if a.bounds != b.bounds {
-                let common: Vec<f64> = a.bounds.iter().copied().filter(|bound| b.bounds.contains(bound)).collect();
+                let common = common(&a.bounds, &b.bounds);
                 a = a.with_bounds(&common);
                 b = b.with_bounds(&common);
             }
@@ -264,7 +270,7 @@ impl Histogram {
         }
         let (mut now, mut before) = (self.clone(), previous.clone());
         if now.is_custom() {
-            let common: Vec<f64> = now.bounds.iter().copied().filter(|bound| before.bounds.contains(bound)).collect();
+            let common = common(&now.bounds, &before.bounds);
             now = now.with_bounds(&common);
             before = before.with_bounds(&common);
         } else {

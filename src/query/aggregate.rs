@@ -129,10 +129,11 @@ fn variance(first: f64, rest: impl Iterator<Item = f64>) -> f64 {
 }
 
 fn counted(group: Group, label: &str) -> Vec<Output> {
-    let mut counts: Vec<(String, f64)> = vec![];
+    let (mut counts, mut places): (Vec<(String, f64)>, HashMap<String, usize>) = (vec![], HashMap::new());
     for value in group.members.iter().filter_map(|o| o.value.float()) {
         let text = text(value);
-        match counts.iter_mut().find(|(seen, _)| *seen == text) {
+        let place = *places.entry(text.clone()).or_insert(counts.len());
+        match counts.get_mut(place) {
             Some((_, count)) => *count += 1.0,
             None => counts.push((text, 1.0)),
         }

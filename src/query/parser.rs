@@ -8,6 +8,9 @@ use super::place::Places;
 /// A range, a step or an offset is shorter than so many seconds, 30 million years.
 const SECONDS_MAX: f64 = 1e15;
 
+/// The place of a fault is sought in so many characters at the end.
+const LOOKED_BACK_MAX: usize = 2000;
+
 /// Parses an expression.
 ///
 /// # Errors
@@ -16,7 +19,18 @@ pub(super) fn parse(text: &str) -> Result<Expr, Refusal> {
     if let Some((offset, duration)) = Places::of(text).durations().find(|(_, duration)| is_endless(duration)) {
         return Err(Refusal { offset, message: format!("{duration} seconds are no duration: less than {SECONDS_MAX:e} are") });
     }
-    promql_parser::parser::parse(text).map_err(|message| Refusal { offset: 0, message })
+    promql_parser::parser::parse(text).map_err(|message| Refusal { offset: place(text, &message), message })
+}
+
+/// Where what cannot be parsed begins, as the parser does not say it: at the end of the shortest beginning that fails as the whole
+/// does, and with it all longer ones.
+fn place(text: &str, message: &str) -> usize {
+    let fails = |end: &usize| promql_parser::parser::parse(&text[..*end]).is_err_and(|other| other == message);
+    let ends = text.char_indices().map(|(place, c)| place + c.len_utf8());
+    let end = ends.rev().take(LOOKED_BACK_MAX).take_while(fails).last().unwrap_or(text.len());
+    let word = |c: char| c.is_ascii_alphanumeric() || "_:.".contains(c);
+    let start = text[..end].trim_end_matches(word).len();
+    if start < end { start } else { text[..end].char_indices().next_back().map_or(0, |(place, _)| place) }
 }
 
 fn is_endless(duration: &str) -> bool {
@@ -33,8 +47,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_fault_is_told_where_it_is() {
+        for (text, offset) in [
+            ("sum by (a) (rate(x[5m])) +\n  / b", 25),
+            ("sum(a) + avg(b", 12),
+            ("a{b=c}", 5),
+            ("rate(a[5q])", 7),
+            ("a b", 2),
+            ("a + ) b", 4),
+            ("", 0),
+        ] {
+            assert_eq!(parse(text).map_err(|refusal| refusal.offset).err(), Some(offset), "{text}");
+        }
+    }
+
+    #[test]
     fn durations_beyond_all_reason_are_refused_where_they_stand() {
-        let place = |text| parse(text).map_err(|refusal| refusal.offset).err();
         for (text, offset) in [
             ("a[99999999999999999999]", Some(2)),
             ("a offset - 1e300", Some(11)),
@@ -43,8 +71,8 @@ mod tests {
             ("a[5m] offset 90 > 1e300", None),
             ("a{b=\"[99999999999999999999]\"}", None),
         ] {
-            let refused = place(text).filter(|offset| *offset > 0);
-            assert_eq!(refused, offset, "{text}");
+            let refused = parse(text).err().filter(|refusal| refusal.message.contains("no duration"));
+            assert_eq!(refused.map(|refusal| refusal.offset), offset, "{text}");
         }
     }
 }
