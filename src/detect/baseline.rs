@@ -115,6 +115,8 @@ struct Left {
     season: bool,
     /// The level that was expected.
     level: f32,
+    /// How far the level was from the season's.
+    offsets: (f32, f32),
     /// Half the band.
     half: f32,
     up: bool,
@@ -340,7 +342,8 @@ impl Baseline {
             (false, true) => {
                 let (season, level) = (now.season.is_some(), expected - now.season.unwrap_or(0.0));
                 let told = rule.judges(up);
-                self.left = Some(Box::new(Left { at: step, season, level, half, up, shifted: of_shift >= 1.0, told, calm: 0 }));
+                let offsets = self.forecast.offsets();
+                self.left = Some(Box::new(Left { at: step, season, level, offsets, half, up, shifted: of_shift >= 1.0, told, calm: 0 }));
                 if told && of_shift >= 1.0 {
                     self.shift.tells();
                 }
@@ -372,6 +375,10 @@ impl Baseline {
         left.calm = if is_outside || score >= CALM { 0 } else { left.calm + 1 };
         let score = score.max(away.min(SCORE_MAX));
         self.left = (left.calm < KEEP).then(|| Box::new(left));
+        if self.left.is_none() {
+            // What it was meanwhile says nothing of what comes next.
+            self.forecast.back(expected, now.value, left.offsets);
+        }
         let state = match is_outside {
             true if step.since(left.at) >= rule.relearn => {
                 self.settle(&rule.dynamics);

@@ -39,6 +39,17 @@ impl Forecast {
         (self.fast, self.last) = (level, level);
     }
 
+    /// How far the level is from the season's, averaged fast and slower.
+    pub(super) fn offsets(&self) -> (f32, f32) {
+        (self.fast_offset, self.medium_offset)
+    }
+
+    /// It is back where it was expected, as far from the season as it was.
+    pub(super) fn back(&mut self, expected: f32, value: f32, offsets: (f32, f32)) {
+        (self.fast, self.medium, self.last) = (value, expected, value);
+        (self.fast_offset, self.medium_offset) = offsets;
+    }
+
     /// The offset has become the season's level.
     pub(super) fn settle(&mut self) {
         (self.fast_offset, self.medium_offset) = (self.fast_offset - self.medium_offset, 0.0);

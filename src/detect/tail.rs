@@ -19,6 +19,9 @@ const SHAPE_MAX: f32 = 0.4;
 /// The least exponent of the power law: no tail is believed to be lighter.
 const LOG_MIN: f32 = 0.02;
 
+/// The power law begins no lower than at this share of the mean excess.
+const BASE_LEAST: f32 = 0.05;
+
 /// Logarithms of excesses teach up to this many mean ones.
 const LOG_CLIP: f32 = 4.0;
 
@@ -69,7 +72,7 @@ impl Tail {
         let (shape, scale) = self.pareto();
         let excess = (deviation - self.threshold) / scale;
         let pareto = if shape < 1e-3 { excess * std::f32::consts::LOG10_E } else { libm::log10f(1.0 + shape * excess) / shape };
-        let power = libm::log10f(deviation / self.threshold.max(f32::MIN_POSITIVE)) / self.log.max(LOG_MIN);
+        let power = libm::log10f(deviation / self.base()) / self.log.max(LOG_MIN);
         (self.began() + pareto.min(power)).min(SURPRISE_MAX)
     }
 
@@ -79,7 +82,12 @@ impl Tail {
         let (shape, scale) = self.pareto();
         let pareto =
             if shape < 1e-3 { scale * beyond / std::f32::consts::LOG10_E } else { scale * (libm::exp10f(shape * beyond) - 1.0) / shape };
-        (self.threshold + pareto).max(self.threshold * libm::exp10f(self.log.max(LOG_MIN) * beyond))
+        (self.threshold + pareto).max(self.base() * libm::exp10f(self.log.max(LOG_MIN) * beyond))
+    }
+
+    /// Where the power law begins: at the threshold, which falls to nothing where most of a series never deviates.
+    fn base(&self) -> f32 {
+        self.threshold.max(BASE_LEAST * self.excess).max(f32::MIN_POSITIVE)
     }
 
     /// −log₁₀ of how often an excess begins.
@@ -126,15 +134,14 @@ impl Tail {
         let constants = &dynamics.constants;
         self.clusters = self.clusters.saturating_add(1);
         let weight = (dynamics.tail / (1.0 - constants.quantile)).max(1.0 / f32::from(self.clusters));
-        let mut excess = deviation - self.threshold;
-        let mut log = libm::logf(deviation / self.threshold.max(f32::MIN_POSITIVE)).min(80.0);
         // Three teach what is usual; after that one alone teaches little.
-        if self.clusters > 3 {
-            excess = excess.min(constants.excess_clip * self.excess);
-            log = log.min(LOG_CLIP * self.log.max(LOG_MIN));
-        }
+        let is_new = self.clusters > 3;
+        let most = if is_new { constants.excess_clip * self.excess } else { f32::INFINITY };
+        let excess = (deviation - self.threshold).min(most);
         self.excess += weight * (excess - self.excess);
         self.square += weight * (excess * excess - self.square);
+        let most = if is_new { LOG_CLIP * self.log.max(LOG_MIN) } else { f32::INFINITY };
+        let log = libm::logf(deviation / self.base()).clamp(0.0, most);
         self.log += weight * (log - self.log);
     }
 }

@@ -135,6 +135,32 @@ fn the_band_does_not_follow_a_fault_between_two_buckets_of_the_season() {
 }
 
 #[test]
+fn what_comes_back_from_an_outage_is_normal_at_once() {
+    // An hour without orders, one a minute: what was learnt meanwhile is no measure of what comes next.
+    const DAY: usize = 1440;
+    let mut random = Random(9);
+    let usual = |place: usize| 100.0 + 30.0 * (TAU * place as f64 / DAY as f64).sin();
+    let outage = 5 * DAY + 600..5 * DAY + 660;
+    let mut judge = trial_of("{ baseline: {} }", Duration::from_secs(60));
+    for place in 0..6 * DAY {
+        let value = if outage.contains(&place) { 0.0 } else { usual(place) + 3.0 * normal(&mut random) };
+        let tried = judge.see(Timestamp(1_789_941_600_000 + place as i64 * 60_000), value).expect("a value");
+        assert!(place < outage.end + 30 || tried.breach.is_none(), "{place}: {tried:?}");
+    }
+}
+
+#[test]
+fn what_mostly_never_deviates_still_has_a_limit() {
+    // A failure in a thousand minutes, for a month, then thousands of them.
+    let values = (0..43_200).map(|place| if place % 997 == 500 { 1.0 } else { 0.0 });
+    let mut judge = trial_of("{ baseline: {} }", Duration::from_secs(60));
+    let at = |place: usize| Timestamp(1_789_941_600_000 + place as i64 * 60_000);
+    values.enumerate().for_each(|(place, value)| _ = judge.see(at(place), value));
+    let opened = (43_200..43_210).any(|place| judge.see(at(place), 5000.0).is_some_and(|tried| tried.opened));
+    assert!(opened, "5000 where there was at most one");
+}
+
+#[test]
 fn directions_and_least_changes_are_minded() {
     let values = changed(wave(4, 12), 10 * DAY + 100..10 * DAY + 112, |value| value - 40.0);
     let there = |judge| opened(judge, values.clone()).into_iter().filter(|(place, _)| *place > 10 * DAY + 90).collect::<Vec<_>>();
