@@ -214,8 +214,13 @@ impl Baseline {
         let shifted = if warm { self.shift.see(rule, &now, point) } else { Shifted::default() };
         let learning = bridged || self.is_learning(step);
         let (point, shifted) = counted.map_or((point, shifted), |counted| self.by_counts(rule, &now, counted, point, shifted));
+        let left = self.left.as_deref().copied();
         let band = self.judge(rule, step, &now, point, shifted, learning);
         self.learn(rule, every, step, &now, warm);
+        if let Some(left) = left.filter(|_| self.left.is_none() && band.state == State::Inside) {
+            // What it was meanwhile says nothing of what comes next.
+            self.forecast.back(self.level(&now, &left), now.value, left.offsets);
+        }
         self.last = step;
         if self.seen.is_multiple_of(1024) {
             self.move_origin(&rule.dynamics);
@@ -357,9 +362,14 @@ impl Baseline {
         }
     }
 
+    /// What was expected when the band was left, the season having gone on.
+    fn level(&self, now: &Now, left: &Left) -> f32 {
+        if left.season { now.season.map_or(self.forecast.medium(), |level| level + left.level) } else { left.level }
+    }
+
     /// The band was left, and stays as it was.
     fn outside(&mut self, rule: &BaselineRule, step: Timestamp, now: &Now, shifted: Shifted, score: f32, mut left: Left) -> Band {
-        let expected = if left.season { now.season.map_or(self.forecast.medium(), |level| level + left.level) } else { left.level };
+        let expected = self.level(now, &left);
         let side = |left: &Left| if left.up { 1.0 } else { -1.0 };
         if !left.told && rule.judges(!left.up) && side(&left) * (now.value - expected) < -left.half {
             // From the side that is not judged to the one that is.
@@ -375,10 +385,6 @@ impl Baseline {
         left.calm = if is_outside || score >= CALM { 0 } else { left.calm + 1 };
         let score = score.max(away.min(SCORE_MAX));
         self.left = (left.calm < KEEP).then(|| Box::new(left));
-        if self.left.is_none() {
-            // What it was meanwhile says nothing of what comes next.
-            self.forecast.back(expected, now.value, left.offsets);
-        }
         let state = match is_outside {
             true if step.since(left.at) >= rule.relearn => {
                 self.settle(&rule.dynamics);
