@@ -161,14 +161,17 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
 }
 
 impl Situations {
-    /// What monitors tell of an entity that is part of other situations and began about then.
+    /// What monitors tell of an entity that is part of other situations and began about then, or what has an incident of its own.
     fn elsewhere(&self, node: Node, than: SituationId, about: Timestamp, at: Timestamp) -> impl Iterator<Item = &Member> {
         let signs = self.forest.signs_of(node).filter_map(|id| self.forest.get(id));
         let others: BTreeSet<(SituationId, &Entity)> = signs.map(|sign| (sign.situation, &sign.entity)).collect();
         let others = others.into_iter().filter(move |(situation, _)| *situation != than);
         others.flat_map(move |(situation, entity)| {
-            let members = self.open.get(&situation).into_iter().flat_map(|situation| &situation.members);
-            let told = move |m: &&Member| m.entity == *entity && m.judged.is_some() && m.starts_at <= at;
+            let situation = self.open.get(&situation);
+            let has_paged = situation.is_some_and(|situation| situation.declared);
+            let members = situation.into_iter().flat_map(|situation| &situation.members);
+            let says_so = move |m: &Member| m.judged.is_some() || has_paged && m.counts();
+            let told = move |m: &&Member| m.entity == *entity && says_so(m) && m.starts_at <= at;
             members.filter(move |m| told(m) && seconds(m.starts_at, about).abs() < NEAR)
         })
     }

@@ -141,13 +141,14 @@ fn what_often_fails_together_is_learnt() {
     assert_eq!(doubt["value"].as_f64().map(|value| value as f32), Some(6.0 / 7.0));
 }
 
-/// The database has failed three minutes before, too long for a single alert to be its doing; that it has is said.
+/// The database was slow three minutes before, too long for a single alert to be its doing, and nobody was paged; that it was is
+/// said.
 #[test]
 fn what_failed_before_is_not_said_to_be_silent() {
     let text = "== monitors\nmonitors:\n  - { name: down, scenario: Down, entity: \"service={{ service }}\", alerts: Down, \
          fault: { sequence: P, ladder: [ { level: 2 } ] } }\n== topology\nentities:\n  - { name: service=api, depends_on: [ service=db ] }\n  \
          - { name: service=db }\n== records 2026-11-22T15:00:00Z every 1m\nmetric noise{service=\"clock\"} 1x20\n\
-         alert 15:02 firing Down service=db\nalert 15:05 firing Down service=api\nraw 15:15 alerts {\"version\":\"4\",\"alerts\":[]}\n";
+         alert 15:02 firing Slow service=db\nalert 15:05 firing Down service=api\nraw 15:15 alerts {\"version\":\"4\",\"alerts\":[]}\n";
     let out = Case::parse("before", text).run();
     let suspects = out.trace.iter().filter(|line| line["kind"] == "cause").filter_map(|line| line["ranking"].as_array()).flatten();
     let parts = suspects.filter(|suspect| suspect["entity"] == "service=db").filter_map(|suspect| suspect["evidence"].as_array()).flatten();
