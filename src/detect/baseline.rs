@@ -73,6 +73,8 @@ pub struct Baseline {
     left: Option<Box<Left>>,
 }
 
+const _: () = assert!(size_of::<Baseline>() == 256, "four lines");
+
 /// What is known of what repeats.
 #[derive(Debug, Serialize, Deserialize)]
 enum Seasonal {

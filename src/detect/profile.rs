@@ -32,8 +32,8 @@ pub(super) struct Profile {
 /// not held against itself.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Visit {
-    bucket: u32,
-    values: f32,
+    bucket: u16,
+    values: u16,
     /// Of the deviations from the bucket's level, or of the values where it has none.
     sum: f32,
 }
@@ -74,23 +74,26 @@ impl Profile {
         if self.numbers[at.part + 1] >= PART_VISITS { self.numbers[at.part] } else { 1.0 }
     }
 
-    /// Learns a level: of the first visit all, then of each deviation at most so much.
+    /// Takes a value in: of the first visit all, then of each deviation at most so much.
     pub(super) fn learn(&mut self, dynamics: &Dynamics, at: Moment, value: f32, most: f32) {
-        if self.visit.bucket as usize != at.bucket {
+        if usize::from(self.visit.bucket) != at.bucket {
             self.leave(dynamics);
-            self.visit.bucket = at.bucket as u32;
+            self.visit.bucket = at.bucket as u16;
+        }
+        if self.visit.values == u16::MAX {
+            return;
         }
         let level = self.numbers[at.bucket];
-        self.visit.values += 1.0;
+        self.visit.values += 1;
         self.visit.sum += if level.is_nan() { value } else { (value - level).clamp(-most, most) };
     }
 
     fn leave(&mut self, dynamics: &Dynamics) {
         let Visit { bucket, values, sum } = std::mem::take(&mut self.visit);
-        if values == 0.0 {
+        if values == 0 {
             return;
         }
-        let (level, mean) = (&mut self.numbers[bucket as usize], sum / values);
+        let (level, mean) = (&mut self.numbers[usize::from(bucket)], sum / f32::from(values));
         *level = if level.is_nan() { mean } else { *level + dynamics.constants.profile_gain * mean };
     }
 
