@@ -19,6 +19,9 @@ use super::mapping::{Mapping, Unit};
 use super::notify::{self, RawTarget, Target};
 use super::raw::Span;
 
+/// A sample that may come later than this holds everything up for longer than anybody waits.
+const LATENESS_MAX: Duration = Duration::from_secs(86_400);
+
 /// The checked settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -67,7 +70,7 @@ pub struct Tuning {
     pub gap: Duration,
     /// No situation takes in more after this long.
     pub life_max: Duration,
-    /// No situation takes in more members than this.
+    /// No situation takes in more entities with signs than this.
     pub size_max: usize,
     /// A change this long before the first sign is a suspect.
     pub change_window: Duration,
@@ -243,6 +246,24 @@ pub(super) struct Raw {
 }
 
 impl Raw {
+    /// What would stop the daemon, or have it do nothing.
+    fn out_of_range(&self) -> Vec<String> {
+        let limits = [("groups_per_monitor", self.limits.groups_per_monitor), ("series_per_monitor", self.limits.series_per_monitor)];
+        let zero = limits.into_iter().filter(|(_, limit)| *limit == 0);
+        let mut wrong: Vec<String> = zero.map(|(name, _)| format!("`limits.{name}` is 0: nothing would be watched")).collect();
+        let Time { idle_after, lateness, .. } = &self.time;
+        if idle_after.0 < Duration::from_secs(1) {
+            wrong.push("`time.idle_after` is under a second: sources would be let go between two records".into());
+        }
+        if lateness.0 > LATENESS_MAX {
+            wrong.push("`time.lateness` is over a day: nothing would be judged before it has passed".into());
+        }
+        if self.situations.size_max == 0 {
+            wrong.push("`situations.size_max` is 0: nothing would belong together".into());
+        }
+        wrong
+    }
+
     fn tuning(&self) -> Tuning {
         Tuning {
             lateness: self.time.lateness.0,
@@ -417,12 +438,8 @@ pub fn settings(file: &str, text: &str, environment: &BTreeMap<String, String>) 
         suppress: place(&raw.suppress_files),
     };
     kafka::check(file, &raw.kafka, &mut faults);
-    for (name, limit) in [("groups_per_monitor", raw.limits.groups_per_monitor), ("series_per_monitor", raw.limits.series_per_monitor)] {
-        if limit == 0 {
-            let place = Place { file: file.to_owned(), ..Place::default() };
-            faults.push(Fault { place, message: format!("`limits.{name}` is 0: nothing would be watched") });
-        }
-    }
+    let wrong = raw.out_of_range();
+    faults.extend(wrong.into_iter().map(|message| Fault { place: Place { file: file.to_owned(), ..Place::default() }, message }));
     let sources = check_sources(file, &raw.kafka.prefix.value, &raw.sources, &mut faults);
     let listen = raw.http.listen.value.parse();
     let Ok(listen) = listen else {

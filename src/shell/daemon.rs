@@ -57,7 +57,7 @@ impl Daemon {
     fn new(path: &Path, loaded: Loaded) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
         metrics.reloaded(true);
-        metrics.runs(&loaded.config);
+        metrics.runs(&loaded.config, &loaded.settings);
         metrics.expects(&loaded.settings);
         STAGES.iter().for_each(|stage| metrics.ready(stage, false));
         Ok(Self { path: path.to_owned(), loaded, metrics, stop: Arc::new(AtomicBool::new(false)), controls: vec![] })
@@ -206,7 +206,7 @@ impl Daemon {
         };
         self.note_removed(&new.config);
         self.loaded.config = new.config;
-        self.metrics.runs(&self.loaded.config);
+        self.metrics.runs(&self.loaded.config, &self.loaded.settings);
         for control in &self.controls {
             // A worker that has ended is noticed by its ending.
             control.send(Control::Follow(self.loaded.config.clone())).ok();

@@ -9,6 +9,7 @@ use prometheus::{
     TextEncoder, process_collector::ProcessCollector,
 };
 
+use crate::model::labels::Fnv;
 use crate::rules::{Config, Settings};
 use crate::stage::{Count, Outbox, Topic};
 
@@ -251,10 +252,12 @@ impl Metrics {
         }
     }
 
-    /// Which configuration this instance runs.
-    pub(super) fn runs(&self, config: &Config) {
+    /// Which configuration this instance runs, its sources included.
+    pub(super) fn runs(&self, config: &Config, settings: &Settings) {
+        let shared = format!("{:?} {} {:?}", settings.sources, settings.prefix, settings.partitions);
+        let fingerprint = Fnv::of(&[&config.fingerprint().to_be_bytes(), shared.as_bytes()]);
         self.configuration.info.reset();
-        self.configuration.info.with_label_values(&[&format!("{:016x}", config.fingerprint())]).set(1);
+        self.configuration.info.with_label_values(&[&format!("{fingerprint:016x}")]).set(1);
     }
 
     pub(super) fn follows(&self, stage: &str, partition: u32, ours: bool) {

@@ -1,7 +1,10 @@
 //! Recordings: what `kcat -C -J` prints, one JSON object a record.
 //!
 //! kcat writes a payload's bytes as they are, escaping only what JSON must have escaped, so a line need not be UTF-8: it
-//! is read byte by byte, and a payload of any bytes comes back as it was. `payload_base64` may stand in its place.
+//! is read byte by byte where it is none, and a payload of any bytes comes back as it was. `payload_base64` may stand in its
+//! place.
+
+use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -55,8 +58,10 @@ enum Headers {
 /// # Errors
 /// What is wrong with it.
 pub fn line(bytes: &[u8]) -> Result<Recorded, String> {
-    // So that no byte is lost to UTF-8.
-    let raw: Raw = serde_json::from_str(&characters(bytes)).map_err(|e| format!("not a record as `kcat -C -J` prints it: {e}"))?;
+    // So that no byte is lost to UTF-8 where the line is none; where it is, a character is its own bytes.
+    let text = std::str::from_utf8(bytes).map_or_else(|_| Cow::Owned(characters(bytes)), Cow::Borrowed);
+    let bytes_of = if matches!(text, Cow::Borrowed(_)) { |text: &str| text.as_bytes().to_vec() } else { bytes_of };
+    let raw: Raw = serde_json::from_str(&text).map_err(|e| format!("not a record as `kcat -C -J` prints it: {e}"))?;
     let decoded = raw.payload_base64.map(|text| BASE64_STANDARD.decode(text).map_err(|e| format!("payload_base64: {e}")));
     let payload = decoded.transpose()?.or_else(|| raw.payload.map(|text| bytes_of(&text)));
     let word = |text: &str| String::from_utf8_lossy(&bytes_of(text)).into_owned();
@@ -117,5 +122,8 @@ mod tests {
         let expected: Vec<u8> = [&[0xff, b'a', 0xc3, 0xa4, b'\n'], "中".as_bytes()].concat();
         assert_eq!(record.payload, Some(expected));
         assert_eq!(record.headers, [("Version".to_owned(), vec![0, 0, 0, 2])]);
+        // As others write it again.
+        let escaped = line(br#"{"topic":"t","ts":5,"payload":"f\u00fcr \u4e2d"}"#).expect("reads");
+        assert_eq!(escaped.payload.as_deref(), Some("für 中".as_bytes()));
     }
 }
