@@ -72,9 +72,9 @@ use sign::Onset;
 use storm::{Pace, Tallied};
 use suppress::{Suppression, inhibits};
 
-/// A situation without an incident is forgotten when it heard nothing for this long: Alertmanager repeats a firing
-/// alert every four hours by default, so its resolution was lost.
-const FORGET_AFTER: Duration = Duration::from_secs(86_400);
+/// What alerts alone keep open is doubted when nothing was heard of it for this long, and forgotten where it is no incident:
+/// Alertmanager repeats a firing alert every four hours by default, so its resolution was lost.
+pub const FORGET_AFTER: Duration = Duration::from_secs(86_400);
 
 /// Replicas that evaluate one rule see an alert begin so long apart at the most: twice what Prometheus lets pass between two looks
 /// by default.

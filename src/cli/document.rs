@@ -70,21 +70,23 @@ impl Document {
     }
 
     fn markdown(&self) -> String {
-        let mut out = format!("# {}\n", self.title);
+        let mut out = format!("# {}\n", unmarked(&self.title));
         for block in &self.blocks {
             out.push('\n');
             match block {
-                Block::Heading(text) => out += &format!("## {text}\n"),
-                Block::Text(text) => out += &format!("{text}\n"),
+                Block::Heading(text) => out += &format!("## {}\n", unmarked(text)),
+                Block::Text(text) => out += &format!("{}\n", unmarked(text)),
                 Block::Table { head, rows } => {
                     out += &format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len()));
                     for row in rows {
-                        let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
+                        let cells: Vec<String> = row.iter().map(|cell| unmarked(cell)).collect();
                         out += &format!("| {} |\n", cells.join(" | "));
                     }
                 }
-                Block::Bars(bars) => bars.iter().for_each(|(label, _, words)| out += &format!("- {label}: {words}\n")),
-                Block::Figures(figures) => figures.iter().for_each(|(label, number)| out += &format!("- {label}: **{number}**\n")),
+                Block::Bars(bars) => bars.iter().for_each(|(label, _, words)| out += &format!("- {}: {words}\n", unmarked(label))),
+                Block::Figures(figures) => {
+                    figures.iter().for_each(|(label, number)| out += &format!("- {}: **{number}**\n", unmarked(label)))
+                }
                 Block::Drawing(_) => {}
             }
         }
@@ -102,6 +104,20 @@ impl Document {
         }
         out + "</body></html>\n"
     }
+}
+
+/// As Markdown that is only text: in one line, with its signs escaped.
+fn unmarked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for sign in text.chars() {
+        match sign {
+            '\r' | '\n' => out.push(' '),
+            '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|' => out.extend(['\\', sign]),
+            '#' if out.is_empty() => out.push_str("\\#"),
+            sign => out.push(sign),
+        }
+    }
+    out
 }
 
 impl Block {
@@ -185,6 +201,7 @@ mod tests {
         let html = document().written(Pages::Html);
         assert!(html.contains("<h1>A &lt;b&gt; &amp; c</h1>") && html.contains("width:50.0%"), "{html}");
         let markdown = document().written(Pages::Markdown);
-        assert!(markdown.contains("| a\\|b | 1 |"), "{markdown}");
+        assert!(markdown.starts_with("# A \\<b\\> & c\n") && markdown.contains("| a\\|b | 1 |"), "{markdown}");
+        assert_eq!(unmarked("# x\n\n## Done [here](http://evil)"), "\\# x  ## Done \\[here\\](http://evil)");
     }
 }

@@ -114,13 +114,16 @@ impl Declare {
     }
 
     /// The incident that is on about the same, or was until lately: what fails there has failed already. What is of another name
-    /// is taken for a fault of its own by and by, and what is another team's at once.
+    /// is taken for a fault of its own by and by, and what is another team's, or fails where nobody tells of the other any more, at once.
     fn same(&self, member: &Member) -> Option<SituationId> {
         let id = self.state.about.get(&member.entity).copied().filter(|_| !member.is_nameless())?;
         let incident = self.state.incidents.get(&id)?;
         let lately =
             |good: Timestamp| incident.state == State::Recovered && member.starts_at.since(good) <= self.config.tuning.reopen_within;
         if !incident.state.is_on() && !incident.good_since.is_some_and(lately) {
+            return None;
+        }
+        if incident.stale && self.heard_at(id).is_some() {
             return None;
         }
         let Some((_, leader)) = self.state.situations.member(incident.leader) else { return Some(id) };

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::correlate::{Situation, SituationId};
+use crate::correlate::{FORGET_AFTER, Member, Situation, SituationId, Source};
 use crate::model::{Event, Origin, State, Timestamp, duration};
 use crate::rules::{Calendar, Handling};
 use crate::stage::Outbox;
@@ -96,7 +96,10 @@ impl Declare {
                 let reason = format!("{}, for {held}", self.ended(id));
                 self.event(id, Event::Recovered, at, RICHTER, reason, out);
             }
-            Timer::Look => self.look(id, at, out),
+            Timer::Look => {
+                self.look(id, at, out);
+                self.listens(id, at, out);
+            }
             Timer::HandOver => self.hand_over(id, at, until, out),
             Timer::Unacknowledged => self.ask(id, at, out),
             Timer::FollowUp => {
@@ -143,6 +146,33 @@ impl Declare {
 
     fn waits_for(&self) -> Duration {
         self.config.tuning.reopen_within.max(LOOK_EVERY_MIN)
+    }
+
+    /// When an incident was last heard of, that only alerts keep open; a monitor would say that it has no data.
+    pub(super) fn heard_at(&self, id: SituationId) -> Option<Timestamp> {
+        let situations = self.situations_of(id);
+        let members = situations.iter().filter_map(|id| self.state.situations.get(*id)).flat_map(|situation| &situation.members);
+        let lasting = members.filter(|member| member.counts() && member.ends_at.is_none());
+        let heard = |member: &Member| matches!(member.source, Source::Alert { .. }).then_some(member.heard_at);
+        lasting.map(heard).try_fold(Timestamp::MIN, |latest, heard| Some(latest.max(heard?))).filter(|heard| *heard > Timestamp::MIN)
+    }
+
+    /// Tells that an incident of which nobody tells any more may be over, and that somebody tells of it again.
+    fn listens(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
+        let heard = self.heard_at(id);
+        let Some(incident) = self.state.incidents.get_mut(&id).filter(|incident| incident.state == State::Declared) else { return };
+        let Some(heard) = heard else { return };
+        match (incident.stale, at.since(heard) > FORGET_AFTER) {
+            (false, true) => {
+                let reason = format!("nothing was heard of it for {}: nothing tells whether it lasts", duration::show(FORGET_AFTER));
+                self.event(id, Event::Stale, at, RICHTER, reason, out);
+            }
+            (true, false) => {
+                incident.stale = false;
+                self.event(id, Event::Updated, at, RICHTER, "it is heard of again", out);
+            }
+            (true, true) | (false, false) => {}
+        }
     }
 
     /// Tells of an incident whose picture has changed.

@@ -75,7 +75,8 @@ fn a_bad_record_is_in_the_dead_letter_topic_and_harms_no_other() {
         [("alerts", 0, "unknown_shape"), ("changes", 0, "unexpected_shape"), ("metrics", 4, "not_json"), ("metrics", 8, "timestamp_ahead")];
     assert_eq!(letters, expected.map(|(topic, offset, reason)| (topic.to_owned(), offset, reason.to_owned())).into());
     world.until("the count of dead letters", || {
-        world.metric("richter_dead_letters_total{reason=\"timestamp_ahead\",topic=\"metrics\"}") == Some(1.0)
+        let name = format!("richter_dead_letters_total{{reason=\"timestamp_ahead\",topic=\"{}\"}}", world.topic("metrics"));
+        world.metric(&name) == Some(1.0)
     });
 }
 
