@@ -32,6 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 /// The dossier of an incident as of its last event.
 pub(super) fn dossier(incident: &Body) -> Document {
     let mut document = Document::new(format!("Fault {}: {}", incident.id, incident.title));
+    document.text("Times are in UTC.");
     summary(incident, &mut document);
     timeline(incident, &mut document);
     document.heading("Business impact");

@@ -89,6 +89,8 @@ pub(super) struct Checker {
     /// What is no fault, but should be looked at.
     pub(super) notes: Vec<Fault>,
     calendars: Vec<Arc<Calendar>>,
+    /// What money is counted in, and where that is written first.
+    currency: Option<(String, Place)>,
     /// Scenarios with one of the two most severe levels: where they are written.
     pub(super) severe: Vec<(String, Place)>,
     /// Generic definitions of such a level: where they are written.
@@ -408,6 +410,16 @@ impl Checker {
         Some(PartsRules { labels, part, whole })
     }
 
+    /// What an incident costs is added up over its monitors.
+    fn one_currency(&mut self, file: &str, currency: &At<String>) {
+        let (first, place) = self.currency.get_or_insert_with(|| (currency.value.clone(), currency.place(file)));
+        if *first != currency.value {
+            let message =
+                format!("money is counted in {first} at {place}, and what an incident costs is added up: write all in one currency");
+            self.faults.push(currency.fault(file, message));
+        }
+    }
+
     /// What is counted beside a monitor is counted in its groups, so that both meet in one partition.
     fn impact(&mut self, source: Source<'_>, monitor: &raw::Monitor, at: &At<raw::Impact>, query: &Query, routed: u64) -> ImpactRules {
         let (file, raw) = (source.file, &at.value);
@@ -442,7 +454,10 @@ impl Checker {
         if per.is_zero() {
             self.faults.push(at.fault(file, "counts by no time at all; let `per` be 1s for a rate, 1m for a number a minute"));
         }
-        let money = raw.money.as_ref().map(|money| Money { per_lost_unit: money.per_lost_unit.value, currency: money.currency.clone() });
+        let money = raw.money.as_ref().map(|money| {
+            self.one_currency(file, &money.currency);
+            Money { per_lost_unit: money.per_lost_unit.value, currency: money.currency.value.clone() }
+        });
         if let Some(money) = raw.money.as_ref().filter(|money| !(money.per_lost_unit.value > 0.0 && money.per_lost_unit.value.is_finite()))
         {
             self.faults.push(money.per_lost_unit.fault(file, "what is lost is worth more than 0"));

@@ -82,7 +82,7 @@ pub(super) struct Impact {
 #[serde(deny_unknown_fields)]
 pub(super) struct Money {
     pub(super) per_lost_unit: At<f64>,
-    pub(super) currency: String,
+    pub(super) currency: At<String>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
