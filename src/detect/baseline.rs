@@ -160,7 +160,7 @@ pub enum State {
 /// An evaluation, in the baseline's own unit.
 #[derive(Clone, Copy)]
 pub(super) struct Now {
-    value: f32,
+    pub(super) value: f32,
     expected: f32,
     deviation: f32,
     /// From the season's level, or from the medium average where there is none.
@@ -221,7 +221,7 @@ impl Baseline {
         self.learn(rule, every, step, &now, warm);
         if let Some(left) = left.filter(|_| self.left.is_none() && band.state == State::Inside) {
             // What it was meanwhile says nothing of what comes next.
-            self.forecast.back(self.level(&now, &left), now.value, left.offsets);
+            self.forecast.back(&now, self.level(&now, &left), left.half, left.offsets);
         }
         self.last = step;
         if self.seen.is_multiple_of(1024) {
@@ -465,7 +465,7 @@ impl Now {
     }
 
     /// The season's level, or the medium average where there is none.
-    fn usual(&self) -> f32 {
+    pub(super) fn usual(&self) -> f32 {
         self.value - self.steady
     }
 }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::rules::Dynamics;
 
+use super::baseline::Now;
+
 /// Predictors that need no season.
 const PLAIN: usize = 3;
 
@@ -44,10 +46,22 @@ impl Forecast {
         (self.fast_offset, self.medium_offset)
     }
 
-    /// It is back where it was expected, as far from the season as it was.
-    pub(super) fn back(&mut self, expected: f32, value: f32, offsets: (f32, f32)) {
-        (self.fast, self.medium, self.last) = (value, expected, value);
-        (self.fast_offset, self.medium_offset) = offsets;
+    /// It is back where it was expected, within half the band: what has gone along with it is taken back to there, and as far
+    /// from the season as it was.
+    pub(super) fn back(&mut self, now: &Now, expected: f32, half: f32, offsets: (f32, f32)) {
+        let astray = |level: f32| (level - now.value).abs() > half;
+        for level in [&mut self.fast, &mut self.medium].into_iter().filter(|level| astray(**level)) {
+            *level = expected;
+        }
+        if astray(self.last) {
+            self.last = now.value;
+        }
+        let usual = now.usual();
+        for (offset, before) in [(&mut self.fast_offset, offsets.0), (&mut self.medium_offset, offsets.1)] {
+            if astray(usual + *offset) {
+                *offset = before;
+            }
+        }
     }
 
     /// The offset has become the season's level.
