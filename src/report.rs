@@ -27,7 +27,7 @@ pub struct Report {
     pub to: String,
     /// Incidents declared in it, without those that were cancelled or merged.
     pub incidents: usize,
-    /// How many of them are still on.
+    /// How many are still on, whenever they were declared.
     pub open: usize,
     /// Declared and then found to be none.
     pub cancelled: usize,
@@ -49,9 +49,9 @@ pub struct Report {
     pub weeks: BTreeMap<String, Week>,
     /// The same scenario for the same reason more than once, the most frequent first.
     pub repeats: Vec<Repeat>,
-    /// Reviews that should be done by now.
+    /// Reviews that should be done by now, of faults of any time.
     pub overdue_reviews: Vec<Overdue>,
-    /// Actions that should be done by now.
+    /// Actions that should be done by now, likewise.
     pub overdue_actions: Vec<Overdue>,
     /// Monitors and alerts that cry wolf, the worst first.
     pub noisy: Vec<Noise>,
@@ -158,11 +158,12 @@ impl Log {
     pub fn report(&self, from: Timestamp, to: Timestamp) -> Report {
         let within = |past: &&Past| past.declared_at.is_some_and(|at| from <= at && at < to);
         let all: Vec<&Past> = self.pasts.values().filter(within).collect();
-        let is = |state: State| all.iter().filter(|past| past.body.state == state).count();
-        let ended = |past: &&&Past| {
-            matches!(past.body.state, State::Cancelled | State::Merged) || past.was(Event::Cancelled) || past.was(Event::Merged)
-        };
-        let counted: Vec<&Past> = all.iter().filter(|past| !ended(past)).copied().collect();
+        // What was split off again is a fault of its own.
+        let is_fault = |past: &&Past| !past.was(Event::Cancelled) && past.body.merged_into.is_none();
+        let counted: Vec<&Past> = all.iter().copied().filter(is_fault).collect();
+        // What is on, or to be done, is so however long ago it was declared.
+        let by_then = |past: &&Past| past.declared_at.is_some_and(|at| at < to);
+        let due: Vec<&Past> = self.pasts.values().filter(by_then).filter(is_fault).collect();
         let known: Vec<Class> = counted.iter().filter_map(|past| past.body.cause.as_ref()).map(|cause| cause.class).collect();
         let changed = counted.iter().filter(|past| past.by_change()).count();
         let watched = counted.iter().filter(|past| past.body.discovery.by != Source::Person).count();
@@ -171,9 +172,9 @@ impl Log {
             from: from.to_string(),
             to: to.to_string(),
             incidents: counted.len(),
-            open: is(State::Declared) + is(State::Recovering),
+            open: due.iter().filter(|past| past.body.state.is_on()).count(),
             cancelled: all.iter().filter(|past| past.was(Event::Cancelled)).count(),
-            merged: all.iter().filter(|past| past.was(Event::Merged)).count(),
+            merged: all.iter().filter(|past| past.body.merged_into.is_some()).count(),
             by_level: tally(counted.iter().filter_map(|past| past.body.level.as_ref().map(|level| level.effective.clone()))),
             by_business: tally(counted.iter().map(|past| past.business())),
             by_class: tally(known.iter().copied()),
@@ -182,9 +183,9 @@ impl Log {
             stages: stages(&counted),
             weeks: weeks(&counted),
             repeats: repeats(&counted),
-            overdue_reviews: overdue_reviews(&counted, to),
-            overdue_actions: overdue_actions(&counted, to),
-            noisy: noisy(self.pasts.values().filter(|past| past.declared_at.is_none()), &all),
+            overdue_reviews: overdue_reviews(&due, to),
+            overdue_actions: overdue_actions(&due, to),
+            noisy: noisy(self.pasts.values().filter(|past| past.declared_at.is_none() && past.body.state == State::Closed), &all),
             weaknesses: weaknesses(&counted),
         }
     }
@@ -313,7 +314,8 @@ fn noisy<'p>(suspected: impl Iterator<Item = &'p Past>, declared: &[&'p Past]) -
         of.over_soon += usize::from(soon && !past.was(Event::Escalated) && past.body.acknowledged.is_none());
     }
     let named = noise.into_iter().map(|(name, noise)| Noise { name: name.to_owned(), ..noise });
-    let mut noisy: Vec<Noise> = named.filter(|noise| noise.cancelled + noise.over_soon >= NOISE_MIN).collect();
+    let mut noisy: Vec<Noise> =
+        named.filter(|noise| noise.cancelled + noise.over_soon >= NOISE_MIN || noise.suspicions >= NOISE_MIN).collect();
     noisy.sort_by(|a, b| (b.cancelled + b.over_soon).cmp(&(a.cancelled + a.over_soon)).then_with(|| a.name.cmp(&b.name)));
     noisy
 }

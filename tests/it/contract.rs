@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use richter::declare::contract::Data;
+use richter::model::Timestamp;
+use richter::report::Log;
 use richter::rules::{Files, check, schemas};
 use serde_json::{Value, json};
 
@@ -85,4 +87,18 @@ fn what_was_said_of_a_part_is_said_of_the_whole() {
     let said = ["/cause/cause", "/actions/0/owner", "/acknowledged/by", "/timeline/responded/by"].map(|path| whole.pointer(path).cloned());
     let expected = ["the certificate expired", "bob", "ann", "ann"].map(|text| Some(Value::from(text)));
     assert_eq!((said, whole["impact"]["numbers"]["complaints"].as_f64()), (expected, Some(5000.0)));
+}
+
+#[test]
+fn what_is_to_be_done_is_reported_however_long_ago_its_fault_was() {
+    let mut log = Log::default();
+    for message in super::kafka::case("story_merge_keeps_what_was_said").run().messages {
+        Data::of(&message.payload).ok().flatten().into_iter().for_each(|data| log.read(data));
+    }
+    let at = |text: &str| Timestamp::parse(text).expect("a time");
+    let december = log.report(at("2026-12-05T00:00:00Z"), at("2026-12-10T00:00:00Z"));
+    assert_eq!((december.incidents, december.merged), (0, 0));
+    assert_eq!((december.overdue_actions.len(), december.overdue_reviews.len()), (1, 1));
+    let november = log.report(at("2026-11-01T00:00:00Z"), at("2026-12-01T00:00:00Z"));
+    assert_eq!((november.incidents, november.merged), (1, 1));
 }
