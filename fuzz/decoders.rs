@@ -82,7 +82,7 @@ fn records(config: &Arc<Config>, settings: &Arc<Settings>, payload: &[u8]) {
     for (offset, headers) in headers.into_iter().chain([&[][..]]).enumerate() {
         let timestamp = APPENDED + Duration::from_secs(60 * offset as u64);
         let out = pipeline.push(&Record { topic: "t", partition: 0, offset: offset as i64, timestamp, headers, payload });
-        let internal = |count: &&Count| matches!(count, Count::DeadLetters(reason) if reason.starts_with("internal_"));
+        let internal = |count: &&Count| matches!(count, Count::DeadLetters(_, reason) if reason.starts_with("internal_"));
         assert_eq!(out.counts.keys().find(internal), None, "a stage cannot read what the one before it wrote");
     }
 }
