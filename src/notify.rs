@@ -12,9 +12,9 @@ use sha2::Sha256;
 
 use serde::Serialize;
 
-use crate::declare::contract::{Body, Data, Happening, Impact};
-use crate::model::number::significant;
-use crate::model::{Event, Measure, Timestamp};
+use crate::declare::contract::{Body, Data, Happening};
+use crate::model::text::{clock, hours};
+use crate::model::{Event, Timestamp};
 use crate::rules::notify::{Messenger, Target};
 
 pub use rate::Rate;
@@ -135,10 +135,10 @@ fn usual_text(data: &Data) -> String {
     };
     let leads = evidence.members.iter().find(|member| member.entity == evidence.entity && member.summary != evidence.scenario);
     line("it says", leads.map_or_else(String::new, |member| member.summary.clone()));
-    let (began, lasted) = (incident.started_at.get(..16).unwrap_or_default().replace('T', " "), in_minutes(incident.lasted_seconds));
-    line("since", format!("{began} UTC, {} {lasted}", if incident.state.is_on() { "for" } else { "it lasted" }));
+    let lasts = if incident.state.is_on() { "for" } else { "it lasted" };
+    line("since", format!("{} UTC, {lasts} {}", clock(&incident.started_at), hours(incident.lasted_seconds)));
     line("business", evidence.business.clone());
-    line("impact", impact(&incident.impact));
+    line("impact", incident.impact.in_words());
     // That what failed alone may be its own cause says nothing.
     let others = evidence.suspects.first().is_some_and(|first| first.entity != evidence.entity || evidence.suspects.len() > 1);
     let suspects = evidence.suspects.iter().filter(|_| others).take(2);
@@ -174,27 +174,6 @@ fn usual_text(data: &Data) -> String {
     }
     line("incident", format!("{} event {}", incident.id, incident.sequence));
     lines.join("\n")
-}
-
-/// The numbers that are known, in words.
-fn impact(impact: &Impact) -> String {
-    let number = |(measure, number): (&Measure, &f64)| {
-        let what = measure.to_string().replace('_', " ");
-        let unit = if *measure == Measure::Money { format!(" {}", impact.currency) } else { String::new() };
-        match measure {
-            Measure::LostShare => format!("{what} {:.1}%", number * 100.0),
-            _ => format!("{what} {}{unit}", significant(*number, 4)),
-        }
-    };
-    impact.numbers.iter().map(number).collect::<Vec<_>>().join(", ")
-}
-
-fn in_minutes(seconds: u64) -> String {
-    match (seconds / 3600, seconds % 3600 / 60) {
-        (0, 0) => format!("{seconds} s"),
-        (0, minutes) => format!("{minutes} min"),
-        (hours, minutes) => format!("{hours} h {minutes:02} min"),
-    }
 }
 
 /// The key by which a receiver knows an event that it has got already.

@@ -108,7 +108,7 @@ impl Route {
             Kind::Metrics => None,
             Kind::Alerts => Some(decoder.alerts(record.payload, record.timestamp)),
             Kind::Changes => Some(decoder.changes(record.payload, record.headers, record.timestamp)),
-            Kind::Commands => Some(commands::decode(record.payload, record.timestamp).map(|signals| signals.into_iter().map(Ok).collect())),
+            Kind::Commands => Some(commands::decode(record.payload, record.timestamp)),
         };
         let outcome = match signals {
             None => self.metrics(place, record, out),

@@ -156,7 +156,7 @@ fn decode(source: &Source, record: &Recorded) -> Vec<Json> {
         }
         Kind::Alerts => decoder.alerts(record.bytes(), record.ts),
         Kind::Changes => decoder.changes(record.bytes(), &headers, record.ts),
-        Kind::Commands => commands::decode(record.bytes(), record.ts).map(|signals| signals.into_iter().map(Ok).collect()),
+        Kind::Commands => commands::decode(record.bytes(), record.ts),
     };
     let refused = |reject: &Reject| json!({"refused": reject.reason, "detail": reject.detail});
     match signals {

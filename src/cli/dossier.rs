@@ -4,12 +4,13 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::declare::contract::{Body, Drawn, Measured};
+use crate::model::text::{clock, hours};
 use crate::model::{Event, Judge, Point, Timestamp};
 
 use super::backtest;
 use super::document::Document;
 use super::events::Which;
-use super::render::{carriers, clock, hours, impact, levels};
+use super::render::{carriers, levels};
 use super::{Outcome, Pages, counted, plot, stdout};
 
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,7 @@ pub(super) fn dossier(incident: &Body) -> Document {
     summary(incident, &mut document);
     timeline(incident, &mut document);
     document.heading("Business impact");
-    let cost = impact(incident);
+    let cost = incident.impact.in_words();
     document.text(if cost.is_empty() { "Nothing is measured, and nobody has said.".into() } else { cost });
     if !incident.impact.said.is_empty() {
         let said: Vec<&str> = incident.impact.said.iter().map(|measure| measure.as_str()).collect();

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use crate::declare::contract::{Body, Evidence, Part};
+use crate::model::text::clock;
 
 use super::events::Which;
-use super::render::{clock, levels};
+use super::render::levels;
 use super::{Format, Outcome, put, stdout};
 
 #[derive(Debug, clap::Args)]

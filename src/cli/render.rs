@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::declare::contract::{Body, Data, Dimension, Levels, Met, Suspect};
 use crate::model::number::significant;
-use crate::model::{Event, Measure, Signal};
+use crate::model::text::{clock, hours};
+use crate::model::{Event, Signal};
 use crate::rules::{Format, Kind};
 use crate::wire::alerts::Decoder;
 use crate::wire::commands;
@@ -20,7 +21,7 @@ pub(super) fn input(record: &Recorded) -> String {
     let whole = |parts: Parts| parts.into_iter().collect::<Result<Vec<Signal>, Reject>>();
     let alerts = decoder(Kind::Alerts).alerts(record.bytes(), record.ts).and_then(whole);
     let signals = alerts.or_else(|_| decoder(Kind::Changes).changes(record.bytes(), &[], record.ts).and_then(whole));
-    let signals = signals.or_else(|_| commands::decode(record.bytes(), record.ts)).unwrap_or_default();
+    let signals = signals.or_else(|_| commands::decode(record.bytes(), record.ts).and_then(whole)).unwrap_or_default();
     let mut text = String::new();
     for signal in signals {
         let (at, what, labels, words) = match signal {
@@ -70,7 +71,7 @@ pub(super) fn event(payload: &[u8]) -> anyhow::Result<String> {
         part("level", &levels(level))?;
     }
     if !incident.impact.numbers.is_empty() && !matches!(event.kind, Event::HandedOver | Event::Updated) {
-        part("impact", &impact(&incident))?;
+        part("impact", &incident.impact.in_words())?;
     }
     for (place, one) in carriers(&incident).iter().filter(|_| announced).enumerate() {
         part(if place == 0 { "carried by" } else { "" }, one)?;
@@ -127,16 +128,6 @@ pub(super) fn carriers(incident: &Body) -> Vec<String> {
     dimensions.map(shown).collect()
 }
 
-/// What it costs, in a line.
-pub(super) fn impact(incident: &Body) -> String {
-    let words = |(measure, number): (&Measure, &f64)| match measure {
-        Measure::Money => format!("money {number:.0} {}", incident.impact.currency).trim_end().to_owned(),
-        share if share.is_share() => format!("{share} {:.1}%", number * 100.0),
-        other => format!("{other} {number:.0}"),
-    };
-    incident.impact.numbers.iter().map(words).collect::<Vec<_>>().join(", ")
-}
-
 pub(super) fn levels(level: &Levels) -> String {
     let met =
         |which: &str, met: &Option<Met>| met.as_ref().map_or(format!("{which} none"), |met| format!("{which} {} by {}", met.level, met.by));
@@ -158,19 +149,4 @@ fn suspected(suspect: &Suspect) -> String {
 
 fn span(incident: &Body) -> String {
     hours(incident.lasted_seconds)
-}
-
-/// `3 h 20 min` of seconds.
-pub(super) fn hours(seconds: u64) -> String {
-    let minutes = seconds / 60;
-    match minutes / 60 {
-        0 => format!("{minutes} min"),
-        hours @ 1..48 => format!("{hours} h {:02} min", minutes % 60),
-        hours => format!("{} d {} h", hours / 24, hours % 24),
-    }
-}
-
-/// `2013-12-16 15:40` of an RFC 3339 time.
-pub(super) fn clock(time: &str) -> String {
-    time.get(..16).unwrap_or(time).replace('T', " ")
 }

@@ -6,12 +6,12 @@ use anyhow::anyhow;
 use clap::ValueEnum;
 
 use crate::model::Timestamp;
+use crate::model::text::{clock, hours};
 use crate::report::{Log, Overdue, Report, Stage};
 use crate::wire::csv::time;
 
 use super::document::Document;
 use super::events::Where;
-use super::render::{clock, hours};
 use super::{Failure, Outcome, Pages, stdout};
 
 /// Rows of a table.

@@ -216,9 +216,7 @@ impl Declare {
 
     /// Looks again when what people say has lasted for as long as a rung asks: detection does not watch that.
     fn watches(&mut self, id: SituationId, numbers: &[(Measure, f64)], at: Timestamp) {
-        let situations = self.situations_of(id).into_iter().filter_map(|situation| self.state.situations.get(situation));
-        let members = situations.flat_map(|situation| &situation.members).filter(|member| member.counts());
-        let due = members.flat_map(|member| {
+        let due = self.counting(id).flat_map(|member| {
             let ladders = member.definition.iter().flat_map(|definition| definition.ladders());
             let conditions = ladders.flat_map(|ladder| &ladder.rungs).map(|rung| &rung.condition);
             let said =

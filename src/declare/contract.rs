@@ -185,6 +185,19 @@ pub struct Impact {
     pub said: Vec<Measure>,
 }
 
+impl Impact {
+    /// `lost 1725, lost_share 1.2%, money 73310 EUR`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let words = |(measure, number): (&Measure, &f64)| match measure {
+            Measure::Money => format!("money {number:.0} {}", self.currency).trim_end().to_owned(),
+            share if share.is_share() => format!("{share} {:.1}%", number * 100.0),
+            other => format!("{other} {number:.0}"),
+        };
+        self.numbers.iter().map(words).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// How long the stages took, in seconds; none where a point of the timeline is missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Durations {

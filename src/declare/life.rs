@@ -219,18 +219,21 @@ impl Declare {
         }
     }
 
+    /// What counts in an incident.
+    pub(super) fn counting(&self, id: SituationId) -> impl Iterator<Item = &Member> {
+        let situations = self.state.incidents.get(&id).into_iter().flat_map(|incident| &incident.situations);
+        let members = situations.filter_map(|id| self.state.situations.get(*id)).flat_map(|situation| &situation.members);
+        members.filter(|member| member.counts())
+    }
+
     /// When the last of what counts ended.
     pub(super) fn ended_at(&self, id: SituationId) -> Option<Timestamp> {
-        let situations = self.situations_of(id);
-        let members = situations.iter().filter_map(|id| self.state.situations.get(*id)).flat_map(|situation| &situation.members);
-        members.filter(|member| member.counts()).filter_map(|member| member.ends_at).max()
+        self.counting(id).filter_map(|member| member.ends_at).max()
     }
 
     /// Why an incident recovers once nothing of it lasts.
     pub(super) fn ended(&self, id: SituationId) -> String {
-        let situations = self.situations_of(id);
-        let members = situations.iter().filter_map(|id| self.state.situations.get(*id)).flat_map(|situation| &situation.members);
-        let settled = members.filter(|member| member.new_normal && member.counts());
+        let settled = self.counting(id).filter(|member| member.new_normal);
         let settled: Vec<&str> = settled.filter_map(|member| member.source.monitor()).collect();
         let ended = "every business breach has ended";
         if settled.is_empty() { ended.to_owned() } else { format!("{ended}; the new normal level of {}", settled.join(", ")) }

@@ -150,9 +150,7 @@ impl Declare {
 
     /// When an incident was last heard of, that only alerts keep open; a monitor would say that it has no data.
     pub(super) fn heard_at(&self, id: SituationId) -> Option<Timestamp> {
-        let situations = self.situations_of(id);
-        let members = situations.iter().filter_map(|id| self.state.situations.get(*id)).flat_map(|situation| &situation.members);
-        let lasting = members.filter(|member| member.counts() && member.ends_at.is_none());
+        let lasting = self.counting(id).filter(|member| member.ends_at.is_none());
         let heard = |member: &Member| matches!(member.source, Source::Alert { .. }).then_some(member.heard_at);
         lasting.map(heard).try_fold(Timestamp::MIN, |latest, heard| Some(latest.max(heard?))).filter(|heard| *heard > Timestamp::MIN)
     }

@@ -10,6 +10,24 @@ pub fn cut(text: &str, bytes: usize) -> String {
     format!("{}…", &text[..end])
 }
 
+/// `3 h 20 min` of seconds.
+#[must_use]
+pub fn hours(seconds: u64) -> String {
+    let minutes = seconds / 60;
+    match minutes / 60 {
+        0 if minutes == 0 => format!("{seconds} s"),
+        0 => format!("{minutes} min"),
+        hours @ 1..48 => format!("{hours} h {:02} min", minutes % 60),
+        hours => format!("{} d {} h", hours / 24, hours % 24),
+    }
+}
+
+/// `2013-12-16 15:40` of an RFC 3339 time.
+#[must_use]
+pub fn clock(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use crate::model::{Act, Class, Command, Entity, Measure, Order, Point, Signal, S
 use crate::query::Selector;
 
 use super::alerts::documents;
-use super::{Reject, time, within_limits};
+use super::{Parts, Reject, time, within_limits};
 
 /// What a command's texts may hold, in bytes each.
 const TEXT_BYTES_MAX: usize = 4096;
@@ -107,10 +107,10 @@ pub struct Written {
 /// Decodes one record; a command without a time was given when it was appended.
 ///
 /// # Errors
-/// It is no command, or something in it cannot be read.
-pub fn decode(payload: &[u8], appended: Timestamp) -> Result<Vec<Signal>, Reject> {
+/// It is no record at all; a command that cannot be read is a part that is refused.
+pub fn decode(payload: &[u8], appended: Timestamp) -> Result<Parts, Reject> {
     within_limits(payload)?;
-    documents(payload)?.into_iter().map(|one| command(one, appended).map(Signal::Command)).collect()
+    Ok(documents(payload)?.into_iter().map(|one| command(one, appended).map(Signal::Command)).collect())
 }
 
 fn command(one: serde_json::Value, appended: Timestamp) -> Result<Command, Reject> {
@@ -237,7 +237,8 @@ mod tests {
     use super::*;
 
     fn reason(text: &str) -> &'static str {
-        decode(text.as_bytes(), Timestamp(0)).map_or_else(|reject| reject.reason, |_| "none")
+        let parts = decode(text.as_bytes(), Timestamp(0)).expect("JSON");
+        parts.into_iter().find_map(Result::err).map_or("none", |reject| reject.reason)
     }
 
     #[test]

@@ -52,10 +52,15 @@ fn normal(random: &mut Random) -> f64 {
     (-2.0 * random.share().max(1e-300).ln()).sqrt() * (TAU * random.share()).cos()
 }
 
+/// The level of a day's wave, with so many steps a day.
+fn level(place: usize, steps: usize) -> f64 {
+    100.0 + 30.0 * (TAU * place as f64 / steps as f64).sin()
+}
+
 /// A day's wave with noise.
 fn wave(seed: u64, days: usize) -> Vec<f64> {
     let mut random = Random(seed);
-    (0..days * DAY).map(|place| 100.0 + 30.0 * (TAU * place as f64 / DAY as f64).sin() + 2.0 * normal(&mut random)).collect()
+    (0..days * DAY).map(|place| level(place, DAY) + 2.0 * normal(&mut random)).collect()
 }
 
 /// The same with something done to a part of it.
@@ -90,7 +95,7 @@ fn what_declines_slowly_is_measured_by_what_is_usual() {
     // A third is lost over eight hours, in so much noise that the forecast has gone along when it is noticed.
     let decline = 10 * DAY..10 * DAY + 96;
     let mut random = Random(6);
-    let usual = |place: usize| 100.0 + 30.0 * (TAU * place as f64 / DAY as f64).sin();
+    let usual = |place: usize| level(place, DAY);
     let lost = |place: usize| (place.saturating_sub(decline.start) as f64 / 96.0).min(1.0) / 3.0;
     let values: Vec<f64> = (0..11 * DAY).map(|place| usual(place) * (1.0 - lost(place)) + 8.0 * normal(&mut random)).collect();
     let tried = tried("{ baseline: { direction: down } }", values.into_iter().map(Some));
@@ -110,7 +115,7 @@ fn an_anomaly_does_not_teach_itself() {
     let next_day =
         |place: usize| tried[11 * DAY + place].and_then(|tried| tried.reading).and_then(|reading| reading.expected).expect("known");
     for place in [40, 72, 100] {
-        let usual = 100.0 + 30.0 * (TAU * place as f64 / DAY as f64).sin();
+        let usual = level(place, DAY);
         assert!((next_day(place) - usual).abs() < 8.0, "{place}: {} where {usual} is usual", next_day(place));
     }
 }
@@ -120,7 +125,7 @@ fn the_band_does_not_follow_a_fault_between_two_buckets_of_the_season() {
     // Twenty steps to a bucket of five minutes: orders fall to a sixth, for an hour.
     const DAY: usize = 5760;
     let mut random = Random(4);
-    let usual = |place: usize| 100.0 + 30.0 * (TAU * place as f64 / DAY as f64).sin();
+    let usual = |place: usize| level(place, DAY);
     let dip = 4 * DAY + 1000..4 * DAY + 1240;
     let mut judge = trial_of("{ baseline: { direction: down } }", Duration::from_secs(15));
     for place in 0..dip.end {
@@ -139,7 +144,7 @@ fn what_comes_back_from_an_outage_is_normal_at_once() {
     // An hour without orders, one a minute: what was learnt meanwhile is no measure of what comes next.
     const DAY: usize = 1440;
     let mut random = Random(9);
-    let usual = |place: usize| 100.0 + 30.0 * (TAU * place as f64 / DAY as f64).sin();
+    let usual = |place: usize| level(place, DAY);
     let outage = 5 * DAY + 600..5 * DAY + 660;
     let mut judge = trial_of("{ baseline: {} }", Duration::from_secs(60));
     for place in 0..6 * DAY {
