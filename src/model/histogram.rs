@@ -129,9 +129,9 @@ impl Histogram {
                 Err(_) => f64::NEG_INFINITY,
             };
         }
-        let exponent = f64::from(index) * 2f64.powi(-i32::from(self.schema));
+        let exponent = f64::from(index) * libm::ldexp(1.0, -i32::from(self.schema));
         // The bucket with the largest numbers ends with them.
-        if exponent >= 1024.0 { f64::MAX } else { exponent.exp2() }
+        if exponent >= 1024.0 { f64::MAX } else { libm::exp2(exponent) }
     }
 
     /// Its sum with another.

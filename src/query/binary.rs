@@ -143,7 +143,7 @@ pub(super) fn of_numbers(op: Operator, left: f64, right: f64) -> f64 {
         Operator::Mul => left * right,
         Operator::Div => left / right,
         Operator::Mod => left % right,
-        Operator::Pow => left.powf(right),
+        Operator::Pow => libm::pow(left, right),
         Operator::Atan2 => left.atan2(right),
         Operator::Equal => truth(left == right),
         Operator::NotEqual => truth(left != right),

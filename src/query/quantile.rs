@@ -219,8 +219,8 @@ pub(super) fn of_native(q: f64, histogram: &Histogram) -> f64 {
     if linear {
         return bucket.lower + (bucket.upper - bucket.lower) * share;
     }
-    let (lower, upper) = (bucket.lower.abs().log2(), bucket.upper.abs().log2());
-    if bucket.lower > 0.0 { (lower + (upper - lower) * share).exp2() } else { -(upper + (lower - upper) * (1.0 - share)).exp2() }
+    let (lower, upper) = (libm::log2(bucket.lower.abs()), libm::log2(bucket.upper.abs()));
+    if bucket.lower > 0.0 { libm::exp2(lower + (upper - lower) * share) } else { -libm::exp2(upper + (lower - upper) * (1.0 - share)) }
 }
 
 /// Source: `HistogramFraction`.
@@ -250,7 +250,7 @@ fn share_below(bucket: &Bucket, v: f64, linear: bool) -> f64 {
     if linear {
         return (v - bucket.lower) / (bucket.upper - bucket.lower);
     }
-    let (lower, upper, at) = (bucket.lower.abs().log2(), bucket.upper.abs().log2(), v.abs().log2());
+    let (lower, upper, at) = (libm::log2(bucket.lower.abs()), libm::log2(bucket.upper.abs()), libm::log2(v.abs()));
     if v > 0.0 { (at - lower) / (upper - lower) } else { 1.0 - (at - upper) / (lower - upper) }
 }
 

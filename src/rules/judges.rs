@@ -107,7 +107,7 @@ fn baseline(file: &str, at: &At<raw::Baseline>, every: Duration, calendars: &[Ar
         raw.calendar.as_ref().and_then(|name| named(calendars, &name.value).map_err(|why| faults.push(name.fault(file, why))).ok());
     BaselineRule {
         season,
-        surprise: one_in.max(100.0).log10() as f32,
+        surprise: libm::log10(one_in.max(100.0)) as f32,
         up: raw.direction != raw::Direction::Down,
         down: raw.direction != raw::Direction::Up,
         min_change: MinChange {

@@ -49,11 +49,15 @@ fn only_the_shell_touches_the_world() {
         "rand::",
         "tracing::",
     ];
+    // The last bit of std's own depends on the system; that of a square root does not.
+    let inexact = ["ln", "log2", "log10", "exp", "exp2", "exp_m1", "ln_1p", "powf", "powi", "sin", "cos", "tan", "tanh", "cbrt"];
+    let inexact = inexact.iter().flat_map(|name| [format!(".{name}("), format!("f64::{name}"), format!("f32::{name}")]);
+    let world: Vec<String> = world.map(String::from).into_iter().chain(inexact).collect();
     let mut found = vec![];
     for (file, text) in files().into_iter().filter(|(file, _)| is_pure(file)) {
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
-            found.extend(world.iter().filter(|word| code.contains(**word)).map(|word| format!("{file}:{}: {word}", number + 1)));
+            found.extend(world.iter().filter(|word| code.contains(*word)).map(|word| format!("{file}:{}: {word}", number + 1)));
         }
     }
     assert!(found.is_empty(), "{found:#?}");
