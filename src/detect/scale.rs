@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::rules::Dynamics;
 
+/// What sparse series ask for at the least is asked for in quiet parts of the season up to this many times their own noise: the
+/// day's would hide that nothing is left of a night.
+const OF_PART: f32 = 1.5;
+
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Scale {
     /// Of deviations that were clipped.
@@ -15,7 +19,8 @@ pub(super) struct Scale {
 impl Scale {
     /// The scale, `part` being how much larger or smaller it is at this part of the season; at least `floor`.
     pub(super) fn of(&self, dynamics: &Dynamics, part: f32, floor: f32) -> f32 {
-        (self.clipped * part).max(dynamics.constants.raw_share * self.raw).max(floor)
+        let sparse = dynamics.constants.raw_share * self.raw * (OF_PART * part).min(1.0);
+        (self.clipped * part).max(sparse).max(floor)
     }
 
     /// The mean deviation.

@@ -296,6 +296,18 @@ fn hours_that_are_noisy_by_nature_are_allowed_their_noise() {
 }
 
 #[test]
+fn an_outage_in_a_quiet_night_is_told() {
+    // A thousand at noon, fifty at night, each a twentieth more or less; six weeks of it.
+    let mut random = Random(6);
+    let level = |place: usize| 50.0 + 950.0 * (TAU / 2.0 * (place % DAY) as f64 / DAY as f64).sin().powi(4);
+    let values: Vec<f64> = (0..46 * DAY).map(|place| level(place) * (1.0 + 0.05 * normal(&mut random))).collect();
+    let night = 45 * DAY + 12;
+    let values = changed(values, night..night + 9, |_| 0.0);
+    let opened = opened(BASELINE, values);
+    assert!(opened.contains(&(night, Judge::Baseline)), "{opened:?}");
+}
+
+#[test]
 fn size_and_offset_do_not_matter() {
     let values = changed(wave(13, 14), 11 * DAY + 30..11 * DAY + 60, |value| value + 25.0);
     let plain = opened(BASELINE, values.clone());
