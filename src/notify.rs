@@ -12,12 +12,15 @@ use sha2::Sha256;
 
 use serde::Serialize;
 
-use crate::declare::contract::{Body, Data, Happening};
+use crate::declare::contract::{Body, Data, Evidence, Happening, Member};
 use crate::model::text::{clock, hours};
 use crate::model::{Event, Timestamp};
 use crate::rules::notify::{Messenger, Target};
 
 pub use rate::Rate;
+
+/// Entities that are named of what else fails.
+const OTHERS_MAX: usize = 6;
 
 /// A request to be posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +141,7 @@ fn usual_text(data: &Data) -> String {
     let lasts = if incident.state.is_on() { "for" } else { "it lasted" };
     line("since", format!("{} UTC, {lasts} {}", clock(&incident.started_at), hours(incident.lasted_seconds)));
     line("business", evidence.business.clone());
+    line("also failing", others(evidence));
     line("impact", incident.impact.in_words());
     // That what failed alone may be its own cause says nothing.
     let others = evidence.suspects.first().is_some_and(|first| first.entity != evidence.entity || evidence.suspects.len() > 1);
@@ -174,6 +178,18 @@ fn usual_text(data: &Data) -> String {
     }
     line("incident", format!("{} event {}", incident.id, incident.sequence));
     lines.join("\n")
+}
+
+/// What else fails by now.
+fn others(evidence: &Evidence) -> String {
+    let fails = |member: &&Member| member.ended_at.is_none() && member.suppressed.is_none() && member.entity != evidence.entity;
+    let mut failing: Vec<&str> = evidence.members.iter().filter(fails).map(|member| member.entity.as_str()).collect();
+    failing.sort_unstable();
+    failing.dedup();
+    let more = failing.len().saturating_sub(OTHERS_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    failing.truncate(OTHERS_MAX);
+    failing.join(", ") + &more
 }
 
 /// The key by which a receiver knows an event that it has got already.

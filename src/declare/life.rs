@@ -235,7 +235,7 @@ impl Declare {
     pub(super) fn ended(&self, id: SituationId) -> String {
         let settled = self.counting(id).filter(|member| member.new_normal);
         let settled: Vec<&str> = settled.filter_map(|member| member.source.monitor()).collect();
-        let ended = "every business breach has ended";
+        let ended = "all that counts has ended";
         if settled.is_empty() { ended.to_owned() } else { format!("{ended}; the new normal level of {}", settled.join(", ")) }
     }
 

@@ -10,7 +10,7 @@ use crate::model::{Entity, Timestamp};
 /// Episodes that count and are told apart; a storm is told of by its entities.
 const COUNTING_MAX: usize = 200;
 
-/// New ones that are named at a time.
+/// New ones that are named at a time: entities, and what is told of those that were there.
 const NAMED_MAX: usize = 5;
 
 /// Who is in it, what of it counts, and who is suspected.
@@ -36,8 +36,8 @@ impl Picture {
 
     /// What is new against an earlier picture of these situations, in words.
     pub(super) fn news(&self, before: &Self, situations: &[&Situation]) -> String {
-        let entities = self.entities.difference(&before.entities).map(|entity| entity.as_str().to_owned());
-        let new: Vec<String> = entities.chain(self.named(before, situations)).collect();
+        let entities = self.entities.difference(&before.entities).map(|entity| entity.as_str().to_owned()).collect();
+        let new: Vec<String> = some(entities).chain(some(self.named(before, situations))).collect();
         let joined = (!new.is_empty()).then(|| format!("now also {}", new.join(", ")));
         let suspect = self.suspect.as_ref().filter(|s| Some(*s) != before.suspect.as_ref()).map(|s| format!("first suspect is now {s}"));
         joined.into_iter().chain(suspect).collect::<Vec<_>>().join("; ")
@@ -48,12 +48,15 @@ impl Picture {
         let is_new = |fingerprint: &u64| self.counting.contains(fingerprint) && !before.counting.contains(fingerprint);
         let known = members(situations).filter(|m| m.counts() && before.entities.contains(&m.entity));
         let new: BTreeMap<u64, &Member> = known.map(|m| (m.fingerprint(), m)).filter(|(fingerprint, _)| is_new(fingerprint)).collect();
-        let mut named: Vec<String> = new.values().take(NAMED_MAX).map(|member| named(member, situations)).collect();
-        if new.len() > NAMED_MAX {
-            named.push(format!("{} more", new.len() - NAMED_MAX));
-        }
-        named
+        new.values().map(|member| named(member, situations)).collect()
     }
+}
+
+/// The first ones by name, and how many more there are.
+fn some(names: Vec<String>) -> impl Iterator<Item = String> {
+    let more = names.len().saturating_sub(NAMED_MAX);
+    let more = (more > 0).then(|| format!("{more} more"));
+    names.into_iter().take(NAMED_MAX).chain(more)
 }
 
 fn members<'s>(situations: &'s [&Situation]) -> impl Iterator<Item = &'s Member> {

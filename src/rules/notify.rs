@@ -18,10 +18,11 @@ use super::text::Text;
 const VARIABLES: [&str; 2] = ["event", "incident"];
 
 /// Events that are told where a route does not say: what people act on.
-const TOLD: [Event; 14] = [
+const TOLD: [Event; 15] = [
     Event::Declared,
     Event::Escalated,
     Event::Downgraded,
+    Event::Updated,
     Event::Acknowledged,
     Event::FollowUpDue,
     Event::Stale,
@@ -267,7 +268,7 @@ mod tests {
         let severe = Route { levels: Some(vec![1, 2]), ..Route::default() };
         assert!(severe.takes(Event::Declared, &[("P", 2)], "shop"));
         assert!(!severe.takes(Event::Declared, &[("P", 3)], "shop"));
-        assert!(!severe.takes(Event::Suspected, &[], "shop") && !Route::default().takes(Event::Updated, &[("P", 1)], "shop"));
+        assert!(!severe.takes(Event::Suspected, &[], "shop") && !Route::default().takes(Event::Recovering, &[("P", 1)], "shop"));
         let early = Route { events: Some(vec![Event::Suspected]), business: Some(vec!["shop".into()]), ..Route::default() };
         assert!(early.takes(Event::Suspected, &[], "shop") && !early.takes(Event::Suspected, &[], "bank"));
     }

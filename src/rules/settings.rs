@@ -396,7 +396,7 @@ impl Default for Situations {
             size_max: 1000,
             change_window: minutes(60),
             reopen_within: minutes(30),
-            update_every: minutes(10),
+            update_every: minutes(5),
             recover_after: minutes(5),
             declare_history: false,
         }

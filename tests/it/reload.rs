@@ -42,7 +42,7 @@ fn told(after: usize, reloaded: &str) -> Vec<String> {
 const PLAIN: [&str; 3] = [
     "15:07:00 #1 declared P3 checkout: P3: business definition, breach; suspects checkout",
     "15:12:00 #2 escalated P1 checkout: P3 → P1: business definition, value < 30 for 2m",
-    "15:16:00 #3 recovering P1 checkout: every business breach has ended",
+    "15:16:00 #3 recovering P1 checkout: all that counts has ended",
 ];
 
 #[test]
