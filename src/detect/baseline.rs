@@ -293,8 +293,8 @@ impl Baseline {
         let moment = profile.map(|profile| profile.moment(local.clock));
         let season = profile.zip(moment).and_then(|(profile, moment)| profile.level(moment));
         let noise = profile.zip(moment).map_or(1.0, |(profile, moment)| profile.noise(moment));
-        let floor = ROUNDING * value.abs() + f32::MIN_POSITIVE;
         let expected = self.forecast.expected(season);
+        let floor = ROUNDING * expected.abs() + f32::MIN_POSITIVE;
         let steady = value - season.unwrap_or(self.forecast.medium());
         Now {
             value,

@@ -8,11 +8,18 @@ use crate::rules::Dynamics;
 /// day's would hide that nothing is left of a night.
 const OF_PART: f32 = 1.5;
 
+/// Where deviations are taken as they were, the most that teaches is so many times more: a value that is none at all would else
+/// hide for days what comes after it.
+const RAW_CLIP: f32 = 300.0;
+
+/// Deviations above this are taken for this.
+const LARGEST: f32 = 1e30;
+
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Scale {
     /// Of deviations that were clipped.
     clipped: f32,
-    /// Of deviations as they were.
+    /// Of deviations nearly as they were.
     raw: f32,
 }
 
@@ -32,6 +39,6 @@ impl Scale {
     pub(super) fn learn(&mut self, dynamics: &Dynamics, first: f32, deviation: f32, most: f32) {
         let weight = dynamics.scale.max(first);
         self.clipped += weight * (deviation.min(most) - self.clipped);
-        self.raw += weight * (deviation.min(1e30) - self.raw);
+        self.raw += weight * (deviation.min(RAW_CLIP * most).min(LARGEST) - self.raw);
     }
 }

@@ -166,6 +166,16 @@ fn what_mostly_never_deviates_still_has_a_limit() {
 }
 
 #[test]
+fn a_value_that_is_none_at_all_does_not_hide_what_comes_after_it() {
+    for glitch in [1e3, 4_294_967_296.0, 1.8e19] {
+        let values = changed(wave(4, 16), 10 * DAY + 7..10 * DAY + 8, |_| glitch);
+        let values = changed(values, 11 * DAY + 50..11 * DAY + 60, |value| value * 0.6);
+        let opened = opened(BASELINE, values);
+        assert!(opened.contains(&(11 * DAY + 50, Judge::Baseline)), "{glitch}: {opened:?}");
+    }
+}
+
+#[test]
 fn directions_and_least_changes_are_minded() {
     let values = changed(wave(4, 12), 10 * DAY + 100..10 * DAY + 112, |value| value - 40.0);
     let there = |judge| opened(judge, values.clone()).into_iter().filter(|(place, _)| *place > 10 * DAY + 90).collect::<Vec<_>>();
