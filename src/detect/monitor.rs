@@ -217,7 +217,8 @@ impl MonitorState {
         let sampled = kept().filter_map(|kept| kept.cell.first_sample()).min();
         let groups = || kept().flat_map(|kept| &kept.groups);
         let absent = watch.judge.absent.and_then(|_| groups().filter_map(|group| group.absent_from(watch)).min());
-        let now = always.then(|| self.done.unwrap_or(ready - watch.every));
+        // What speaks of nothing does at each step, but not of years that one sample of an old clock lies back.
+        let now = always.then(|| self.done.unwrap_or(ready - watch.every).max(ready - FORGET_AFTER));
         // Where data comes, the step it makes comes before.
         let stale = || groups().filter_map(|group| group.stale_from(watch)).min();
         let stale = if sampled.is_some_and(|sampled| sampled <= ready) { None } else { stale() };
