@@ -10,6 +10,7 @@ mod compiled;
 mod config;
 mod decode;
 pub mod duty;
+mod environment;
 mod fault;
 mod format;
 mod handling;

@@ -10,15 +10,25 @@ use std::fmt;
 use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer};
 
 use super::fault::{AT, Fault, Place};
-use super::yaml::{Node, Value, parse};
+use super::yaml::{Node, Value, parse, plain};
 
 /// Faults reported of one file; more help nobody.
 const FAULTS_MAX: usize = 100;
 
 /// Reads a file's text into `T`, leaving out what is at fault; none where nothing is left.
 pub(super) fn decode<T: DeserializeOwned>(file: &str, text: &str) -> (Option<T>, Vec<Fault>) {
+    decode_under(file, text, |_| vec![])
+}
+
+/// The same, where something lies over what the file says.
+pub(super) fn decode_under<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+    lay_over: impl FnOnce(&mut Node) -> Vec<Fault>,
+) -> (Option<T>, Vec<Fault>) {
     let (root, mut faults) = parse(file, text);
-    let Some(root) = root else { return (None, faults) };
+    let Some(mut root) = root else { return (None, faults) };
+    faults.extend(lay_over(&mut root));
     let mut left_out = BTreeSet::new();
     while faults.len() < FAULTS_MAX {
         match T::deserialize(Tree { node: &root, left_out: &left_out }) {
@@ -147,7 +157,11 @@ impl<'de> Deserializer<'de> for Tree<'_> {
     type Error = Error;
 
     fn deserialize_any<V: de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let result = match &self.node.value {
+        let typed = match &self.node.value {
+            Value::Given(text) => &plain(text),
+            written => written,
+        };
+        let result = match typed {
             Value::Null => visitor.visit_unit(),
             Value::Bool(b) => visitor.visit_bool(*b),
             Value::Integer(i) => match u64::try_from(*i) {
@@ -155,7 +169,7 @@ impl<'de> Deserializer<'de> for Tree<'_> {
                 Err(_) => visitor.visit_i64(*i),
             },
             Value::Float(x) => visitor.visit_f64(*x),
-            Value::Text(text) => visitor.visit_str(text),
+            Value::Text(text) | Value::Given(text) => visitor.visit_str(text),
             Value::List(items) => visitor.visit_seq(List { tree: self, items: items.iter() }),
             Value::Map(pairs) => visitor.visit_map(Map { tree: self, pairs: pairs.iter(), value: None }),
         };
@@ -175,14 +189,25 @@ impl<'de> Deserializer<'de> for Tree<'_> {
 
     fn deserialize_enum<V: de::Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
         let result = match &self.node.value {
-            Value::Text(text) => visitor.visit_enum(text.as_str().into_deserializer()),
+            Value::Text(text) | Value::Given(text) => visitor.visit_enum(text.as_str().into_deserializer()),
             _ => return self.deserialize_any(visitor),
         };
         result.map_err(|e: Error| e.at(self.node))
     }
 
+    fn deserialize_str<V: de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match &self.node.value {
+            Value::Given(text) => visitor.visit_str(text).map_err(|e: Error| e.at(self.node)),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_string<V: de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_str(visitor)
+    }
+
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf unit unit_struct
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char bytes byte_buf unit unit_struct
         seq tuple tuple_struct map struct identifier ignored_any
     }
 }

@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::model::Topic;
 
-use super::decode::decode;
+use super::decode::decode_under;
+use super::environment;
 use super::fault::{At, Fault, Place};
 use super::format::Format;
 use super::mapping::{Mapping, Unit};
@@ -416,18 +417,12 @@ impl Default for Limits {
     }
 }
 
-/// Reads and checks the settings. `environment` holds the process's variables; only `RICHTER__*` are looked at.
+/// Reads and checks the settings. `variables` are those of the process's environment; only `RICHTER__*` are looked at.
 #[must_use]
-pub fn settings(file: &str, text: &str, environment: &BTreeMap<String, String>) -> (Option<Settings>, Patterns, Vec<Fault>) {
-    let (raw, mut faults) = decode::<Raw>(file, text);
+pub fn settings(file: &str, text: &str, variables: &BTreeMap<String, String>) -> (Option<Settings>, Patterns, Vec<Fault>) {
+    let (raw, faults) = decode_under::<Raw>(file, text, |root| environment::lay_over(root, variables));
+    let mut faults: Vec<Fault> = faults.into_iter().map(|fault| environment::placed(fault, variables)).collect();
     let Some(raw) = raw else { return (None, Patterns::default(), faults) };
-    let raw = match overlay(raw, environment) {
-        Ok(raw) => raw,
-        Err(fault) => {
-            faults.push(fault);
-            return (None, Patterns::default(), faults);
-        }
-    };
     let place = |patterns: &[At<String>]| patterns.iter().map(|p| (p.value.clone(), p.place(file))).collect();
     let patterns = Patterns {
         rules: place(&raw.rule_files),
@@ -465,32 +460,6 @@ pub fn settings(file: &str, text: &str, environment: &BTreeMap<String, String>) 
         tuning,
     };
     (Some(settings), patterns, faults)
-}
-
-/// The file's values, then the environment's over them.
-fn overlay(mut raw: Raw, environment: &BTreeMap<String, String>) -> Result<Raw, Fault> {
-    let ours: std::collections::HashMap<String, String> =
-        environment.iter().filter(|(name, _)| name.starts_with("RICHTER__")).map(|(n, v)| (n.clone(), v.clone())).collect();
-    if ours.is_empty() {
-        return Ok(raw);
-    }
-    let names: Vec<&str> = ours.keys().map(String::as_str).collect();
-    let fault = |e: config::ConfigError| Fault {
-        place: Place { file: format!("environment ({})", names.join(", ")), ..Place::default() },
-        message: e.to_string(),
-    };
-    let variables = config::Environment::with_prefix("RICHTER").prefix_separator("__").separator("__");
-    let variables = variables.try_parsing(true).list_separator(",").with_list_parse_key("kafka.brokers");
-    // The layering takes a dot in a key for a path, and librdkafka's names have dots: they stay out of it.
-    let properties = std::mem::take(&mut raw.kafka.properties);
-    let mut laid_over: Raw = config::Config::builder()
-        .add_source(config::Config::try_from(&raw).map_err(fault)?)
-        .add_source(variables.source(Some(ours.clone())))
-        .build()
-        .and_then(config::Config::try_deserialize)
-        .map_err(fault)?;
-    laid_over.kafka.properties.extend(properties);
-    Ok(laid_over)
 }
 
 fn check_sources(file: &str, prefix: &str, sources: &[RawSource], faults: &mut Vec<Fault>) -> Vec<Source> {
@@ -563,6 +532,26 @@ mod tests {
         assert_eq!(settings.properties.keys().collect::<Vec<_>>(), ["security.protocol"]);
         assert_eq!((settings.brokers, settings.prefix), (vec!["a:1".to_owned(), "b:2".into()], "x".into()));
         assert_eq!(settings.tuning.lateness, Duration::from_secs(7));
+    }
+
+    #[test]
+    fn the_environment_is_as_strict_as_the_file_and_leaves_its_places_as_they_are() {
+        let environment = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        let file =
+            "sources: [ { topic: a, kind: alerts, format: mapped, mapping: { key: [ /id ], name: [ /n ], marks: { /kind: [ x ] } } } ]";
+        let wrong = |text: &str, name: &str, value: &str| settings("f", text, &environment(name, value)).2;
+        assert_eq!(wrong(file, "RICHTER__TIME__LATENESS", "7s"), []);
+        assert_eq!(
+            wrong("kafka: { prefix: [] }", "RICHTER__TIME__LATENESS", "7s")[0].to_string(),
+            "f:1:18: expected a string, found a list"
+        );
+        let number = wrong("", "RICHTER__SITUATIONS__SIZE_MAX", "3.7");
+        let time = wrong("time: { lateness: 7s }", "RICHTER__TIME__LATENESS", "x");
+        assert!(time[0].to_string().starts_with("environment (RICHTER__TIME__LATENESS): \"x\""), "{time:?}");
+        assert_eq!(number[0].to_string(), "environment (RICHTER__SITUATIONS__SIZE_MAX): expected a whole number, found the number 3.7");
+        let read = |name: &str, value: &str| settings("f", "", &environment(name, value)).0.expect("checked");
+        assert_eq!(read("RICHTER__KAFKA__INSTANCE", "0").instance, Some("0".to_owned()), "a text that looks like a number is one");
+        assert_eq!(read("RICHTER__SOURCES", "[ { topic: a, kind: alerts } ]").sources.len(), 1);
     }
 
     #[test]

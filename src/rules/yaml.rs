@@ -27,8 +27,42 @@ pub(super) enum Value {
     Integer(i64),
     Float(f64),
     Text(String),
+    /// From the environment: a text, or what a plain scalar is, as it is needed.
+    Given(String),
     List(Vec<Node>),
     Map(Vec<(Node, Node)>),
+}
+
+impl Node {
+    /// One that no file has.
+    pub(super) fn given(value: Value) -> Self {
+        Self { id: 0, line: 0, column: 0, value }
+    }
+
+    /// What a mapping has by that key, made where it is not there.
+    pub(super) fn entry(&mut self, name: &str) -> &mut Self {
+        if !matches!(self.value, Value::Map(_)) {
+            self.value = Value::Map(vec![]);
+        }
+        let Value::Map(pairs) = &mut self.value else { unreachable!("it was made one") };
+        let is = |(key, _): &(Self, Self)| matches!(&key.value, Value::Text(text) if text == name);
+        let place = pairs.iter().position(is).unwrap_or_else(|| {
+            pairs.push((Self::given(Value::Text(name.to_owned())), Self::given(Value::Null)));
+            pairs.len() - 1
+        });
+        &mut pairs[place].1
+    }
+
+    /// Gives each node of the tree an id of its own.
+    pub(super) fn renumber(&mut self, ids: &mut usize) {
+        *ids += 1;
+        self.id = *ids;
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.renumber(ids)),
+            Value::Map(pairs) => pairs.iter_mut().for_each(|(key, value)| [key, value].into_iter().for_each(|node| node.renumber(ids))),
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) | Value::Given(_) => {}
+        }
+    }
 }
 
 /// Reads one document. An empty file is an empty mapping.
@@ -124,7 +158,7 @@ impl<'a> Reader<'a> {
             Value::Map(pairs) => {
                 Value::Map(pairs.into_iter().map(|(k, v)| Ok((self.renumber(k)?, self.renumber(v)?))).collect::<Read<_>>()?)
             }
-            scalar @ (Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_)) => scalar,
+            scalar @ (Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) | Value::Given(_)) => scalar,
         };
         Ok(node)
     }
@@ -167,7 +201,7 @@ impl<'a> Reader<'a> {
 
 fn key_text(key: &Node) -> Option<String> {
     match &key.value {
-        Value::Text(t) => Some(t.clone()),
+        Value::Text(t) | Value::Given(t) => Some(t.clone()),
         Value::Bool(b) => Some(b.to_string()),
         Value::Integer(i) => Some(i.to_string()),
         Value::Null | Value::Float(_) | Value::List(_) | Value::Map(_) => None,
@@ -176,9 +210,11 @@ fn key_text(key: &Node) -> Option<String> {
 
 /// The YAML 1.2 core schema for plain scalars; what is quoted or a block is text.
 fn scalar(text: &str, style: ScalarStyle) -> Value {
-    if style != ScalarStyle::Plain {
-        return Value::Text(text.to_owned());
-    }
+    if style == ScalarStyle::Plain { plain(text) } else { Value::Text(text.to_owned()) }
+}
+
+/// What is not quoted.
+pub(super) fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" => Value::Bool(true),
