@@ -135,7 +135,8 @@ impl Detect {
                 out.count(Count::Samples(Outcome::NotWanted));
                 continue;
             };
-            if self.state.evaluated.is_some_and(|until| sample.at <= until) {
+            // The step that it belongs to, the first one from it on, was evaluated.
+            if self.state.evaluated.is_some_and(|until| sample.at + watch.every <= until.next_multiple(watch.every)) {
                 out.count(Count::Samples(Outcome::Late));
                 continue;
             }

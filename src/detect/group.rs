@@ -113,6 +113,11 @@ impl Group {
         (!self.hold.open()).then_some(self.seen + after)
     }
 
+    /// It will be told that it is absent, later than at that step.
+    pub(super) fn absence_is_awaited(&self, watch: &Watch, step: Timestamp) -> bool {
+        self.absent_from(watch).is_some_and(|due| due >= step)
+    }
+
     /// Other judges or ladders from now on: what is pending starts anew under them, and so does what was
     /// learnt for others.
     pub(super) fn reconfigure(&mut self, same_judges: bool) {

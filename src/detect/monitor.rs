@@ -17,6 +17,13 @@ use super::index::Index;
 /// A group without data and without a breach is forgotten after this long; a profile of the day outlives a weekend.
 const FORGET_AFTER: Duration = Duration::from_secs(8 * 86_400);
 
+/// Or after this long, or so many steps, where nothing was learnt of it or there is hardly room for others.
+const FORGET_SOON: Duration = Duration::from_secs(3600);
+const FORGET_SOON_STEPS: u32 = 10;
+
+/// Of a time without any input, what speaks where there is nothing speaks of the last of it, so long.
+const MADE_UP_MAX: Duration = Duration::from_secs(3600);
+
 /// Samples of one series that are kept, three days of one each fifteen seconds; of more, the oldest goes, and is counted.
 const SAMPLES_MAX: usize = 20_000;
 
@@ -166,13 +173,13 @@ impl MonitorState {
             self.cell(&Labels::default(), &watch.query);
         }
         while let Some(step) = self.next_step(watch, always, ready).filter(|step| *step <= ready) {
-            let mut now = Told::default();
+            let (mut now, after) = (Told::default(), self.forgets_after(watch, tuning));
             for place in 0..self.cells.len() {
                 if place.is_multiple_of(AHEAD) {
                     self.read_ahead(watch, place, step);
                 }
                 self.step(subject, place, step, tuning, &mut now, out);
-                self.forget(watch, place, step, always);
+                self.forget(watch, place, step, after, always);
             }
             told.append(now);
             self.done = Some(step);
@@ -205,7 +212,7 @@ impl MonitorState {
                     }
                     Err(_) => out.count(Count::Unmatched(monitor.name.clone())),
                 }
-                self.forget(watch, place, step, false);
+                self.forget(watch, place, step, FORGET_AFTER, false);
             }
             self.done = Some(step);
         }
@@ -217,12 +224,13 @@ impl MonitorState {
         let sampled = kept().filter_map(|kept| kept.cell.first_sample()).min();
         let groups = || kept().flat_map(|kept| &kept.groups);
         let absent = watch.judge.absent.and_then(|_| groups().filter_map(|group| group.absent_from(watch)).min());
-        // What speaks of nothing does at each step, but not of years that one sample of an old clock lies back.
-        let now = always.then(|| self.done.unwrap_or(ready - watch.every).max(ready - FORGET_AFTER));
+        let now = always.then(|| self.done.unwrap_or(ready - watch.every));
         // Where data comes, the step it makes comes before.
         let stale = || groups().filter_map(|group| group.stale_from(watch)).min();
         let stale = if sampled.is_some_and(|sampled| sampled <= ready) { None } else { stale() };
         let due = sampled.into_iter().chain(absent).chain(stale).chain(now).min()?;
+        // What speaks of nothing does at each step, but not of the years that one sample of an old clock lies back.
+        let due = if always { due.max(ready - MADE_UP_MAX) } else { due };
         // The smallest step that is not earlier than what is due.
         let due = Timestamp(due.0 - 1).next_multiple(watch.every);
         Some(self.done.map_or(due, |done| due.max(done.next_multiple(watch.every))))
@@ -273,14 +281,26 @@ impl MonitorState {
         }
     }
 
-    /// Forgets what no later step needs, and whom nobody has heard of for long.
-    fn forget(&mut self, watch: &Watch, place: usize, step: Timestamp, always: bool) {
+    /// How long a group without data is remembered. Who has learnt nothing has nothing to come back to; and where most of the limit
+    /// is taken, what lives outranks what may come back.
+    fn forgets_after(&self, watch: &Watch, tuning: &Tuning) -> Duration {
+        let is_crowded = 10 * self.index.groups.max(self.index.cells()) >= 9 * tuning.groups_max;
+        if is_crowded || !watch.judge.learns() { FORGET_SOON.max(watch.every * FORGET_SOON_STEPS) } else { FORGET_AFTER }
+    }
+
+    /// Forgets what no later step needs, and whom nobody has heard of for so long.
+    fn forget(&mut self, watch: &Watch, place: usize, step: Timestamp, after: Duration, always: bool) {
         let Some(kept) = &mut self.cells[place] else { return };
         for gone in kept.cell.forget(&watch.query, step) {
             self.index.remove_series(&gone, place);
         }
         let before = kept.groups.len();
-        kept.groups.retain(|group| group.waits() || step.since(group.seen()) < FORGET_AFTER);
+        let (cell, query) = (&kept.cell, &watch.query);
+        kept.groups.retain(|group| {
+            let silent = step.since(group.seen());
+            let is_over = silent >= FORGET_AFTER || silent >= after && !group.absence_is_awaited(watch, step) && !cell.is_alive(query, step);
+            group.waits() || !is_over
+        });
         self.index.groups -= before - kept.groups.len();
         let stays = always && kept.key.is_empty();
         if kept.groups.is_empty() && kept.cell.first_sample().is_none() && !stays {

@@ -160,6 +160,13 @@ impl JudgeRules {
         baseline(self) == baseline(other) && lags(self) == lags(other) && ahead(self) == ahead(other)
     }
 
+    /// Whether what was is needed to judge what is.
+    #[must_use]
+    pub fn learns(&self) -> bool {
+        let past = [self.change, self.compare].iter().any(Option::is_some);
+        past || self.baseline.is_some() || self.forecast.is_some() || self.flatline.is_some() || self.absent.is_some()
+    }
+
     pub(super) fn judges_nothing(&self) -> bool {
         let Self { limits, baseline, change, compare, forecast, flatline, absent, .. } = self;
         let values = limits.is_none() && baseline.is_none() && change.is_none() && compare.is_none();
