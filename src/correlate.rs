@@ -364,6 +364,12 @@ impl Situations {
         taken
     }
 
+    /// The key of an alert's episode that lasts.
+    #[must_use]
+    pub fn lasting(&self, fingerprint: u64) -> Option<u64> {
+        self.fired.get(&fingerprint)?.open.map(|open| alert_key(fingerprint, open))
+    }
+
     /// One of each, for all that were told there.
     fn origin(&mut self, origin: &Origin) -> Arc<Origin> {
         if let Some(known) = self.origins.iter().find(|known| known.as_ref() == origin) {

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Calls, How, Joined, News, Situation, SituationId, Situations, Taken, Tally, rank};
+use crate::correlate::{Calls, How, Joined, News, Situation, SituationId, Situations, Source, Taken, Tally, rank};
 use crate::model::{Alert, Entity, Event, Origin, Signal, Timestamp};
 use crate::rules::{Config, Dependency, Rules, Topology};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
@@ -140,6 +140,7 @@ impl Declare {
                 self.turns(Some(origin), breach.at, out);
             }
             self.learn(signal);
+            self.reaches_rungs_before_its_end(signal, out);
             let told = if progress == Timestamp::MIN { self.state.progress.watermark() } else { progress };
             let tuning = &self.config.tuning;
             let taken = match signal {
@@ -232,6 +233,9 @@ impl Declare {
     fn took_in(&mut self, key: u64, taken: &Taken, at: Timestamp, out: &mut Outbox) {
         let Some((situation, member)) = self.state.situations.member(key) else { return };
         if taken.joined {
+            if member.definition.is_none() && matches!(member.source, Source::Alert { .. }) {
+                out.count(Count::Ungraded);
+            }
             out.decide(|| trace::member(situation.id, member));
             // A ranking costs as much as the situation is large, so it is traced as the situation doubles, and at its end.
             if situation.members.len().is_power_of_two() {
@@ -369,6 +373,19 @@ impl Declare {
         let lasting = self.state.situations.member(key).filter(|(_, member)| member.ends_at.is_none());
         let next = lasting.and_then(|(_, member)| member.next_rung(after));
         self.state.rungs.extend(next.map(|next| (next, key)));
+    }
+
+    /// What an alert met before it ended is told before its end is.
+    fn reaches_rungs_before_its_end(&mut self, signal: &Signal, out: &mut Outbox) {
+        let (Signal::Alert(Alert { fingerprint, ends_at: Some(ended), .. }) | Signal::Resolved { fingerprint, at: ended }) = signal else {
+            return;
+        };
+        let Some(key) = self.state.situations.lasting(*fingerprint) else { return };
+        let due = |rungs: &BTreeSet<(Timestamp, u64)>| rungs.iter().take_while(|(at, _)| at <= ended).find(|(_, of)| *of == key).copied();
+        while let Some((at, key)) = due(&self.state.rungs) {
+            self.state.rungs.remove(&(at, key));
+            self.reaches_rung(at, key, out);
+        }
     }
 
     /// An alert has lasted for as long as one of its rungs asks.

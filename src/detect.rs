@@ -122,6 +122,12 @@ impl Detect {
         self.state.monitors.values().map(MonitorState::groups).sum()
     }
 
+    /// Whether anything was ever measured of a monitor here.
+    #[must_use]
+    pub fn has_heard(&self, watch: &Watch) -> bool {
+        self.state.monitors.contains_key(&watch.key)
+    }
+
     /// Up to when everything was evaluated.
     #[must_use]
     pub fn watermark(&self) -> Option<Timestamp> {

@@ -10,11 +10,11 @@ use anyhow::Context;
 use crate::engine::Pipeline;
 use crate::model::{Origin, Timestamp};
 use crate::shell::files::Loaded;
-use crate::stage::{Outbox, Record, Topic};
+use crate::stage::{Count, Outbox, Outcome, Record, Topic};
 use crate::wire::csv::time;
 use crate::wire::recording::{Recorded, line};
 
-use super::{Outcome, config, counted, put, stdout, topics};
+use super::{Outcome as Exit, config, counted, put, stdout, topics};
 
 /// Dead letters that are shown, of each topic and reason; of more the number is told.
 const LETTERS_SHOWN: usize = 10;
@@ -36,7 +36,7 @@ pub(super) struct Arguments {
     recordings: Vec<PathBuf>,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Outcome {
+pub(super) fn run(arguments: &Arguments) -> Exit {
     let config = config(&arguments.config)?;
     let mut records = vec![];
     for path in &arguments.recordings {
@@ -47,9 +47,13 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let mut trace = arguments.trace.as_deref().map(create).transpose()?;
     let mut out = stdout();
     let mut letters: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<Count, u64> = BTreeMap::new();
     let pipeline = replay(&config, &records, arguments.since, |_, output| {
         for message in output.messages.iter().filter(|m| m.topic == Topic::Incidents) {
             put(&mut out, &message.payload)?;
+        }
+        for (count, number) in &output.counts {
+            *counts.entry(count.clone()).or_default() += number;
         }
         for letter in output.messages.iter().filter(|m| m.topic == Topic::DeadLetter) {
             let reason = letter.headers.iter().find(|(name, _)| *name == "reason").map(|(_, reason)| reason.clone());
@@ -78,7 +82,33 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         eprintln!("dead letters of {topic} in all: {number} {reason}");
     }
     tell_strangers(&config, &records);
+    tell_what_was_left_out(&counts);
+    let unheard: Vec<&str> = pipeline.unheard(&config.config).map(|monitor| monitor.name.as_str()).collect();
+    if !unheard.is_empty() {
+        eprintln!("nothing was measured of: {}", unheard.join(", "));
+    }
     Ok(())
+}
+
+fn told(number: u64, what: &str) -> String {
+    counted(usize::try_from(number).unwrap_or(usize::MAX), what)
+}
+
+/// Says what was not taken in, or makes no fault, though somebody may have meant it to.
+fn tell_what_was_left_out(counts: &BTreeMap<Count, u64>) {
+    for (count, number) in counts {
+        match count {
+            Count::Samples(Outcome::Late) => eprintln!("late, and not taken in: {}; see time.lateness", told(*number, "sample")),
+            Count::Limited(monitor, limit) => eprintln!("refused by the limit of {limit} of {monitor}: {}", told(*number, "sample")),
+            Count::Unmatched(monitor) => {
+                eprintln!("not evaluated, for its vectors do not match: {monitor}, {}", told(*number, "time"));
+            }
+            Count::Ungraded => {
+                eprintln!("without a definition, so evidence only: {}", told(*number, "alert"));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Says which records no source is for.

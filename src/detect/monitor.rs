@@ -298,7 +298,8 @@ impl MonitorState {
         let (cell, query) = (&kept.cell, &watch.query);
         kept.groups.retain(|group| {
             let silent = step.since(group.seen());
-            let is_over = silent >= FORGET_AFTER || silent >= after && !group.absence_is_awaited(watch, step) && !cell.is_alive(query, step);
+            let is_over =
+                silent >= FORGET_AFTER || silent >= after && !group.absence_is_awaited(watch, step) && !cell.is_alive(query, step);
             group.waits() || !is_over
         });
         self.index.groups -= before - kept.groups.len();

@@ -11,7 +11,7 @@ use crate::declare::Declare;
 use crate::detect::Detect;
 use crate::model::{Origin, Timestamp};
 use crate::route::Route;
-use crate::rules::{Config, Settings};
+use crate::rules::{Config, Monitor, Settings, Watch};
 use crate::stage::{Message, Outbox, Record, Stage, Topic};
 use crate::wire::internal::{samples_follow, samples_tick, signals_follow, signals_tick};
 
@@ -91,6 +91,12 @@ impl Pipeline {
         self.route.flush(&mut routed);
         out.extend(self.settle(routed, record.timestamp));
         out
+    }
+
+    /// The monitors of which nothing was ever measured.
+    pub fn unheard<'c>(&self, config: &'c Config) -> impl Iterator<Item = &'c Monitor> {
+        let heard = |watch: &Watch| self.detect.iter().any(|stage| stage.has_heard(watch));
+        config.rules.watches().filter(move |(_, watch)| !heard(watch)).map(|(monitor, _)| monitor)
     }
 
     /// Lines of the decision log: the suspects of all that is open, as they are ranked now.

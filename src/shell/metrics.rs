@@ -28,6 +28,7 @@ pub(super) struct Metrics {
     signals: IntCounterVec,
     declarations: IntCounterVec,
     suppressed: IntCounterVec,
+    ungraded: IntCounter,
     notifications: Notifications,
     pub(super) groups: IntGaugeVec,
     pub(super) situations: IntGaugeVec,
@@ -151,6 +152,10 @@ impl Metrics {
                 "What made no fault although it could, by the kind of reason.",
                 &["by"],
             )?,
+            ungraded: make.counter(
+                "richter_ungraded_alerts_total",
+                "Alerts that no monitor and no generic definition is for: they make no fault by themselves.",
+            )?,
             groups: make.gauges("richter_groups", "Groups under watch.", &["partition"])?,
             situations: make.gauges("richter_situations_open", "Situations that are open, declared or not.", &["partition"])?,
             incidents: make.gauges("richter_incidents_open", "Incidents that are declared and have not recovered.", &["level"])?,
@@ -206,6 +211,7 @@ impl Metrics {
                 Count::Unmatched(monitor) => self.losses.unmatched.with_label_values(&[monitor.as_str()]).inc_by(*number),
                 Count::Matched => self.matched.inc_by(*number),
                 Count::Evaluations => self.evaluations.inc_by(*number),
+                Count::Ungraded => self.ungraded.inc_by(*number),
                 Count::Suppressed(by) => self.suppressed.with_label_values(&[*by]).inc_by(*number),
                 Count::Declarations(kind) => self.declarations.with_label_values(&[*kind]).inc_by(*number),
             }
