@@ -266,14 +266,20 @@ fn monday(at: Timestamp) -> String {
 }
 
 fn repeats(pasts: &[&Past]) -> Vec<Repeat> {
-    let mut same: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    let mut same: BTreeMap<(String, String), Vec<(String, String)>> = BTreeMap::new();
     for past in pasts {
         if let Some(because) = past.because() {
-            same.entry((past.body.evidence.scenario.clone(), because)).or_default().push(past.body.id.clone());
+            let (at, id) = (past.body.declared_at.clone(), past.body.id.clone());
+            same.entry((past.body.evidence.scenario.clone(), because)).or_default().push((at, id));
         }
     }
     let again = same.into_iter().filter(|(_, incidents)| incidents.len() > 1);
-    let mut repeats: Vec<Repeat> = again.map(|((scenario, because), incidents)| Repeat { scenario, because, incidents }).collect();
+    let in_order = |mut incidents: Vec<(String, String)>| {
+        incidents.sort();
+        incidents.into_iter().map(|(_, id)| id).collect()
+    };
+    let repeat = |((scenario, because), incidents)| Repeat { scenario, because, incidents: in_order(incidents) };
+    let mut repeats: Vec<Repeat> = again.map(repeat).collect();
     repeats.sort_by_key(|repeat| std::cmp::Reverse(repeat.incidents.len()));
     repeats
 }

@@ -171,7 +171,7 @@ fn written(arguments: &Arguments) -> Written {
     let a = arguments;
     let at = now();
     Written {
-        id: a.id.clone().unwrap_or_else(|| format!("{}-{}-{}", a.author, a.command, at.0)),
+        id: a.id.clone().unwrap_or_else(|| format!("{}-{}-{}-{}", a.author, a.command, at.0, std::process::id())),
         author: a.author.clone(),
         at: Some(at.to_string()),
         command: a.command.clone(),

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 
 use crate::model::{Command, Order, Signal, Timestamp, Value, value::is_stale};
-use crate::rules::{Dependency, Files, Format, Kind, Source, Unit, check};
+use crate::rules::{Dependency, Fault, Files, Format, Kind, Source, Unit, check};
 use crate::wire::alerts::Decoder;
 use crate::wire::metrics::{self, Context, Scratch, Sink};
 use crate::wire::recording::Recorded;
@@ -84,10 +84,13 @@ impl Sink for Lines {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let mut lines = vec![];
+    let (mut lines, mut is_at_fault) = (vec![], false);
     if arguments.kind == Some(What::Topology) {
         for path in &arguments.files {
-            lines.extend(topology(path)?);
+            let (dependencies, faults) = topology(path)?;
+            eprint!("{}", super::in_lines(&faults));
+            is_at_fault |= !faults.is_empty();
+            lines.extend(dependencies);
         }
     } else {
         let source = source(arguments)?;
@@ -101,7 +104,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         put(&mut out, line.to_string().as_bytes())?;
     }
     out.flush()?;
-    if lines.is_empty() || lines.iter().all(|line| line["refused"].is_string()) { Err(Failure::No) } else { Ok(()) }
+    if is_at_fault || lines.is_empty() || lines.iter().all(|line| line["refused"].is_string()) { Err(Failure::No) } else { Ok(()) }
 }
 
 fn payload(arguments: &Arguments, path: &Path) -> anyhow::Result<Recorded> {
@@ -205,13 +208,12 @@ fn signal(signal: &Signal) -> Json {
     }
 }
 
-fn topology(path: &Path) -> Result<Vec<Json>, Failure> {
+fn topology(path: &Path) -> anyhow::Result<(Vec<Json>, Vec<Fault>)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let files = Files { topology: vec![(path.display().to_string(), text)], ..Files::default() };
     let (rules, faults) = check(&files);
-    eprint!("{}", super::in_lines(&faults));
     let mut dependencies: Vec<Dependency> = rules.topology.dependencies().collect();
     dependencies.sort_by(|a, b| (&a.from, &a.on).cmp(&(&b.from, &b.on)));
     let told = |of: Dependency| json!({"depends": of.from, "on": of.on, "confidence": of.confidence});
-    Ok(dependencies.into_iter().map(told).collect())
+    Ok((dependencies.into_iter().map(told).collect(), faults))
 }

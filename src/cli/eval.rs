@@ -44,7 +44,7 @@ pub(super) struct Arguments {
 }
 
 fn span(text: &str) -> Result<Duration, String> {
-    duration::parse(text).and_then(|span| if span.is_zero() { Err("a step of 0s".into()) } else { Ok(span) })
+    duration::parse(text).and_then(|span| if span.is_zero() { Err("0s is no time at all".into()) } else { Ok(span) })
 }
 
 /// Samples in order of time, with the series they are of.

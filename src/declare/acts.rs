@@ -127,6 +127,7 @@ impl Declare {
             Act::Cancel => self.says(id, Event::Cancelled, command, with(command, "it was no fault"), out),
             Act::Recover => {
                 self.legal(id, Event::Recovered, command)?;
+                self.in_order(id, Point::Recovered, command.at)?;
                 for situation in self.situations_of(id) {
                     self.state.situations.end(situation, command.at);
                 }

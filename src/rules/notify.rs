@@ -112,7 +112,12 @@ impl Target {
                     let most = most(route).filter(|most| !(1..=*most).contains(rank))?;
                     Some(format!("a route of it has level {rank}; there are 1 to {most}"))
                 });
-                let nothing = [("sequences", route.sequences.as_ref().map(Vec::len)), ("levels", route.levels.as_ref().map(Vec::len))];
+                let nothing = [
+                    ("sequences", route.sequences.as_ref().map(Vec::len)),
+                    ("levels", route.levels.as_ref().map(Vec::len)),
+                    ("events", route.events.as_ref().map(Vec::len)),
+                    ("business", route.business.as_ref().map(Vec::len)),
+                ];
                 let nothing = nothing.into_iter().filter(|(_, length)| *length == Some(0));
                 let nothing = nothing.map(|(what, _)| format!("a route of it takes nothing: its `{what}` are none"));
                 unknown.chain(beyond).chain(nothing).collect::<Vec<_>>()
@@ -193,6 +198,9 @@ fn half_a_day() -> At<Span> {
     At::nowhere(Span(Duration::from_secs(43_200)))
 }
 
+/// An answer is waited for no longer than this: so long stopping may take.
+const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+
 /// A reader of Kafka that takes longer than a day for one record is taken for dead.
 const GIVE_UP_MAX: Duration = Duration::from_secs(23 * 3600);
 
@@ -223,8 +231,12 @@ pub(super) fn compile(file: &str, raw: Vec<RawTarget>, faults: &mut Vec<Fault>) 
         if let Some(rate) = target.rate_per_minute.as_ref().filter(|rate| rate.value == 0) {
             faults.push(rate.fault(file, "no message a minute would be none at all"));
         }
-        if target.timeout.value.0.is_zero() {
-            faults.push(target.timeout.fault(file, "nobody answers in no time"));
+        if target.timeout.value.0.is_zero() || target.timeout.value.0 > TIMEOUT_MAX {
+            faults.push(target.timeout.fault(file, "whoever is told has to answer in some time, 1m at most"));
+        }
+        let is_http = |url: &str| url.starts_with("http://") || url.starts_with("https://");
+        if let Some(url) = target.url.as_ref().filter(|url| matches!(&url.value, Property::Inline(url) if !is_http(url))) {
+            faults.push(url.fault(file, "an address begins with http:// or https://"));
         }
         let usual = (target.kind == Messenger::Pagerduty).then(|| Property::Inline("https://events.pagerduty.com/v2/enqueue".into()));
         if target.give_up_after.value.0 > GIVE_UP_MAX {

@@ -20,6 +20,9 @@ use super::mapping::{Mapping, Unit};
 use super::notify::{self, RawTarget, Target};
 use super::raw::Span;
 
+/// The longest name of a topic, by Kafka's rules.
+const TOPIC_BYTES_MAX: usize = 249;
+
 /// A sample that may come later than this holds everything up for longer than anybody waits.
 const LATENESS_MAX: Duration = Duration::from_secs(86_400);
 
@@ -479,6 +482,11 @@ fn check_sources(file: &str, prefix: &str, sources: &[RawSource], faults: &mut V
         }
         if let Some(at) = source.timestamp_unit.as_ref().filter(|_| source.kind != Kind::Metrics) {
             faults.push(at.fault(file, "`timestamp_unit` is for metrics; in a mapping it is called `unit`"));
+        }
+        let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if !(1..=TOPIC_BYTES_MAX).contains(&source.topic.value.len()) || !source.topic.value.chars().all(legal) {
+            let message = format!("{:?} is no topic; use letters, digits, . _ -, {TOPIC_BYTES_MAX} at most", source.topic.value);
+            faults.push(source.topic.fault(file, message));
         }
         if checked.iter().any(|s| s.topic == source.topic.value) {
             faults.push(source.topic.fault(file, format!("topic {:?} is a source already", source.topic.value)));

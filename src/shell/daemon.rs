@@ -33,7 +33,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What stopped it.
 pub fn run(path: &Path, loaded: Loaded) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(Daemon::new(path, loaded)?.run())
+    let outcome = runtime.block_on(Daemon::new(path, loaded)?.run());
+    // What still waits for brokers that do not answer is waited for no longer.
+    runtime.shutdown_background();
+    outcome
 }
 
 struct Daemon {
@@ -139,12 +142,18 @@ impl Daemon {
         tell_systemd(&[NotifyState::Stopping]);
         info!("stopping: delivering and committing what is under way");
         self.stop.store(true, Ordering::Relaxed);
-        while let Some((name, result)) = endings.recv().await {
-            if let Err(why) = result {
-                error!(stage = name, error = format!("{why:#}"), "worker failed");
+        loop {
+            tokio::select! {
+                ended = endings.recv() => match ended {
+                    Some((name, Err(why))) => error!(stage = name, error = format!("{why:#}"), "worker failed"),
+                    Some((_, Ok(()))) => {}
+                    None => return outcome,
+                },
+                wish = signals.next() => if let Wish::Stop = wish {
+                    return Err(anyhow!("told to stop twice; what was not committed is made again after a restart"));
+                },
             }
         }
-        outcome
     }
 
     fn start(&mut self, ready: &[Ready], ended: &mpsc::Sender<Ended>) -> anyhow::Result<()> {

@@ -84,7 +84,8 @@ fn read_all(directory: &Path, patterns: &[(String, Place)], faults: &mut Vec<Fau
 }
 
 fn expand(directory: &Path, pattern: &str) -> anyhow::Result<Vec<(String, String)>> {
-    let whole = directory.join(pattern);
+    // The folder's own name is no pattern.
+    let whole = Path::new(&glob::Pattern::escape(&directory.to_string_lossy())).join(pattern);
     let paths = glob::glob(&whole.to_string_lossy()).with_context(|| format!("{pattern:?} is not a file pattern"))?;
     let paths: Vec<PathBuf> = paths.collect::<Result<_, _>>().with_context(|| format!("cannot look for {pattern:?}"))?;
     if paths.is_empty() {

@@ -1,7 +1,7 @@
 //! What the daemon tells of itself: one struct on its own registry, names `richter_<noun>_<unit>`, bounded labels.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use prometheus::core::Collector as _;
 use prometheus::{
@@ -322,8 +322,7 @@ impl Metrics {
     pub(super) fn reloaded(&self, taken: bool) {
         self.configuration.reload_successful.set(i64::from(taken));
         if taken {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.configuration.reload_success_seconds.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+            self.configuration.reload_success_seconds.set(super::kafka::now().0 / 1000);
         }
     }
 

@@ -122,7 +122,7 @@ impl Notifier {
                 Answer::Later(why) if begun.elapsed() < self.target.give_up_after => {
                     self.metrics.notified(&self.target.name, "retried");
                     warn!(target = self.target.name, incident = data.incident.id, why, "a notification is tried again");
-                    self.sleep(after.unwrap_or(wait).min(RETRY_MAX))?;
+                    self.sleep(after.unwrap_or(wait).clamp(RETRY_MIN, RETRY_MAX))?;
                     wait = (wait * 2).min(RETRY_MAX);
                 }
                 Answer::Later(why) | Answer::Never(why) => {

@@ -17,6 +17,9 @@ use super::{Parts, Reject, time, within_limits};
 /// What a command's texts may hold, in bytes each.
 const TEXT_BYTES_MAX: usize = 4096;
 
+/// The largest number that is said of an incident: what is computed of it can still be written as JSON.
+const NUMBER_MAX: f64 = 1e15;
+
 /// A command as it is written. Which of the fields are needed depends on the command.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -136,8 +139,10 @@ impl Written {
     }
 
     fn texts(&self) -> impl Iterator<Item = &String> {
-        let optional = [&self.scenario, &self.business, &self.owner, &self.cause, &self.change, &self.action, &self.verify, &self.alerts];
-        [&self.id, &self.author, &self.comment].into_iter().chain(optional.into_iter().flatten())
+        let about = [&self.incident, &self.into, &self.merged, &self.silence, &self.level, &self.entity];
+        let told = [&self.scenario, &self.business, &self.owner, &self.cause, &self.change, &self.action, &self.verify, &self.alerts];
+        let optional = about.into_iter().chain(told);
+        [&self.id, &self.author, &self.comment].into_iter().chain(optional.flatten())
     }
 
     fn order(&self, at: Timestamp) -> Result<Order, Reject> {
@@ -212,8 +217,10 @@ impl Written {
             (Measure::Money, self.money),
         ];
         let numbers: Vec<(Measure, f64)> = numbers.into_iter().filter_map(|(measure, number)| Some((measure, number?))).collect();
-        match numbers.iter().find(|(_, number)| !number.is_finite() || *number < 0.0) {
-            Some((measure, number)) => Err(Reject::new("bad_number", format!("{measure}: {number} is not a number from 0"))),
+        match numbers.iter().find(|(_, number)| !(0.0..=NUMBER_MAX).contains(number)) {
+            Some((measure, number)) => {
+                Err(Reject::new("bad_number", format!("{measure}: {number} is not a number from 0 to {NUMBER_MAX:e}")))
+            }
             None if numbers.is_empty() => Err(self.missing("affected_users, affected_merchants, complaints or money")),
             None => Ok(numbers),
         }

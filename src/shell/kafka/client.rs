@@ -74,8 +74,9 @@ pub(in crate::shell) fn wrong_properties(settings: &Settings) -> Vec<String> {
         Property::Inline(value) => Some((name, value)),
         Property::File { .. } | Property::Env { .. } => None,
     });
+    // The value may be a secret whose name is spelt wrong.
     let wrong = inline.filter_map(|(name, value)| match ClientConfig::new().set(name, value).create_native_config() {
-        Err(KafkaError::ClientConfig(_, why, ..)) => Some(format!("kafka property {name}: {value:?}: {why}")),
+        Err(KafkaError::ClientConfig(_, why, ..)) => Some(format!("kafka property {name}: {why}")),
         Ok(_) | Err(_) => None,
     });
     wrong.collect()

@@ -83,7 +83,11 @@ pub(in crate::shell) fn begin_at_end(settings: &Settings, group: &str, topic: To
     }
     let committed = consumer.committed_offsets(partitions, PATIENCE)?;
     let mut new = TopicPartitionList::new();
-    for partition in committed.elements().iter().filter(|partition| partition.offset() == Offset::Invalid) {
+    for partition in committed.elements() {
+        partition.error().with_context(|| format!("cannot ask where notifying stands in {topic}"))?;
+        if partition.offset() != Offset::Invalid {
+            continue;
+        }
         let (_, end) = consumer.fetch_watermarks(&topic, partition.partition(), PATIENCE)?;
         new.add_partition_offset(&topic, partition.partition(), Offset::Offset(end))?;
     }

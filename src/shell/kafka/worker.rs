@@ -208,7 +208,11 @@ impl<S: Partitioned> Worker<S> {
     /// Reads on what has been recovered.
     fn take_over(&mut self) -> anyhow::Result<()> {
         for recovered in self.recovery.recovered() {
-            let recovered = recovered?;
+            let recovered = match recovered {
+                // Nothing is recovered any more.
+                Err(_) if self.stop.load(Ordering::Relaxed) => return Ok(()),
+                recovered => recovered?,
+            };
             let Recovered { ticket, partition, from, committed, bytes, .. } = recovered;
             // One that was given up in the meantime, or wished for again, is somebody else's or comes again.
             if self.recovering.get(&partition) != Some(&ticket) {
