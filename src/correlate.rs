@@ -72,10 +72,6 @@ use sign::Onset;
 use storm::{Pace, Tallied};
 use suppress::{Suppression, inhibits};
 
-/// What alerts alone keep open is doubted when nothing was heard of it for this long, and forgotten where it is no incident:
-/// Alertmanager repeats a firing alert every four hours by default, so its resolution was lost.
-pub const FORGET_AFTER: Duration = Duration::from_secs(86_400);
-
 /// Replicas that evaluate one rule see an alert begin so long apart at the most: twice what Prometheus lets pass between two looks
 /// by default.
 const REPLICAS_WITHIN: Duration = Duration::from_secs(120);
@@ -555,7 +551,7 @@ impl Situations {
             return vec![];
         }
         self.swept = clock;
-        let heard = |id: &SituationId| self.storms.get(id).is_some_and(|heard| clock <= *heard + FORGET_AFTER);
+        let heard = |id: &SituationId| self.storms.get(id).is_some_and(|heard| clock <= *heard + tuning.forget_alerts_after);
         let over = self.open.values().filter(|s| s.is_over(clock, rules, tuning) && (s.declared || !heard(&s.id)));
         let over: Vec<SituationId> = over.map(|s| s.id).collect();
         let gone: Vec<Situation> = over.iter().filter_map(|id| self.open.remove(id).map(|situation| *situation)).collect();

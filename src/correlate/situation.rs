@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Breach, Definition, Dimension, Entity, Judge, Labels, Numbers, Origin, Reading, Step, Timestamp, labels::Fnv};
 use crate::rules::{Rules, Tuning};
 
-use super::FORGET_AFTER;
 use super::joined::Joined;
 use super::member::{NAMELESS, breach_fingerprint};
 use super::members::Members;
@@ -414,7 +413,7 @@ impl Situation {
         let waits = |m: &Member| {
             let Some(suppressed) = m.suppressed.as_ref().filter(|_| m.ends_at.is_none()) else { return false };
             let until = suppressed.until.unwrap_or(Timestamp::MIN);
-            matches!(m.source, Source::Breach { .. }) || clock <= until.max(m.heard_at + FORGET_AFTER)
+            matches!(m.source, Source::Breach { .. }) || clock <= until.max(m.heard_at + tuning.forget_alerts_after)
         };
         if self.lasting.waiting > 0 && self.members.iter().any(waits) {
             return false;
@@ -424,7 +423,7 @@ impl Situation {
             return clock > recovered + (tuning.reopen_within + rules.hold_max() + tuning.gap);
         }
         let quiet = |long: Duration| clock > self.heard + long;
-        !self.declared && (quiet(FORGET_AFTER) || (quiet(tuning.gap) && self.lasting.all == 0))
+        !self.declared && (quiet(tuning.forget_alerts_after) || (quiet(tuning.gap) && self.lasting.all == 0))
     }
 
     /// Whether the member is the same trouble again, soon after the incident's recovery.

@@ -1,6 +1,7 @@
 //! What an incident rests on, as it is shown: measurements, suspects, changes, members.
 
 use crate::correlate::{Changed, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
+use crate::grade::Stated;
 use crate::model::text::cut;
 use crate::model::{Numbers, Reading, Step, Timestamp};
 use crate::rules::{Rules, Tuning};
@@ -51,7 +52,19 @@ impl<'g> Grounds<'g> {
     }
 
     pub(super) fn picture(&self) -> Picture {
-        Picture::of(&self.situations, &self.ranking, self.at)
+        Picture::of(&self.situations, &self.ranking, self.outlasts(), self.at)
+    }
+
+    /// Where all that is called as what leads is over and something else lasts: the worst of that, in words.
+    fn outlasts(&self) -> Option<String> {
+        let lasts = |member: &&Member| member.counts() && member.ends_at.is_none();
+        let leader = self.leader.filter(|leader| leader.ends_at.is_some())?;
+        if self.members().filter(lasts).any(|member| leader.is_called_as(member) && leader.entity == member.entity) {
+            return None;
+        }
+        let graded = self.members().filter(lasts).filter_map(|m| Some((m.graded(self.at, &Stated::new())?.grade.level()?.clone(), m)));
+        let (level, worst) = graded.min_by(|(a, m), (b, n)| (a, m.starts_at, m.key).cmp(&(b, n.starts_at, n.key)))?;
+        Some(format!("{} of {}, by itself {level}", worst.source.name(), worst.entity))
     }
 
     /// The first sign of what counts.

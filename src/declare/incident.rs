@@ -23,6 +23,9 @@ const HISTORY_MAX: usize = 100;
 /// Notes and actions that an incident keeps; further ones are refused.
 pub(super) const NOTES_MAX: usize = 200;
 
+/// How often it is told how things stand of what nobody tells of any more, at the most.
+const FOLLOW_UP_STALE: Duration = Duration::from_secs(86_400);
+
 /// How often an overdue review is reminded of.
 const OVERDUE_MAX: u8 = 30;
 
@@ -400,10 +403,10 @@ impl Incident {
         let mut timers = vec![];
         if self.state.is_on() {
             timers.push((Timer::Look, self.looked_at + tuning.update_every.max(LOOK_EVERY_MIN)));
-            timers.push((Timer::FollowUp, self.followed_at + handling.follow_up));
+            timers.push((Timer::FollowUp, self.followed_at + self.follows_up_after(handling)));
             timers.extend(self.gathered.until.map(|until| (Timer::HandOver, until)));
         }
-        if self.state == State::Declared && self.acknowledged.is_none() {
+        if self.state == State::Declared && self.acknowledged.is_none() && !self.stale {
             let next = self.asks(handling).filter(|after| self.asked.is_none_or(|asked| *after > asked)).min();
             timers.extend(next.map(|after| (Timer::Unacknowledged, self.asks_since + after)));
         }
@@ -419,6 +422,11 @@ impl Incident {
             timers.push((Timer::Close, self.close_at.max(self.at + tuning.reopen_within)));
         }
         timers
+    }
+
+    /// After how long it is told how things stand; of what nobody tells of any more there is nothing new.
+    pub(super) fn follows_up_after(&self, handling: &Handling) -> Duration {
+        if self.stale { handling.follow_up.max(FOLLOW_UP_STALE) } else { handling.follow_up }
     }
 
     /// After how long without an acknowledgement somebody is asked.

@@ -56,7 +56,8 @@ impl Declare {
         match (state, graded) {
             (State::Suspected, Some(graded)) => self.declares(id, at, &graded, out),
             (State::Recovered | State::Reviewed, graded) if self.lasts(id) => {
-                self.again(id, Event::Reopened, "the same trouble again", at, graded, out);
+                let reason = self.relapses(id, key);
+                self.again(id, Event::Reopened, &reason, at, graded, out);
             }
             (State::Recovering, graded) if self.lasts(id) => {
                 self.again(id, Event::RecoveryRevoked, "it is bad again", at, graded, out);
@@ -188,6 +189,16 @@ impl Declare {
         };
         self.event(id, Event::Declared, at, &author, graded.reason(), out);
         self.make_room(at, out);
+    }
+
+    /// By what an incident is on again.
+    fn relapses(&self, id: SituationId, key: u64) -> String {
+        let leader = self.state.incidents.get(&id).and_then(|incident| self.state.situations.member(incident.leader));
+        let leader = leader.map(|(_, leader)| leader);
+        let other = self.state.situations.member(key).map(|(_, member)| member).filter(|member| {
+            member.ends_at.is_none() && leader.is_some_and(|leader| leader.ends_at.is_some() && !leader.is_called_as(member))
+        });
+        other.map_or_else(|| "the same trouble again".to_owned(), |other| format!("now {} of {}", other.source.name(), other.entity))
     }
 
     /// It was over, or seemed to be.

@@ -13,24 +13,27 @@ const COUNTING_MAX: usize = 200;
 /// New ones that are named at a time: entities, and what is told of those that were there.
 const NAMED_MAX: usize = 5;
 
-/// Who is in it, what of it counts, and who is suspected.
+/// Who is in it, what of it counts and lasts, and who is suspected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picture {
     entities: BTreeSet<Entity>,
     /// The fingerprints of what monitors and alerts tell.
     counting: BTreeSet<u64>,
     suspect: Option<Entity>,
+    /// What lasts, where what leads is over.
+    outlasts: Option<String>,
 }
 
 impl Picture {
     /// Of situations, as it was known at a time.
-    pub(super) fn of(situations: &[&Situation], ranking: &Ranking, at: Timestamp) -> Self {
+    pub(super) fn of(situations: &[&Situation], ranking: &Ranking, outlasts: Option<String>, at: Timestamp) -> Self {
         let known = || members(situations).filter(|m| m.starts_at <= at);
         let suspect = ranking.suspects.first().filter(|_| !ranking.is_undetermined());
         Self {
             entities: known().map(|m| m.entity.clone()).collect(),
             counting: known().filter(|m| m.counts() && m.source.labels().is_some()).take(COUNTING_MAX).map(Member::fingerprint).collect(),
             suspect: suspect.map(|s| s.entity.clone()),
+            outlasts,
         }
     }
 
@@ -40,7 +43,8 @@ impl Picture {
         let new: Vec<String> = some(entities).chain(some(self.named(before, situations))).collect();
         let joined = (!new.is_empty()).then(|| format!("now also {}", new.join(", ")));
         let suspect = self.suspect.as_ref().filter(|s| Some(*s) != before.suspect.as_ref()).map(|s| format!("first suspect is now {s}"));
-        joined.into_iter().chain(suspect).collect::<Vec<_>>().join("; ")
+        let outlasts = self.outlasts.as_ref().filter(|of| Some(*of) != before.outlasts.as_ref()).map(|of| format!("what lasts is {of}"));
+        joined.into_iter().chain(outlasts).chain(suspect).collect::<Vec<_>>().join("; ")
     }
 
     /// What counts by now of entities that were in it already.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::correlate::{FORGET_AFTER, Member, Situation, SituationId, Source};
+use crate::correlate::{Member, Situation, SituationId, Source};
 use crate::model::{Event, Origin, State, Timestamp, duration};
 use crate::rules::{Calendar, Handling};
 use crate::stage::Outbox;
@@ -77,7 +77,7 @@ impl Declare {
             Timer::Look => (config.tuning.update_every.max(LOOK_EVERY_MIN), &mut incident.looked_at),
             Timer::FollowUp => {
                 let Some(level) = incident.level() else { return false };
-                (rules.levels.handling(level).follow_up, &mut incident.followed_at)
+                (incident.follows_up_after(&rules.levels.handling(level)), &mut incident.followed_at)
             }
             _ => return false,
         };
@@ -157,12 +157,12 @@ impl Declare {
 
     /// Tells that an incident of which nobody tells any more may be over, and that somebody tells of it again.
     fn listens(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
-        let heard = self.heard_at(id);
+        let (heard, patience) = (self.heard_at(id), self.config.tuning.forget_alerts_after);
         let Some(incident) = self.state.incidents.get_mut(&id).filter(|incident| incident.state == State::Declared) else { return };
         let Some(heard) = heard else { return };
-        match (incident.stale, at.since(heard) > FORGET_AFTER) {
+        match (incident.stale, at.since(heard) > patience) {
             (false, true) => {
-                let reason = format!("nothing was heard of it for {}: nothing tells whether it lasts", duration::show(FORGET_AFTER));
+                let reason = format!("nothing was heard of it for {}: nothing tells whether it lasts", duration::show(patience));
                 self.event(id, Event::Stale, at, RICHTER, reason, out);
             }
             (true, false) => {
@@ -180,12 +180,10 @@ impl Declare {
         incident.looked_at = at;
         let Some(grounds) = Grounds::of(incident, at, &state.situations, rules, &config.tuning) else { return };
         let picture = grounds.picture();
-        if picture != incident.picture {
-            let news = picture.news(&incident.picture, &grounds.situations);
-            incident.picture = picture;
-            if !news.is_empty() {
-                self.event(id, Event::Updated, at, RICHTER, news, out);
-            }
+        let news = picture.news(&incident.picture, &grounds.situations);
+        incident.picture = picture;
+        if !news.is_empty() {
+            self.event(id, Event::Updated, at, RICHTER, news, out);
         }
     }
 

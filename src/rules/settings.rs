@@ -68,6 +68,9 @@ pub struct Tuning {
     pub idle_after: Duration,
     /// How far ahead of its record a sample's time may be.
     pub ahead_max: Duration,
+    /// What alerts alone keep open is doubted when nothing was heard of it for so long, and forgotten where it is no incident: its
+    /// resolution was lost.
+    pub forget_alerts_after: Duration,
     /// A call between services that was not seen for this long is forgotten.
     pub forget_calls_after: Duration,
     /// A situation without an incident that was quiet for this long is over, and takes in nothing more.
@@ -255,12 +258,15 @@ impl Raw {
         let limits = [("groups_per_monitor", self.limits.groups_per_monitor), ("series_per_monitor", self.limits.series_per_monitor)];
         let zero = limits.into_iter().filter(|(_, limit)| *limit == 0);
         let mut wrong: Vec<String> = zero.map(|(name, _)| format!("`limits.{name}` is 0: nothing would be watched")).collect();
-        let Time { idle_after, lateness, .. } = &self.time;
+        let Time { idle_after, lateness, forget_alerts_after, .. } = &self.time;
         if idle_after.0 < Duration::from_secs(1) {
             wrong.push("`time.idle_after` is under a second: sources would be let go between two records".into());
         }
         if lateness.0 > LATENESS_MAX {
             wrong.push("`time.lateness` is over a day: nothing would be judged before it has passed".into());
+        }
+        if forget_alerts_after.0 < Duration::from_secs(600) {
+            wrong.push("`time.forget_alerts_after` is under 10m: alerts would be doubted before anybody repeats them".into());
         }
         if self.situations.size_max == 0 {
             wrong.push("`situations.size_max` is 0: nothing would belong together".into());
@@ -273,6 +279,7 @@ impl Raw {
             lateness: self.time.lateness.0,
             idle_after: self.time.idle_after.0,
             ahead_max: self.time.ahead_max.0,
+            forget_alerts_after: self.time.forget_alerts_after.0,
             forget_calls_after: self.time.forget_calls_after.0,
             gap: self.situations.gap.0,
             life_max: self.situations.life_max.0,
@@ -368,13 +375,20 @@ struct Time {
     lateness: Span,
     idle_after: Span,
     ahead_max: Span,
+    forget_alerts_after: Span,
     forget_calls_after: Span,
 }
 
 impl Default for Time {
     fn default() -> Self {
         let seconds = |s| Span(Duration::from_secs(s));
-        Self { lateness: seconds(5), idle_after: seconds(60), ahead_max: seconds(600), forget_calls_after: seconds(86_400) }
+        Self {
+            lateness: seconds(5),
+            idle_after: seconds(60),
+            ahead_max: seconds(600),
+            forget_alerts_after: seconds(86_400),
+            forget_calls_after: seconds(86_400),
+        }
     }
 }
 
