@@ -49,4 +49,4 @@ pub use settings::{Kind, Partitions, Patterns, Property, Settings, Source, Tunin
 pub use suppress::{Flapping, Inhibit, Maintenance, Of, Suppress, Window};
 pub use template::Template;
 pub use text::Text;
-pub use topology::{CONFIDENCE_LEAST, Dependency, Node, Topology};
+pub use topology::{CONFIDENCE_LEAST, Dependency, Naming, Node, Topology};

@@ -42,7 +42,7 @@ pub(super) fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Tim
         generic.extend(rules.levels.floor_by_numbers());
         Some(Definition { scenario: summary.to_owned(), generic, ..Definition::default() })
     });
-    let entity = entity.unwrap_or_else(|| Entity::new(NAMELESS, name));
+    let entity = entity.unwrap_or_else(|| rules.topology.resolve(Entity::new(NAMELESS, name)));
     let source = Source::Alert {
         fingerprint: alert.fingerprint,
         labels: alert.labels.clone(),

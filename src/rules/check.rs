@@ -16,6 +16,7 @@ use super::duty::Duty;
 use super::fault::{At, Fault, Place};
 use super::plans::{self, Plan};
 use super::suppress::Suppress;
+use super::topology::Naming;
 use super::{CONFIDENCE_LEAST, Dependency, Template, Topology, catalog, judges, raw, suppressed, teams};
 
 /// How often a query is evaluated where its monitor does not say.
@@ -227,7 +228,7 @@ impl Checker {
                 continue;
             }
             let raw: raw::TopologyFile = self.decode(file, text);
-            mapping.extend(raw.entity_from.iter().filter_map(|t| self.good(file, t, Template::parse(&t.value))));
+            mapping.extend(raw.entity_from.iter().filter_map(|naming| self.good(file, naming, named(&naming.value))));
             for entity in &raw.entities {
                 let Some(name) = self.good(file, &entity.name, Entity::parse(&entity.name.value)) else { continue };
                 if let Some(first) = entities.get(&name) {
@@ -257,7 +258,7 @@ impl Checker {
         }
         let known = self.dependencies(edges, &entities, &aliases);
         if mapping.is_empty() {
-            mapping.extend(Template::parse("service={{ service }}"));
+            mapping.extend(named(&raw::Naming::All("service={{ service }}".into())));
         }
         let mut topology = Topology::new(known, mapping);
         aliases.into_iter().for_each(|(alias, (of, _))| topology.alias(alias, of));
@@ -484,6 +485,16 @@ impl Checker {
         }
         rules
     }
+}
+
+fn named(naming: &raw::Naming) -> Result<Naming, String> {
+    let optional = |text: &Option<String>| text.as_deref().map(selector).transpose();
+    Ok(match naming {
+        raw::Naming::All(entity) => Naming { entity: Template::parse(entity)?, matches: None, unless: None },
+        raw::Naming::Some(raw::NamingOf { entity, matches, unless }) => {
+            Naming { entity: Template::parse(entity)?, matches: optional(matches)?, unless: optional(unless)? }
+        }
+    })
 }
 
 pub(super) fn selector(text: &str) -> Result<Selector, String> {

@@ -366,7 +366,7 @@ pub(super) struct Flapping {
 #[serde(deny_unknown_fields)]
 pub(super) struct TopologyFile {
     #[serde(default)]
-    pub(super) entity_from: Vec<At<String>>,
+    pub(super) entity_from: Vec<At<Naming>>,
     #[serde(default)]
     pub(super) entities: Vec<Entity>,
 }
@@ -381,6 +381,31 @@ pub(super) struct Entity {
     pub(super) depends_on: Vec<At<String>>,
     #[serde(default)]
     pub(super) may_depend_on: Vec<Doubted>,
+}
+
+/// How labels name an entity.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "a template such as service={{ service }}, or one for some labels: { entity: ..., matches: ..., unless: ... }"
+)]
+pub(super) enum Naming {
+    /// By a template, wherever its labels are there.
+    All(String),
+    /// Only where others fit.
+    Some(NamingOf),
+}
+
+/// A template for some labels only.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NamingOf {
+    /// The template.
+    pub(super) entity: String,
+    /// A selector of the labels that it is for.
+    pub(super) matches: Option<String>,
+    /// A selector of labels that it is not for.
+    pub(super) unless: Option<String>,
 }
 
 /// A dependency of which there is doubt.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::{Entity, Labels};
+use crate::query::Selector;
 
 use super::Template;
 
@@ -40,6 +41,27 @@ impl Dependency {
     }
 }
 
+/// How labels name an entity.
+#[derive(Clone, Debug)]
+pub struct Naming {
+    /// The entity's name.
+    pub entity: Template,
+    /// The labels that it is for; all where there is none.
+    pub matches: Option<Selector>,
+    /// Labels that it is not for.
+    pub unless: Option<Selector>,
+}
+
+impl Naming {
+    /// The entity, where it is for these labels and every label it needs is there.
+    #[must_use]
+    pub fn entity(&self, labels: &Labels) -> Option<Entity> {
+        let fits = |selector: &Option<Selector>| selector.as_ref().map(|selector| selector.matches(labels));
+        let is_for = fits(&self.matches).unwrap_or(true) && !fits(&self.unless).unwrap_or(false);
+        is_for.then(|| self.entity.entity(labels))?
+    }
+}
+
 /// Directed dependencies between entities, and the mapping from labels to entities.
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
@@ -59,15 +81,15 @@ pub struct Topology {
     doubted: HashMap<(Node, Node), f64>,
     /// Those that nobody wrote down or traced: signals name both, or it was learnt, which is doubted as well.
     unwritten: BTreeSet<(Node, Node)>,
-    mapping: Vec<Template>,
+    mapping: Vec<Naming>,
     /// Other names of entities.
     aliases: HashMap<Entity, Entity>,
 }
 
 impl Topology {
-    /// Builds it from dependencies and the templates that name an entity, first match first.
+    /// Builds it from dependencies and how labels name an entity, first match first.
     #[must_use]
-    pub fn new(dependencies: impl IntoIterator<Item = Dependency>, mapping: Vec<Template>) -> Self {
+    pub fn new(dependencies: impl IntoIterator<Item = Dependency>, mapping: Vec<Naming>) -> Self {
         let mut topology = Self { mapping, ..Self::default() };
         dependencies.into_iter().for_each(|dependency| topology.add(&dependency));
         topology
@@ -287,7 +309,7 @@ impl Topology {
 
     /// All entities that labels name, the one that they are about first.
     pub fn entities(&self, labels: &Labels) -> impl Iterator<Item = Entity> {
-        self.mapping.iter().filter_map(|template| template.entity(labels)).map(|entity| self.resolve(entity))
+        self.mapping.iter().filter_map(|naming| naming.entity(labels)).map(|entity| self.resolve(entity))
     }
 }
 
