@@ -187,6 +187,13 @@ impl Situations {
         Ok(())
     }
 
+    /// Whether the silence of that name is of such labels.
+    #[must_use]
+    pub fn is_under(&self, silence: &str, labels: &Labels) -> bool {
+        let silence = self.suppression.silences.get(silence);
+        silence.and_then(|silence| self.suppression.selectors.get(&silence.alerts)).is_some_and(|of| of.matches(labels))
+    }
+
     /// A silence ends now.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Said, SituationId};
+use crate::correlate::{Member, Said, SituationId};
 use crate::model::{
     Act, Command, Condition, Definition, Entity, Event, Ladder, Measure, Order, Origin, Point, Rung, Split, State, Timestamp,
 };
@@ -17,6 +17,9 @@ use super::incident::NOTES_MAX;
 
 /// Commands whose ids are remembered; of more, the oldest is forgotten.
 const COMMANDS_MAX: usize = 20_000;
+
+/// Incidents that are told of one silence that does not silence them.
+const TOLD_OF_A_SILENCE_MAX: usize = 20;
 
 /// Commands that were seen, so that each is done once.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -66,6 +69,7 @@ impl Declare {
             Order::Silence { alerts, until } => {
                 self.state.situations.silence(command, alerts, *until, &self.rules)?;
                 self.tell_news(out);
+                self.goes_on_all_the_same(command, out);
                 Ok(())
             }
             Order::Unsilence { silence } => self.state.situations.unsilence(silence),
@@ -74,6 +78,20 @@ impl Declare {
                 let id = self.find(incident)?;
                 self.act(id, act, command, out)
             }
+        }
+    }
+
+    /// What is on already is not silenced: that is told where it is, for who silences it means it to end.
+    fn goes_on_all_the_same(&mut self, command: &Command, out: &mut Outbox) {
+        let is_silenced = |member: &Member| {
+            let labels = member.source.labels().filter(|_| member.ends_at.is_none());
+            labels.is_some_and(|labels| self.state.situations.is_under(&command.id, labels))
+        };
+        let on = self.state.incidents.iter().filter(|(_, incident)| incident.state.is_on()).map(|(id, _)| *id);
+        let on: Vec<SituationId> = on.filter(|id| self.counting(*id).any(is_silenced)).take(TOLD_OF_A_SILENCE_MAX).collect();
+        for id in on {
+            let words = with(command, "a silence of what is on does not end it: acknowledge or cancel it");
+            self.event(id, Event::Updated, command.at, &command.author, words, out);
         }
     }
 
