@@ -61,7 +61,7 @@ struct Losses {
     refused: IntCounterVec,
     skipped: IntCounterVec,
     gaps: IntCounterVec,
-    too_large: IntCounterVec,
+    lost: IntCounterVec,
     limited: IntCounterVec,
     unmatched: IntCounterVec,
 }
@@ -76,7 +76,11 @@ impl Losses {
             )?,
             skipped: make.counters("richter_skipped_values_total", "Values that no number can be made of.", &["topic", "reason"])?,
             gaps: make.counters("richter_alert_gaps_total", "Alerts heard of in passing, whose own event never came.", &["topic"])?,
-            too_large: make.counters("richter_lost_records_total", "Records too large for Kafka, by topic.", &["topic"])?,
+            lost: make.counters(
+                "richter_lost_records_total",
+                "Records that are lost, by topic: too large for Kafka, or removed by its retention before they were read.",
+                &["topic"],
+            )?,
             limited: make.counters("richter_limited_total", "Samples and results that a limit refused.", &["monitor", "limit"])?,
             unmatched: make.counters(
                 "richter_evaluations_unmatched_total",
@@ -243,7 +247,7 @@ impl Metrics {
     /// Counters that somebody is alerted on begin at 0: one that begins at 1 has not increased.
     pub(super) fn expects(&self, settings: &Settings) {
         for topic in Topic::ALL {
-            self.losses.too_large.with_label_values(&[&format!("{}.{}", settings.prefix, topic.suffix())]);
+            self.losses.lost.with_label_values(&[&format!("{}.{}", settings.prefix, topic.suffix())]);
         }
         for source in &settings.sources {
             self.losses.gaps.with_label_values(&[&source.topic]);
@@ -270,9 +274,9 @@ impl Metrics {
         self.configuration.followed.with_label_values(&[stage, &partition.to_string()]).set(i64::from(ours));
     }
 
-    /// A record is lost, for Kafka does not take one of its size.
-    pub(super) fn lost(&self, topic: &str) {
-        self.losses.too_large.with_label_values(&[topic]).inc();
+    /// So many records of a topic are lost: too large for Kafka, or gone before they were read.
+    pub(super) fn lost(&self, topic: &str, records: u64) {
+        self.losses.lost.with_label_values(&[topic]).inc_by(records);
     }
 
     pub(super) fn ready(&self, stage: &str, ready: bool) {

@@ -203,7 +203,7 @@ impl Intake {
 
     /// Counts a record that is too large for Kafka, and says so.
     pub(super) fn lost(&self, topic: &str, bytes: usize) {
-        self.metrics.lost(topic);
+        self.metrics.lost(topic, 1);
         error!(stage = self.stage, topic, bytes, "a record is too large for Kafka and is lost; raise message.max.bytes");
     }
 

@@ -52,6 +52,8 @@ pub(super) struct Recovered<S> {
     pub(super) bookmark: Bookmark,
     /// The snapshot's size.
     pub(super) bytes: usize,
+    /// Records that the state needs and the log no longer holds.
+    pub(super) gone: u64,
 }
 
 /// The thread that recovers, one partition after the other.
@@ -185,6 +187,7 @@ impl Reader<'_> {
             end: at.end,
             bookmark: at.bookmark.clone().unwrap_or(fresh),
             bytes: 0,
+            gone: 0,
         };
         if at.committed.is_some() {
             self.restore(consumer, &at, &mut recovered)?;
@@ -203,7 +206,7 @@ impl Reader<'_> {
                         Ok(()) => {
                             recovered.from = name.offset;
                             recovered.bytes = bytes.len();
-                            missing(owner, name.offset, at);
+                            recovered.gone = missing(owner, name.offset, at);
                             return Ok(());
                         }
                         Err(why) => break why.to_string(),
@@ -223,7 +226,7 @@ impl Reader<'_> {
             );
         }
         error!(stage = S::NAME, partition = owner.partition, from = at.low, "there is no good snapshot; the log is read from its start");
-        missing(owner, at.committed.unwrap_or(0).min(at.low), at);
+        recovered.gone = missing(owner, at.committed.unwrap_or(0).min(at.low), at);
         Ok(())
     }
 
@@ -267,8 +270,8 @@ fn position(consumer: &BaseConsumer<Quiet>, log: &str, partition: u32) -> anyhow
     Ok(Position { committed: offset, bookmark, low, end })
 }
 
-/// Says it where the log no longer holds what is needed.
-fn missing(owner: Owner, from: i64, at: &Position) {
+/// Says it where the log no longer holds what is needed, and how much that is.
+fn missing(owner: Owner, from: i64, at: &Position) -> u64 {
     if at.low > from {
         error!(
             stage = owner.stage,
@@ -279,6 +282,7 @@ fn missing(owner: Owner, from: i64, at: &Position) {
             "records that the state needs are gone: the topic's retention is shorter than this instance was away"
         );
     }
+    u64::try_from(at.low - from).unwrap_or(0)
 }
 
 fn spread_differently(log: &str, was: u32, is: u32, settings: &Settings) -> anyhow::Error {

@@ -154,9 +154,9 @@ impl Speaker {
                         break;
                     }
                     KafkaError::MessageProduction(code) if producer.client().fatal_error().is_some() => {
-                        return Ok(Err(Failed::Fatal(code.to_string())));
+                        return Ok(Err(Failed::Fatal(format!("{topic}: {code}"))));
                     }
-                    KafkaError::MessageProduction(code) => return Ok(Err(Failed::Abortable(code.to_string()))),
+                    KafkaError::MessageProduction(code) => return Ok(Err(Failed::Abortable(format!("{topic}: {code}")))),
                     other => bail!("a record for {topic} cannot be sent: {other}"),
                 }
             }

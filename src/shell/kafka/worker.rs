@@ -37,7 +37,11 @@ const EARLY_SHARE: u32 = 4;
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// Between two tries of a commit that failed.
-const RETRY: Duration = Duration::from_millis(50);
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(1);
+
+/// A worker whose commits have failed for so long is not ready.
+const MUTE_AFTER: Duration = Duration::from_secs(15);
 
 /// A stage's loop and its clients.
 pub(in crate::shell) struct Worker<S> {
@@ -59,8 +63,8 @@ pub(in crate::shell) struct Worker<S> {
     /// How far the group has committed is to be asked before the next commit: the last one was not answered, or there
     /// is a new generation, before which the partitions we kept may have been somebody else's.
     unsure: bool,
-    /// The last commit failed: nothing more is taken in before it is said.
-    failed: bool,
+    /// Since when commits fail: nothing more is taken in before what is pending is said.
+    failed: Option<Instant>,
     committed: Instant,
     commit_took: Duration,
     ticked: Option<Instant>,
@@ -92,7 +96,7 @@ impl<S: Partitioned> Worker<S> {
             recovering: BTreeMap::new(),
             group: None,
             unsure: false,
-            failed: false,
+            failed: None,
             committed: Instant::now(),
             commit_took: Duration::ZERO,
             ticked: None,
@@ -132,9 +136,9 @@ impl<S: Partitioned> Worker<S> {
 
     fn collect(&mut self) -> anyhow::Result<Vec<OwnedMessage>> {
         // What could not be said may have gone with its partition.
-        self.failed &= self.is_pending();
-        if self.failed {
-            self.intake.keep_place(RETRY)?;
+        self.failed = self.failed.filter(|_| self.is_pending());
+        if let Some(since) = self.failed {
+            self.intake.keep_place(since.elapsed().clamp(RETRY_MIN, RETRY_MAX))?;
             return Ok(vec![]);
         }
         let patience = if self.is_pending() { self.until_due().min(IDLE_ROUND) } else { IDLE_ROUND };
@@ -213,7 +217,7 @@ impl<S: Partitioned> Worker<S> {
                 Err(_) if self.stop.load(Ordering::Relaxed) => return Ok(()),
                 recovered => recovered?,
             };
-            let Recovered { ticket, partition, from, committed, bytes, .. } = recovered;
+            let Recovered { ticket, partition, from, committed, bytes, gone, .. } = recovered;
             // One that was given up in the meantime, or wished for again, is somebody else's or comes again.
             if self.recovering.get(&partition) != Some(&ticket) {
                 continue;
@@ -221,6 +225,7 @@ impl<S: Partitioned> Worker<S> {
             self.recovering.remove(&partition);
             info!(stage = S::NAME, partition, from, committed, snapshot_bytes = bytes, "took a partition over");
             self.metrics.snapshot_is(S::NAME, partition, bytes);
+            self.metrics.lost(&Partition::<S>::log(&self.settings.prefix), gone);
             self.owned.insert(partition, Partition::new(recovered));
             let place = (Partition::<S>::log(&self.settings.prefix), i32::try_from(partition)?);
             self.intake.take(&[(place, Some(from))])?;
@@ -273,7 +278,7 @@ impl<S: Partitioned> Worker<S> {
     /// was left open: nothing after it may be read. Kafka ends it in time, but for faults of its own.
     fn heed(&mut self) {
         // While nothing can be said, nothing is taken in.
-        if self.failed {
+        if self.failed.is_some() {
             return;
         }
         let log = Partition::<S>::log(&self.settings.prefix);
@@ -327,7 +332,7 @@ impl<S: Partitioned> Worker<S> {
             return Ok(());
         }
         if !self.is_pending() {
-            self.failed = false;
+            self.failed = None;
             return Ok(());
         }
         let began = Instant::now();
@@ -336,18 +341,19 @@ impl<S: Partitioned> Worker<S> {
         match said {
             Said::Yes => {
                 self.commit_took = began.elapsed();
-                self.failed = false;
+                self.failed = None;
                 self.metrics.transactions.with_label_values(&[S::NAME, "committed"]).inc();
                 let all: Vec<u32> = self.owned.keys().copied().collect();
                 all.into_iter().for_each(|partition| self.said(partition));
             }
             Said::No(why) => {
-                self.failed = true;
+                self.failed.get_or_insert_with(Instant::now);
                 self.metrics.transactions.with_label_values(&[S::NAME, "aborted"]).inc();
                 self.intake.grumble(&format!("a transaction was taken back and is said again: {why}"));
             }
             Said::Unknown(why) => {
-                (self.failed, self.unsure) = (true, true);
+                self.failed.get_or_insert_with(Instant::now);
+                self.unsure = true;
                 self.metrics.transactions.with_label_values(&[S::NAME, "unknown"]).inc();
                 self.intake.grumble(&format!("a transaction was not answered; what became of it is asked: {why}"));
             }
@@ -443,6 +449,8 @@ impl<S: Partitioned> Worker<S> {
             ready &= caught_up;
             self.metrics.follows(S::NAME, *partition, owned.follows(&self.config));
         }
+        // Who cannot say what it knows does not work, however little it is behind.
+        ready &= self.failed.is_none_or(|since| since.elapsed() < MUTE_AFTER);
         self.ready.store(ready, Ordering::Relaxed);
         self.metrics.ready(S::NAME, ready);
     }
