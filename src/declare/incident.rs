@@ -26,8 +26,8 @@ pub(super) const NOTES_MAX: usize = 200;
 /// How often it is told how things stand of what nobody tells of any more, at the most.
 const FOLLOW_UP_STALE: Duration = Duration::from_secs(86_400);
 
-/// How often an overdue review is reminded of.
-const OVERDUE_MAX: u8 = 30;
+/// How often an overdue review is reminded of, each time after twice as long: the last time after two months.
+const OVERDUE_MAX: u8 = 6;
 
 /// Who speaks where no person does.
 pub(super) const RICHTER: &str = "richter";
@@ -459,7 +459,7 @@ impl Review {
     /// It was reminded of; the event, and when it is next.
     pub(super) fn reminds(&mut self) -> (Event, String) {
         let at = self.remind_at;
-        self.remind_at = if at < self.due_at { self.due_at } else { at + OVERDUE_AFTER };
+        self.remind_at = if at < self.due_at { self.due_at } else { at + OVERDUE_AFTER * 2_u32.pow(self.overdue.into()) };
         match at.cmp(&self.due_at) {
             std::cmp::Ordering::Less => (Event::ReviewDue, format!("the review is due at {}", self.due_at)),
             std::cmp::Ordering::Equal => (Event::ReviewDue, "the review is due now".to_owned()),
@@ -479,4 +479,21 @@ fn id(member: &Member, at: Timestamp, salt: u8) -> String {
     let letters: String = (0..8).map(|i| char::from(LETTERS[usize::try_from(hash >> (5 * i) & 31).unwrap_or(0)])).collect();
     let day: String = member.starts_at.to_string().chars().take(10).filter(char::is_ascii_digit).collect();
     format!("{day}-{letters}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overdue_review_is_reminded_of_less_and_less_often() {
+        let due = Timestamp(1_760_000_000_000);
+        let mut review = Review { due_at: due, remind_at: due, overdue: 0, done: None };
+        let mut days = vec![];
+        while review.overdue < OVERDUE_MAX {
+            review.reminds();
+            days.push(review.remind_at.since(due).as_secs() / 86_400);
+        }
+        assert_eq!(days[..6], [1, 2, 4, 8, 16, 32]);
+    }
 }
