@@ -136,8 +136,10 @@ fn usual_text(data: &Data) -> String {
             lines.push(format!("{what}: {text}"));
         }
     };
-    let leads = evidence.members.iter().find(|member| member.entity == evidence.entity && member.summary != evidence.scenario);
-    line("it says", leads.map_or_else(String::new, |member| member.summary.clone()));
+    let leads = evidence.members.iter().filter(|member| member.entity == evidence.entity);
+    // The title says the first line already.
+    let says = |member: &Member| member.summary.strip_prefix(&evidence.scenario).unwrap_or(&member.summary).trim().to_owned();
+    line("it says", leads.map(says).find(|says| !says.is_empty()).unwrap_or_default());
     let lasts = if incident.state.is_on() { "for" } else { "it lasted" };
     line("since", format!("{} UTC, {lasts} {}", clock(&incident.started_at), hours(incident.lasted_seconds)));
     line("business", evidence.business.clone());
@@ -178,6 +180,12 @@ fn usual_text(data: &Data) -> String {
     }
     line("incident", format!("{} event {}", incident.id, incident.sequence));
     lines.join("\n")
+}
+
+/// Where the leading alert says that its runbook is.
+fn runbook(evidence: &Evidence) -> Option<&str> {
+    let leads = evidence.members.iter().filter(|member| member.entity == evidence.entity);
+    leads.flat_map(|member| member.summary.lines()).find_map(|line| line.strip_prefix("runbook: ")).filter(|url| url.starts_with("http"))
 }
 
 /// What else fails by now.

@@ -32,7 +32,7 @@ pub(super) fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Tim
     let monitor = rules.alert_monitor(&alert.labels);
     let own = monitor.and_then(|m| m.entity.entity(&alert.labels)).map(|entity| rules.topology.resolve(entity));
     let entity = own.or_else(|| rules.topology.entity(&alert.labels));
-    let summary = if alert.summary.is_empty() { name } else { &alert.summary };
+    let summary = alert.summary.lines().next().unwrap_or(name);
     let own = monitor.and_then(|m| m.definition.clone());
     let definition = own.or_else(|| {
         let mut generic: Vec<Ladder> = rules.levels.fallback(&alert.labels).cloned().collect();

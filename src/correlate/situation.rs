@@ -262,18 +262,12 @@ impl Member {
         self.entity.kind() == NAMELESS
     }
 
-    /// In words: the scenario that it is graded by, or the alert's summary, or its name.
+    /// In a line: the scenario that it is graded by, or the first of what the alert says, or its name.
     #[must_use]
     pub fn summary(&self) -> &str {
         match (&self.definition, &self.source) {
             (Some(definition), _) => &definition.scenario,
-            (None, Source::Alert { labels, summary, .. }) => {
-                if summary.is_empty() {
-                    labels.get("alertname")
-                } else {
-                    summary
-                }
-            }
+            (None, Source::Alert { labels, summary, .. }) => summary.lines().next().unwrap_or_else(|| labels.get("alertname")),
             (None, Source::Breach { .. } | Source::Person { .. }) => "",
         }
     }

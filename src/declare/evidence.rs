@@ -21,7 +21,7 @@ const TALLIES_MAX: usize = 20;
 const CHANGES_MAX: usize = 20;
 
 /// Of what a member says of itself.
-const WORDS_BYTES_MAX: usize = 512;
+const WORDS_BYTES_MAX: usize = 1024;
 
 /// An incident's situations, and what stands out in them.
 pub(super) struct Grounds<'g> {

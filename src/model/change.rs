@@ -11,7 +11,7 @@ pub struct Alert {
     pub fingerprint: u64,
     /// All labels, `alertname` among them.
     pub labels: Labels,
-    /// The summary, or whatever annotation says most.
+    /// In the first line what it is; then where its runbook is, and more of it.
     pub summary: String,
     /// When it began to fire.
     pub starts_at: Timestamp,

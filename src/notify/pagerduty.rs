@@ -9,7 +9,7 @@ use crate::model::{Event, State};
 use super::webhook::severity;
 use crate::model::text::cut;
 
-use super::{Addressed, Request, Words, idempotency};
+use super::{Addressed, Request, Words, idempotency, runbook};
 
 /// What a summary may hold there.
 const SUMMARY_BYTES_MAX: usize = 1024;
@@ -43,7 +43,8 @@ pub(super) fn request(to: &Addressed<'_>, data: &Data, words: &Words) -> Request
                 "plans": incident.plans,
             },
         });
-        body["links"] = plans.map(|plan| json!({"href": plan.link, "text": plan.name})).collect();
+        let runbook = runbook(evidence).map(|url| json!({"href": url, "text": "runbook"}));
+        body["links"] = runbook.into_iter().chain(plans.map(|plan| json!({"href": plan.link, "text": plan.name}))).collect();
         body["client"] = json!("richter");
     }
     Request { url: to.url.to_owned(), headers: vec![idempotency(data)], body: body.to_string() }

@@ -236,3 +236,37 @@ fn each_kind_of_target_is_told_in_its_own_words() {
     let other = out.lines().zip(expected.lines()).find(|(now, before)| now != before);
     assert!(out == expected, "the first line that differs, now and before: {other:?}");
 }
+
+#[test]
+fn a_page_says_where_the_runbook_is_and_what_else_fails() {
+    let alert = |name: &str, service: &str, minute: u32, annotations: &str| {
+        let labels = format!(r#""labels":{{"alertname":"{name}","service":"{service}","severity":"page"}}"#);
+        let alert = format!(r#"{{"status":"firing",{labels},"annotations":{{{annotations}}},"startsAt":"2026-11-22T15:0{minute}:00Z"}}"#);
+        format!("raw 15:0{minute} alerts {{\"version\":\"4\",\"alerts\":[{alert}]}}\n")
+    };
+    let says = r#""summary":"The disk is full.","description":"/data has 2% left.","runbook_url":"https://runbooks.example/full""#;
+    let (levels, topology) = (
+        "generic: [ { sequence: P, alerts: '{severity=\"page\"}', ladder: [ { level: 2 } ] } ]",
+        "entities: [ { name: service=web, depends_on: [ service=db ] }, { name: service=db } ]",
+    );
+    let records =
+        alert("DiskFull", "db", 1, says) + &alert("ServiceDown", "web", 2, "") + "raw 15:09 alerts {\"version\":\"4\",\"alerts\":[]}\n";
+    let text = format!("== levels\n{levels}\n== topology\n{topology}\n== records 2026-11-22T15:00:00Z every 1m\n{records}");
+    let told = events(&Case::parse("a page", &text).run().messages);
+    let of = |kind: &str| told.iter().find(|event| event["data"]["event"]["type"] == kind).expect(kind)["data"].clone();
+    let (settings, ..) = settings("f", "notify: [ { name: t, kind: pagerduty, secret: { env: S } } ]", &BTreeMap::new());
+    let target = &settings.expect("checked").notify[0];
+    let page = |data: Value| {
+        let data: Data = serde_json::from_value(data).expect("an event");
+        assert!(is_told(target, &data));
+        let request = request(&Addressed { target, url: "https://x", secret: Some("hush") }, &data, Timestamp(0)).expect("a request");
+        serde_json::from_str::<Value>(&request.body).expect("JSON")
+    };
+    let (first, later) = (page(of("declared")), page(of("updated")));
+    assert_eq!(first["payload"]["summary"], "P2 The disk is full. (db): DiskFull");
+    assert_eq!(first["links"][0]["href"], "https://runbooks.example/full");
+    let text = first["payload"]["custom_details"]["text"].as_str().expect("a text");
+    assert!(text.contains("it says: runbook: https://runbooks.example/full\n/data has 2% left."), "{text}");
+    let text = later["payload"]["custom_details"]["text"].as_str().expect("a text");
+    assert!(text.starts_with("now also service=web") && text.contains("also failing: service=web"), "{text}");
+}

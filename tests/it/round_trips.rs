@@ -108,7 +108,7 @@ fn with_labels_of(values: &'static str) -> impl Strategy<Value = Given> {
 fn told_alert() -> impl Strategy<Value = Alert> {
     let labels = prop::collection::btree_map("[a-z][a-z0-9_]{0,7}", "\\PC{1,12}", 1..6);
     let times = (1_700_000_000i64..1_790_000_000, prop::option::of(0i64..9_999_999));
-    (labels, "\\PC{1,20}", times).prop_map(|(labels, summary, (starts_at, lasts))| {
+    (labels, "[a-z]\\PC{0,18}[a-z]", times).prop_map(|(labels, summary, (starts_at, lasts))| {
         let labels: Labels = labels.into();
         let (starts_at, ends_at) = (Timestamp(starts_at * 1000), lasts.map(|lasts| Timestamp((starts_at + lasts) * 1000)));
         Alert { fingerprint: labels.fingerprint(), labels, summary, starts_at, ends_at, by_key: false, recalled: false }

@@ -85,8 +85,31 @@ fn known(told: Told, starts_at: Timestamp, ends_at: Option<Timestamp>) -> Alert 
     Alert { fingerprint, labels, summary: summary(&told.annotations), starts_at, ends_at, by_key: false, recalled: false }
 }
 
-/// The annotation that says most.
+/// What annotations say: what it is in the first line, then where its runbook is, and more of it.
 pub(super) fn summary(annotations: &BTreeMap<String, String>) -> String {
-    let names = ["summary", "description", "message"];
-    names.iter().find_map(|name| annotations.get(*name)).cloned().unwrap_or_default()
+    let text = |name: &str| annotations.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
+    let Some(says) = ["summary", "description", "message"].into_iter().find_map(text) else {
+        return text("runbook_url").unwrap_or_default().to_owned();
+    };
+    let (title, rest) = says.split_once('\n').unwrap_or((says, ""));
+    let more = ["description", "message"].into_iter().find_map(text).filter(|more| *more != says);
+    let runbook = text("runbook_url").map(|url| format!("runbook: {url}"));
+    let lines = [Some(title.to_owned()), runbook, Some(rest.trim().to_owned()), more.map(str::to_owned)];
+    lines.into_iter().flatten().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_title_is_one_line_and_the_runbook_comes_next() {
+        let of = |texts: &[(&str, &str)]| summary(&texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect());
+        let (url, runbook) = ("https://runbooks.example/full", "runbook: https://runbooks.example/full");
+        let all = of(&[("description", "/data has 2% left."), ("runbook_url", url), ("summary", "The disk is full.")]);
+        assert_eq!(all, format!("The disk is full.\n{runbook}\n/data has 2% left."));
+        let long = of(&[("description", "The disk is full.\nVALUE = 2"), ("summary", " "), ("runbook_url", url)]);
+        assert_eq!(long, format!("The disk is full.\n{runbook}\nVALUE = 2"));
+        assert_eq!((of(&[("message", "full")]), of(&[])), ("full".to_owned(), String::new()));
+    }
 }
