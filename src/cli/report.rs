@@ -21,7 +21,7 @@ const ROWS: usize = 15;
 pub(super) struct Arguments {
     #[command(flatten)]
     events: Where,
-    /// Incidents declared from then on: YYYY-MM-DD, or seconds; the first one where it is missing
+    /// Incidents declared from then on: RFC 3339, a day, or seconds since the epoch; the first one where it is missing
     #[arg(long, value_parser = time)]
     from: Option<Timestamp>,
     /// Incidents declared before then; what is overdue is so by then; after the last event where it is missing

@@ -345,6 +345,9 @@ impl Checker {
         if let Some(lookback) = &raw.lookback {
             self.faults.push(lookback.fault(file, "`lookback` with `alerts`; it is for queries"));
         }
+        if let Some(impact) = &raw.impact {
+            self.faults.push(impact.fault(file, "`impact` with `alerts`; what an alert costs is measured by no query: people say it"));
+        }
         self.good(file, alerts, selector(&alerts.value))
     }
 
@@ -474,7 +477,9 @@ impl Checker {
 
     fn judge(&mut self, file: &str, raw: &raw::Monitor, every: Duration) -> JudgeRules {
         let Some(at) = &raw.judge else {
-            self.faults.push(raw.name.fault(file, "judges nothing; add `judge` with static, baseline or absent"));
+            self.faults.push(
+                raw.name.fault(file, "judges nothing; add `judge` with static, baseline, change, compare, forecast, flatline or absent"),
+            );
             return JudgeRules::default();
         };
         let judge = &at.value;

@@ -84,6 +84,16 @@ const NAMED: [(Kind, &str, Format); 22] = [
 ];
 
 impl Format {
+    /// Whether its times may be bare numbers, of a unit that is to be told.
+    pub(super) fn has_bare_times(self) -> bool {
+        matches!(self, Self::Auto | Self::Influx | Self::TelegrafJson | Self::PlainJson)
+    }
+
+    /// Whether its series are of resources, with attributes of their own.
+    pub(super) fn has_resources(self) -> bool {
+        matches!(self, Self::Auto | Self::OtlpJson | Self::OtlpProto)
+    }
+
     /// The format of that name for a kind, and its mapping where it is a preset.
     #[must_use]
     pub fn named(kind: Kind, name: &str) -> Option<(Self, Option<Mapping>)> {

@@ -183,6 +183,7 @@ impl Checker {
         {
             self.faults.push(fault.fault(file, "a fault needs a `scenario`: what the user cannot do, in a sentence"));
         }
+        self.needs_a_scenario(file, raw);
         let measurable = Measurable {
             value: raw.alerts.is_none(),
             expected: raw.judge.as_ref().is_some_and(|judge| judge.value.expects()),
@@ -212,6 +213,20 @@ impl Checker {
             business,
             generic,
         })
+    }
+
+    /// What makes no fault has no level, and costs nothing.
+    fn needs_a_scenario(&mut self, file: &str, raw: &raw::Monitor) {
+        if raw.scenario.is_some() {
+            return;
+        }
+        let data = raw.data.as_ref().map(|data| ("data", data.place(file)));
+        let impact = raw.impact.as_ref().map(|impact| ("impact", impact.place(file)));
+        let global = raw.global.then(|| ("global", raw.name.place(file)));
+        for (what, place) in data.into_iter().chain(impact).chain(global) {
+            let message = format!("`{what}` without a `scenario`: only what users cannot do has a level, and costs something");
+            self.faults.push(Fault { place, message });
+        }
     }
 
     /// The ladder of the monitor's asset level and impact factor.

@@ -387,7 +387,7 @@ pub(super) struct Entity {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(
     untagged,
-    expecting = "a template such as service={{ service }}, or one for some labels: { entity: ..., matches: ..., unless: ... }"
+    expecting = "expected a template such as service={{ service }}, or one for some labels: { entity: ..., matches: ..., unless: ... }"
 )]
 pub(super) enum Naming {
     /// By a template, wherever its labels are there.

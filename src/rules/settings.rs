@@ -502,6 +502,14 @@ fn check_sources(file: &str, prefix: &str, sources: &[RawSource], faults: &mut V
             let message = format!("{:?} is no topic; use letters, digits, . _ -, {TOPIC_BYTES_MAX} at most", source.topic.value);
             faults.push(source.topic.fault(file, message));
         }
+        if let Some(at) = source.timestamp_unit.as_ref().filter(|_| source.kind == Kind::Metrics && !format.has_bare_times()) {
+            faults.push(at.fault(file, format!("`timestamp_unit` with {}, which says itself what its times are", source.format.value)));
+        }
+        let has_resources = source.kind == Kind::Metrics && format.has_resources();
+        if !source.promote_resource_attributes.is_empty() && !has_resources {
+            let message = format!("`promote_resource_attributes` with {}; OTLP alone has resources", source.format.value);
+            faults.push(source.topic.fault(file, message));
+        }
         if checked.iter().any(|s| s.topic == source.topic.value) {
             faults.push(source.topic.fault(file, format!("topic {:?} is a source already", source.topic.value)));
         }

@@ -59,7 +59,7 @@ pub fn time(text: &str) -> Result<Timestamp, String> {
     }
     let day = text.len() == "YYYY-MM-DD".len();
     let utc = if day { format!("{text}T00:00:00Z") } else { format!("{}Z", text.replacen(' ', "T", 1)) };
-    let wrong = |_| format!("time {text:?} is neither seconds since the epoch nor YYYY-MM-DD hh:mm:ss");
+    let wrong = |_| format!("time {text:?} is none of RFC 3339, YYYY-MM-DD, YYYY-MM-DD hh:mm:ss and seconds since the epoch");
     Timestamp::parse(text).or_else(|_| Timestamp::parse(&utc)).map_err(wrong)
 }
 
@@ -84,7 +84,7 @@ mod tests {
     fn what_cannot_be_read_is_named() {
         assert_eq!(
             read("timestamp,value\n12:00,3").unwrap_err(),
-            "line 2: time \"12:00\" is neither seconds since the epoch nor YYYY-MM-DD hh:mm:ss"
+            "line 2: time \"12:00\" is none of RFC 3339, YYYY-MM-DD, YYYY-MM-DD hh:mm:ss and seconds since the epoch"
         );
         assert_eq!(read("1,2\n2,x").unwrap_err(), "line 2: value \"x\" is not a number");
         assert_eq!(read("1,2").unwrap_err(), "a series needs two values at different times");

@@ -146,7 +146,10 @@ impl SeriesBuf {
     pub fn end(&mut self) -> Result<(), Reject> {
         let long = self.bytes.len() - self.begun;
         if long > NAME_BYTES_MAX + VALUE_BYTES_MAX {
-            return Err(Reject::new("label_too_long", format!("a label of {long} bytes; {VALUE_BYTES_MAX} at most")));
+            return Err(Reject::new(
+                "label_too_long",
+                format!("a label of {long} bytes with its name; {} at most", NAME_BYTES_MAX + VALUE_BYTES_MAX),
+            ));
         }
         if self.bytes.len() > SERIES_BYTES_MAX {
             let detail = format!("labels of {} bytes together; {SERIES_BYTES_MAX} at most", self.bytes.len());
