@@ -40,6 +40,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
+/// The metrics of the state are brought up to date this often.
+const SHOW_EVERY: Duration = Duration::from_secs(1);
+
 /// A worker whose commits have failed for so long is not ready.
 const MUTE_AFTER: Duration = Duration::from_secs(15);
 
@@ -68,6 +71,8 @@ pub(in crate::shell) struct Worker<S> {
     committed: Instant,
     commit_took: Duration,
     ticked: Option<Instant>,
+    /// When the metrics of the state were brought up to date.
+    shown: Option<Instant>,
 }
 
 impl<S: Partitioned> Worker<S> {
@@ -100,6 +105,7 @@ impl<S: Partitioned> Worker<S> {
             committed: Instant::now(),
             commit_took: Duration::ZERO,
             ticked: None,
+            shown: None,
         })
     }
 
@@ -438,7 +444,11 @@ impl<S: Partitioned> Worker<S> {
     }
 
     fn show(&mut self) {
-        S::show(self.owned.iter().map(|(partition, owned)| (*partition, &owned.stage)), &self.metrics);
+        // What is counted in the state costs as much as there is of it.
+        if self.shown.is_none_or(|shown| shown.elapsed() >= SHOW_EVERY) {
+            self.shown = Some(Instant::now());
+            S::show(self.owned.iter().map(|(partition, owned)| (*partition, &owned.stage)), &self.metrics);
+        }
         let mut ready = self.group.is_some() && self.recovering.is_empty();
         for (partition, owned) in &mut self.owned {
             let caught_up = owned.caught_up();
