@@ -85,7 +85,9 @@ impl de::Error for Error {
     }
 
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::custom(format!("expected {}, found {}", in_words(&expected.to_string()), found_in_words(found)))
+        let expected = in_words(&expected.to_string());
+        let quote = if expected == "a string" && found == de::Unexpected::Map { "; quote a text that begins with {" } else { "" };
+        Self::custom(format!("expected {expected}, found {}{quote}", found_in_words(found)))
     }
 
     fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
