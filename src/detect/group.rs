@@ -49,6 +49,8 @@ pub(super) struct Group {
     began: Timestamp,
     /// The newest sample's time.
     seen: Timestamp,
+    /// The last step at which it had a value: a window may have one for long after its newest sample.
+    measured: Timestamp,
     gaps: Gaps,
     judges: Judges,
     hold: Hold,
@@ -66,6 +68,7 @@ impl Group {
             labels,
             began: seen,
             seen,
+            measured: seen,
             gaps: Gaps::default(),
             judges: Judges::default(),
             hold: Hold::default(),
@@ -93,8 +96,9 @@ impl Group {
         }
     }
 
-    pub(super) fn seen(&self) -> Timestamp {
-        self.seen
+    /// When something was last known of it.
+    pub(super) fn known(&self) -> Timestamp {
+        self.seen.max(self.measured)
     }
 
     /// What is normal for it, where that is learnt.
@@ -113,9 +117,9 @@ impl Group {
         (!self.hold.open()).then_some(self.seen + after)
     }
 
-    /// It will be told that it is absent, later than at that step.
-    pub(super) fn absence_is_awaited(&self, watch: &Watch, step: Timestamp) -> bool {
-        self.absent_from(watch).is_some_and(|due| due >= step)
+    /// Something may be told of it though nothing comes: it is bad and not yet for long enough, or its absence is not told yet.
+    pub(super) fn is_pending(&self, watch: &Watch, step: Timestamp) -> bool {
+        self.hold.is_bad() || self.absent_from(watch).is_some_and(|due| due >= step)
     }
 
     /// Other judges or ladders from now on: what is pending starts anew under them, and so does what was
@@ -149,6 +153,7 @@ impl Group {
         hints: &mut Vec<Hint>,
     ) -> Option<Breach> {
         self.see(sampled);
+        self.measured = step;
         let watch = subject.watch;
         let counted = watch.query.share().zip(divisor).map(|(share, divisor)| Counted {
             of: share.counted(divisor),

@@ -128,6 +128,11 @@ impl Hold {
         self.bad.as_ref().is_some_and(|bad| bad.open)
     }
 
+    /// It is bad, be it for long enough or not.
+    pub(super) fn is_bad(&self) -> bool {
+        self.bad.is_some()
+    }
+
     /// The judge that opened the breach, while one is open.
     pub(super) fn judge(&self) -> Option<Judge> {
         self.bad.as_ref().filter(|bad| bad.open).map(|bad| bad.judge)

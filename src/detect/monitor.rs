@@ -228,9 +228,10 @@ impl MonitorState {
         // Where data comes, the step it makes comes before.
         let stale = || groups().filter_map(|group| group.stale_from(watch)).min();
         let stale = if sampled.is_some_and(|sampled| sampled <= ready) { None } else { stale() };
-        let due = sampled.into_iter().chain(absent).chain(stale).chain(now).min()?;
+        let quiet = absent.into_iter().chain(stale).chain(now).min();
         // What speaks of nothing does at each step, but not of the years that one sample of an old clock lies back.
-        let due = if always { due.max(ready - MADE_UP_MAX) } else { due };
+        let quiet = quiet.map(|due| if always { due.max(ready - MADE_UP_MAX) } else { due });
+        let due = sampled.into_iter().chain(quiet).min()?;
         // The smallest step that is not earlier than what is due.
         let due = Timestamp(due.0 - 1).next_multiple(watch.every);
         Some(self.done.map_or(due, |done| due.max(done.next_multiple(watch.every))))
@@ -285,7 +286,8 @@ impl MonitorState {
     /// is taken, what lives outranks what may come back.
     fn forgets_after(&self, watch: &Watch, tuning: &Tuning) -> Duration {
         let is_crowded = 10 * self.index.groups.max(self.index.cells()) >= 9 * tuning.groups_max;
-        if is_crowded || !watch.judge.learns() { FORGET_SOON.max(watch.every * FORGET_SOON_STEPS) } else { FORGET_AFTER }
+        let learns = watch.judge.learns() || watch.parts.is_some() || watch.impact.is_some();
+        if is_crowded || !learns { FORGET_SOON.max(watch.every * FORGET_SOON_STEPS) } else { FORGET_AFTER }
     }
 
     /// Forgets what no later step needs, and whom nobody has heard of for so long.
@@ -295,12 +297,9 @@ impl MonitorState {
             self.index.remove_series(&gone, place);
         }
         let before = kept.groups.len();
-        let (cell, query) = (&kept.cell, &watch.query);
         kept.groups.retain(|group| {
-            let silent = step.since(group.seen());
-            let is_over =
-                silent >= FORGET_AFTER || silent >= after && !group.absence_is_awaited(watch, step) && !cell.is_alive(query, step);
-            group.waits() || !is_over
+            let after = if group.is_pending(watch, step) { FORGET_AFTER } else { after };
+            group.waits() || step.since(group.known()) < after
         });
         self.index.groups -= before - kept.groups.len();
         let stays = always && kept.key.is_empty();
