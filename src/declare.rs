@@ -233,7 +233,8 @@ impl Declare {
     fn took_in(&mut self, key: u64, taken: &Taken, at: Timestamp, out: &mut Outbox) {
         let Some((situation, member)) = self.state.situations.member(key) else { return };
         if taken.joined {
-            if member.definition.is_none() && matches!(member.source, Source::Alert { .. }) {
+            let fires = member.ends_at.is_none() && matches!(member.source, Source::Alert { .. });
+            if fires && member.definition.is_none() {
                 out.count(Count::Ungraded);
             }
             out.decide(|| trace::member(situation.id, member));

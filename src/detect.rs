@@ -125,7 +125,7 @@ impl Detect {
     /// Whether anything was ever measured of a monitor here.
     #[must_use]
     pub fn has_heard(&self, watch: &Watch) -> bool {
-        self.state.monitors.contains_key(&watch.key)
+        self.state.monitors.get(&watch.key).is_some_and(|state| !watch.query.speaks_of_nothing() || state.has_samples())
     }
 
     /// Up to when everything was evaluated.

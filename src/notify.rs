@@ -13,6 +13,7 @@ use sha2::Sha256;
 use serde::Serialize;
 
 use crate::declare::contract::{Body, Data, Evidence, Happening, Member};
+use crate::model::change::RUNBOOK;
 use crate::model::text::{clock, hours};
 use crate::model::{Event, Timestamp};
 use crate::rules::notify::{Messenger, Target};
@@ -138,7 +139,10 @@ fn usual_text(data: &Data) -> String {
     };
     let leads = evidence.members.iter().filter(|member| member.entity == evidence.entity);
     // The title says the first line already.
-    let says = |member: &Member| member.summary.strip_prefix(&evidence.scenario).unwrap_or(&member.summary).trim().to_owned();
+    let says = |member: &Member| {
+        let (first, rest) = member.summary.split_once('\n').unwrap_or((&member.summary, ""));
+        if first == evidence.scenario { rest.to_owned() } else { member.summary.trim().to_owned() }
+    };
     line("it says", leads.map(says).find(|says| !says.is_empty()).unwrap_or_default());
     let lasts = if incident.state.is_on() { "for" } else { "it lasted" };
     line("since", format!("{} UTC, {lasts} {}", clock(&incident.started_at), hours(incident.lasted_seconds)));
@@ -185,7 +189,9 @@ fn usual_text(data: &Data) -> String {
 /// Where the leading alert says that its runbook is.
 fn runbook(evidence: &Evidence) -> Option<&str> {
     let leads = evidence.members.iter().filter(|member| member.entity == evidence.entity);
-    leads.flat_map(|member| member.summary.lines()).find_map(|line| line.strip_prefix("runbook: ")).filter(|url| url.starts_with("http"))
+    let mut urls = leads.flat_map(|member| member.summary.lines()).filter_map(|line| line.strip_prefix(RUNBOOK));
+    // One that was cut leads nowhere.
+    urls.find(|url| url.starts_with("http") && !url.ends_with('…'))
 }
 
 /// What else fails by now.

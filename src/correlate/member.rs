@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::model::change::RUNBOOK;
 use crate::model::{Alert, Definition, Entity, Labels, Ladder, Origin, Timestamp, labels::Fnv};
 use crate::rules::Rules;
 
@@ -26,13 +27,18 @@ pub(super) fn alert_key(fingerprint: u64, starts_at: Timestamp) -> u64 {
     Fnv::of(&[b"alert", &fingerprint.to_be_bytes(), &starts_at.0.to_be_bytes()])
 }
 
+/// What an alert says in its first line.
+pub(super) fn title(summary: &str) -> Option<&str> {
+    summary.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(RUNBOOK))
+}
+
 /// An external alert that was told at that time, as a member of a situation to be found.
 pub(super) fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Timestamp, rules: &Rules) -> Member {
     let name = alert.labels.get("alertname");
     let monitor = rules.alert_monitor(&alert.labels);
     let own = monitor.and_then(|m| m.entity.entity(&alert.labels)).map(|entity| rules.topology.resolve(entity));
     let entity = own.or_else(|| rules.topology.entity(&alert.labels));
-    let summary = alert.summary.lines().next().unwrap_or(name);
+    let summary = title(&alert.summary).unwrap_or(name);
     let own = monitor.and_then(|m| m.definition.clone());
     let definition = own.or_else(|| {
         let mut generic: Vec<Ladder> = rules.levels.fallback(&alert.labels).cloned().collect();

@@ -10,7 +10,7 @@ use crate::model::{Breach, Definition, Dimension, Entity, Judge, Labels, Numbers
 use crate::rules::{Rules, Tuning};
 
 use super::joined::Joined;
-use super::member::{NAMELESS, breach_fingerprint};
+use super::member::{NAMELESS, breach_fingerprint, title};
 use super::members::Members;
 use super::sign::SignId;
 use super::suppress::{By, Suppressed};
@@ -267,7 +267,7 @@ impl Member {
     pub fn summary(&self) -> &str {
         match (&self.definition, &self.source) {
             (Some(definition), _) => &definition.scenario,
-            (None, Source::Alert { labels, summary, .. }) => summary.lines().next().unwrap_or_else(|| labels.get("alertname")),
+            (None, Source::Alert { labels, summary, .. }) => title(summary).unwrap_or_else(|| labels.get("alertname")),
             (None, Source::Breach { .. } | Source::Person { .. }) => "",
         }
     }

@@ -24,9 +24,9 @@ const HISTORY_MAX: usize = 100;
 pub(super) const NOTES_MAX: usize = 200;
 
 /// How often it is told how things stand of what nobody tells of any more, at the most.
-const FOLLOW_UP_STALE: Duration = Duration::from_secs(86_400);
+const FOLLOW_UP_UNHEARD: Duration = Duration::from_secs(86_400);
 
-/// How often an overdue review is reminded of, each time after twice as long: the last time after two months.
+/// How often an overdue review is reminded of, each time after twice as long: the last time after 32 days.
 const OVERDUE_MAX: u8 = 6;
 
 /// Who speaks where no person does.
@@ -73,6 +73,8 @@ pub struct Incident {
     pub asked: Option<Duration>,
     /// Its data has stopped.
     pub stale: bool,
+    /// It is stale for nobody tells of any of its alerts.
+    pub unheard: bool,
     /// When it is closed at the earliest, of what was cancelled and goes on.
     pub close_at: Timestamp,
     /// What people say it costs.
@@ -222,6 +224,7 @@ impl Incident {
             acknowledged: None,
             asked: None,
             stale: false,
+            unheard: false,
             close_at: at,
             said: Stated::new(),
             measured: Numbers::new(),
@@ -369,7 +372,7 @@ impl Incident {
             Event::Recovered => {
                 let good_since = *self.good_since.get_or_insert(at);
                 self.timeline.entry(Point::Recovered).or_insert((good_since, author.to_owned()));
-                self.stale = false;
+                (self.stale, self.unheard) = (false, false);
             }
             Event::Reopened => {
                 (self.on_since, self.asks_since, self.followed_at) = (self.at, self.at, self.at);
@@ -406,7 +409,7 @@ impl Incident {
             timers.push((Timer::FollowUp, self.followed_at + self.follows_up_after(handling)));
             timers.extend(self.gathered.until.map(|until| (Timer::HandOver, until)));
         }
-        if self.state == State::Declared && self.acknowledged.is_none() && !self.stale {
+        if self.state == State::Declared && self.acknowledged.is_none() {
             let next = self.asks(handling).filter(|after| self.asked.is_none_or(|asked| *after > asked)).min();
             timers.extend(next.map(|after| (Timer::Unacknowledged, self.asks_since + after)));
         }
@@ -426,7 +429,7 @@ impl Incident {
 
     /// After how long it is told how things stand; of what nobody tells of any more there is nothing new.
     pub(super) fn follows_up_after(&self, handling: &Handling) -> Duration {
-        if self.stale { handling.follow_up.max(FOLLOW_UP_STALE) } else { handling.follow_up }
+        if self.unheard { handling.follow_up.max(FOLLOW_UP_UNHEARD) } else { handling.follow_up }
     }
 
     /// After how long without an acknowledgement somebody is asked.

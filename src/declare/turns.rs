@@ -162,11 +162,12 @@ impl Declare {
         let Some(heard) = heard else { return };
         match (incident.stale, at.since(heard) > patience) {
             (false, true) => {
+                incident.unheard = true;
                 let reason = format!("nothing was heard of it for {}: nothing tells whether it lasts", duration::show(patience));
                 self.event(id, Event::Stale, at, RICHTER, reason, out);
             }
             (true, false) => {
-                incident.stale = false;
+                (incident.stale, incident.unheard) = (false, false);
                 self.event(id, Event::Updated, at, RICHTER, "it is heard of again", out);
             }
             (true, true) | (false, false) => {}

@@ -63,6 +63,11 @@ impl MonitorState {
         self.index = Index::of(&self.cells);
     }
 
+    /// Whether a sample is in any of its cells, or was.
+    pub(super) fn has_samples(&self) -> bool {
+        self.cells.iter().flatten().any(|kept| kept.seen > Timestamp::MIN)
+    }
+
     pub(super) fn groups(&self) -> usize {
         self.index.groups
     }

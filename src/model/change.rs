@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Labels, Timestamp};
 
+/// What the line of a summary begins with that says where the runbook is.
+pub const RUNBOOK: &str = "runbook: ";
+
 /// An external alert, as it was told last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {

@@ -24,10 +24,13 @@ pub(super) fn lay_over(root: &mut Node, environment: &BTreeMap<String, String>) 
     for (name, text) in ours(environment) {
         let path = name[BEGINS.len()..].to_lowercase();
         let path: Vec<&str> = path.split(STEP).collect();
-        let value = if text.starts_with(['[', '{']) {
+        // An address of IPv6 begins with a bracket too.
+        let is_yaml = text.starts_with('[') && text.ends_with(']') || text.starts_with('{') && text.ends_with('}');
+        let value = if is_yaml {
             let (node, wrong) = parse(name, text);
             faults.extend(wrong.into_iter().map(|fault| Fault { place: at(name), ..fault }));
-            node.map_or(Value::Null, |node| unplaced(node).value)
+            let Some(node) = node else { continue };
+            unplaced(node).value
         } else if path == WITH_COMMAS {
             Value::List(text.split(',').map(|item| Node::given(Value::Given(item.trim().to_owned()))).collect())
         } else {
@@ -39,13 +42,13 @@ pub(super) fn lay_over(root: &mut Node, environment: &BTreeMap<String, String>) 
     faults
 }
 
-/// A fault of what has no line is one of the variables, of which it is not known which.
-pub(super) fn placed(fault: Fault, environment: &BTreeMap<String, String>) -> Fault {
+/// A fault of what has no line is one of the variables, of which it is not known which, `or` of what else has none.
+pub(super) fn placed(fault: Fault, or: &str, environment: &BTreeMap<String, String>) -> Fault {
     let names: Vec<&str> = ours(environment).map(|(name, _)| name).collect();
     if fault.place.line > 0 || names.is_empty() {
         return fault;
     }
-    Fault { place: at(&format!("environment ({})", names.join(", "))), ..fault }
+    Fault { place: at(&format!("{or}environment ({})", names.join(", "))), ..fault }
 }
 
 fn at(file: &str) -> Place {
@@ -59,4 +62,35 @@ fn unplaced(node: Node) -> Node {
         scalar => scalar,
     };
     Node::given(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::rules::settings;
+
+    #[test]
+    fn the_environment_is_as_strict_as_the_file_and_leaves_its_places_as_they_are() {
+        let environment = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        let file =
+            "sources: [ { topic: a, kind: alerts, format: mapped, mapping: { key: [ /id ], name: [ /n ], marks: { /kind: [ x ] } } } ]";
+        let wrong = |text: &str, name: &str, value: &str| settings("f", text, &environment(name, value)).2;
+        assert_eq!(wrong(file, "RICHTER__TIME__LATENESS", "7s"), []);
+        assert_eq!(
+            wrong("kafka: { prefix: [] }", "RICHTER__TIME__LATENESS", "7s")[0].to_string(),
+            "f:1:18: expected a string, found a list"
+        );
+        let number = wrong("", "RICHTER__SITUATIONS__SIZE_MAX", "3.7");
+        let time = wrong("time: { lateness: 7s }", "RICHTER__TIME__LATENESS", "x");
+        assert!(time[0].to_string().starts_with("environment (RICHTER__TIME__LATENESS): \"x\""), "{time:?}");
+        assert_eq!(number[0].to_string(), "environment (RICHTER__SITUATIONS__SIZE_MAX): expected a whole number, found the number 3.7");
+        let read = |name: &str, value: &str| settings("f", "", &environment(name, value)).0.expect("checked");
+        assert_eq!(read("RICHTER__KAFKA__INSTANCE", "0").instance, Some("0".to_owned()), "a text that looks like a number is one");
+        let topic = wrong("", "RICHTER__SOURCES", r#"[ { topic: "^x", kind: alerts } ]"#);
+        assert!(topic[0].to_string().starts_with("f or environment (RICHTER__SOURCES): \"^x\" is no topic"), "{topic:?}");
+        assert_eq!(read("RICHTER__HTTP__LISTEN", "[::1]:9464").listen.to_string(), "[::1]:9464");
+        assert_eq!(read("RICHTER__KAFKA__BROKERS", "[fd00::1]:9092").brokers, ["[fd00::1]:9092"]);
+        assert_eq!(read("RICHTER__SOURCES", "[ { topic: a, kind: alerts } ]").sources.len(), 1);
+    }
 }

