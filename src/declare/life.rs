@@ -261,7 +261,7 @@ impl Declare {
             self.event(id, Event::Stale, breach.at, RICHTER, reason, out);
         } else if breach.phase != Phase::Stale && incident.stale {
             let stale = |id: &SituationId| self.state.situations.get(*id).is_some_and(|s| s.members.iter().any(|m| m.stale));
-            incident.stale = incident.situations.iter().any(stale);
+            (incident.stale, incident.unheard) = (incident.situations.iter().any(stale), false);
             if incident.stale {
                 return;
             }

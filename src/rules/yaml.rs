@@ -141,25 +141,13 @@ impl<'a> Reader<'a> {
 
     /// The anchored node again, with ids of its own so that it can be left out on its own.
     fn alias(&mut self, id: usize, line: usize, col: usize) -> Read<Node> {
-        let Some(node) = self.anchors.get(&id).cloned() else {
+        let Some(mut node) = self.anchors.get(&id).cloned() else {
             return Err(self.fault(line, col + 1, "an alias to an anchor that is not complete".into()));
         };
-        self.renumber(node)
-    }
-
-    fn renumber(&mut self, mut node: Node) -> Read<Node> {
-        self.ids += 1;
+        node.renumber(&mut self.ids);
         if self.ids > NODES_MAX {
-            return Err(self.fault(node.line, node.column, format!("more than {NODES_MAX} values in one file")));
+            return Err(self.fault(line, col + 1, format!("more than {NODES_MAX} values in one file")));
         }
-        node.id = self.ids;
-        node.value = match node.value {
-            Value::List(items) => Value::List(items.into_iter().map(|n| self.renumber(n)).collect::<Read<_>>()?),
-            Value::Map(pairs) => {
-                Value::Map(pairs.into_iter().map(|(k, v)| Ok((self.renumber(k)?, self.renumber(v)?))).collect::<Read<_>>()?)
-            }
-            scalar @ (Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) | Value::Given(_)) => scalar,
-        };
         Ok(node)
     }
 
