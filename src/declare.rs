@@ -9,6 +9,7 @@ mod agenda;
 pub mod contract;
 mod evidence;
 mod gather;
+mod heartbeats;
 mod incident;
 mod incidents;
 mod life;
@@ -34,6 +35,7 @@ use crate::wire::{Reject, dead_letter};
 
 use acts::Seen;
 use agenda::Agenda;
+use heartbeats::Heartbeats;
 pub use incident::Incident;
 use incident::RICHTER;
 use incidents::Incidents;
@@ -72,6 +74,7 @@ struct Domain {
     suspected: BTreeSet<SituationId>,
     agenda: Agenda,
     commands: Seen,
+    heartbeats: Heartbeats,
     /// When an alert that lasts meets another of its rungs, by its key.
     rungs: BTreeSet<(Timestamp, u64)>,
 }
@@ -135,54 +138,61 @@ impl Declare {
     }
 
     fn signals(&mut self, origin: &Origin, progress: Timestamp, signals: &[Signal], out: &mut Outbox) {
+        let told = if progress == Timestamp::MIN { self.state.progress.watermark() } else { progress };
         for signal in signals {
-            if let Signal::Breach(breach) = signal {
-                self.turns(Some(origin), breach.at, out);
-            }
-            self.learn(signal);
-            self.reaches_rungs_before_its_end(signal, out);
-            let told = if progress == Timestamp::MIN { self.state.progress.watermark() } else { progress };
-            let tuning = &self.config.tuning;
-            let taken = match signal {
-                Signal::Breach(b) => self.state.situations.breach(b, origin, &mut self.rules, tuning),
-                // A part of a large record tells no progress; the alert was heard at its start at the earliest.
-                Signal::Alert(a) => self.state.situations.alert(a, origin, told.max(a.starts_at), &mut self.rules, tuning),
-                Signal::Resolved { fingerprint, at } => self.state.situations.resolved(*fingerprint, *at),
-                Signal::Command(c) => {
-                    self.command(c, origin, out);
-                    continue;
-                }
-                Signal::Hint(h) => {
-                    self.state.situations.hint(h, &self.rules);
-                    out.count(Count::Signals(Outcome::Applied));
-                    continue;
-                }
-                Signal::Change(c) => {
-                    out.count(Count::Signals(self.state.situations.change(c, &self.rules)));
-                    continue;
-                }
-            };
-            if let Signal::Alert(Alert { recalled: true, .. }) = signal
-                && taken.joined
-            {
-                out.count(Count::Gaps(origin.topic.clone()));
-            }
-            out.count(Count::Signals(taken.outcome));
-            self.tell_news(out);
-            if taken.outcome == Outcome::Applied || taken.ended.is_some() {
-                let at = match signal {
-                    // One that is told again tells of now.
-                    Signal::Alert(Alert { ends_at: None, .. }) if !taken.joined => told.max(told_at(signal)),
-                    _ => told_at(signal),
-                };
-                self.took(&taken, at, out);
-                if let (Signal::Breach(breach), Some(key)) = (signal, taken.member) {
-                    self.hears(breach, key, out);
-                }
+            if !self.hears_heartbeat(signal, origin, told, out) {
+                self.takes(signal, origin, told, out);
             }
         }
         self.state.progress.hear(origin, progress, self.config.tuning.idle_after);
         self.turns(Some(origin), progress, out);
+    }
+
+    /// Takes in a signal that was told at that time.
+    pub(super) fn takes(&mut self, signal: &Signal, origin: &Origin, told: Timestamp, out: &mut Outbox) {
+        if let Signal::Breach(breach) = signal {
+            self.turns(Some(origin), breach.at, out);
+        }
+        self.learn(signal);
+        self.reaches_rungs_before_its_end(signal, out);
+        let tuning = &self.config.tuning;
+        let taken = match signal {
+            Signal::Breach(b) => self.state.situations.breach(b, origin, &mut self.rules, tuning),
+            // A part of a large record tells no progress; the alert was heard at its start at the earliest.
+            Signal::Alert(a) => self.state.situations.alert(a, origin, told.max(a.starts_at), &mut self.rules, tuning),
+            Signal::Resolved { fingerprint, at } => self.state.situations.resolved(*fingerprint, *at),
+            Signal::Command(c) => {
+                self.command(c, origin, out);
+                return;
+            }
+            Signal::Hint(h) => {
+                self.state.situations.hint(h, &self.rules);
+                out.count(Count::Signals(Outcome::Applied));
+                return;
+            }
+            Signal::Change(c) => {
+                out.count(Count::Signals(self.state.situations.change(c, &self.rules)));
+                return;
+            }
+        };
+        if let Signal::Alert(Alert { recalled: true, .. }) = signal
+            && taken.joined
+        {
+            out.count(Count::Gaps(origin.topic.clone()));
+        }
+        out.count(Count::Signals(taken.outcome));
+        self.tell_news(out);
+        if taken.outcome == Outcome::Applied || taken.ended.is_some() {
+            let at = match signal {
+                // One that is told again tells of now.
+                Signal::Alert(Alert { ends_at: None, .. }) if !taken.joined => told.max(told_at(signal)),
+                _ => told_at(signal),
+            };
+            self.took(&taken, at, out);
+            if let (Signal::Breach(breach), Some(key)) = (signal, taken.member) {
+                self.hears(breach, key, out);
+            }
+        }
     }
 
     /// A signal that names several entities tells where one of them runs.
@@ -356,6 +366,7 @@ impl Declare {
             let at = clock.max(member.heard_at);
             self.judge(key, at, out);
         }
+        self.misses_heartbeats(clock, out);
         self.turns(None, clock, out);
         for situation in self.state.situations.close(clock, &self.rules, &self.config.tuning) {
             self.lets_go(&situation, clock, out);
@@ -425,6 +436,7 @@ impl Stage for Declare {
                     self.config = Arc::new(config);
                     self.rebind();
                     self.state.situations.follow(&self.rules);
+                    self.state.heartbeats.follow(&self.rules);
                     self.state.incidents.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| self.schedule(id));
                 }
                 Err(detail) => dead_letter::bury(record, &Reject { reason: "internal_config", detail }, out),

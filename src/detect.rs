@@ -250,7 +250,7 @@ fn watched<'r>(rules: &'r Rules, by_key: &BTreeMap<u64, usize>, key: u64) -> Opt
     match &monitor.input {
         Input::Watch(watch) if watch.key == key => Some((monitor, watch)),
         Input::Watch(watch) => watch.beside().find(|watch| watch.key == key).map(|watch| (monitor, watch)),
-        Input::Alerts(_) => None,
+        Input::Alerts(_) | Input::Heartbeat(..) => None,
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     tell_what_was_left_out(&counts);
     let unheard: Vec<&str> = pipeline.unheard(&config.config).map(|monitor| monitor.name.as_str()).collect();
     if !unheard.is_empty() {
-        eprintln!("nothing was measured of: {}", unheard.join(", "));
+        eprintln!("nothing was heard of: {}", unheard.join(", "));
     }
     Ok(())
 }

@@ -161,7 +161,7 @@ impl<'a> Story<'a> {
         let named = self.evidence.measure.as_ref().and_then(|measure| self.rules.monitor(&measure.monitor));
         let of = |input: &Input| match input {
             Input::Watch(watch) => watch.impact.as_ref()?.money.as_ref().map(|money| money.currency.clone()),
-            Input::Alerts(_) => None,
+            Input::Alerts(_) | Input::Heartbeat(..) => None,
         };
         named.and_then(|monitor| of(&monitor.input)).unwrap_or_default()
     }

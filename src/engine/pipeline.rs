@@ -11,7 +11,7 @@ use crate::declare::Declare;
 use crate::detect::Detect;
 use crate::model::{Origin, Timestamp};
 use crate::route::Route;
-use crate::rules::{Config, Monitor, Settings, Watch};
+use crate::rules::{Config, Input, Monitor, Settings};
 use crate::stage::{Message, Outbox, Record, Stage, Topic};
 use crate::wire::internal::{samples_follow, samples_tick, signals_follow, signals_tick};
 
@@ -93,10 +93,14 @@ impl Pipeline {
         out
     }
 
-    /// The monitors of which nothing was ever measured.
+    /// The monitors of which nothing was ever measured, or no heartbeat heard.
     pub fn unheard<'c>(&self, config: &'c Config) -> impl Iterator<Item = &'c Monitor> {
-        let heard = |watch: &Watch| self.detect.iter().any(|stage| stage.has_heard(watch));
-        config.rules.watches().filter(move |(_, watch)| !heard(watch)).map(|(monitor, _)| monitor)
+        let heard = |monitor: &Monitor| match &monitor.input {
+            Input::Watch(watch) => self.detect.iter().any(|stage| stage.has_heard(watch)),
+            Input::Heartbeat(..) => self.declare.iter().any(|stage| stage.has_heard(monitor)),
+            Input::Alerts(_) => true,
+        };
+        config.rules.monitors.iter().filter(move |monitor| !heard(monitor))
     }
 
     /// Lines of the decision log: the suspects of all that is open, as they are ranked now.

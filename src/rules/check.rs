@@ -311,7 +311,7 @@ impl Checker {
         let definition = self.definition(file, raw, levels);
         let input = match (&raw.query, &raw.alerts) {
             (Some(query), None) => self.watch(source, raw, query).map(|w| Input::Watch(Box::new(w))),
-            (None, Some(alerts)) => self.alerts(file, raw, alerts).map(Input::Alerts),
+            (None, Some(alerts)) => self.alerts(file, raw, alerts),
             (Some(_), Some(alerts)) => {
                 self.faults.push(alerts.fault(file, "`query` and `alerts` together; a monitor reads one of them"));
                 None
@@ -329,10 +329,8 @@ impl Checker {
         Some(Monitor { name: raw.name.value.clone(), entity, calls, input, definition })
     }
 
-    fn alerts(&mut self, file: &str, raw: &raw::Monitor, alerts: &At<String>) -> Option<Selector> {
-        if let Some(judge) = &raw.judge {
-            self.faults.push(judge.fault(file, "`judge` with `alerts`; alerts were judged already where they come from"));
-        }
+    fn alerts(&mut self, file: &str, raw: &raw::Monitor, alerts: &At<String>) -> Option<Input> {
+        let within = raw.judge.as_ref().and_then(|judge| self.good(file, judge, judges::heartbeat(&judge.value)));
         if let Some(first) = raw.dimensions.first() {
             self.faults.push(first.fault(file, "`dimensions` with `alerts`; what an alert is of cannot be broken down"));
         }
@@ -348,7 +346,11 @@ impl Checker {
         if let Some(impact) = &raw.impact {
             self.faults.push(impact.fault(file, "`impact` with `alerts`; what an alert costs is measured by no query: people say it"));
         }
-        self.good(file, alerts, selector(&alerts.value))
+        let selector = self.good(file, alerts, selector(&alerts.value))?;
+        Some(match within {
+            Some(within) => Input::Heartbeat(selector, within),
+            None => Input::Alerts(selector),
+        })
     }
 
     fn entity_exists(&mut self, file: &str, at: &At<String>, entity: &Template, input: &Input, entities: &BTreeSet<Entity>) {

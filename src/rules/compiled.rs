@@ -58,6 +58,8 @@ pub enum Input {
     Watch(Box<Watch>),
     /// External alerts that somebody else judged.
     Alerts(Selector),
+    /// External alerts that fire as long as all is well, each of which may be silent for so long.
+    Heartbeat(Selector, Duration),
 }
 
 /// A query, its steps and its judges.
@@ -316,7 +318,7 @@ impl Rules {
     pub fn watches(&self) -> impl Iterator<Item = (&Monitor, &Watch)> {
         self.monitors.iter().filter_map(|m| match &m.input {
             Input::Watch(watch) => Some((m, watch.as_ref())),
-            Input::Alerts(_) => None,
+            Input::Alerts(_) | Input::Heartbeat(..) => None,
         })
     }
 
@@ -344,12 +346,19 @@ impl Rules {
         self.monitors.iter().find(|m| m.name == name)
     }
 
-    /// The first monitor that reads an alert with these labels.
+    /// The monitor that reads an alert with these labels: the first one that has it for a heartbeat, or else the first one.
     #[must_use]
     pub fn alert_monitor(&self, labels: &Labels) -> Option<&Monitor> {
-        self.monitors.iter().find(|m| match &m.input {
-            Input::Alerts(selector) => selector.matches(labels),
-            Input::Watch(_) => false,
+        let reads = |m: &&Monitor| matches!(&m.input, Input::Alerts(selector) if selector.matches(labels));
+        self.heartbeat(labels).map(|(monitor, _)| monitor).or_else(|| self.monitors.iter().find(reads))
+    }
+
+    /// The first monitor of which an alert with these labels is a heartbeat, and for how long that may be silent.
+    #[must_use]
+    pub fn heartbeat(&self, labels: &Labels) -> Option<(&Monitor, Duration)> {
+        self.monitors.iter().find_map(|m| match &m.input {
+            Input::Heartbeat(selector, within) => selector.matches(labels).then_some((m, *within)),
+            Input::Watch(_) | Input::Alerts(_) => None,
         })
     }
 }

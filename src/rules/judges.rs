@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::baseline::{BaselineRule, Constants, Dynamics, MinChange, Season};
 use super::calendar::{Calendar, named};
-use super::compiled::{Absent, Amount, CompareRule, ForecastRule, JudgeRules, Limits};
+use super::compiled::{Absent, Amount, Combine, CompareRule, ForecastRule, JudgeRules, Limits};
 use super::fault::{At, Fault};
 use super::raw;
 
@@ -49,6 +49,36 @@ pub(super) fn compile(file: &str, judge: &raw::Judge, every: Duration, calendars
     let flatline = judge.flatline.as_ref().map(|flat| flat.value.0);
     let hold = judge.hold.unwrap_or_default().0;
     (JudgeRules { limits, baseline, change, compare, forecast, flatline, absent, combine, min_traffic, hold, keep_firing }, faults)
+}
+
+/// For how long an alert may be silent that fires as long as all is well; of alerts nothing else is judged here.
+///
+/// # Errors
+/// Something else is asked, in words.
+pub(super) fn heartbeat(judge: &raw::Judge) -> Result<Duration, String> {
+    let raw::Judge {
+        absent: Some(absent),
+        combine: Combine::Any,
+        fixed: None,
+        baseline: None,
+        change: None,
+        compare: None,
+        forecast: None,
+        flatline: None,
+        min_traffic: None,
+        hold: None,
+        keep_firing_for: None,
+    } = judge
+    else {
+        let message = "`judge` with `alerts`: they were judged where they come from; only `absent: 15m` can be asked, and nothing \
+                       beside it, of one that fires as long as all is well";
+        return Err(message.into());
+    };
+    match absent.value {
+        Absent::After(within) if !within.is_zero() => Ok(within),
+        Absent::After(_) => Err("absent after 0s; give it longer than the time between two repeats of the alert".into()),
+        Absent::Learnt => Err("how often an alert is repeated is not learnt; say for how long it may be absent, such as 15m".into()),
+    }
 }
 
 fn limits(file: &str, at: &At<raw::Static>, faults: &mut Vec<Fault>) -> Limits {

@@ -27,8 +27,13 @@ fn config(monitors: &str) -> Arc<Config> {
 
 /// What is told when other monitors are loaded after so many records.
 fn told(after: usize, reloaded: &str) -> Vec<String> {
-    let values = "== records 2026-11-22T15:00:00Z every 1m\nmetric orders{service=\"checkout\"} 100x5 50x5 20x6 100x6\n";
-    let case = Case::parse("reload", &format!("== monitors{MONITORS}{values}"));
+    const ORDERS: &str = "metric orders{service=\"checkout\"} 100x5 50x5 20x6 100x6\n";
+    told_of(MONITORS, ORDERS, after, reloaded)
+}
+
+fn told_of(monitors: &str, rows: &str, after: usize, reloaded: &str) -> Vec<String> {
+    let text = format!("== monitors\n{monitors}\n== records 2026-11-22T15:00:00Z every 1m\n{rows}");
+    let case = Case::parse("reload", &text);
     let (mut pipeline, mut out) = (case.pipeline(), Outbox::default());
     for (number, recorded) in case.records.iter().enumerate() {
         if number == after {
@@ -77,4 +82,27 @@ fn an_open_breach_outlives_a_changed_query() {
 fn a_removed_monitor_leaves_its_incident_open() {
     let told = told(12, "monitors: []");
     assert_eq!(told, PLAIN[..1]);
+}
+
+#[test]
+fn heartbeats_are_listened_for_as_the_new_rules_say() {
+    let monitors = |absent: &str| {
+        format!(
+            "monitors:\n- {{ name: alive, scenario: Nobody hears of faults, entity: service=alerting, alerts: Watchdog, \
+             judge: {{ absent: {absent} }}, fault: {{ sequence: P, ladder: [ {{ level: 1 }} ] }} }}"
+        )
+    };
+    let rows = "metric other{service=\"clock\"} 1x30\nalert 15:00 firing Watchdog service=alerting\n\
+                alert 15:28 firing@15:00 Watchdog service=alerting\n";
+    let told = |after: usize, reloaded: &str| {
+        let told = told_of(&monitors("20m"), rows, after, reloaded);
+        told.into_iter().filter(|line| !line.contains("nobody has acknowledged it")).collect::<Vec<_>>()
+    };
+    let silent = |at: &str| format!("{at} #1 declared P1 alerting: P1: business definition, breach; suspects alerting");
+    let heard = |number: u8| format!("15:28:00 #{number} recovering P1 alerting: all that counts has ended");
+    assert_eq!(told(5, &monitors("20m")), [silent("15:20:00"), heard(2)]);
+    assert_eq!(told(5, &monitors("10m")), [silent("15:10:00"), heard(3)]);
+    assert_eq!(told(25, &monitors("1h")), [silent("15:20:00"), heard(2)], "told is told");
+    assert_eq!(told(25, "monitors: []"), [silent("15:20:00")], "as the breach of a monitor that is removed");
+    assert_eq!(told(5, "monitors: []"), Vec::<String>::new());
 }
