@@ -59,7 +59,7 @@ pub use said::Said;
 pub use sign::SignId;
 pub use situation::{Judged, Member, Situation, SituationId, Source};
 pub use storm::Tally;
-pub use suppress::{By, Suppressed};
+pub use suppress::{Suppressed, Suppressor};
 pub use taken::{News, Taken};
 
 use fired::Fired;
@@ -79,7 +79,7 @@ const REPLICAS_WITHIN: Duration = Duration::from_secs(120);
 /// Situations open at once; beyond it what cannot make a fault opens no new one.
 const SITUATIONS_MAX: usize = 100_000;
 
-/// It is looked at what is over as often as this.
+/// How often situations that are over are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// All situations of a domain.
@@ -89,7 +89,7 @@ pub struct Situations {
     forest: Forest,
     /// Those whose incident has recovered, by what a relapse of it would be of.
     recovered: BTreeSet<(u64, SituationId)>,
-    /// Those with too many members to keep them all, of which some that are only counted last; when such a one was heard.
+    /// Situations with alerts that are only counted and still fire, and when one of these was heard last.
     storms: BTreeMap<SituationId, Timestamp>,
     pace: Pace,
     /// Breaches of each group that have ended, and are not known yet to stay so.
@@ -106,7 +106,7 @@ pub struct Situations {
     /// Recent changes.
     pub changes: Changes,
     hints: Hints,
-    /// When it was last looked at what is over.
+    /// When what is over was looked for last.
     swept: Timestamp,
     /// Where a member is.
     #[serde(skip)]
@@ -246,7 +246,7 @@ impl Situations {
         if let Some((_, member)) = self.member(key) {
             let stale = breach.phase == Phase::Stale;
             // What goes stale is told by the clock, which may be ahead of what comes later.
-            let known = if stale { member.stale || member.settled_at.is_some() } else { breach.by <= member.told_at };
+            let known = if stale { member.stale || member.settled_at.is_some() } else { breach.known_at <= member.told_at };
             if known {
                 return Taken::nothing(Outcome::Duplicate);
             }
@@ -267,8 +267,8 @@ impl Situations {
         let source = Source::Breach { monitor: breach.monitor.clone(), group: breach.group.clone(), judge: breach.judge };
         let member = Member {
             definition: breach.definition.clone().map(Arc::new),
-            told_at: breach.by,
-            heard_at: breach.by,
+            told_at: breach.known_at,
+            heard_at: breach.known_at,
             judged: Some(Box::new(breach.into())),
             ..Member::new(key, entity, source, self.origin(origin), breach.onset)
         };
@@ -414,7 +414,7 @@ impl Situations {
             self.forest.call(sign, &rules.topology.resolve(calls));
         }
         self.coming = Some(sign);
-        self.settle();
+        self.apply_moves();
         self.coming = None;
         (member.sign, member.why) = (sign, why);
         if let Some(id) = self.overrun(&member).filter(|_| inhibits(&member, rules).is_empty()) {
@@ -497,7 +497,7 @@ impl Situations {
     }
 
     /// Moves the members whose signs have moved, and takes note of why they are where they are.
-    fn settle(&mut self) {
+    fn apply_moves(&mut self) {
         for moved in self.forest.moved() {
             let (from, into, gone) = match moved {
                 Moved::Merged { gone, kept, by, cause } => {
@@ -521,7 +521,7 @@ impl Situations {
                     (from, into, members)
                 }
                 Moved::Related { situation, relation } => {
-                    let apart = |id: SituationId| self.open.get(&id).is_some_and(|situation| situation.apart);
+                    let apart = |id: SituationId| self.open.get(&id).is_some_and(|situation| situation.taken_apart);
                     // A person has said that they are not.
                     if !(apart(situation) && apart(relation.with)) && self.related.add(situation, &relation) {
                         self.news.push(News::Related { situation, relation });

@@ -235,7 +235,7 @@ impl Declare {
             self.took_in(key, taken, at, out);
         }
         if let Some(ended) = taken.ended {
-            self.judge(ended, at, out);
+            self.grade_member(ended, at, out);
         }
     }
 
@@ -255,7 +255,7 @@ impl Declare {
         }
         self.await_rung(key, member.told_at);
         if !taken.stays {
-            self.judge(key, at, out);
+            self.grade_member(key, at, out);
         }
         if taken.joined {
             self.call_in(key, at, out);
@@ -364,7 +364,7 @@ impl Declare {
             out.decide(|| trace::released(situation.id, member, clock));
             // What it was told of last may be ahead of what others tell.
             let at = clock.max(member.heard_at);
-            self.judge(key, at, out);
+            self.grade_member(key, at, out);
         }
         self.misses_heartbeats(clock, out);
         self.turns(None, clock, out);
@@ -409,7 +409,7 @@ impl Declare {
         if by_duration {
             self.state.situations.update(key, |member| member.told_at = member.told_at.max(at));
         }
-        self.judge(key, at, out);
+        self.grade_member(key, at, out);
     }
 }
 

@@ -206,7 +206,7 @@ impl Detect {
             return;
         }
         self.state.passed_on = Some(progress);
-        breaches.sort_by(|a, b| (a.by, a.at, &a.monitor, &a.group).cmp(&(b.by, b.at, &b.monitor, &b.group)));
+        breaches.sort_by(|a, b| (a.known_at, a.at, &a.monitor, &a.group).cmp(&(b.known_at, b.at, &b.monitor, &b.group)));
         // What is hinted at is known where a breach of the same time is looked into.
         let hints = hints.into_iter().map(Signal::Hint);
         let signals = hints.chain(breaches.into_iter().map(|breach| Signal::Breach(Box::new(breach)))).collect();

@@ -79,7 +79,7 @@ pub enum Watched<'f> {
         /// Conditions that hold, but not for long enough yet: for how long by then.
         holding: &'f [(String, Duration)],
         /// Conditions that need what people say: for how long the rest of them had held by then.
-        apart: &'f [(String, Duration)],
+        rest_held: &'f [(String, Duration)],
     },
     /// Nobody: an alert lasts, and that is all that is known.
     Nobody,
@@ -150,7 +150,7 @@ impl Facts<'_> {
             let rest = condition.tests.iter().any(|test| !test.measure.can_be_said());
             let said = self.at.since(since);
             return match self.watched {
-                Watched::Detection { apart, .. } if rest => said.min(told(apart)),
+                Watched::Detection { rest_held, .. } if rest => said.min(told(rest_held)),
                 _ => said,
             };
         }
@@ -167,7 +167,7 @@ pub fn grade(definition: &Definition, facts: &Facts<'_>) -> Grade {
     let mut grade = Grade::default();
     let best = |ladder: &Ladder| ladder.rungs.iter().find(|rung| facts.meet(&rung.condition)).map(met);
     let severe = |a: Option<Met>, b: Option<Met>| a.into_iter().chain(b).min_by(|a, b| a.level.cmp(&b.level));
-    for ladder in &definition.business {
+    for ladder in &definition.own {
         let Some(place) = place(ladder) else { continue };
         let standing = grade.0.entry(place).or_default();
         standing.business = severe(standing.business.take(), best(ladder));
@@ -251,8 +251,8 @@ mod tests {
 
     #[test]
     fn the_effective_level_is_never_less_severe_than_the_generic_one() {
-        let (business, generic) = (vec![ladder("P", 0, &[(3, 0)])], vec![ladder("P", 0, &[(2, 10), (4, 0)])]);
-        let definition = Definition { business, generic, ..Definition::default() };
+        let (own, generic) = (vec![ladder("P", 0, &[(3, 0)])], vec![ladder("P", 0, &[(2, 10), (4, 0)])]);
+        let definition = Definition { own, generic, ..Definition::default() };
         let standing = |minutes| at(&definition, minutes).leading().map(|s| (s.effective().map(|met| met.level.to_string()), s.reason()));
         assert_eq!(standing(0), Some((Some("P3".into()), "business definition, breach".into())));
         assert_eq!(standing(10), Some((Some("P2".into()), "generic definition, breach for 10m".into())));
@@ -264,7 +264,7 @@ mod tests {
         let condition = Condition { tests: vec![users], hold: Duration::from_secs(600) };
         let words = [condition.to_string()];
         let rung = Rung { level: Level { rank: 1, place: 0, sequence: "P".into() }, condition, because: String::new() };
-        let definition = Definition { business: vec![Ladder { rungs: vec![rung] }], ..Definition::default() };
+        let definition = Definition { own: vec![Ladder { rungs: vec![rung] }], ..Definition::default() };
         let level = |met: &[String], said_at: i64| {
             let facts = Facts {
                 reading: &Reading::default(),
@@ -273,7 +273,7 @@ mod tests {
                 at: Timestamp(900_000),
                 heard_at: Timestamp(900_000),
                 said: &Stated::from([(Measure::AffectedUsers, vec![(2000.0, Timestamp(said_at))])]),
-                watched: Watched::Detection { met, holding: &[], apart: &[] },
+                watched: Watched::Detection { met, holding: &[], rest_held: &[] },
             };
             grade(&definition, &facts).level().map(ToString::to_string)
         };
@@ -284,8 +284,8 @@ mod tests {
 
     #[test]
     fn each_sequence_has_its_own_level_and_the_most_severe_leads() {
-        let business = vec![ladder("P", 0, &[(2, 30), (3, 0)]), ladder("S", 3, &[(1, 20), (4, 0)])];
-        let definition = Definition { business, ..Definition::default() };
+        let own = vec![ladder("P", 0, &[(2, 30), (3, 0)]), ladder("S", 3, &[(1, 20), (4, 0)])];
+        let definition = Definition { own, ..Definition::default() };
         let levels =
             |minutes| at(&definition, minutes).0.values().filter_map(|s| Some(s.effective()?.level.to_string())).collect::<Vec<_>>();
         assert_eq!((levels(0), at(&definition, 0).level().map(ToString::to_string)), (vec!["P3".into(), "S4".into()], Some("P3".into())));
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn the_way_to_the_next_level_is_told() {
-        let definition = Definition { business: vec![ladder("P", 0, &[(2, 30), (3, 0)])], ..Definition::default() };
+        let definition = Definition { own: vec![ladder("P", 0, &[(2, 30), (3, 0)])], ..Definition::default() };
         let grade = at(&definition, 26);
         let next = grade.leading().and_then(|standing| standing.next.clone()).expect("a level above");
         assert_eq!((next.level.to_string(), next.distance), ("P2".into(), "in 4m if it lasts".into()));
@@ -302,8 +302,8 @@ mod tests {
 
     #[test]
     fn a_level_that_a_worse_one_comes_before_is_not_the_next() {
-        let business = vec![ladder("P", 0, &[(2, 60), (3, 10)]), ladder("P", 0, &[(4, 30)])];
-        let grade = at(&Definition { business, ..Definition::default() }, 0);
+        let own = vec![ladder("P", 0, &[(2, 60), (3, 10)]), ladder("P", 0, &[(4, 30)])];
+        let grade = at(&Definition { own, ..Definition::default() }, 0);
         let next = grade.0.values().find_map(|standing| standing.next.clone()).expect("a level above");
         assert_eq!((next.level.to_string(), next.distance), ("P3".into(), "in 10m if it lasts".into()));
     }

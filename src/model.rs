@@ -28,7 +28,7 @@ pub use histogram::Histogram;
 pub use labels::Labels;
 pub use level::Level;
 pub use life::{Event, State};
-pub use signal::{Call, Origin, Signal, SignalId};
+pub use signal::{Call, Origin, Signal};
 pub use time::Timestamp;
 pub use topic::Topic;
 pub use value::Value;

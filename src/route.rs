@@ -38,8 +38,8 @@ pub struct Route {
     memo: Memo,
     sources: Vec<Sourced>,
     scratch: Scratch,
-    /// Of batches.
-    numbers: u64,
+    /// The number of the batch that was begun last.
+    last_batch: u64,
 }
 
 /// A source, and what its records looked like.
@@ -66,7 +66,7 @@ impl Route {
     #[must_use]
     pub fn new(config: Arc<Config>, settings: Arc<Settings>) -> Self {
         let sources = settings.sources.iter().map(Sourced::new).collect();
-        Self { config, settings, memo: Memo::default(), sources, scratch: Scratch::default(), numbers: 0 }
+        Self { config, settings, memo: Memo::default(), sources, scratch: Scratch::default(), last_batch: 0 }
     }
 
     /// Follows another configuration from now on.
@@ -148,7 +148,7 @@ impl Route {
     }
 
     fn metrics(&mut self, place: usize, record: &Record<'_>, out: &mut Outbox) -> Result<Outcome, Reject> {
-        let Self { config, settings, memo, sources, scratch, numbers } = self;
+        let Self { config, settings, memo, sources, scratch, last_batch } = self;
         let (source, sourced) = (&settings.sources[place], &mut sources[place]);
         let partitions = settings.partitions.samples;
         let input = sourced.inputs.entry(record.partition).or_insert_with(|| {
@@ -157,7 +157,7 @@ impl Route {
         });
         let context =
             Context { appended: record.timestamp, unit: source.unit, promote: &source.promote, version: metrics::version(record.headers) };
-        let mut taker = Taker { config, memo, input, numbers, partitions, appended: record.timestamp, out, taken: Taken::default() };
+        let mut taker = Taker { config, memo, input, last_batch, partitions, appended: record.timestamp, out, taken: Taken::default() };
         let mut decoded = metrics::decode(sourced.recognised, record.payload, &context, scratch, &mut taker);
         if source.format == Format::Auto
             && decoded.is_err()

@@ -12,6 +12,7 @@ use crate::model::{Class, Command, Point, Timestamp, duration};
 use crate::rules::Kind;
 use crate::shell::files::Loaded;
 use crate::shell::{now, send};
+use crate::stage::Topic;
 use crate::wire::commands::Written;
 
 use super::{Failure, Outcome, config, stdout};
@@ -147,8 +148,11 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     };
     let (partition, offset) = send(&settings, &source.topic, written.incident.as_deref().unwrap_or_default(), payload.as_bytes())?;
     eprintln!(
-        "{} {} is in {} [{partition}] at {offset}; what comes of it is in {}.incidents",
-        written.command, written.id, source.topic, settings.prefix
+        "{} {} is in {} [{partition}] at {offset}; what comes of it is in {}",
+        written.command,
+        written.id,
+        source.topic,
+        Topic::Incidents.name(&settings.prefix)
     );
     Ok(())
 }

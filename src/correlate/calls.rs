@@ -12,7 +12,7 @@ use crate::rules::{Dependency, Rules, Topology};
 /// Pairs of services that are remembered; beyond it no new one is.
 const CALLS_MAX: usize = 100_000;
 
-/// It is looked for what is to be forgotten as often as this: the topology is built anew where there is something.
+/// How often what is to be forgotten is looked for: the topology is built anew where there is something.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// How often an entity must have shown something while another one's trouble spread, to be believed to depend on it.
@@ -36,7 +36,7 @@ pub struct Calls {
     together: BTreeMap<Entity, Others>,
     /// When the newest of all that was shown began.
     shown: Timestamp,
-    /// When it was last looked for what is to be forgotten.
+    /// When what is to be forgotten was looked for last.
     swept: Timestamp,
 }
 

@@ -264,7 +264,7 @@ impl Situations {
         if let Some(inferred) = self.forest.inferred_from(id) {
             self.forest.seek(inferred, view);
         }
-        self.settle();
+        self.apply_moves();
     }
 
     /// Takes apart a sign whose alerts ended in several bursts, where something else explains one of them.
@@ -300,7 +300,7 @@ impl Situations {
             self.news.push(News::Split { from, into, entity: entity.clone(), why, alone: true });
             let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
             self.forest.seek(new, view);
-            self.settle();
+            self.apply_moves();
         }
     }
 
@@ -314,7 +314,7 @@ impl Situations {
 
     /// The alerts of a sign by when they ended; an alert that flaps ended when it did last.
     fn bursts(&self, id: SignId) -> Vec<Burst> {
-        let apart = |sign: &&Sign| Duration::from_secs(sign.apart.into()) >= BURST;
+        let apart = |sign: &&Sign| Duration::from_secs(sign.ends_span.into()) >= BURST;
         let Some(sign) = self.forest.get(id).filter(apart) else { return vec![] };
         let members = self.open.get(&sign.situation).into_iter().flat_map(|situation| situation.members.of(id));
         let mut alerts: BTreeMap<u64, Burst> = BTreeMap::new();

@@ -71,7 +71,7 @@ impl<'v> View<'v> {
 
     /// What was declared, or taken apart by a person, gives nothing away.
     pub(super) fn holds(&self, situation: SituationId) -> bool {
-        self.open.get(&situation).is_some_and(|s| s.declared || s.apart)
+        self.open.get(&situation).is_some_and(|s| s.declared || s.taken_apart)
     }
 
     /// What was declared, and nobody has acknowledged, still takes in what was not.
@@ -384,7 +384,7 @@ impl Forest {
         self.uncount(id);
         self.begins(id, first);
         let sign = &mut self[id];
-        (sign.ended, sign.apart, sign.told) = (Some(ended), 0, told);
+        (sign.ended, sign.ends_span, sign.told) = (Some(ended), 0, told);
         self.recount(id);
     }
 
@@ -415,7 +415,7 @@ impl Forest {
             opener: None,
             firing: 0,
             ended: None,
-            apart: 0,
+            ends_span: 0,
             situation,
             cause: None,
             effects: vec![],

@@ -132,7 +132,7 @@ pub(super) fn ended(later: f64, blur: f64) -> f64 {
     ENDED.at(later, blur) / density(later, FAULT + blur, FAULT + blur)
 }
 
-/// The same of that one lasts so many seconds after the end of the other.
+/// The same, where one lasts for so many seconds beyond the end of the other.
 pub(super) fn outlasted(by: f64, blur: f64) -> f64 {
     ENDED.beyond(by, blur) / libm::exp(-by / (FAULT + blur))
 }

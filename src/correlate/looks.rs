@@ -71,7 +71,7 @@ impl Situations {
         self.forest.advance(now);
         let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
         self.forest.look_again(most, view);
-        self.settle();
+        self.apply_moves();
         for _ in 0..most {
             let Some(id) = self.forest.next_over() else { return };
             self.look_at_end(id, rules, tuning);
@@ -86,7 +86,7 @@ impl Situations {
         let onset = Onset { node, at: member.starts_at, blur: blur(member, rules) };
         let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
         let (other, why) = self.forest.place(onset, Some((rate, sign)), view);
-        self.settle();
+        self.apply_moves();
         if other != sign {
             self.moves(&[key], sign, other, &why);
         }

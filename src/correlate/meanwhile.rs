@@ -28,7 +28,7 @@ const OF_ITS_OWN: usize = 8;
 /// Signs that are looked through for what goes on around a time, to each side of it.
 pub(super) const AROUND_MAX: usize = 48;
 
-/// That are counted, to each side.
+/// Signs that are counted around a time, to each side of it.
 const CROWD_MAX: usize = 4096;
 
 /// How many signs of a situation began around a time, each counting by how near that is, and what their ends say.

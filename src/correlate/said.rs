@@ -57,9 +57,9 @@ impl Situations {
     pub fn take_apart(&mut self, id: SituationId, entity: &Entity, rules: &mut Rules) -> Option<SituationId> {
         let node = rules.topology.number(entity);
         let into = self.forest.take_apart(id, node)?;
-        self.settle();
+        self.apply_moves();
         for id in [id, into] {
-            self.open.entry(id).and_modify(|situation| situation.apart = true);
+            self.open.entry(id).and_modify(|situation| situation.taken_apart = true);
         }
         Some(into)
     }

@@ -12,7 +12,7 @@ impl Situations {
         self.update(key, |member| {
             stays = ended && member.ends_at == Some(breach.at) && !member.said_over;
             (member.stale, member.said_over) = (false, false);
-            (member.told_at, member.heard_at) = (breach.by, breach.by);
+            (member.told_at, member.heard_at) = (breach.known_at, breach.known_at);
             let carried = member.judged.take().map(|judged| judged.dimensions).unwrap_or_default();
             let mut judged = Judged::from(breach);
             if judged.dimensions.is_empty() {

@@ -71,7 +71,7 @@ pub(super) struct Sign {
     /// When the last one ended of those that do not.
     pub(super) ended: Option<Timestamp>,
     /// How many seconds before that the first one did.
-    pub(super) apart: u32,
+    pub(super) ends_span: u32,
     pub(super) situation: SituationId,
     pub(super) cause: Option<Cause>,
     pub(super) effects: Vec<SignId>,
@@ -82,7 +82,7 @@ pub(super) struct Sign {
 pub(super) struct Rare {
     /// What is only counted, by name.
     pub(super) counted: Vec<Counted>,
-    /// What its calls to which have too much of something.
+    /// The entities to which its calls have too much of something.
     pub(super) calls: Vec<Entity>,
 }
 
@@ -103,9 +103,9 @@ impl Sign {
     /// One of those that lasted has ended then.
     pub(super) fn ends(&mut self, at: Timestamp) {
         let ended = self.ended.unwrap_or(at);
-        let first = (ended - Duration::from_secs(self.apart.into())).min(at);
+        let first = (ended - Duration::from_secs(self.ends_span.into())).min(at);
         let ended = ended.max(at);
-        (self.ended, self.apart) = (Some(ended), u32::try_from(ended.since(first).as_secs()).unwrap_or(u32::MAX));
+        (self.ended, self.ends_span) = (Some(ended), u32::try_from(ended.since(first).as_secs()).unwrap_or(u32::MAX));
     }
 
     pub(super) fn counted(&self) -> &[Counted] {

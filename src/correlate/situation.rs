@@ -13,7 +13,7 @@ use super::joined::Joined;
 use super::member::{NAMELESS, breach_fingerprint, title};
 use super::members::Members;
 use super::sign::SignId;
-use super::suppress::{By, Suppressed};
+use super::suppress::{Suppressed, Suppressor};
 
 /// A situation's number within its domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ pub struct Situation {
     /// Somebody has acknowledged its incident.
     pub(super) acknowledged: bool,
     /// A person took it apart: it gives nothing away and becomes part of nothing else that is so.
-    pub(super) apart: bool,
+    pub(super) taken_apart: bool,
     /// When its incident recovered; it then takes in only a relapse.
     pub recovered_at: Option<Timestamp>,
 }
@@ -135,7 +135,7 @@ pub struct Judged {
     /// The conditions that hold, but not for long enough yet.
     pub holding: Vec<(String, Duration)>,
     /// Conditions that need what people say: for how long the rest of them has held.
-    pub apart: Vec<(String, Duration)>,
+    pub rest_held: Vec<(String, Duration)>,
     /// What it costs so far.
     pub numbers: Numbers,
     /// Which combinations of labels carry it.
@@ -153,7 +153,7 @@ impl From<&Breach> for Judged {
             calls: breach.calls.clone(),
             met: breach.met.clone(),
             holding: breach.holding.clone(),
-            apart: breach.apart.clone(),
+            rest_held: breach.rest_held.clone(),
             numbers: breach.numbers.clone(),
             dimensions: breach.dimensions.clone(),
             curve: breach.curve.clone(),
@@ -329,14 +329,9 @@ impl Situation {
             lasting: Lasting::default(),
             declared: false,
             acknowledged: false,
-            apart: false,
+            taken_apart: false,
             recovered_at: None,
         }
-    }
-
-    /// The members' entities, with repeats.
-    pub fn entities(&self) -> impl Iterator<Item = &Entity> {
-        self.members.iter().map(|m| &m.entity)
     }
 
     /// The first sign of it.
@@ -398,7 +393,7 @@ impl Situation {
 
     /// Whether part of it may become part of another one, or one of its own.
     pub(super) fn gives(&self) -> bool {
-        !self.acknowledged && !self.apart && self.recovered_at.is_none()
+        !self.acknowledged && !self.taken_apart && self.recovered_at.is_none()
     }
 
     /// Whether nothing more is to be expected of it by then.
@@ -435,7 +430,7 @@ impl Situation {
     /// By when what counts and comes and goes will have stayed away for long enough to be gone; none while it is there.
     #[must_use]
     pub fn calm_at(&self) -> Option<Timestamp> {
-        let flapping = |m: &&Member| m.suppressed.as_ref().is_some_and(|reason| reason.by == By::Flapping) && self.has_same(m);
+        let flapping = |m: &&Member| m.suppressed.as_ref().is_some_and(|reason| reason.by == Suppressor::Flapping) && self.has_same(m);
         self.members.iter().filter(flapping).try_fold(Timestamp::MIN, |latest, member| {
             // It is suppressed for as long as it has to stay away, from its start on.
             let until = member.suppressed.as_ref().and_then(|reason| reason.until)?;

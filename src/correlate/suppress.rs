@@ -19,7 +19,7 @@ const SILENCES_MAX: usize = 10_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suppressed {
     /// What kind of reason.
-    pub by: By,
+    pub by: Suppressor,
     /// The reason, in words.
     pub why: String,
     /// Where it can be looked up: `silence: ID`, `maintenance: NAME`, `member: NAME of ENTITY`, `setting: NAME`.
@@ -32,7 +32,7 @@ pub struct Suppressed {
 
 /// What kind of reason there is to make no fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum By {
+pub enum Suppressor {
     /// An operator said so.
     Silence,
     /// Planned work.
@@ -59,7 +59,7 @@ impl Suppressed {
     }
 }
 
-impl By {
+impl Suppressor {
     /// As a metric's label.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -82,7 +82,7 @@ struct Silence {
     until: Timestamp,
 }
 
-/// What is of before somebody first listened.
+/// What happened before somebody first listened.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct History {
     until: Timestamp,
@@ -104,8 +104,8 @@ pub(super) struct Suppression {
     inhibited: BTreeSet<(u64, u64)>,
     /// What is to be asked anew: what inhibited it has ended, or it has fired again.
     freed: BTreeSet<u64>,
-    /// It is not known of what is suppressed whether it still is.
-    stale: bool,
+    /// Whether all that is suppressed has to be asked anew: silences, rules or history have changed.
+    ask_all: bool,
     history: Option<History>,
     #[serde(skip)]
     selectors: HashMap<String, Selector>,
@@ -149,7 +149,7 @@ impl Suppression {
         let (id, silence) = silences.into_iter().find(|(_, s)| self.selectors.get(&s.alerts).is_some_and(|of| of.matches(labels)))?;
         let comment = if silence.comment.is_empty() { String::new() } else { format!(": {}", silence.comment) };
         let why = format!("silence {id} by {}{comment}", silence.author);
-        Some(Suppressed { by: By::Silence, why, reference: format!("silence: {id}"), until: Some(silence.until), source: None })
+        Some(Suppressed { by: Suppressor::Silence, why, reference: format!("silence: {id}"), until: Some(silence.until), source: None })
     }
 
     fn parse(&mut self) {
@@ -202,7 +202,7 @@ impl Situations {
         let own = &mut self.suppression;
         own.silences.remove(silence).ok_or_else(|| format!("there is no silence {silence:?}"))?;
         own.parse();
-        own.stale = true;
+        own.ask_all = true;
         Ok(())
     }
 
@@ -237,7 +237,7 @@ impl Situations {
             (Some(through), Some(history)) if history.through != through => history.through = through,
             _ => return,
         }
-        own.stale = true;
+        own.ask_all = true;
     }
 
     fn mute(&mut self, key: u64, suppressed: Suppressed) {
@@ -281,7 +281,7 @@ impl Situations {
     pub fn follow(&mut self, rules: &Rules) {
         self.suppression.sources.clear();
         self.suppression.inhibits.clear();
-        self.suppression.stale = true;
+        self.suppression.ask_all = true;
         let firing = self.open.values().flat_map(|s| &s.members).filter(|m| m.ends_at.is_none()).map(|m| m.key);
         for key in firing.collect::<Vec<u64>>() {
             self.inhibits(key, rules);
@@ -322,7 +322,7 @@ impl Situations {
     /// What is suppressed no more and still lasts: it acts from now on.
     pub fn released(&mut self, now: Timestamp, rules: &Rules) -> Vec<u64> {
         let own = &mut self.suppression;
-        let due = |(until, _): &&(Timestamp, u64)| own.stale || *until <= now;
+        let due = |(until, _): &&(Timestamp, u64)| own.ask_all || *until <= now;
         let mut asked: BTreeSet<u64> = own.muted.iter().take_while(due).map(|(_, key)| *key).collect();
         asked.append(&mut own.freed);
         if asked.is_empty() {
@@ -330,7 +330,7 @@ impl Situations {
         }
         own.silences.retain(|_, silence| silence.until > now);
         own.parse();
-        own.stale = false;
+        own.ask_all = false;
         let mut released = vec![];
         for key in asked {
             let Some((_, member)) = self.member(key).filter(|(_, member)| member.ends_at.is_none()) else { continue };
@@ -356,7 +356,7 @@ impl Situations {
         if history.is_some_and(|history| now < history.until && !history.through.contains(&*member.origin)) {
             let why = "it was so before Richter first listened".to_owned();
             return Some(Suppressed {
-                by: By::History,
+                by: Suppressor::History,
                 why,
                 reference: "setting: situations.declare_history".to_owned(),
                 until: None,
@@ -388,10 +388,10 @@ impl Situations {
                 sources.into_iter().filter(|(.., key)| *key != member.key).find_map(|(.., key)| {
                     let (_, source) = self.member(*key)?;
                     // Of those that would explain each other one is told of.
-                    let explained = source.suppressed.as_ref().is_some_and(|reason| reason.by == By::Inhibition);
+                    let explained = source.suppressed.as_ref().is_some_and(|reason| reason.by == Suppressor::Inhibition);
                     let of = format!("{} of {}", source.source.name(), source.entity);
                     (!explained || inhibits(member, rules).is_empty()).then(|| Suppressed {
-                        by: By::Inhibition,
+                        by: Suppressor::Inhibition,
                         why: format!("{of} explains it"),
                         reference: format!("member: {of}"),
                         until: None,
@@ -409,7 +409,7 @@ impl Situations {
         let settles = member.starts_at + rule.settle;
         let flaps = times >= rule.times as usize && now < settles;
         flaps.then(|| Suppressed {
-            by: By::Flapping,
+            by: Suppressor::Flapping,
             why: format!("it fired {times} times within {}", crate::model::duration::show(rule.within)),
             reference: "setting: flapping".to_owned(),
             until: Some(settles),
@@ -432,7 +432,7 @@ fn maintained(member: &Member, labels: &Labels, now: Timestamp, rules: &Rules) -
         on.then_some((maintenance, until))
     })?;
     let why = format!("maintenance: {}", maintenance.name);
-    Some(Suppressed { by: By::Maintenance, reference: why.clone(), why, until: Some(until), source: None })
+    Some(Suppressed { by: Suppressor::Maintenance, reference: why.clone(), why, until: Some(until), source: None })
 }
 
 /// What a member inhibits while it fires: by which rules, and where.

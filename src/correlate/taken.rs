@@ -20,7 +20,7 @@ pub struct Taken {
     pub joined: bool,
     /// The episode before, of whose end nobody told.
     pub ended: Option<u64>,
-    /// It is told only that what has ended stays so, and its data: nothing about it is to be graded anew.
+    /// It only confirms that what has ended stays so, or tells of its data: nothing is graded anew.
     pub stays: bool,
     /// Members that are known to stay good by now.
     pub settled: Vec<u64>,

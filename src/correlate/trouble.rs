@@ -80,7 +80,7 @@ pub(super) struct Trouble<'t> {
     pub(super) explained: &'t Explained<'t>,
     pub(super) excess: &'t Excess<'t>,
     pub(super) changes: &'t Changes,
-    /// In which a change is suspected.
+    /// How long before a failure a change is suspected of it.
     pub(super) window: Duration,
 }
 

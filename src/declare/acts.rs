@@ -12,7 +12,7 @@ use crate::stage::{Count, Outbox, Outcome};
 use crate::wire::cloudevent::{Attributes, message};
 
 use super::Declare;
-use super::contract::{Action, By, Cause, Note, Rejection};
+use super::contract::{Action, Cause, Note, Rejection, Stamp};
 use super::incident::NOTES_MAX;
 
 /// Commands whose ids are remembered; of more, the oldest is forgotten.
@@ -166,7 +166,7 @@ impl Declare {
 
     /// What follows from an incident so that it does not come again.
     fn review(&mut self, id: SituationId, act: &Act, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
-        let by = By { at: command.at.to_string(), by: command.author.clone() };
+        let by = Stamp { at: command.at.to_string(), by: command.author.clone() };
         match act {
             Act::Action { action, owner, due, verify } => {
                 self.legal(id, Event::Updated, command)?;
@@ -228,7 +228,7 @@ impl Declare {
         });
         let words: Vec<String> = numbers.iter().map(|(measure, number)| format!("{measure} {number}")).collect();
         self.says(id, Event::Updated, command, with(command, &words.join(", ")), out)?;
-        self.judge_all(id, command.at, out);
+        self.grade_all(id, command.at, out);
         self.watches(id, numbers, command.at);
         Ok(())
     }
@@ -280,7 +280,7 @@ impl Declare {
         self.says(id, Event::Updated, command, format!("{merged} is no part of it any more"), out)?;
         // What was merged may be worse by now, or over, and so may the rest.
         for id in [gone, id] {
-            self.judge_all(id, command.at, out);
+            self.grade_all(id, command.at, out);
             self.recovers(id, command.at, out);
         }
         Ok(())
@@ -313,8 +313,8 @@ impl Declare {
         }
         self.tell_news(out);
         self.says(id, Event::Updated, command, with(command, &format!("what is told of {entity} is no part of it any more")), out)?;
-        self.judge_in(&apart, command.at, out);
-        self.judge_all(id, command.at, out);
+        self.grade_in(&apart, command.at, out);
+        self.grade_all(id, command.at, out);
         self.recovers(id, command.at, out);
         Ok(())
     }
@@ -327,9 +327,9 @@ impl Declare {
         let rung = Rung { level, condition, because: format!("{} says so", command.author) };
         let definition = Definition {
             scenario: scenario.clone(),
-            unit: business.clone(),
+            business: business.clone(),
             owner: owner.clone(),
-            business: vec![Ladder { rungs: vec![rung] }],
+            own: vec![Ladder { rungs: vec![rung] }],
             generic: self.rules.levels.floor_by_numbers().collect(),
         };
         let said = Said {

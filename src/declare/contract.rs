@@ -77,13 +77,13 @@ pub struct Body {
     /// From the first sign to this event, or to the recovery.
     pub lasted_seconds: u64,
     /// Who has taken it on.
-    pub acknowledged: Option<By>,
+    pub acknowledged: Option<Stamp>,
     /// Its data has stopped: nothing tells whether it lasts.
     pub stale: bool,
     /// What it costs, by measure.
     pub impact: Impact,
     /// Its points in time.
-    pub timeline: BTreeMap<Point, By>,
+    pub timeline: BTreeMap<Point, Stamp>,
     /// How long its stages took.
     pub durations: Durations,
     /// How it was noticed.
@@ -167,7 +167,7 @@ pub struct Next {
 
 /// A time, and who said so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct By {
+pub struct Stamp {
     /// When.
     pub at: String,
     /// `richter`, or a person.
@@ -314,7 +314,7 @@ pub struct Review {
     /// Who reviews: the team that owns it.
     pub owner: String,
     /// When it was done, and by whom.
-    pub done: Option<By>,
+    pub done: Option<Stamp>,
 }
 
 /// Something to be done so that it does not come again.

@@ -87,7 +87,7 @@ impl<'g> Grounds<'g> {
         let first = self.situations.iter().filter_map(|s| s.started_at()).min().unwrap_or(self.at);
         Evidence {
             scenario: self.leader.map_or_else(String::new, |m| m.summary().to_owned()),
-            business: definition.map_or_else(String::new, |d| d.unit.clone()),
+            business: definition.map_or_else(String::new, |d| d.business.clone()),
             owner: definition.map_or_else(String::new, |d| d.owner.clone()),
             entity: self.leader.map_or_else(String::new, |m| m.entity.to_string()),
             measure: self.leader.and_then(measured),

@@ -12,7 +12,7 @@ use crate::rules::{Handling, OVERDUE_AFTER, Tuning};
 
 use super::LOOK_EVERY_MIN;
 use super::agenda::Timer;
-use super::contract::{Action, By, Cause, Discovery, Evidence, Note, Related, Told};
+use super::contract::{Action, Cause, Discovery, Evidence, Note, Related, Stamp, Told};
 use super::gather::Gathered;
 use super::picture::Picture;
 use super::reason::Reason;
@@ -68,7 +68,7 @@ pub struct Incident {
     /// The picture that its last event showed.
     pub picture: Picture,
     /// Who has taken it on.
-    pub acknowledged: Option<By>,
+    pub acknowledged: Option<Stamp>,
     /// After how long somebody was asked last.
     pub asked: Option<Duration>,
     /// Its data has stopped.
@@ -103,7 +103,7 @@ pub struct Incident {
     pub related: Vec<Related>,
     /// What it rested on when its situation was let go of.
     pub kept: Option<Box<Evidence>>,
-    /// Its events so far; of very many the first and the latest.
+    /// Its events so far; of very many those that only say how things stood are left out first.
     pub history: Vec<Told>,
 }
 
@@ -130,7 +130,7 @@ pub struct Review {
     /// How often it was found overdue.
     pub overdue: u8,
     /// Who has done it.
-    pub done: Option<By>,
+    pub done: Option<Stamp>,
 }
 
 /// A member that meets a definition, and how it is graded.
@@ -172,7 +172,7 @@ impl Member {
         let nothing = Reading { value: f64::NAN, ..Reading::default() };
         let watched = match (&self.source, judged) {
             (Source::Breach { .. }, Some(judged)) => {
-                Watched::Detection { met: &judged.met, holding: &judged.holding, apart: &judged.apart }
+                Watched::Detection { met: &judged.met, holding: &judged.holding, rest_held: &judged.rest_held }
             }
             _ => Watched::Nobody,
         };
@@ -365,7 +365,7 @@ impl Incident {
             // An escalation tells how things stand.
             Event::FollowUpDue | Event::Escalated => self.followed_at = self.at,
             Event::Acknowledged => {
-                self.acknowledged = Some(By { at: self.at.to_string(), by: author.to_owned() });
+                self.acknowledged = Some(Stamp { at: self.at.to_string(), by: author.to_owned() });
                 self.timeline.entry(Point::Responded).or_insert((self.at, author.to_owned()));
             }
             Event::Recovering => self.good_since = Some(at),

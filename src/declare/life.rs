@@ -36,7 +36,7 @@ impl Declare {
     }
 
     /// Grades a member as of a time, and tells what follows from it for its incident.
-    pub(super) fn judge(&mut self, key: u64, at: Timestamp, out: &mut Outbox) {
+    pub(super) fn grade_member(&mut self, key: u64, at: Timestamp, out: &mut Outbox) {
         let Some((situation, member)) = self.state.situations.member(key) else { return };
         let own = situation.id;
         let id = self.owner(own);
@@ -49,7 +49,7 @@ impl Declare {
         if incident.state == State::Merged {
             // It is nobody's: the whole was closed before it. What comes now is a fault of its own.
             self.event(id, Event::Closed, at, RICHTER, "what it was part of is closed", out);
-            return self.judge(key, at, out);
+            return self.grade_member(key, at, out);
         }
         let (state, said) = (incident.state, &incident.said);
         let graded = member.graded(at, said);
@@ -72,7 +72,7 @@ impl Declare {
                     self.event(id, Event::Escalated, at, RICHTER, risen.join("; ") + of, out);
                 }
             }
-            // It is waited for what flaps.
+            // What flaps may come back: recovery waits for it.
             (State::Recovering, None) => self.schedule(id),
             _ => {}
         }
@@ -163,7 +163,7 @@ impl Declare {
             self.has_told(id, at);
         }
         self.relate_all(id, out);
-        self.judge(key, at, out);
+        self.grade_member(key, at, out);
     }
 
     fn declares(&mut self, id: SituationId, at: Timestamp, graded: &Graded, out: &mut Outbox) {
@@ -269,7 +269,7 @@ impl Declare {
             // What recovers has been told of, unless it did before.
             let waits = incident.history.last().is_some_and(|told| told.event == Event::Stale);
             if incident.state == State::Declared || waits {
-                self.event(id, Event::Updated, breach.by, RICHTER, reason, out);
+                self.event(id, Event::Updated, breach.known_at, RICHTER, reason, out);
             }
         }
     }
@@ -418,7 +418,7 @@ impl Declare {
         self.event(kept, Event::Updated, at, author, reason.told(|reason| format!("{name} is part of it: {reason}")), out);
         self.has_told(kept, at);
         self.relate_all(kept, out);
-        self.judge_all(kept, at, out);
+        self.grade_all(kept, at, out);
         let risen = self.state.incidents.get_mut(&kept).map(|whole| whole.rises_to(&part)).unwrap_or_default();
         if !risen.is_empty() {
             self.event(kept, Event::Escalated, at, author, risen.join("; "), out);
@@ -426,16 +426,16 @@ impl Declare {
     }
 
     /// Grades all that counts in an incident, for it may mean something else by now.
-    pub(super) fn judge_all(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
-        self.judge_in(&self.situations_of(id), at, out);
+    pub(super) fn grade_all(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
+        self.grade_in(&self.situations_of(id), at, out);
     }
 
     /// Grades all that counts in situations.
-    pub(super) fn judge_in(&mut self, situations: &[SituationId], at: Timestamp, out: &mut Outbox) {
+    pub(super) fn grade_in(&mut self, situations: &[SituationId], at: Timestamp, out: &mut Outbox) {
         let situations = situations.iter().filter_map(|situation| self.state.situations.get(*situation));
         let counting = situations.flat_map(|situation| &situation.members).filter(|m| m.counts()).map(|m| m.key);
         for key in counting.collect::<Vec<u64>>() {
-            self.judge(key, at, out);
+            self.grade_member(key, at, out);
         }
     }
 

@@ -11,8 +11,8 @@ use crate::stage::Message;
 use crate::wire::cloudevent::{Attributes, message};
 
 use super::contract::{
-    Body, By, Data, Discovery, Durations, Emergency, Evidence, Happening, INCIDENT, Impact, Levels, Met, Next, Plan, Rank, Related, Review,
-    Source,
+    Body, Data, Discovery, Durations, Emergency, Evidence, Happening, INCIDENT, Impact, Levels, Met, Next, Plan, Rank, Related, Review,
+    Source, Stamp,
 };
 use super::evidence::{Grounds, rounded, source};
 use super::gather::{self, Fault, gather};
@@ -105,7 +105,7 @@ impl<'a> Story<'a> {
             acknowledged: incident.acknowledged.clone(),
             stale: incident.stale,
             impact: self.impact(),
-            timeline: incident.timeline.iter().map(|(point, (at, by))| (*point, By { at: at.to_string(), by: by.clone() })).collect(),
+            timeline: incident.timeline.iter().map(|(point, (at, by))| (*point, Stamp { at: at.to_string(), by: by.clone() })).collect(),
             durations: durations(incident),
             discovery: self.discovery(),
             emergency: self.emergency(),

@@ -244,12 +244,6 @@ impl Baseline {
         });
     }
 
-    /// Whether the band was left, and the value is not back for long enough.
-    #[must_use]
-    pub fn is_left(&self) -> bool {
-        self.left.is_some()
-    }
-
     fn is_learning(&self, step: Timestamp) -> bool {
         let season = self.season.profile().is_some_and(|profile| step.since(self.began) < profile.period().min(DAY));
         season || self.seen <= WARM || self.point.is_learning() || self.shift.is_learning()
@@ -403,8 +397,8 @@ impl Baseline {
         let (lower, upper) = (self.there(expected - half), self.there(expected + half));
         Band {
             expected: self.there(expected),
-            lower: rule.down.then_some(lower),
-            upper: rule.up.then_some(upper),
+            lower: rule.judges(false).then_some(lower),
+            upper: rule.judges(true).then_some(upper),
             score: f64::from(score.min(SCORE_MAX)),
             state,
         }

@@ -227,7 +227,7 @@ impl Group {
     }
 
     fn told(&mut self, subject: Subject<'_>, moved: Moved) -> Option<Breach> {
-        let Moved { phase, at, by, settled_at, judge, reading, new_normal } = moved;
+        let Moved { phase, at, known_at, settled_at, judge, reading, new_normal } = moved;
         let of = self.hold.told()?;
         let breach = Breach {
             monitor: subject.monitor.name.clone(),
@@ -238,7 +238,7 @@ impl Group {
             began: self.began,
             onset: of.onset,
             at,
-            by,
+            known_at,
             settled_at,
             judge,
             new_normal,
@@ -247,7 +247,7 @@ impl Group {
             definition: of.definition.clone(),
             met: of.met(),
             holding: of.holding(),
-            apart: of.apart(),
+            rest_held: of.rest_held(),
             numbers: of.numbers.clone(),
             dimensions: self.dimensions(subject.watch, phase),
             curve: of.curve(phase),

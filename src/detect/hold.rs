@@ -110,7 +110,7 @@ pub(super) struct Moved {
     pub(super) phase: Phase,
     pub(super) at: Timestamp,
     /// The step by which that is known.
-    pub(super) by: Timestamp,
+    pub(super) known_at: Timestamp,
     /// By when it had stayed good for long enough, once it has ended.
     pub(super) settled_at: Option<Timestamp>,
     pub(super) judge: Judge,
@@ -228,14 +228,14 @@ impl Hold {
     fn ends(
         &mut self,
         terms: Terms<'_>,
-        (ended_at, by): (Timestamp, Timestamp),
+        (ended_at, known_at): (Timestamp, Timestamp),
         reading: Reading,
         good: Duration,
         new_normal: bool,
     ) -> Option<Moved> {
         self.good = None;
         let after = After { bad: self.bad.take()?, ended_at, reading, new_normal, good: Some(good) };
-        Some(self.after.insert(Box::new(after)).told(by, terms.recover_after))
+        Some(self.after.insert(Box::new(after)).told(known_at, terms.recover_after))
     }
 
     /// What has ended stays so: that is told once it has for long enough, or when its data is back.
@@ -253,17 +253,17 @@ impl Hold {
 }
 
 impl After {
-    fn told(&self, by: Timestamp, recover_after: Duration) -> Moved {
+    fn told(&self, known_at: Timestamp, recover_after: Duration) -> Moved {
         let Self { ended_at: at, reading, new_normal, .. } = *self;
         // It may have been good for longer than it has to: then it was so before.
-        let settled_at = self.good.and_then(|good| good.checked_sub(recover_after)).map(|longer| by - longer);
-        Moved { phase: Phase::Ended, at, by, settled_at, judge: self.bad.judge, reading, new_normal }
+        let settled_at = self.good.and_then(|good| good.checked_sub(recover_after)).map(|longer| known_at - longer);
+        Moved { phase: Phase::Ended, at, known_at, settled_at, judge: self.bad.judge, reading, new_normal }
     }
 }
 
 impl Moved {
     fn at(phase: Phase, at: Timestamp, judge: Judge, reading: Reading) -> Self {
-        Self { phase, at, by: at, settled_at: None, judge, reading, new_normal: false }
+        Self { phase, at, known_at: at, settled_at: None, judge, reading, new_normal: false }
     }
 }
 
@@ -315,7 +315,7 @@ impl Bad {
     }
 
     /// For how long the rest of each condition has held that needs what people say.
-    pub(super) fn apart(&self) -> Vec<(String, Duration)> {
+    pub(super) fn rest_held(&self) -> Vec<(String, Duration)> {
         self.conditions.iter().filter_map(|c| Some((c.condition.to_string(), c.rest?))).collect()
     }
 
@@ -389,7 +389,7 @@ mod tests {
         let rules = JudgeRules { hold: MINUTE * hold_minutes, keep_firing: MINUTE * keep_minutes, ..JudgeRules::default() };
         let condition = Condition { tests: vec![], hold: MINUTE * 3 };
         let rung = Rung { level: Level { rank: 1, place: 0, sequence: "P".into() }, condition, because: String::new() };
-        let three = Definition { business: vec![Ladder { rungs: vec![rung] }], ..Definition::default() };
+        let three = Definition { own: vec![Ladder { rungs: vec![rung] }], ..Definition::default() };
         let mut hold = Hold::default();
         let mut told = vec![];
         for (minute, verdict) in verdicts.chars().enumerate() {

@@ -21,7 +21,7 @@ const USUAL: Duration = Duration::from_secs(3600);
 /// Combinations that are told of.
 const TOLD: usize = 5;
 
-/// It is looked for more as long as so much of the deviation is left.
+/// Further carriers are looked for while so much of the deviation is left.
 const LEFT: f64 = 0.3;
 
 /// A combination that carries less than this is none.

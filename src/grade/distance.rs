@@ -74,7 +74,7 @@ mod tests {
     fn distance(test: Test, hold: u64) -> String {
         let reading = Reading { value: 70.0, expected: Some(100.0), ..Reading::default() };
         let numbers = Numbers::from([(Measure::Lost, 100.0), (Measure::AffectedUsers, 250.0)]);
-        let watched = Watched::Detection { met: &[], holding: &[], apart: &[] };
+        let watched = Watched::Detection { met: &[], holding: &[], rest_held: &[] };
         let facts = Facts {
             reading: &reading,
             numbers: &numbers,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Definition, Entity, Labels, Measure, Numbers, Timestamp};
@@ -74,7 +75,7 @@ impl Reading {
 }
 
 /// Which judge spoke.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Judge {
     /// A fixed threshold.
@@ -91,6 +92,22 @@ pub enum Judge {
     Flatline,
     /// Missing data.
     Absent,
+}
+
+impl Judge {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Baseline => "baseline",
+            Self::Change => "change",
+            Self::Compare => "compare",
+            Self::Forecast => "forecast",
+            Self::Flatline => "flatline",
+            Self::Absent => "absent",
+        }
+    }
 }
 
 /// Where in its life a breach is.
@@ -127,7 +144,7 @@ pub struct Breach {
     /// The evaluation this statement is about; for an end, the first good one.
     pub at: Timestamp,
     /// The evaluation by which that is known.
-    pub by: Timestamp,
+    pub known_at: Timestamp,
     /// For an end: by when it had stayed good for long enough, data being there; none as long as it has not.
     pub settled_at: Option<Timestamp>,
     /// The judge that spoke.
@@ -145,7 +162,7 @@ pub struct Breach {
     /// The conditions that hold, but not for long enough yet: for how long by then.
     pub holding: Vec<(String, Duration)>,
     /// Conditions that need what people say: for how long by then the rest of them has held.
-    pub apart: Vec<(String, Duration)>,
+    pub rest_held: Vec<(String, Duration)>,
     /// What it costs so far.
     pub numbers: Numbers,
     /// Which combinations of labels carry it, where that is asked for; the first one most of it.

@@ -13,11 +13,11 @@ pub struct Definition {
     /// What the user cannot do, in a sentence; empty where only a generic definition speaks.
     pub scenario: String,
     /// Whose business; empty where nobody said.
-    pub unit: String,
+    pub business: String,
     /// Who owns it; empty where nobody said.
     pub owner: String,
     /// The scenario's own ladders, one a sequence.
-    pub business: Vec<Ladder>,
+    pub own: Vec<Ladder>,
     /// The generic ladders, which are floor and fallback.
     pub generic: Vec<Ladder>,
 }
@@ -56,7 +56,7 @@ impl Rung {
 impl Definition {
     /// All its ladders, the business ones first.
     pub fn ladders(&self) -> impl Iterator<Item = &Ladder> {
-        self.business.iter().chain(&self.generic)
+        self.own.iter().chain(&self.generic)
     }
 
     /// The conditions of all ladders, each once.

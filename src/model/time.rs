@@ -45,7 +45,7 @@ impl Timestamp {
         Self((self.0.div_euclid(step)).saturating_add(1).saturating_mul(step))
     }
 
-    /// Whole seconds since the epoch, as PromQL counts, with milliseconds as the fraction.
+    /// Seconds since the epoch, as PromQL counts them; milliseconds are the fraction.
     #[must_use]
     pub fn as_seconds(self) -> f64 {
         self.0 as f64 / 1000.0

@@ -19,6 +19,12 @@ impl Topic {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Samples, Self::Signals, Self::Incidents, Self::DeadLetter, Self::State];
 
+    /// Its name: `richter.samples`, where the prefix is `richter`.
+    #[must_use]
+    pub fn name(self, prefix: &str) -> String {
+        format!("{prefix}.{}", self.suffix())
+    }
+
     /// The part of its name after the prefix.
     #[must_use]
     pub fn suffix(self) -> &'static str {

@@ -36,11 +36,18 @@ impl Input {
 
     /// Adds a sample; gives the batch that became full by it, if one did. It tells no progress: what belongs to the same
     /// time may still follow.
-    pub(super) fn add(&mut self, to: &mut Destination, labels: &Labels, at: Timestamp, value: &Value, numbers: &mut u64) -> Vec<Message> {
+    pub(super) fn add(
+        &mut self,
+        to: &mut Destination,
+        labels: &Labels,
+        at: Timestamp,
+        value: &Value,
+        last_batch: &mut u64,
+    ) -> Vec<Message> {
         let Some(batch) = self.batches.get_mut(to.partition as usize) else { return vec![] };
         if batch.samples.is_empty() {
-            *numbers += 1;
-            batch.number = *numbers;
+            *last_batch += 1;
+            batch.number = *last_batch;
         }
         if to.batch != batch.number {
             to.batch = batch.number;

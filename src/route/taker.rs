@@ -26,7 +26,7 @@ pub(super) struct Taker<'t> {
     pub(super) config: &'t Config,
     pub(super) memo: &'t mut Memo,
     pub(super) input: &'t mut Input,
-    pub(super) numbers: &'t mut u64,
+    pub(super) last_batch: &'t mut u64,
     pub(super) partitions: u32,
     pub(super) appended: Timestamp,
     pub(super) out: &'t mut Outbox,
@@ -62,7 +62,7 @@ impl Sink for Taker<'_> {
         let Some(known) = self.memo.known(series, || found_out(&series.labels(), config, partitions)) else { return };
         for to in &mut known.destinations {
             self.taken.matched += 1;
-            self.out.messages.extend(self.input.add(to, &known.labels, at, &value, self.numbers));
+            self.out.messages.extend(self.input.add(to, &known.labels, at, &value, self.last_batch));
         }
         if let (Some(seen), Some(value)) = (&mut known.call, value.float()) {
             self.taken.calls.extend(seen.call(at, value));

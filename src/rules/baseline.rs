@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::model::Timestamp;
 
 use super::calendar::{Calendar, Local};
+use super::compiled::Side;
 
 /// The learnt band.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,10 +15,8 @@ pub struct BaselineRule {
     pub season: Season,
     /// How surprising a deviation must be: −log₁₀ of the share of evaluations of which one may be as surprising by chance.
     pub surprise: f32,
-    /// A value above the band is bad.
-    pub up: bool,
-    /// A value below the band is bad.
-    pub down: bool,
+    /// On which side of the band a value is bad.
+    pub side: Side,
     /// A smaller deviation is none, however surprising.
     pub min_change: MinChange,
     /// A level that has lasted for so long is the new normal one.
@@ -38,7 +37,7 @@ impl BaselineRule {
     /// Whether deviations in that direction are judged.
     #[must_use]
     pub fn judges(&self, up: bool) -> bool {
-        if up { self.up } else { self.down }
+        self.side != if up { Side::Below } else { Side::Above }
     }
 }
 

@@ -19,10 +19,10 @@ use super::suppress::Suppress;
 use super::topology::Naming;
 use super::{CONFIDENCE_LEAST, Dependency, Template, Topology, catalog, judges, raw, suppressed, teams};
 
-/// How often a query is evaluated where its monitor does not say.
 /// Labels by which a value is broken down: their combinations are all looked at.
 const DIMENSIONS_MAX: usize = 4;
 
+/// How often a query is evaluated where its monitor does not say.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// What a query counts by where nothing is said: seconds, as a rate does.

@@ -167,7 +167,7 @@ impl JudgeRules {
     #[must_use]
     pub fn side(&self) -> Side {
         let limits = self.limits.iter().map(|limits| (limits.above.is_some(), limits.below.is_some()));
-        let baseline = self.baseline.iter().map(|rule| (rule.up, rule.down));
+        let baseline = self.baseline.iter().map(|rule| (rule.judges(true), rule.judges(false)));
         let past = self.change.iter().chain(&self.compare).map(|rule| (rule.rise.is_some(), rule.drop.is_some()));
         let forecast = self.forecast.iter().map(|rule| (rule.above.is_some(), rule.below.is_some()));
         let sides = limits.chain(baseline).chain(past).chain(forecast);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::baseline::{BaselineRule, Constants, Dynamics, MinChange, Season};
 use super::calendar::{Calendar, named};
-use super::compiled::{Absent, Amount, Combine, CompareRule, ForecastRule, JudgeRules, Limits};
+use super::compiled::{Absent, Amount, Combine, CompareRule, ForecastRule, JudgeRules, Limits, Side};
 use super::fault::{At, Fault};
 use super::raw;
 
@@ -138,8 +138,11 @@ fn baseline(file: &str, at: &At<raw::Baseline>, every: Duration, calendars: &[Ar
     BaselineRule {
         season,
         surprise: libm::log10(one_in.max(100.0)) as f32,
-        up: raw.direction != raw::Direction::Down,
-        down: raw.direction != raw::Direction::Up,
+        side: match raw.direction {
+            raw::Direction::Up => Side::Above,
+            raw::Direction::Down => Side::Below,
+            raw::Direction::Both => Side::Both,
+        },
         min_change: MinChange {
             absolute: raw.min_change.absolute.unwrap_or(0.0),
             relative: raw.min_change.relative.map_or(0.0, |share| share.0),

@@ -198,19 +198,19 @@ impl Checker {
         let own_way = raw.data.is_some() || raw.global;
         let usual = || if own_way { vec![] } else { shifted(&levels.business, shift, &levels.sequences) };
         let levelled = !own.is_empty() || !inherited().is_empty();
-        let business = [own, inherited(), usual()].into_iter().find(|ladders| !ladders.is_empty()).unwrap_or_default();
-        self.note_unmeasured(file, raw, &business, measurable);
+        let own = [own, inherited(), usual()].into_iter().find(|ladders| !ladders.is_empty()).unwrap_or_default();
+        self.note_unmeasured(file, raw, &own, measurable);
         let mut generic: Vec<Ladder> = levels.floor().cloned().collect();
-        self.note_lower(file, raw, &business, &generic, measurable);
+        self.note_lower(file, raw, &own, &generic, measurable);
         self.note_importance(file, raw, own_way || levelled);
         generic.extend(self.data(file, raw, levels));
         generic.extend(raw.global.then(|| global(levels)).flatten());
         let inherit = |own: &Option<String>, from: fn(&Scenario) -> &String| own.clone().or_else(|| scenario.map(|s| from(s).clone()));
         Some(Definition {
             scenario: raw.scenario.clone()?,
-            unit: inherit(&raw.business, |s| &s.business).unwrap_or_default(),
+            business: inherit(&raw.business, |s| &s.business).unwrap_or_default(),
             owner: inherit(&raw.owner, |s| &s.owner).unwrap_or_default(),
-            business,
+            own,
             generic,
         })
     }

@@ -1,4 +1,4 @@
-//! The daemon's own settings: `richter.yaml`, decoded strictly, then overlaid by `RICHTER__SECTION__KEY`.
+//! The daemon's own settings: `richter.yaml`, overlaid by `RICHTER__SECTION__KEY`, then decoded strictly.
 
 mod kafka;
 
@@ -521,7 +521,7 @@ fn check_sources(file: &str, prefix: &str, sources: &[RawSource], faults: &mut V
         if checked.iter().any(|s| s.topic == source.topic.value) {
             faults.push(source.topic.fault(file, format!("topic {:?} is a source already", source.topic.value)));
         }
-        let own = |topic: &Topic| source.topic.value == format!("{prefix}.{}", topic.suffix());
+        let own = |topic: &Topic| source.topic.value == topic.name(prefix);
         if Topic::ALL.iter().any(own) {
             faults.push(
                 source.topic.fault(file, format!("{:?} is Richter's own; a source is a topic that others write", source.topic.value)),

@@ -247,7 +247,7 @@ impl Metrics {
     /// Counters that somebody is alerted on begin at 0: one that begins at 1 has not increased.
     pub(super) fn expects(&self, settings: &Settings) {
         for topic in Topic::ALL {
-            self.losses.lost.with_label_values(&[&format!("{}.{}", settings.prefix, topic.suffix())]);
+            self.losses.lost.with_label_values(&[&topic.name(&settings.prefix)]);
         }
         for source in &settings.sources {
             self.losses.gaps.with_label_values(&[&source.topic]);

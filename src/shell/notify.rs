@@ -170,7 +170,7 @@ impl Notifier {
         let letter = dead_letter::letter(&record, &Reject { reason, detail });
         error!(target = self.target.name, why, "a notification is a dead letter");
         self.metrics.notified(&self.target.name, "dead_lettered");
-        let topic = format!("{}.{}", self.settings.prefix, Topic::DeadLetter.suffix());
+        let topic = Topic::DeadLetter.name(&self.settings.prefix);
         while let Err(why) = send(&self.settings, &topic, &letter.key, &letter.payload) {
             warn!(error = format!("{why:#}"), "a dead letter is tried again");
             self.sleep(RETRY_MIN)?;

@@ -22,6 +22,9 @@ use crate::rules::{Property, Settings};
 
 use super::oauth::TokenFile;
 
+/// How long the brokers may take to answer a command of one of ours.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What all clients share: the brokers, and the properties from the settings, secrets read from where they are named.
 pub(in crate::shell) fn client_config(settings: &Settings) -> anyhow::Result<Base> {
     let mut common = ClientConfig::new();

@@ -12,10 +12,7 @@ use tracing::warn;
 use crate::rules::Settings;
 use crate::stage::Topic;
 
-use super::client::{Quiet, client_config, reader, serve};
-
-/// How long a broker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::client::{PATIENCE, Quiet, client_config, reader, serve};
 
 /// A record may take a day: whoever gets it may be away. That its reader has died is noticed by its heartbeat.
 const POLL_INTERVAL_MS: &str = "86400000";
@@ -29,7 +26,7 @@ impl Follower {
     pub(in crate::shell) fn new(settings: &Settings, group: &str, topic: Topic) -> anyhow::Result<Self> {
         let base = client_config(settings)?;
         let group = format!("{}.{group}", settings.prefix);
-        let topic = format!("{}.{}", settings.prefix, topic.suffix());
+        let topic = topic.name(&settings.prefix);
         let fixed = [
             ("group.id", group.as_str()),
             ("enable.auto.commit", "false"),
@@ -75,7 +72,7 @@ pub(in crate::shell) fn begin_at_end(settings: &Settings, group: &str, topic: To
     let base = client_config(settings)?;
     let consumer = reader(&base, &format!("{}.{group}", settings.prefix))?;
     serve(&consumer, &base);
-    let topic = format!("{}.{}", settings.prefix, topic.suffix());
+    let topic = topic.name(&settings.prefix);
     let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE).with_context(|| format!("cannot ask for {topic}"))?;
     let mut partitions = TopicPartitionList::new();
     for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {

@@ -1,7 +1,6 @@
 //! The incidents topic from its beginning to where it ends now.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rdkafka::consumer::Consumer;
@@ -11,10 +10,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use crate::rules::Settings;
 use crate::stage::Topic;
 
-use super::client::{client_config, reader, serve};
-
-/// How long a broker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::client::{PATIENCE, client_config, reader, serve};
 
 /// Gives each event of the incidents topic, each partition's in order.
 ///
@@ -22,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Kafka cannot be reached, or the topic is not there.
 pub(crate) fn incidents(settings: &Settings, mut take: impl FnMut(&[u8])) -> anyhow::Result<()> {
     let base = client_config(settings)?;
-    let topic = format!("{}.{}", settings.prefix, Topic::Incidents.suffix());
+    let topic = Topic::Incidents.name(&settings.prefix);
     let consumer = reader(&base, &format!("{}.explain", settings.prefix))?;
     serve(&consumer, &base);
     let metadata = consumer

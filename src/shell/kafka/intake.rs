@@ -26,7 +26,7 @@ const REQUEST: Duration = Duration::from_secs(5);
 /// A partition of ours that gives nothing for this long is asked after: an owner's own ticks come more often.
 const SILENT_MAX: Duration = Duration::from_secs(15);
 
-/// How long is waited for an answer to that.
+/// How long an answer to that is waited for.
 const ASK: Duration = Duration::from_millis(500);
 
 /// One line of an outage in this time is enough; the counter has them all.

@@ -213,7 +213,7 @@ impl<S: Partitioned> Partition<S> {
 
     /// Where its log is.
     pub(super) fn log(prefix: &str) -> String {
-        format!("{prefix}.{}", S::LOG.suffix())
+        S::LOG.name(prefix)
     }
 }
 

@@ -170,7 +170,7 @@ impl Reader<'_> {
     }
 
     fn read<S: Partitioned>(&self, consumer: &BaseConsumer<Quiet>, wish: &Wish) -> anyhow::Result<anyhow::Result<Recovered<S>>> {
-        let log = format!("{}.{}", self.settings.prefix, S::LOG.suffix());
+        let log = S::LOG.name(&self.settings.prefix);
         let at = position(consumer, &log, wish.partition)?;
         let partitions = S::partitions(self.settings);
         if let Some(bookmark) = at.bookmark.as_ref().filter(|b| b.partitions != partitions) {
@@ -232,7 +232,7 @@ impl Reader<'_> {
 
     /// Reads the owner's partition of the state topic to its end, and puts a snapshot together.
     fn snapshot(&self, consumer: &BaseConsumer<Quiet>, owner: Owner, name: Name) -> anyhow::Result<Result<Vec<u8>, Torn>> {
-        let topic = format!("{}.{}", self.settings.prefix, Topic::State.suffix());
+        let topic = Topic::State.name(&self.settings.prefix);
         let partition = i32::try_from(state_partition(owner.partition, self.settings.partitions.samples))?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&topic, partition, Offset::Beginning)?;

@@ -215,7 +215,7 @@ impl Router {
     fn deliver(&mut self, messages: &[Message]) -> anyhow::Result<bool> {
         let mut wait = Waiting { began: Instant::now(), stopping: None };
         'messages: for message in messages {
-            let topic = format!("{}.{}", self.settings.prefix, message.topic.suffix());
+            let topic = message.topic.name(&self.settings.prefix);
             if message.topic == Topic::DeadLetter {
                 self.tell_unreadable(message);
             }

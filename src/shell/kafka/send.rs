@@ -1,17 +1,12 @@
 //! One record to a topic, and the wait until it is there.
 
-use std::time::Duration;
-
 use anyhow::{Context, anyhow};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::rules::Settings;
 
-use super::client::{Quiet, client_config};
-
-/// How long the brokers may take to take it.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::client::{PATIENCE, Quiet, client_config};
 
 /// Appends a record, and tells where it is: partition and offset.
 ///

@@ -123,7 +123,7 @@ struct Topics<'t> {
 
 impl Topics<'_> {
     fn name(&self, topic: Topic) -> String {
-        format!("{}.{}", self.settings.prefix, topic.suffix())
+        topic.name(&self.settings.prefix)
     }
 
     fn broker(&self) -> &str {

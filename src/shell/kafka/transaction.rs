@@ -139,7 +139,7 @@ impl Speaker {
             return Ok(Err(failed));
         }
         for message in &speech.messages {
-            let topic = format!("{}.{}", self.prefix, message.topic.suffix());
+            let topic = message.topic.name(&self.prefix);
             while let Err((why, _)) = producer.send(record(&topic, message)) {
                 match why {
                     KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {

@@ -30,8 +30,8 @@ const IDLE_ROUND: Duration = Duration::from_millis(100);
 /// How often owners append the time to their partitions, at the least: silence is measured on it.
 const TICK_EVERY: Duration = Duration::from_secs(5);
 
-/// What is to be heard is committed early, as long as commits take no more than one part in so many of the time.
-const EARLY_SHARE: u32 = 4;
+/// What is to be heard is committed early, but no sooner than so many times as long after a commit as that took.
+const PAUSE_PER_COMMIT: u32 = 4;
 
 /// How long a worker that is told to stop goes on trying to say what it has.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -327,7 +327,7 @@ impl<S: Partitioned> Worker<S> {
     /// How long what is pending may wait. What somebody waits for goes early, as far as commits are cheap.
     fn until_due(&self) -> Duration {
         let urgent = self.owned.values().any(Partition::has_messages);
-        let early = self.commit_took * EARLY_SHARE;
+        let early = self.commit_took * PAUSE_PER_COMMIT;
         let pause = if urgent { early.min(self.settings.commit_every) } else { self.settings.commit_every };
         pause.saturating_sub(self.committed.elapsed())
     }
