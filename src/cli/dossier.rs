@@ -44,7 +44,7 @@ pub(super) fn dossier(incident: &Body) -> Document {
         document.text(format!("As people say: {}.", said.join(", ")));
     }
     if let Some(measure) = &incident.evidence.measure {
-        document.text(format!("Measured by {} {}: at worst {}.", measure.monitor, measure.group, measure.worst.in_numbers()));
+        document.text(format!("Measured by {}: at worst {}.", measure.by_whom(), measure.worst.in_numbers()));
         for one in carriers(incident) {
             document.text(format!("Carried by {one}."));
         }

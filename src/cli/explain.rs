@@ -47,6 +47,9 @@ fn told(incident: &Body) -> Result<String, std::fmt::Error> {
     for level in &incident.levels {
         writeln!(out, "  {}", levels(level))?;
     }
+    if let Some(measure) = &evidence.measure {
+        writeln!(out, "  measured by {}: {}", measure.by_whom(), measure.last.in_numbers())?;
+    }
     for told in &incident.history {
         writeln!(out, "  {}  {:<16} {}{}", clock(&told.at), told.event.as_str(), told.reason, parts(&told.evidence))?;
     }

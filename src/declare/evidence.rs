@@ -137,7 +137,7 @@ pub(super) fn source(member: &Member) -> contract::Source {
 }
 
 fn measured(member: &Member) -> Option<Measured> {
-    let Source::Breach { monitor, group, .. } = &member.source else { return None };
+    let Source::Breach { monitor, group, judge } = &member.source else { return None };
     let judged = member.judged.as_ref()?;
     let drawn = |step: &Step| Drawn {
         at: step.at.to_string(),
@@ -149,7 +149,7 @@ fn measured(member: &Member) -> Option<Measured> {
     let curve = judged.curve.iter().filter(|step| step.reading.value.is_finite()).map(drawn).collect();
     let dimensions = judged.dimensions.iter().map(dimension).collect();
     let (last, worst) = (reading(&judged.reading), reading(&judged.worst));
-    Some(Measured { monitor: monitor.clone(), group: group.clone(), last, worst, dimensions, curve })
+    Some(Measured { monitor: monitor.clone(), group: group.clone(), judge: Some(*judge), last, worst, dimensions, curve })
 }
 
 fn dimension(one: &crate::model::Dimension) -> contract::Dimension {

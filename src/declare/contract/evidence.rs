@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Labels;
 use crate::model::number::significant;
+use crate::model::{Judge, Labels};
 
 use super::Source;
 
@@ -47,6 +47,9 @@ pub struct Measured {
     /// The labels of what it measured.
     #[schemars(with = "BTreeMap<String, String>")]
     pub group: Labels,
+    /// Which of its judges spoke first; none in events of before this was told.
+    #[serde(default)]
+    pub judge: Option<Judge>,
     /// The last reading.
     pub last: Reading,
     /// The worst reading.
@@ -56,6 +59,15 @@ pub struct Measured {
     pub dimensions: Vec<Dimension>,
     /// How it went from the onset to the end, thinned out; empty while it lasts.
     pub curve: Vec<Drawn>,
+}
+
+impl Measured {
+    /// `checkout-orders {service="checkout"} (baseline)`: which group of which monitor, and its judge that spoke first.
+    #[must_use]
+    pub fn by_whom(&self) -> String {
+        let judged = self.judge.map_or_else(String::new, |judge| format!(" ({})", judge.as_str()));
+        format!("{} {}{judged}", self.monitor, self.group)
+    }
 }
 
 impl Reading {
