@@ -19,8 +19,8 @@ use super::forecast::Forecast;
 use super::profile::{Moment, Profile};
 use super::scale::Scale;
 use super::search::{Found, Search};
-use super::shift::{Shift, Shifted};
-use super::tail::Tail;
+use super::shift::{Average, Shift, Shifted};
+use super::tail::{self, Tail};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -68,6 +68,8 @@ pub struct Baseline {
     scale: Scale,
     point: Tail,
     shift: Shift,
+    /// Only where steps are short. It is part of the channel of shifts; kept here it fills a line of the cache.
+    brief: Option<Box<Average>>,
     season: Seasonal,
     /// Rare, so it is kept elsewhere.
     left: Option<Box<Left>>,
@@ -194,6 +196,7 @@ impl Baseline {
             scale: Scale::default(),
             point: Tail::default(),
             shift: Shift::default(),
+            brief: rule.dynamics.brief.map(|_| Box::default()),
             season,
             left: None,
         }
@@ -212,8 +215,9 @@ impl Baseline {
         let bridged = self.bridge(rule, every, step);
         let now = self.now(rule, step, value);
         let warm = self.seen > WARM;
-        let point = if warm { self.point.surprise(now.off()) } else { 0.0 };
-        let shifted = if warm { self.shift.see(rule, &now, point) } else { Shifted::default() };
+        let point = if warm { self.point.surprise(self.deviations(), now.off()) } else { 0.0 };
+        let shifted =
+            if warm { self.shift.see(rule, &now, self.deviations(), point, self.brief.as_deref_mut()) } else { Shifted::default() };
         let learning = bridged || self.is_learning(step);
         let (point, shifted) = counted.map_or((point, shifted), |counted| self.by_counts(rule, &now, counted, point, shifted));
         let left = self.left.as_deref().copied();
@@ -235,7 +239,7 @@ impl Baseline {
     pub fn read_ahead<'b>(several: impl Iterator<Item = &'b Self> + Clone, rule: &BaselineRule, step: Timestamp) {
         several.clone().for_each(|baseline| {
             let Self { seen, forecast, point, shift, .. } = baseline;
-            black_box((seen, point.seen(), shift.seen(), forecast.medium()));
+            black_box((seen, point.threshold(), shift.thresholds(), forecast.medium()));
         });
         let clock = rule.local(step).clock;
         several.filter_map(|baseline| baseline.season.profile()).for_each(|profile| {
@@ -244,9 +248,14 @@ impl Baseline {
         });
     }
 
+    /// Deviations seen so far.
+    fn deviations(&self) -> u32 {
+        self.seen.saturating_sub(WARM + 1)
+    }
+
     fn is_learning(&self, step: Timestamp) -> bool {
         let season = self.season.profile().is_some_and(|profile| step.since(self.began) < profile.period().min(DAY));
-        season || self.seen <= WARM || self.point.is_learning() || self.shift.is_learning()
+        season || self.seen <= WARM || tail::is_learning(self.deviations())
     }
 
     /// In the baseline's own unit: a power of two of about the size of the first difference, so that nothing is lost.
@@ -315,7 +324,7 @@ impl Baseline {
         }
         let usual = now.usual();
         let by = if shifted.up { shifted.by } else { -shifted.by };
-        let over = counted.over(f64::from(1.0 / rule.dynamics.short));
+        let over = counted.over(f64::from(shifted.of));
         let enough = surprise(over, usual, usual + by) >= rule.surprise;
         (point, Shifted { score: if enough { shifted.score } else { QUIET }, ..shifted })
     }
@@ -407,7 +416,7 @@ impl Baseline {
     /// The level that lasted is the normal one from now on.
     fn settle(&mut self, dynamics: &Dynamics) {
         self.left = None;
-        self.shift.settle();
+        self.shift.settle(self.brief.as_deref_mut());
         if let Some(profile) = self.season.profile_mut() {
             profile.shift(dynamics, self.forecast.offset());
             self.forecast.settle();
@@ -416,11 +425,12 @@ impl Baseline {
 
     fn learn(&mut self, rule: &BaselineRule, every: Duration, step: Timestamp, now: &Now, warm: bool) {
         let dynamics = &rule.dynamics;
+        let before = self.deviations();
         self.seen = self.seen.saturating_add(1);
         let first = 1.0 / self.seen as f32;
         let most = |scale: f32| if warm { dynamics.constants.clip * scale } else { f32::INFINITY };
         if warm {
-            self.point.learn(dynamics, now.off());
+            self.point.learn(dynamics, before, now.off());
         }
         let clipped = now.expected + now.deviation.clamp(-most(now.scale), most(now.scale));
         self.forecast.learn(dynamics, first, now.season, now.value, clipped, most(now.scale));

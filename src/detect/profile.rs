@@ -8,7 +8,10 @@ use crate::model::Timestamp;
 use crate::rules::Dynamics;
 
 /// Buckets of a season: five minutes each of a day, fewer for monitors that step more slowly.
-const BUCKETS_MAX: u64 = 288;
+const BUCKETS_MAX: usize = 288;
+
+/// Of a longer season they are so wide that the level goes from the middle of one to that of the next.
+const NARROW_UP_TO_MS: i64 = 86_400_000;
 
 /// Parts whose noise is known apart: the hours of a day.
 const PARTS: usize = 24;
@@ -38,17 +41,20 @@ struct Visit {
     sum: f32,
 }
 
-/// A moment of the season: where its part and its bucket are.
+/// A moment of the season: where its part and its bucket are, and how near it is to the next bucket, before or after.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     part: usize,
     bucket: usize,
+    next: usize,
+    /// From 0 in the middle of the bucket to a half between the two.
+    near: f32,
 }
 
 impl Profile {
     pub(super) fn new(period: Duration, every: Duration) -> Self {
-        let steps = period.as_millis() / every.as_millis().max(1);
-        let buckets = usize::try_from(steps.clamp(1, u128::from(BUCKETS_MAX))).unwrap_or(1);
+        let steps = usize::try_from(period.as_millis() / every.as_millis().max(1)).unwrap_or(usize::MAX);
+        let buckets = steps.clamp(1, BUCKETS_MAX);
         let parts = [1.0, 0.0].into_iter().cycle().take(2 * PARTS);
         let numbers = parts.chain(std::iter::repeat_n(f32::NAN, buckets)).collect();
         Self { period_ms: i64::try_from(period.as_millis()).unwrap_or(i64::MAX).max(1), numbers, visit: Visit::default() }
@@ -61,12 +67,23 @@ impl Profile {
     pub(super) fn moment(&self, at: Timestamp) -> Moment {
         let share = at.0.rem_euclid(self.period_ms) as f64 / self.period_ms as f64;
         let place = |places: usize| ((share * places as f64) as usize).min(places - 1);
-        Moment { part: 2 * place(PARTS), bucket: 2 * PARTS + place(self.numbers.len() - 2 * PARTS) }
+        let buckets = self.numbers.len() - 2 * PARTS;
+        let bucket = place(buckets);
+        let is_wide = self.period_ms > NARROW_UP_TO_MS && buckets == BUCKETS_MAX;
+        let (next, near) = if is_wide {
+            let from_middle = (share * buckets as f64 - bucket as f64 - 0.5) as f32;
+            ((if from_middle < 0.0 { bucket + buckets - 1 } else { bucket + 1 }) % buckets, from_middle.abs())
+        } else {
+            (bucket, 0.0)
+        };
+        Moment { part: 2 * place(PARTS), bucket: 2 * PARTS + bucket, next: 2 * PARTS + next, near }
     }
 
     /// The usual level at that moment, once it was seen.
     pub(super) fn level(&self, at: Moment) -> Option<f32> {
-        Some(self.numbers[at.bucket]).filter(|level| !level.is_nan())
+        let (level, next) = (self.numbers[at.bucket], self.numbers[at.next]);
+        let level = if at.near > 0.0 && !next.is_nan() { level + at.near * (next - level) } else { level };
+        Some(level).filter(|level| !level.is_nan())
     }
 
     /// How much noisier than usual it is.
@@ -83,9 +100,8 @@ impl Profile {
         if self.visit.values == u16::MAX {
             return;
         }
-        let level = self.numbers[at.bucket];
         self.visit.values += 1;
-        self.visit.sum += if level.is_nan() { value } else { (value - level).clamp(-most, most) };
+        self.visit.sum += self.level(at).map_or(value, |level| (value - level).clamp(-most, most));
     }
 
     fn leave(&mut self, dynamics: &Dynamics) {

@@ -39,20 +39,20 @@ pub(super) struct Tail {
     excess: f32,
     square: f32,
     log: f32,
-    seen: u32,
     clusters: u16,
     /// Deviations since the last excess.
     since: u16,
 }
 
-impl Tail {
-    pub(super) fn is_learning(&self) -> bool {
-        self.seen < LEARNING
-    }
+/// Whether too few deviations were seen for anything to be said.
+pub(super) fn is_learning(seen: u32) -> bool {
+    seen < LEARNING
+}
 
-    /// Deviations seen so far.
-    pub(super) fn seen(&self) -> u32 {
-        self.seen
+impl Tail {
+    /// The deviation at which it begins.
+    pub(super) fn threshold(&self) -> f32 {
+        self.threshold
     }
 
     /// Whether it is in the tail.
@@ -60,14 +60,14 @@ impl Tail {
         deviation > self.threshold
     }
 
-    /// How surprising a deviation is: −log₁₀ of its probability; zero below the threshold.
-    pub(super) fn surprise(&self, deviation: f32) -> f32 {
-        if deviation <= self.threshold || self.is_learning() {
+    /// How surprising a deviation is that comes after so many: −log₁₀ of its probability; zero below the threshold.
+    pub(super) fn surprise(&self, seen: u32, deviation: f32) -> f32 {
+        if deviation <= self.threshold || is_learning(seen) {
             return 0.0;
         }
         // Nothing ever deviated: it is as rare as what was never seen in so many.
         if self.excess <= 0.0 {
-            return libm::log10f(self.seen as f32);
+            return libm::log10f(seen as f32);
         }
         let (shape, scale) = self.pareto();
         let excess = (deviation - self.threshold) / scale;
@@ -103,13 +103,13 @@ impl Tail {
         (shape, (self.excess * (1.0 - shape)).max(f32::MIN_POSITIVE))
     }
 
-    pub(super) fn learn(&mut self, dynamics: &Dynamics, deviation: f32) {
+    /// Learns from a deviation that comes after so many.
+    pub(super) fn learn(&mut self, dynamics: &Dynamics, seen: u32, deviation: f32) {
         let constants = &dynamics.constants;
-        self.seen = self.seen.saturating_add(1);
-        let first = 1.0 / self.seen as f32;
+        let first = 1.0 / seen.saturating_add(1) as f32;
         let weight = dynamics.tail.max(first);
         self.mean += weight * (deviation - self.mean);
-        if self.seen == 1 {
+        if seen == 0 {
             self.threshold = 2.0 * deviation;
         }
         // A step of the threshold: of stochastic approximation, with larger ones in the beginning.

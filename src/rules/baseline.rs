@@ -167,6 +167,8 @@ pub struct Dynamics {
     pub scale: f32,
     /// Of the tail.
     pub tail: f32,
+    /// Of the brief average, which there is where steps are so short that it is another than the short one.
+    pub brief: Option<f32>,
     /// Of the short average.
     pub short: f32,
     /// Of the long average.
@@ -182,11 +184,18 @@ pub struct Dynamics {
 /// A shift is one of the time and not of the number of evaluations: its half-lives count evaluations of at least this.
 const SHIFT_STEP: Duration = Duration::from_secs(300);
 
+/// Those of the brief average count evaluations of at least this: five minutes of them.
+const BRIEF_STEP: Duration = Duration::from_secs(30);
+
+/// There is a brief average where the short one counts so many times as many evaluations or more.
+const BRIEF_FROM: f32 = 2.0;
+
 impl Dynamics {
     /// For a monitor that is evaluated once in so long.
     #[must_use]
     pub fn new(constants: Constants, every: Duration) -> Self {
-        let steps = (SHIFT_STEP.as_secs_f32() / every.as_secs_f32().max(1e-3)).max(1.0);
+        let steps_of = |least: Duration| (least.as_secs_f32() / every.as_secs_f32().max(1e-3)).max(1.0);
+        let (steps, brief) = (steps_of(SHIFT_STEP), steps_of(BRIEF_STEP));
         Self {
             constants,
             fast: gain(constants.fast),
@@ -194,6 +203,7 @@ impl Dynamics {
             error: gain(constants.error),
             scale: gain(constants.scale),
             tail: gain(constants.tail),
+            brief: (steps >= BRIEF_FROM * brief).then(|| gain(constants.short * brief)),
             short: gain(constants.short * steps),
             long: gain(constants.long * steps),
             recent: gain(constants.recent * steps),
