@@ -206,13 +206,15 @@ impl Checker {
         generic.extend(self.data(file, raw, levels));
         generic.extend(raw.global.then(|| global(levels)).flatten());
         let inherit = |own: &Option<String>, from: fn(&Scenario) -> &String| own.clone().or_else(|| scenario.map(|s| from(s).clone()));
-        Some(Definition {
+        let definition = Definition {
             scenario: raw.scenario.clone()?,
             business: inherit(&raw.business, |s| &s.business).unwrap_or_default(),
             owner: inherit(&raw.owner, |s| &s.owner).unwrap_or_default(),
             own,
             generic,
-        })
+        };
+        self.note_absent(file, raw, &definition);
+        Some(definition)
     }
 
     /// What makes no fault has no level, and costs nothing.
@@ -387,6 +389,17 @@ impl Checker {
                 );
                 self.notes.push(raw.name.fault(file, message));
             }
+        }
+    }
+
+    /// No data has no measure: an absence must not wait for one.
+    fn note_absent(&mut self, file: &str, raw: &raw::Monitor, definition: &Definition) {
+        let Some(absent) = raw.judge.as_ref().and_then(|judge| judge.value.absent.as_ref()).filter(|_| raw.query.is_some()) else { return };
+        let mut rungs = definition.ladders().flat_map(|ladder| &ladder.rungs);
+        if !rungs.any(|rung| rung.condition.tests.is_empty()) {
+            let message = "no data meets none of its levels by itself, for each asks for a measure; add a rung that asks for none, such as \
+                           { level: 3, for: 30m }";
+            self.notes.push(absent.fault(file, message));
         }
     }
 
