@@ -13,7 +13,7 @@ use super::joined::Joined;
 use super::member::{NAMELESS, breach_fingerprint, title};
 use super::members::Members;
 use super::sign::SignId;
-use super::suppress::{Suppressed, Suppressor};
+use super::suppress::Suppressed;
 
 /// A situation's number within its domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -425,16 +425,5 @@ impl Situation {
     pub(super) fn has_same(&self, member: &Member) -> bool {
         let same = |m: &Member| m.counts() && m.key != member.key && m.entity == member.entity && m.source.name() == member.source.name();
         self.members.iter().any(same)
-    }
-
-    /// By when what counts and comes and goes will have stayed away for long enough to be gone; none while it is there.
-    #[must_use]
-    pub fn calm_at(&self) -> Option<Timestamp> {
-        let flapping = |m: &&Member| m.suppressed.as_ref().is_some_and(|reason| reason.by == Suppressor::Flapping) && self.has_same(m);
-        self.members.iter().filter(flapping).try_fold(Timestamp::MIN, |latest, member| {
-            // It is suppressed for as long as it has to stay away, from its start on.
-            let until = member.suppressed.as_ref().and_then(|reason| reason.until)?;
-            Some(latest.max(member.ends_at? + until.since(member.starts_at)))
-        })
     }
 }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Command, Entity, Labels, Origin, Timestamp, labels::Fnv};
 use crate::query::Selector;
-use crate::rules::{Inhibit, Of, Rules};
+use crate::rules::{Flapping, Inhibit, Of, Rules};
 
-use super::situation::{Member, Source};
+use super::situation::{Member, Situation, Source};
 use super::{News, Part, Situations};
 
 /// Silences at once; a further one is refused.
@@ -370,7 +370,7 @@ impl Situations {
         silenced
             .or_else(|| maintained(member, &labels, now, rules))
             .or_else(|| self.inhibited(member, &labels, rules).filter(touches))
-            .or_else(|| self.flaps(member, now, rules))
+            .or_else(|| self.flaps(member, now, rules).filter(|_| !self.reopens(member)))
     }
 
     /// Whether a member is the same trouble as what counts in an incident that is on.
@@ -402,19 +402,40 @@ impl Situations {
         })
     }
 
+    /// Whether it says of an incident that has recovered that this was too early.
+    fn reopens(&self, member: &Member) -> bool {
+        let situation = self.member(member.key).map(|(situation, _)| situation);
+        situation.is_some_and(|situation| situation.recovered_at.is_some() && situation.has_same(member))
+    }
+
     fn flaps(&self, member: &Member, now: Timestamp, rules: &Rules) -> Option<Suppressed> {
-        let (rule, Source::Alert { fingerprint, .. }) = (rules.suppress.flapping?, &member.source) else { return None };
-        let fired = self.fired.get(fingerprint)?;
-        let times = fired.starts.iter().filter(|start| member.starts_at.since(**start) <= rule.within).count();
+        let (times, rule) = self.comes_and_goes(member, rules)?;
         let settles = member.starts_at + rule.settle;
-        let flaps = times >= rule.times as usize && now < settles;
-        flaps.then(|| Suppressed {
+        (now < settles).then(|| Suppressed {
             by: Suppressor::Flapping,
             why: format!("it fired {times} times within {}", crate::model::duration::show(rule.within)),
             reference: "setting: flapping".to_owned(),
             until: Some(settles),
             source: None,
         })
+    }
+
+    /// How often an alert fired of late, where that is so often that it flaps.
+    fn comes_and_goes(&self, member: &Member, rules: &Rules) -> Option<(usize, Flapping)> {
+        let (rule, Source::Alert { fingerprint, .. }) = (rules.suppress.flapping?, &member.source) else { return None };
+        let starts = &self.fired.get(fingerprint)?.starts;
+        let times = starts.iter().filter(|start| member.starts_at.since(**start) <= rule.within).count();
+        (times >= rule.times as usize).then_some((times, rule))
+    }
+
+    /// By when what counts of a situation and comes and goes will have stayed away for long enough to be gone; none while it is
+    /// there.
+    #[must_use]
+    pub fn calm_at(&self, situation: &Situation, rules: &Rules) -> Option<Timestamp> {
+        let is_told_of =
+            |m: &Member| m.counts() || m.suppressed.as_ref().is_some_and(|why| why.by == Suppressor::Flapping) && situation.has_same(m);
+        let flapping = situation.members.iter().filter_map(|m| Some((m, self.comes_and_goes(m, rules)?))).filter(|(m, _)| is_told_of(m));
+        flapping.into_iter().try_fold(Timestamp::MIN, |latest, (member, (_, rule))| Some(latest.max(member.ends_at? + rule.settle)))
     }
 
     pub(super) fn rebind_silences(&mut self) {

@@ -38,11 +38,18 @@ impl<'g> Grounds<'g> {
     /// Of an incident, as of a time; none where its situation was let go of.
     pub(super) fn of(incident: &Incident, at: Timestamp, all: &'g Situations, rules: &Rules, tuning: &Tuning) -> Option<Self> {
         let situations: Vec<&Situation> = incident.situations.iter().filter_map(|id| all.get(*id)).collect();
-        let leads = |situation: &&&Situation| situation.members.iter().any(|m| m.key == incident.leader);
+        let members = || situations.iter().flat_map(|s| &s.members);
+        let leader = members().find(|m| m.key == incident.leader).map(|leader| {
+            // Of a relapse the episode that goes on tells how things stand.
+            let goes_on = |m: &&Member| m.counts() && m.ends_at.is_none() && m.entity == leader.entity && leader.is_called_as(m);
+            let relapse = if leader.ends_at.is_some() { members().filter(goes_on).max_by_key(|m| (m.starts_at, m.key)) } else { None };
+            relapse.unwrap_or(leader)
+        });
+        let leader = leader.or_else(|| members().find(|m| m.counts()));
+        let leads = |situation: &&&Situation| leader.is_some_and(|leader| situation.members.iter().any(|m| m.key == leader.key));
         let leading = *situations.iter().find(leads).or(situations.first())?;
-        let members = leading.members.iter().chain(situations.iter().flat_map(|s| &s.members));
         Some(Self {
-            leader: members.clone().find(|m| m.key == incident.leader).or_else(|| members.clone().find(|m| m.counts())),
+            leader,
             ranking: rank(leading, all, rules, tuning, at),
             changes: all.changes.near(leading, at, &rules.topology, tuning),
             tallies: situations.iter().flat_map(|s| all.tallies(s.id)).collect(),
@@ -90,7 +97,7 @@ impl<'g> Grounds<'g> {
             business: definition.map_or_else(String::new, |d| d.business.clone()),
             owner: definition.map_or_else(String::new, |d| d.owner.clone()),
             entity: self.leader.map_or_else(String::new, |m| m.entity.to_string()),
-            measure: self.leader.and_then(measured),
+            measure: self.leader.and_then(|leader| self.measured(leader)),
             suspects: self.ranking.suspects.iter().take(SUSPECTS_MAX).map(suspect).collect(),
             undetermined: self.ranking.is_undetermined(),
             no_change: rounded(self.ranking.no_change),
@@ -110,6 +117,30 @@ impl<'g> Grounds<'g> {
             *sum = if measure.grows() { *sum + number } else { sum.max(*number) };
         }
         numbers
+    }
+
+    /// What a monitor measured of a member; the worst of all its episodes.
+    fn measured(&self, leader: &Member) -> Option<Measured> {
+        let Source::Breach { monitor, group, judge } = &leader.source else { return None };
+        let judged = leader.judged.as_ref()?;
+        let drawn = |step: &Step| Drawn {
+            at: step.at.to_string(),
+            value: step.reading.value,
+            expected: step.reading.expected,
+            lower: step.reading.lower,
+            upper: step.reading.upper,
+        };
+        let episodes = self.members().filter(|m| m.fingerprint() == leader.fingerprint()).filter_map(|m| m.judged.as_ref());
+        let worst = episodes.map(|judged| &judged.worst).max_by(|a, b| a.score.total_cmp(&b.score)).unwrap_or(&judged.worst);
+        Some(Measured {
+            monitor: monitor.clone(),
+            group: group.clone(),
+            judge: Some(*judge),
+            last: reading(&judged.reading),
+            worst: reading(worst),
+            dimensions: judged.dimensions.iter().map(dimension).collect(),
+            curve: judged.curve.iter().filter(|step| step.reading.value.is_finite()).map(drawn).collect(),
+        })
     }
 
     /// The leading member's numbers, in words.
@@ -134,22 +165,6 @@ pub(super) fn source(member: &Member) -> contract::Source {
         Source::Alert { .. } => contract::Source::Alert,
         Source::Person { .. } => contract::Source::Person,
     }
-}
-
-fn measured(member: &Member) -> Option<Measured> {
-    let Source::Breach { monitor, group, judge } = &member.source else { return None };
-    let judged = member.judged.as_ref()?;
-    let drawn = |step: &Step| Drawn {
-        at: step.at.to_string(),
-        value: step.reading.value,
-        expected: step.reading.expected,
-        lower: step.reading.lower,
-        upper: step.reading.upper,
-    };
-    let curve = judged.curve.iter().filter(|step| step.reading.value.is_finite()).map(drawn).collect();
-    let dimensions = judged.dimensions.iter().map(dimension).collect();
-    let (last, worst) = (reading(&judged.reading), reading(&judged.worst));
-    Some(Measured { monitor: monitor.clone(), group: group.clone(), judge: Some(*judge), last, worst, dimensions, curve })
 }
 
 fn dimension(one: &crate::model::Dimension) -> contract::Dimension {

@@ -363,7 +363,7 @@ impl Incident {
                 self.timeline.entry(Point::Discovered).or_insert((self.asks_since, author.to_owned()));
             }
             // An escalation tells how things stand.
-            Event::FollowUpDue | Event::Escalated => self.followed_at = self.at,
+            Event::FollowUpDue | Event::Escalated => self.followed_at = self.at.max(self.asks_since),
             Event::Acknowledged => {
                 self.acknowledged = Some(Stamp { at: self.at.to_string(), by: author.to_owned() });
                 self.timeline.entry(Point::Responded).or_insert((self.at, author.to_owned()));

@@ -325,8 +325,10 @@ impl Declare {
                 incident.refresh(grade);
             }
             // What has changed since is told by the next look, whatever else is told until then.
-            if matches!(event, Event::Suspected | Event::Declared | Event::Reopened) {
-                incident.picture = grounds.picture();
+            match event {
+                Event::Suspected | Event::Declared | Event::Reopened => incident.picture = grounds.picture(),
+                Event::Escalated => grounds.leader.into_iter().for_each(|leader| incident.picture.knows(leader)),
+                _ => {}
             }
             let occurred = grounds.started_at().unwrap_or(incident.at);
             let mark = incident.timeline.entry(Point::Occurred).or_insert_with(|| (occurred, RICHTER.to_owned()));

@@ -37,6 +37,12 @@ impl Picture {
         }
     }
 
+    /// It was told that this is in it.
+    pub(super) fn knows(&mut self, member: &Member) {
+        self.entities.insert(member.entity.clone());
+        self.counting.insert(member.fingerprint());
+    }
+
     /// What is new against an earlier picture of these situations, in words.
     pub(super) fn news(&self, before: &Self, situations: &[&Situation]) -> String {
         let entities = self.entities.difference(&before.entities).map(|entity| entity.as_str().to_owned()).collect();

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::correlate::{Member, Situation, SituationId, Source};
+use crate::correlate::{Member, SituationId, Source};
 use crate::model::{Event, Origin, State, Timestamp, duration};
 use crate::rules::{Calendar, Handling};
 use crate::stage::Outbox;
@@ -38,7 +38,9 @@ impl Declare {
     fn settled_at(&self, incident: &Incident) -> Option<Timestamp> {
         let situations = || incident.situations.iter().filter_map(|id| self.state.situations.get(*id));
         let breaches = situations().flat_map(|situation| &situation.members).filter(|member| member.counts() && !member.by_duration());
-        let settled = breaches.map(|member| member.settled_at).chain(situations().map(Situation::calm_at));
+        let settled = breaches
+            .map(|member| member.settled_at)
+            .chain(situations().map(|situation| self.state.situations.calm_at(situation, &self.rules)));
         settled.into_iter().try_fold(Timestamp::MIN, |latest, at| Some(latest.max(at?)))
     }
 

@@ -37,6 +37,20 @@ fn every_event_of_every_case_is_as_the_schema_says() {
     assert!(!event.is_valid(&json!({"event": {}, "incident": {}})), "a schema that takes anything is none");
 }
 
+/// Of a trouble that came back, what is told of now is how it is now; the worst is that of all its episodes.
+#[test]
+fn a_relapse_is_told_of_as_it_is() {
+    let monitor = "{ name: orders, scenario: No orders, entity: \"service={{ service }}\", query: sum by (service) (orders), every: 1m, \
+                   judge: { static: { below: 80 } }, fault: { sequence: P, ladder: [ { level: 2, value: \"< 30\" }, { level: 3 } ] } }";
+    let rows = "metric orders{service=\"shop\"} 100x5 20x5 100x10 50x5";
+    let text = format!("== monitors\nmonitors: [ {monitor} ]\n== records 2026-11-22T15:00:00Z every 1m\n{rows}\n");
+    let told = events(&Case::parse("relapse", &text).run().messages);
+    let reopened = told.iter().find(|event| event["data"]["event"]["type"] == "reopened").expect("a relapse");
+    let incident = &reopened["data"]["incident"];
+    assert_eq!(incident["title"], "P2 No orders (shop): 50");
+    assert_eq!((&incident["measure"]["last"]["value"], &incident["measure"]["worst"]["value"]), (&json!(50.0), &json!(20.0)));
+}
+
 #[test]
 fn an_event_that_cannot_be_read_is_not_taken_for_one_about_no_incident() {
     let of = |kind: &str, data: Value| Data::of(json!({"type": kind, "data": data}).to_string().as_bytes()).map(|data| data.is_some());
