@@ -6,6 +6,7 @@ mod history;
 mod intake;
 mod oauth;
 mod partition;
+mod pulse;
 mod recovery;
 mod router;
 mod send;

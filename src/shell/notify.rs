@@ -81,11 +81,12 @@ impl Notifier {
     /// # Errors
     /// Kafka refuses what it must not refuse.
     pub(super) fn run(mut self) -> anyhow::Result<()> {
-        let follower = Follower::new(&self.settings, &format!("notify.{}", self.target.name), Topic::Incidents)?;
+        let mut follower = Follower::new(&self.settings, &format!("notify.{}", self.target.name), Topic::Incidents)?;
         info!(target = self.target.name, kind = %self.target.kind, "notifying");
         while !self.stop.load(Ordering::Relaxed) {
             let Some(message) = follower.poll(IDLE)? else {
                 self.metrics.notification_age(&self.target.name, Duration::ZERO);
+                follower.find_back()?;
                 continue;
             };
             match self.deliver(&message) {

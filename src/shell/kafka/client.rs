@@ -21,6 +21,7 @@ use tracing::warn;
 use crate::rules::{Property, Settings};
 
 use super::oauth::TokenFile;
+use super::pulse::{self, Pulse};
 
 /// How long the brokers may take to answer a command of one of ours.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -116,7 +117,7 @@ const CONSUMER_FIXED: [(&str, &str); 3] =
 pub(super) fn member(base: &Base, group: &str, listener: Listener) -> anyhow::Result<BaseConsumer<Listener>> {
     let defaults = [
         ("auto.offset.reset", "earliest"),
-        ("statistics.interval.ms", "5000"),
+        ("statistics.interval.ms", pulse::EVERY_MS),
         // What waits in memory of records fetched ahead, per consumer.
         ("queued.max.messages.kbytes", "32768"),
         // A restart takes less; a crash is noticed after it.
@@ -130,7 +131,7 @@ pub(super) fn member(base: &Base, group: &str, listener: Listener) -> anyhow::Re
 /// A consumer that reads what it is told to, and asks how far a group has committed, without being a member of it.
 pub(super) fn reader(base: &Base, group: &str) -> anyhow::Result<BaseConsumer<Quiet>> {
     let fixed = [[("group.id", group), ("enable.partition.eof", "true")].as_slice(), &CONSUMER_FIXED].concat();
-    let context = Quiet(base.token.clone());
+    let context = Quiet::new(base);
     base.with(&[("auto.offset.reset", "earliest")], &fixed).create_with_context(context).context("cannot make a Kafka consumer")
 }
 
@@ -192,6 +193,7 @@ pub(super) struct Listener {
     /// Set when the loop has ended: nobody is left to give partitions up.
     pub(super) closing: Arc<AtomicBool>,
     pub(super) token: Option<TokenFile>,
+    pub(super) pulse: Pulse,
 }
 
 impl Listener {
@@ -205,6 +207,7 @@ impl ClientContext for Listener {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn stats(&self, statistics: Statistics) {
+        self.pulse.see(&statistics);
         let topics = statistics.topics.into_values().flat_map(|topic| {
             let name = topic.topic;
             topic.partitions.into_values().map(move |p| (name.clone(), p.partition, p.ls_offset))
@@ -248,10 +251,24 @@ impl ConsumerContext for Listener {
 }
 
 /// A reader's callbacks. Its results tell that something failed; what and why is told here.
-pub(super) struct Quiet(pub(super) Option<TokenFile>);
+pub(super) struct Quiet {
+    token: Option<TokenFile>,
+    /// Of one that is a member of a group.
+    pub(super) pulse: Pulse,
+}
+
+impl Quiet {
+    pub(super) fn new(base: &Base) -> Self {
+        Self { token: base.token.clone(), pulse: Pulse::default() }
+    }
+}
 
 impl ClientContext for Quiet {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn stats(&self, statistics: Statistics) {
+        self.pulse.see(&statistics);
+    }
 
     fn error(&self, error: KafkaError, reason: &str) {
         // That no broker is left is told for each of them, and again with the result.
@@ -262,7 +279,7 @@ impl ClientContext for Quiet {
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        TokenFile::token(self.0.as_ref())
+        TokenFile::token(self.token.as_ref())
     }
 }
 

@@ -1,6 +1,7 @@
 //! A group of its own that reads a topic's records one by one, and commits each when it is done with.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -12,13 +13,23 @@ use tracing::warn;
 use crate::rules::Settings;
 use crate::stage::Topic;
 
-use super::client::{PATIENCE, Quiet, client_config, reader, serve};
+use super::client::{Base, PATIENCE, Quiet, client_config, reader, serve};
+use super::pulse;
 
 /// A record may take a day: whoever gets it may be away. That its reader has died is noticed by its heartbeat.
 const POLL_INTERVAL_MS: &str = "86400000";
 
+/// One line of an outage in this time is enough.
+const GRUMBLE_EVERY: Duration = Duration::from_secs(10);
+
 /// A member of the group.
-pub(in crate::shell) struct Follower(BaseConsumer<Quiet>);
+pub(in crate::shell) struct Follower {
+    base: Base,
+    group: String,
+    topic: String,
+    consumer: BaseConsumer<Quiet>,
+    complained: Cell<Option<Instant>>,
+}
 
 impl Follower {
     /// Joins the group of that name, under the settings' prefix. A group that is new begins at the topic's end: what was
@@ -27,18 +38,17 @@ impl Follower {
         let base = client_config(settings)?;
         let group = format!("{}.{group}", settings.prefix);
         let topic = topic.name(&settings.prefix);
-        let fixed = [
-            ("group.id", group.as_str()),
-            ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
-            ("isolation.level", "read_committed"),
-            ("max.poll.interval.ms", POLL_INTERVAL_MS),
-        ];
-        let config = base.with(&[("auto.offset.reset", "earliest"), ("session.timeout.ms", "15000")], &fixed);
-        let consumer: BaseConsumer<Quiet> =
-            config.create_with_context(Quiet(base.token.clone())).context("cannot make a Kafka consumer")?;
-        consumer.subscribe(&[&topic]).with_context(|| format!("cannot read {topic}"))?;
-        Ok(Self(consumer))
+        let consumer = joined(&base, &group, &topic)?;
+        Ok(Self { base, group, topic, consumer, complained: Cell::default() })
+    }
+
+    /// Joins anew, where the client does not find its group again.
+    pub(in crate::shell) fn find_back(&mut self) -> anyhow::Result<()> {
+        if self.consumer.context().pulse.is_lost(&self.base, &self.group, &self.topic) {
+            warn!(group = self.group, "the client does not find its group again; joining anew");
+            self.consumer = joined(&self.base, &self.group, &self.topic)?;
+        }
+        Ok(())
     }
 
     /// The next record; none for so long.
@@ -46,24 +56,46 @@ impl Follower {
     /// # Errors
     /// The client cannot go on.
     pub(in crate::shell) fn poll(&self, wait: Duration) -> anyhow::Result<Option<BorrowedMessage<'_>>> {
-        match self.0.poll(wait) {
+        match self.consumer.poll(wait) {
             Some(Ok(message)) => return Ok(Some(message)),
             None | Some(Err(KafkaError::PartitionEOF(_))) => {}
-            Some(Err(why)) => warn!(error = %why, "kafka"),
+            Some(Err(why)) => self.grumble(&why),
         }
-        match self.0.client().fatal_error() {
+        match self.consumer.client().fatal_error() {
             Some((code, reason)) => bail!("the consumer cannot go on: {code}: {reason}"),
             None => Ok(None),
+        }
+    }
+
+    fn grumble(&self, why: &KafkaError) {
+        if self.complained.get().is_none_or(|at| at.elapsed() > GRUMBLE_EVERY) {
+            self.complained.set(Some(Instant::now()));
+            warn!(group = self.group, error = %why, "kafka");
         }
     }
 
     /// The record is done with: it is not read again.
     pub(in crate::shell) fn done(&self, message: &BorrowedMessage<'_>) {
         // If it fails somebody else has the partition by now, and reads it again: at least once.
-        if let Err(why) = self.0.commit_message(message, CommitMode::Sync) {
+        if let Err(why) = self.consumer.commit_message(message, CommitMode::Sync) {
             warn!(error = %why, offset = message.offset(), "not committed");
         }
     }
+}
+
+fn joined(base: &Base, group: &str, topic: &str) -> anyhow::Result<BaseConsumer<Quiet>> {
+    let fixed = [
+        ("group.id", group),
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("isolation.level", "read_committed"),
+        ("max.poll.interval.ms", POLL_INTERVAL_MS),
+    ];
+    let defaults = [("auto.offset.reset", "earliest"), ("session.timeout.ms", "15000"), ("statistics.interval.ms", pulse::EVERY_MS)];
+    let consumer: BaseConsumer<Quiet> =
+        base.with(&defaults, &fixed).create_with_context(Quiet::new(base)).context("cannot make a Kafka consumer")?;
+    consumer.subscribe(&[topic]).with_context(|| format!("cannot read {topic}"))?;
+    Ok(consumer)
 }
 
 /// Lets a group that has never read the topic begin where it ends now. Before anything new is said, so that nothing of it

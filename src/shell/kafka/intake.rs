@@ -16,6 +16,7 @@ use tracing::{error, warn};
 use crate::shell::metrics::Metrics;
 
 use super::client::{Base, Event, Listener, member};
+use super::pulse::Pulse;
 
 /// A round takes in this many records and bytes at the most.
 const ROUND_RECORDS_MAX: usize = 2000;
@@ -43,7 +44,8 @@ pub(super) type Place = (String, i32);
 pub(super) struct Intake {
     stage: &'static str,
     base: Base,
-    prefix: String,
+    group: String,
+    pulse: Pulse,
     topics: Vec<String>,
     consumer: BaseConsumer<Listener>,
     events: Receiver<Event>,
@@ -69,12 +71,14 @@ impl Intake {
     pub(super) fn new(stage: &'static str, base: &Base, prefix: &str, topics: &[String], metrics: Arc<Metrics>) -> anyhow::Result<Self> {
         let (tell, events) = channel();
         let closing = Arc::new(AtomicBool::new(false));
-        let listener = Listener { events: tell.clone(), closing: closing.clone(), token: base.token.clone() };
-        let consumer = joined(base, &format!("{prefix}.{stage}"), topics, listener)?;
+        let (group, pulse) = (format!("{prefix}.{stage}"), Pulse::default());
+        let listener = Listener { events: tell.clone(), closing: closing.clone(), token: base.token.clone(), pulse: pulse.clone() };
+        let consumer = joined(base, &group, topics, listener)?;
         Ok(Self {
             stage,
             base: base.clone(),
-            prefix: prefix.to_owned(),
+            group,
+            pulse,
             topics: topics.to_vec(),
             consumer,
             events,
@@ -91,19 +95,26 @@ impl Intake {
         })
     }
 
-    /// Joins anew: the group took us for somebody else who uses our name. That may have been ourselves, when answers
-    /// were lost or came late; if it goes on, it is another instance.
-    fn rejoin(&mut self, reason: &str) -> anyhow::Result<()> {
+    /// The group took us for somebody else who uses our name. That may have been ourselves, when answers were lost or came late;
+    /// if it goes on, it is another instance.
+    fn expelled(&mut self, reason: &str) -> anyhow::Result<()> {
         self.expelled.retain(|at| at.elapsed() < EXPELLED_WITHIN);
         self.expelled.push(Instant::now());
         if self.expelled.len() > EXPELLED_MAX {
             bail!("another instance has the name {}; give each its own kafka.instance ({reason})", self.base.instance);
         }
         warn!(stage = self.stage, reason, "expelled from the group; joining anew");
+        self.rejoin()
+    }
+
+    /// Joins anew, with nothing of what was ours.
+    fn rejoin(&mut self) -> anyhow::Result<()> {
         self.closing.store(true, Ordering::Relaxed);
         self.closing = Arc::new(AtomicBool::new(false));
-        let listener = Listener { events: self.tell.clone(), closing: self.closing.clone(), token: self.base.token.clone() };
-        self.consumer = joined(&self.base, &format!("{}.{}", self.prefix, self.stage), &self.topics, listener)?;
+        self.pulse = Pulse::default();
+        let (token, pulse) = (self.base.token.clone(), self.pulse.clone());
+        let listener = Listener { events: self.tell.clone(), closing: self.closing.clone(), token, pulse };
+        self.consumer = joined(&self.base, &self.group, &self.topics, listener)?;
         // What the old membership told does not hold any more.
         let told: Vec<Event> = self.told.drain(..).chain(self.events.try_iter()).collect();
         let moved = |event: &Event| matches!(event, Event::Assigned(..) | Event::Revoked(_) | Event::Lost(_));
@@ -168,7 +179,7 @@ impl Intake {
             && let Some((RDKafkaErrorCode::FencedInstanceId, reason)) = self.consumer.client().fatal_error()
         {
             records.clear();
-            self.rejoin(&reason)?;
+            self.expelled(&reason)?;
             return Ok(false);
         }
         match polled {
@@ -178,7 +189,15 @@ impl Intake {
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(self.ends.insert(partition)),
             Some(Err(why)) => self.complain(&why)?,
-            None => return Ok(false),
+            None => {
+                let topic = self.topics.first().map_or("", String::as_str);
+                if self.pulse.is_lost(&self.base, &self.group, topic) {
+                    records.clear();
+                    warn!(stage = self.stage, "the client does not find its group again; joining anew");
+                    self.rejoin()?;
+                }
+                return Ok(false);
+            }
         }
         Ok(true)
     }

@@ -23,7 +23,7 @@ pub(crate) fn send(settings: &Settings, topic: &str, key: &str, payload: &[u8]) 
         ("partitioner", "murmur2_random"),
     ];
     let producer: FutureProducer<Quiet> =
-        base.with(&[], &fixed).create_with_context(Quiet(base.token.clone())).context("cannot make a Kafka producer")?;
+        base.with(&[], &fixed).create_with_context(Quiet::new(&base)).context("cannot make a Kafka producer")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sent = runtime.block_on(producer.send(FutureRecord::to(topic).key(key).payload(payload), PATIENCE));
     let brokers = settings.brokers.join(",");

@@ -86,7 +86,9 @@ pub(in crate::shell) fn prepare(base: &Base, settings: &Settings) -> Result<(), 
     // librdkafka's admin client gets no tokens from us: then topics are not made here, and not looked into.
     let admin = match base.token {
         Some(_) => None,
-        None => Some(base.with(&[], &[]).create_with_context(Quiet(None)).context("cannot make a Kafka client").map_err(NotReady::Wrong)?),
+        None => {
+            Some(base.with(&[], &[]).create_with_context(Quiet::new(base)).context("cannot make a Kafka client").map_err(NotReady::Wrong)?)
+        }
     };
     let topics = Topics { admin, runtime: &runtime, settings };
     let existing = existing(base, settings)?;
