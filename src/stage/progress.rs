@@ -3,7 +3,7 @@
 //! The *watermark* is the minimum over the live origins; it never goes back. An origin that told nothing for
 //! `idle_after`, measured on ticks, is let go. Where none is live the watermark stands still: silence is not
 //! progress. The *clock* then goes on at the ticks' pace, for what lasts until told otherwise: a firing
-//! alert, the absence of data.
+//! alert, the absence of data. What it has gone on by is not lost when origins are announced again, as after a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,6 +21,12 @@ pub struct Progress {
     tick: Timestamp,
     /// The last tick before anything was heard from any origin.
     heard: Timestamp,
+    /// The last tick before any origin made progress.
+    advanced: Timestamp,
+    /// How long nobody told the time since then.
+    unobserved: Duration,
+    /// Whether origins were announced after that: what they had to tell of it would have come by now.
+    announced: bool,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -31,7 +37,15 @@ struct Heard {
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { origins: BTreeMap::new(), watermark: Timestamp::MIN, tick: Timestamp::MIN, heard: Timestamp::MIN }
+        Self {
+            origins: BTreeMap::new(),
+            watermark: Timestamp::MIN,
+            tick: Timestamp::MIN,
+            heard: Timestamp::MIN,
+            advanced: Timestamp::MIN,
+            unobserved: Duration::ZERO,
+            announced: false,
+        }
     }
 }
 
@@ -40,10 +54,13 @@ impl Progress {
     /// `Timestamp::MIN` announces an origin that has told nothing yet: time waits for it.
     pub fn hear(&mut self, origin: &Origin, progress: Timestamp, idle_after: Duration) {
         let now = self.tick;
-        let heard = self.origins.entry(origin.clone()).or_insert(Heard { progress, tick: now });
+        let heard = self.origins.entry(origin.clone()).or_insert(Heard { progress: Timestamp::MIN, tick: now });
+        if progress > heard.progress {
+            (self.advanced, self.unobserved) = (now, Duration::ZERO);
+        }
         heard.progress = heard.progress.max(progress);
         heard.tick = now;
-        self.heard = now;
+        (self.heard, self.announced) = (now, true);
         self.advance(idle_after);
     }
 
@@ -54,6 +71,11 @@ impl Progress {
         if self.tick == Timestamp::MIN || unobserved >= idle_after {
             let later = |t: Timestamp| if t == Timestamp::MIN { now } else { t + unobserved };
             self.heard = later(self.heard);
+            if self.advanced == Timestamp::MIN {
+                self.advanced = now;
+            } else {
+                (self.unobserved, self.announced) = (self.unobserved.saturating_add(unobserved), false);
+            }
             self.origins.values_mut().for_each(|heard| heard.tick = later(heard.tick));
         }
         self.tick = self.tick.max(now);
@@ -100,11 +122,15 @@ impl Progress {
         self.watermark
     }
 
-    /// The watermark, or, where nothing was heard for `idle_after`, later by as long as nothing was heard.
+    /// The watermark, or, where nothing was heard for `idle_after`, later by as long as there was no progress. What nobody observed
+    /// of that counts once origins were announced again, and had nothing to tell.
     #[must_use]
     pub fn clock(&self, idle_after: Duration) -> Timestamp {
-        let silent = self.tick.since(self.heard);
-        if self.watermark == Timestamp::MIN || silent < idle_after { self.watermark } else { self.watermark + silent }
+        if self.watermark == Timestamp::MIN || self.tick.since(self.heard) < idle_after {
+            return self.watermark;
+        }
+        let silent = self.tick.since(self.advanced);
+        self.watermark + if self.announced { silent } else { silent.saturating_sub(self.unobserved) }
     }
 }
 
@@ -160,6 +186,37 @@ mod tests {
         p.tick(second(1640), IDLE);
         p.tick(second(1670), IDLE);
         assert_eq!(p.clock(IDLE), second(115), "but since then");
+    }
+
+    #[test]
+    fn a_restart_takes_nothing_from_the_silence_before() {
+        let mut p = Progress::default();
+        p.tick(second(1000), IDLE);
+        p.hear(&origin(0), second(50), IDLE);
+        p.tick(second(1055), IDLE);
+        p.tick(second(1090), IDLE);
+        assert_eq!(p.clock(IDLE), second(140));
+        p.hear(&origin(0), Timestamp::MIN, IDLE);
+        p.tick(second(1145), IDLE);
+        assert_eq!(p.clock(IDLE), second(50), "it may have something to tell");
+        p.tick(second(1150), IDLE);
+        assert_eq!(p.clock(IDLE), second(200), "it has not");
+    }
+
+    #[test]
+    fn a_time_without_an_owner_counts_once_its_origins_had_nothing_to_tell_of_it() {
+        let mut p = Progress::default();
+        p.tick(second(1000), IDLE);
+        p.hear(&origin(0), second(50), IDLE);
+        p.tick(second(1605), IDLE);
+        p.hear(&origin(0), Timestamp::MIN, IDLE);
+        p.tick(second(1640), IDLE);
+        p.tick(second(1670), IDLE);
+        assert_eq!(p.clock(IDLE), second(720));
+        p.hear(&origin(0), second(700), IDLE);
+        p.tick(second(1700), IDLE);
+        p.tick(second(1735), IDLE);
+        assert_eq!(p.clock(IDLE), second(765));
     }
 
     #[test]
