@@ -24,6 +24,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::model::text::counted;
 use crate::rules::{Fault, Settings};
 use crate::shell::files::{Loaded, load};
 
@@ -147,10 +148,6 @@ fn config(path: &Path) -> Result<Loaded, Failure> {
 
 fn in_lines(faults: &[Fault]) -> String {
     faults.iter().map(|fault| format!("{fault}\n")).collect()
-}
-
-fn counted(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The topics of the sources, for people.

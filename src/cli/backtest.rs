@@ -8,11 +8,12 @@ use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 
 use crate::detect::Trial;
+use crate::model::text::counted;
 use crate::model::{Judge, Timestamp, duration};
 use crate::rules::{Files, JudgeRules, check};
 use crate::wire::csv::{Series, read, time};
 
-use super::{Failure, Outcome, counted, in_lines, plot, stdout};
+use super::{Failure, Outcome, in_lines, plot, stdout};
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use crate::model::text::counted;
 use crate::shell::files::load;
 use crate::shell::missing_secrets;
 
-use super::{Failure, Format, Outcome, counted, in_lines, stdout};
+use super::{Failure, Format, Outcome, in_lines, stdout};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

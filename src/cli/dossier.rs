@@ -4,14 +4,14 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::declare::contract::{Body, Drawn, Measured};
-use crate::model::text::{clock, hours};
+use crate::model::text::{clock, counted, hours};
 use crate::model::{Event, Judge, Point, Timestamp};
 
 use super::backtest;
 use super::document::Document;
 use super::events::Which;
 use super::render::{carriers, levels};
-use super::{Outcome, Pages, counted, plot, stdout};
+use super::{Outcome, Pages, plot, stdout};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::engine::Pipeline;
+use crate::model::text::counted;
 use crate::model::{Origin, Timestamp};
 use crate::shell::files::Loaded;
 use crate::stage::{Count, Outbox, Outcome, Record, Topic};
 use crate::wire::csv::time;
 use crate::wire::recording::{Recorded, line};
 
-use super::{Outcome as Exit, config, counted, put, stdout, topics};
+use super::{Outcome as Exit, config, put, stdout, topics};
 
 /// Dead letters that are shown, of each topic and reason; of more the number is told.
 const LETTERS_SHOWN: usize = 10;

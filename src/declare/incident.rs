@@ -365,8 +365,10 @@ impl Incident {
             // An escalation tells how things stand.
             Event::FollowUpDue | Event::Escalated => self.followed_at = self.at.max(self.asks_since),
             Event::Acknowledged => {
-                self.acknowledged = Some(Stamp { at: self.at.to_string(), by: author.to_owned() });
-                self.timeline.entry(Point::Responded).or_insert((self.at, author.to_owned()));
+                // When it was said, however late that was read.
+                let said_at = at.max(self.on_since);
+                self.acknowledged = Some(Stamp { at: said_at.to_string(), by: author.to_owned() });
+                self.timeline.entry(Point::Responded).or_insert((said_at, author.to_owned()));
             }
             Event::Recovering => self.good_since = Some(at),
             Event::Recovered => {

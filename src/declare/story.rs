@@ -137,7 +137,9 @@ impl<'a> Story<'a> {
     fn levels(&self, held: &Held) -> Levels {
         let met = |met: &grade::Met| Met { level: met.level.to_string(), by: met.by.clone() };
         let next = |next: &grade::Next| Next { level: next.level.to_string(), by: next.by.clone(), distance: next.distance.clone() };
-        let above = held.standing.next.as_ref().filter(|next| next.level.rank < held.level.rank);
+        // Of what seems to be over, or is, nothing is next.
+        let lasts = matches!(self.incident.state, State::Suspected | State::Declared);
+        let above = held.standing.next.as_ref().filter(|next| lasts && next.level.rank < held.level.rank);
         Levels {
             effective: held.level.to_string(),
             sequence: held.level.sequence.clone(),

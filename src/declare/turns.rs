@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::correlate::{Member, SituationId, Source};
+use crate::model::text::counted;
 use crate::model::{Event, Origin, State, Timestamp, duration};
 use crate::rules::{Calendar, Handling};
 use crate::stage::Outbox;
@@ -278,6 +279,6 @@ fn news(incident: &Incident) -> String {
     let told = |told: &&Told| format!("{} ({})", told.event.as_str(), told.reason);
     let parts: Vec<String> = new.iter().rev().take(NEWS_MAX).rev().map(told).collect();
     let more = new.len() - parts.len();
-    let more = if more > 0 { format!("{more} events before, ") } else { String::new() };
+    let more = if more > 0 { format!("{} before, ", counted(more, "event")) } else { String::new() };
     format!("since {clock}: {more}{}", parts.join("; "))
 }

@@ -10,6 +10,12 @@ pub fn cut(text: &str, bytes: usize) -> String {
     format!("{}…", &text[..end])
 }
 
+/// `1 event`, `2 events`.
+#[must_use]
+pub fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// `3 h 20 min` of seconds.
 #[must_use]
 pub fn hours(seconds: u64) -> String {
