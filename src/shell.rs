@@ -7,4 +7,4 @@ mod kafka;
 mod metrics;
 mod notify;
 
-pub(crate) use kafka::{incidents, missing_secrets, now, send};
+pub(crate) use kafka::{Answers, incidents, missing_secrets, now, send};

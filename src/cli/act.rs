@@ -2,16 +2,18 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 
+use crate::declare::contract::{Data, Rejection};
 use crate::model::command::COMMANDS;
-use crate::model::{Class, Command, Point, Timestamp, duration};
+use crate::model::{Class, Command, Event, Order, Point, Timestamp, duration};
 use crate::rules::Kind;
 use crate::shell::files::Loaded;
-use crate::shell::{now, send};
+use crate::shell::{Answers, now, send};
 use crate::stage::Topic;
 use crate::wire::commands::Written;
 
@@ -102,6 +104,9 @@ pub(super) struct Arguments {
     /// The settings file, or the directory that holds it as richter.yaml: where the commands topic is
     #[arg(long, default_value = "config/richter.yaml")]
     config: PathBuf,
+    /// How long an answer is waited for, such as 10s; 0s does not wait
+    #[arg(long, default_value = "5s", value_parser = duration::parse)]
+    wait: Duration,
     /// Print the command instead of sending it
     #[arg(long)]
     print: bool,
@@ -146,6 +151,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         let remedy = "the settings have no source of kind `commands`; add one, such as { topic: richter.commands, kind: commands }";
         return Err(Failure::CouldNot(anyhow!(remedy)));
     };
+    let answers = if arguments.wait.is_zero() { None } else { Answers::from_now(&settings)? };
     let (partition, offset) = send(&settings, &source.topic, written.incident.as_deref().unwrap_or_default(), payload.as_bytes())?;
     eprintln!(
         "{} {} is in {} [{partition}] at {offset}; what comes of it is in {}",
@@ -154,7 +160,33 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         source.topic,
         Topic::Incidents.name(&settings.prefix)
     );
+    let Some(answers) = answers else { return Ok(()) };
+    match answers.wait(arguments.wait, |event| answer(event, &command)) {
+        Some(Ok(done)) => eprintln!("{done}"),
+        Some(Err(why)) => {
+            eprintln!("refused: {why}");
+            return Err(Failure::No);
+        }
+        // A silence is not told of.
+        None if matches!(command.order, Order::Silence { .. } | Order::Unsilence { .. }) => {}
+        None => eprintln!("nothing came of it within {}; is an instance running?", duration::show(arguments.wait)),
+    }
     Ok(())
+}
+
+/// What an event says of a command: what has come of it, or why it is refused.
+fn answer(event: &[u8], command: &Command) -> Option<Result<String, String>> {
+    if let Ok(Some(rejection)) = Rejection::of(event) {
+        return (rejection.command == command.id).then_some(Err(rejection.reason));
+    }
+    let Data { event, incident } = Data::of(event).ok()??;
+    let is_it = match &command.order {
+        Order::On { incident: about, .. } => incident.id == *about,
+        Order::Declare { .. } => event.kind == Event::Declared,
+        Order::Silence { .. } | Order::Unsilence { .. } => false,
+    };
+    let done = || format!("{} {}: {}", event.kind.as_str().replace('_', " "), incident.id, event.reason);
+    (is_it && event.author == command.author).then(|| Ok(done()))
 }
 
 /// An option that the command means the same without.

@@ -12,8 +12,9 @@ use crate::stage::{Count, Outbox, Outcome};
 use crate::wire::cloudevent::{Attributes, message};
 
 use super::Declare;
-use super::contract::{Action, Cause, Note, Rejection, Stamp};
+use super::contract::{Action, Cause, Note, REJECTED, Rejection, Stamp};
 use super::incident::NOTES_MAX;
+use super::trace;
 
 /// Commands whose ids are remembered; of more, the oldest is forgotten.
 const COMMANDS_MAX: usize = 20_000;
@@ -421,7 +422,7 @@ fn reject(command: &Command, why: &str, out: &mut Outbox) {
         specversion: "1.0",
         id: format!("command.{}", command.id),
         source: "/richter",
-        kind: "io.richter.command.rejected.v1".into(),
+        kind: REJECTED.into(),
         subject: incident.clone().unwrap_or_default(),
         time: command.at.to_string(),
         datacontenttype: "application/json",
@@ -433,4 +434,5 @@ fn reject(command: &Command, why: &str, out: &mut Outbox) {
     let rejection = Rejection { command: command.id.clone(), order, author, incident, reason: why.to_owned() };
     out.messages.push(message(&attributes, &rejection));
     out.count(Count::Declarations("command_rejected"));
+    out.trace.push(trace::rejection(&rejection));
 }

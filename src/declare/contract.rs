@@ -17,6 +17,9 @@ pub use evidence::{Alternative, Change, Counted, Dimension, Drawn, Evidence, Mea
 /// With what the types of events about incidents begin.
 pub(super) const INCIDENT: &str = "io.richter.incident.";
 
+/// The type of an answer to a command that was not done.
+pub(super) const REJECTED: &str = "io.richter.command.rejected.v1";
+
 /// The data of an event about an incident.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Data {
@@ -24,6 +27,16 @@ pub struct Data {
     pub event: Happening,
     /// The whole story so far.
     pub incident: Body,
+}
+
+impl Rejection {
+    /// The answer to a command, if an event in the incidents topic is one.
+    ///
+    /// # Errors
+    /// It is no event, or such an answer that is not of this shape.
+    pub fn of(event: &[u8]) -> serde_json::Result<Option<Self>> {
+        cloudevent::data(event, REJECTED)
+    }
 }
 
 impl Data {

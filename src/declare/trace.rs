@@ -6,10 +6,20 @@ use crate::correlate::{Joined, Member, Ranking, Relation, SituationId, Source, S
 use crate::model::{Entity, Event, Timestamp};
 
 use super::Incident;
+use super::contract::Rejection;
 use super::reason::Reason;
 
 /// Suspects of a ranking that are traced.
 const SUSPECTS_MAX: usize = 10;
+
+/// A command that was not done.
+pub(super) fn rejection(rejection: &Rejection) -> Value {
+    let mut line = json!({ "kind": "rejection" });
+    if let (Value::Object(line), Ok(Value::Object(said))) = (&mut line, serde_json::to_value(rejection)) {
+        line.extend(said);
+    }
+    line
+}
 
 pub(super) fn member(id: SituationId, member: &Member) -> Value {
     let mut line = json!({

@@ -1,5 +1,6 @@
 //! The stages on Kafka: one consumer group and one thread a stage.
 
+mod answers;
 mod client;
 mod follower;
 mod history;
@@ -21,6 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::model::Timestamp;
 use crate::rules::Config;
 
+pub(crate) use answers::Answers;
 pub(crate) use client::missing_secrets;
 pub(super) use client::{client_config, secret, wrong_properties};
 pub(super) use follower::{Follower, begin_at_end};

@@ -98,7 +98,7 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// One that keeps no more of the decision log than the declarations: nobody reads it.
+    /// One that keeps no more of the decision log than the declarations and refusals: nobody reads it.
     #[must_use]
     pub fn without_trace() -> Self {
         Self { untraced: true, ..Self::default() }

@@ -94,8 +94,10 @@ fn a_person_takes_an_incident_on_from_the_command_line() {
     let act = |arguments: &[&str]| richter(&[&["act"], arguments, &["--author", "ann", "--config", &folder]].concat());
     let acknowledged = act(&["acknowledge", &incident, "--comment", "looking", "--id", "a1"]);
     assert_eq!(acknowledged.code, Some(0), "{}", acknowledged.stderr);
-    assert_eq!(act(&["acknowledge", &incident, "--id", "a1"]).code, Some(0), "told twice");
-    assert_eq!(act(&["revoke_recovery", &incident, "--id", "r1"]).code, Some(0), "sent, and answered there");
+    assert_eq!(act(&["acknowledge", &incident, "--id", "a1", "--wait", "0s"]).code, Some(0), "told twice");
+    assert!(acknowledged.stderr.contains(&format!("acknowledged {incident}: acknowledged: looking")), "{}", acknowledged.stderr);
+    let refused = act(&["revoke_recovery", &incident, "--id", "r1"]);
+    assert_eq!((refused.code, refused.stderr.contains("refused: ")), (Some(1), true), "{}", refused.stderr);
     let told: Vec<Value> = world.read("incidents", 4).into_iter().map(|(_, event)| event).collect();
     let what = |event: &Value| (event["type"].as_str().unwrap_or_default().to_owned(), event["data"]["event"]["author"].clone());
     assert_eq!(what(&told[2]), ("io.richter.incident.acknowledged.v1".into(), "ann".into()));

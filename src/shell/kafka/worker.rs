@@ -473,8 +473,17 @@ fn kept(intake: &mut Intake) -> Wait {
 }
 
 fn log_declarations(out: &Outbox) {
-    for decision in out.trace.iter().filter(|decision| decision["kind"] == "declaration") {
+    for decision in &out.trace {
         let text = |key: &str| decision[key].as_str().unwrap_or_default();
-        info!(incident = text("incident"), level = text("level"), at = text("at"), reason = text("reason"), "{}", text("event"));
+        match text("kind") {
+            "declaration" => {
+                info!(incident = text("incident"), level = text("level"), at = text("at"), reason = text("reason"), "{}", text("event"));
+            }
+            "rejection" => {
+                let (command, order, author) = (text("command"), text("order"), text("author"));
+                warn!(command, order, author, incident = text("incident"), reason = text("reason"), "a command is refused");
+            }
+            _ => {}
+        }
     }
 }
