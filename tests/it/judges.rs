@@ -413,6 +413,19 @@ fn a_trend_is_told_of_before_it_reaches_the_limit() {
 }
 
 #[test]
+fn what_begins_to_fill_is_told_of_while_there_is_time() {
+    let mut random = Random(18);
+    // Flat for two days; from then on it gains ten an hour and is full after three.
+    let disk = (0..2 * DAY + 36).map(|place| 60.0 + 10.0 * place.saturating_sub(2 * DAY) as f64 / 12.0 + 0.2 * normal(&mut random));
+    let found = opened("{ forecast: { above: 90, within: 4h } }", disk);
+    assert!(found.first().is_some_and(|(place, _)| (2 * DAY..=2 * DAY + 18).contains(place)), "half of the time before: {found:?}");
+    // What is filled and emptied each half hour fills up nothing.
+    let mut random = Random(19);
+    let teeth = (0..5 * DAY).map(|place| 60.0 + (place % 6) as f64 + 0.2 * normal(&mut random));
+    assert_eq!(opened("{ forecast: { above: 90, within: 4h } }", teeth), []);
+}
+
+#[test]
 fn a_sensor_that_is_stuck_is_flat_and_a_constant_one_is_not() {
     let values = wave(17, 2);
     let stuck = values[400];
