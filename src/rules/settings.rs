@@ -10,7 +10,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::model::Topic;
+use crate::model::{Topic, duration};
 
 use super::decode::decode_under;
 use super::environment;
@@ -254,43 +254,45 @@ pub(super) struct Raw {
 
 impl Raw {
     /// What would stop the daemon, or have it do nothing.
-    fn out_of_range(&self) -> Vec<String> {
-        let limits = [("groups_per_monitor", self.limits.groups_per_monitor), ("series_per_monitor", self.limits.series_per_monitor)];
-        let zero = limits.into_iter().filter(|(_, limit)| *limit == 0);
-        let mut wrong: Vec<String> = zero.map(|(name, _)| format!("`limits.{name}` is 0: nothing would be watched")).collect();
+    fn out_of_range(&self, file: &str) -> Vec<Fault> {
         let Time { idle_after, lateness, forget_alerts_after, .. } = &self.time;
-        if idle_after.0 < Duration::from_secs(1) {
-            wrong.push("`time.idle_after` is under a second: sources would be let go between two records".into());
-        }
-        if lateness.0 > LATENESS_MAX {
-            wrong.push("`time.lateness` is over a day: nothing would be judged before it has passed".into());
-        }
-        if forget_alerts_after.0 < Duration::from_secs(600) {
-            wrong.push("`time.forget_alerts_after` is under 10m: alerts would be doubted before anybody repeats them".into());
-        }
-        if self.situations.size_max == 0 {
-            wrong.push("`situations.size_max` is 0: nothing would belong together".into());
-        }
-        wrong
+        let limits = [
+            ("limits.groups_per_monitor", &self.limits.groups_per_monitor, "nothing would be watched"),
+            ("limits.series_per_monitor", &self.limits.series_per_monitor, "nothing would be watched"),
+            ("situations.size_max", &self.situations.size_max, "nothing would belong together"),
+        ];
+        let zero = limits.into_iter().filter(|(_, limit, _)| limit.value == 0);
+        let mut faults: Vec<Fault> = zero.map(|(name, limit, why)| limit.fault(file, format!("`{name}` is 0: {why}"))).collect();
+        let mut wrong = |name: &str, at: &At<Span>, is_wrong: bool, why: &str| {
+            if is_wrong {
+                faults.push(at.fault(file, format!("`time.{name}` is {}: {why}", duration::show(at.value.0))));
+            }
+        };
+        let under = |at: &At<Span>, least: u64| at.value.0 < Duration::from_secs(least);
+        wrong("idle_after", idle_after, under(idle_after, 1), "under a second, sources would be let go between two records");
+        wrong("lateness", lateness, lateness.value.0 > LATENESS_MAX, "over a day, nothing would be judged before it has passed");
+        let is_doubted = "under 10m, alerts would be doubted before anybody repeats them";
+        wrong("forget_alerts_after", forget_alerts_after, under(forget_alerts_after, 600), is_doubted);
+        faults
     }
 
     fn tuning(&self) -> Tuning {
         Tuning {
-            lateness: self.time.lateness.0,
-            idle_after: self.time.idle_after.0,
+            lateness: self.time.lateness.value.0,
+            idle_after: self.time.idle_after.value.0,
             ahead_max: self.time.ahead_max.0,
-            forget_alerts_after: self.time.forget_alerts_after.0,
+            forget_alerts_after: self.time.forget_alerts_after.value.0,
             forget_calls_after: self.time.forget_calls_after.0,
             gap: self.situations.gap.0,
             life_max: self.situations.life_max.0,
-            size_max: self.situations.size_max,
+            size_max: self.situations.size_max.value,
             change_window: self.situations.change_window.0,
             reopen_within: self.situations.reopen_within.0,
             update_every: self.situations.update_every.0,
             recover_after: self.situations.recover_after.0,
             declare_history: self.situations.declare_history,
-            groups_max: self.limits.groups_per_monitor,
-            series_max: self.limits.series_per_monitor,
+            groups_max: self.limits.groups_per_monitor.value,
+            series_max: self.limits.series_per_monitor.value,
         }
     }
 }
@@ -372,10 +374,10 @@ impl Default for Http {
 #[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Time {
-    lateness: Span,
-    idle_after: Span,
+    lateness: At<Span>,
+    idle_after: At<Span>,
     ahead_max: Span,
-    forget_alerts_after: Span,
+    forget_alerts_after: At<Span>,
     forget_calls_after: Span,
 }
 
@@ -383,10 +385,10 @@ impl Default for Time {
     fn default() -> Self {
         let seconds = |s| Span(Duration::from_secs(s));
         Self {
-            lateness: seconds(5),
-            idle_after: seconds(60),
+            lateness: At::nowhere(seconds(5)),
+            idle_after: At::nowhere(seconds(60)),
             ahead_max: seconds(600),
-            forget_alerts_after: seconds(86_400),
+            forget_alerts_after: At::nowhere(seconds(86_400)),
             forget_calls_after: seconds(86_400),
         }
     }
@@ -397,7 +399,7 @@ impl Default for Time {
 struct Situations {
     gap: Span,
     life_max: Span,
-    size_max: usize,
+    size_max: At<usize>,
     change_window: Span,
     reopen_within: Span,
     update_every: Span,
@@ -411,7 +413,7 @@ impl Default for Situations {
         Self {
             gap: minutes(60),
             life_max: minutes(360),
-            size_max: 1000,
+            size_max: At::nowhere(1000),
             change_window: minutes(60),
             reopen_within: minutes(30),
             update_every: minutes(5),
@@ -424,13 +426,13 @@ impl Default for Situations {
 #[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Limits {
-    groups_per_monitor: usize,
-    series_per_monitor: usize,
+    groups_per_monitor: At<usize>,
+    series_per_monitor: At<usize>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { groups_per_monitor: 10_000, series_per_monitor: 100_000 }
+        Self { groups_per_monitor: At::nowhere(10_000), series_per_monitor: At::nowhere(100_000) }
     }
 }
 
@@ -458,8 +460,7 @@ fn checked(file: &str, raw: Raw) -> (Option<Settings>, Patterns, Vec<Fault>) {
         suppress: place(&raw.suppress_files),
     };
     kafka::check(file, &raw.kafka, &mut faults);
-    let wrong = raw.out_of_range();
-    faults.extend(wrong.into_iter().map(|message| Fault { place: Place { file: file.to_owned(), ..Place::default() }, message }));
+    faults.extend(raw.out_of_range(file));
     let sources = check_sources(file, &raw.kafka.prefix.value, &raw.sources, &mut faults);
     let listen = raw.http.listen.value.parse();
     let Ok(listen) = listen else {
