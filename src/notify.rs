@@ -39,8 +39,10 @@ pub struct Request {
 pub enum Answer {
     /// It has it.
     Taken,
-    /// Not now; it may be tried again.
+    /// It takes nothing now; it may be tried again.
     Later(String),
+    /// It failed on this one, and may take others.
+    Failed(String),
     /// It will never take it.
     Never(String),
 }
@@ -109,7 +111,8 @@ pub fn answer(kind: Messenger, status: u16, body: &str) -> Answer {
         },
         // DingTalk sends elsewhere who has said too much in a minute.
         300..=399 if kind == Messenger::Dingtalk => Answer::Later(told()),
-        408 | 425 | 429 | 500..=599 => Answer::Later(told()),
+        500 => Answer::Failed(told()),
+        408 | 425 | 429 | 501..=599 => Answer::Later(told()),
         _ => Answer::Never(told()),
     }
 }

@@ -1,14 +1,16 @@
 //! Telling targets of events: each target has a consumer group of its own on the incidents topic, and a thread. An event is
 //! tried until it is taken, or is a dead letter; only then its offset is committed. So each event is delivered at least
-//! once, in order, and a target that is away holds back nobody else.
+//! once, those of an incident in order. A target that is away holds back nobody else, and an event that a target fails on
+//! holds back none but those of its incident.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use rdkafka::Message as _;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::OwnedMessage;
 use tracing::{error, info, warn};
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
@@ -34,6 +36,10 @@ const IDLE: Duration = Duration::from_millis(500);
 /// While it waits, it looks this often whether it is to stop.
 const NAP: Duration = Duration::from_millis(100);
 
+/// So many events, of so many bytes, wait for others of their incident; beyond it no more are read.
+const WAITING_MAX: usize = 1000;
+const WAITING_BYTES_MAX: usize = 32 << 20;
+
 /// Of an answer no more is read.
 const ANSWER_BYTES_MAX: u64 = 16 << 10;
 
@@ -48,9 +54,37 @@ pub(super) struct Notifier {
     stop: Arc<AtomicBool>,
     since: Instant,
     rate: Rate,
+    /// By incident, in order: the first has failed.
+    waiting: BTreeMap<String, VecDeque<Task>>,
+}
+
+/// An event that the target is to be told of.
+struct Task {
+    data: Data,
+    message: OwnedMessage,
+    begun: Instant,
+    /// When it is tried again, and how long that was put off.
+    due: Instant,
+    wait: Duration,
+}
+
+impl Task {
+    fn appended(&self) -> Timestamp {
+        Timestamp(self.message.timestamp().to_millis().unwrap_or(0))
+    }
+}
+
+/// What became of a task.
+enum Delivery {
+    /// It is done with.
+    Done,
+    /// It failed, and is tried again.
+    Failed,
 }
 
 /// The daemon is to stop: what is under way is tried again after the next start.
+#[derive(Debug, thiserror::Error)]
+#[error("told to stop")]
 struct Stopped;
 
 impl Notifier {
@@ -73,6 +107,7 @@ impl Notifier {
             stop,
             since: Instant::now(),
             rate: Rate::new(target.rate),
+            waiting: BTreeMap::new(),
         })
     }
 
@@ -84,53 +119,103 @@ impl Notifier {
         let mut follower = Follower::new(&self.settings, &format!("notify.{}", self.target.name), Topic::Incidents)?;
         info!(target = self.target.name, kind = %self.target.kind, "notifying");
         while !self.stop.load(Ordering::Relaxed) {
-            let Some(message) = follower.poll(IDLE)? else {
-                self.metrics.notification_age(&self.target.name, Duration::ZERO);
-                follower.find_back()?;
-                continue;
-            };
-            match self.deliver(&message) {
-                Ok(()) => follower.done(&message),
-                Err(Stopped) => break,
+            match self.go_on(&mut follower) {
+                Err(why) if !why.is::<Stopped>() => return Err(why),
+                Ok(()) | Err(_) => {}
             }
         }
         Ok(())
     }
 
-    /// Delivers an event, or makes a dead letter of it.
-    fn deliver(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Stopped> {
-        let data = match Data::of(message.payload().unwrap_or_default()) {
-            Ok(Some(data)) => data,
-            // What is about no incident is for who gave the command.
-            Ok(None) => return Ok(()),
-            Err(why) => return self.bury(message, "notification_unreadable", &format!("no event that can be read: {why}")),
-        };
-        if !is_told(&self.target, &data) {
-            self.metrics.notified(&self.target.name, "not_routed");
-            return Ok(());
+    /// Tries again what is due, and takes the next event.
+    fn go_on(&mut self, follower: &mut Follower) -> anyhow::Result<()> {
+        self.retry(follower)?;
+        let waiting = || self.waiting.values().flatten();
+        let bytes: usize = waiting().map(|task| task.message.payload().map_or(0, <[u8]>::len)).sum();
+        if bytes >= WAITING_BYTES_MAX || waiting().count() >= WAITING_MAX {
+            return Ok(self.sleep(IDLE)?);
         }
-        let (begun, mut wait) = (Instant::now(), RETRY_MIN);
-        let appended = Timestamp(message.timestamp().to_millis().unwrap_or(0));
+        let Some(message) = follower.poll(IDLE)? else {
+            let oldest = waiting().map(Task::appended).min();
+            self.metrics.notification_age(&self.target.name, oldest.map_or(Duration::ZERO, |oldest| now().since(oldest)));
+            return follower.find_back();
+        };
+        Ok(self.take(message, follower)?)
+    }
+
+    /// Delivers an event, or has it wait, or makes a dead letter of it.
+    fn take(&mut self, message: OwnedMessage, follower: &mut Follower) -> Result<(), Stopped> {
+        let data = match Data::of(message.payload().unwrap_or_default()) {
+            Ok(Some(data)) if is_told(&self.target, &data) => data,
+            Ok(told) => {
+                // What is about no incident is for who gave the command.
+                if told.is_some() {
+                    self.metrics.notified(&self.target.name, "not_routed");
+                }
+                follower.done(&message);
+                return Ok(());
+            }
+            Err(why) => {
+                self.bury(&message, "notification_unreadable", &format!("no event that can be read: {why}"))?;
+                follower.done(&message);
+                return Ok(());
+            }
+        };
+        let now = Instant::now();
+        let task = Task { data, message, begun: now, due: now, wait: RETRY_MIN };
+        self.waiting.entry(task.data.incident.id.clone()).or_default().push_back(task);
+        self.retry(follower)
+    }
+
+    /// Tries the first of each incident that is due, and those after it, until one fails.
+    fn retry(&mut self, follower: &mut Follower) -> Result<(), Stopped> {
+        let is_due = |queue: &VecDeque<Task>| queue.front().is_some_and(|task| task.due <= Instant::now());
+        let due: Vec<String> = self.waiting.iter().filter(|(_, queue)| is_due(queue)).map(|(incident, _)| incident.clone()).collect();
+        for incident in due {
+            let mut queue = self.waiting.remove(&incident).unwrap_or_default();
+            while let Some(task) = queue.front_mut() {
+                match self.deliver(task)? {
+                    Delivery::Done => follower.done(&task.message),
+                    Delivery::Failed => break,
+                }
+                queue.pop_front();
+            }
+            if !queue.is_empty() {
+                self.waiting.insert(incident, queue);
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers an event, or makes a dead letter of it, unless the target fails on it and may take others.
+    fn deliver(&mut self, task: &mut Task) -> Result<Delivery, Stopped> {
+        let incident = &task.data.incident;
         loop {
             self.keep_rate()?;
-            self.metrics.notification_age(&self.target.name, now().since(appended));
-            let (outcome, after) = self.try_once(&data);
-            match outcome {
+            self.metrics.notification_age(&self.target.name, now().since(task.appended()));
+            let (outcome, after) = self.try_once(&task.data);
+            let (why, alone) = match outcome {
                 Answer::Taken => {
                     self.metrics.notified(&self.target.name, "delivered");
-                    return Ok(());
+                    return Ok(Delivery::Done);
                 }
-                Answer::Later(why) if begun.elapsed() < self.target.give_up_after => {
-                    self.metrics.notified(&self.target.name, "retried");
-                    warn!(target = self.target.name, incident = data.incident.id, why, "a notification is tried again");
-                    self.sleep(after.unwrap_or(wait).clamp(RETRY_MIN, RETRY_MAX))?;
-                    wait = (wait * 2).min(RETRY_MAX);
+                Answer::Later(why) if task.begun.elapsed() < self.target.give_up_after => (why, false),
+                Answer::Failed(why) if task.begun.elapsed() < self.target.give_up_after => (why, true),
+                Answer::Later(why) | Answer::Failed(why) | Answer::Never(why) => {
+                    let told = format!("it does not take {}.{}: {why}", incident.id, incident.sequence);
+                    self.bury(&task.message, "notification_refused", &told)?;
+                    return Ok(Delivery::Done);
                 }
-                Answer::Later(why) | Answer::Never(why) => {
-                    let told = format!("it does not take {}.{}: {why}", data.incident.id, data.incident.sequence);
-                    return self.bury(message, "notification_refused", &told);
-                }
+            };
+            self.metrics.notified(&self.target.name, "retried");
+            warn!(target = self.target.name, incident = incident.id, why, "a notification is tried again");
+            let wait = after.unwrap_or(task.wait).clamp(RETRY_MIN, RETRY_MAX);
+            task.wait = (task.wait * 2).min(RETRY_MAX);
+            if alone {
+                task.due = Instant::now() + wait;
+                return Ok(Delivery::Failed);
             }
+            self.sleep(wait)?;
         }
     }
 
@@ -158,7 +243,7 @@ impl Notifier {
     }
 
     /// Keeps an event that the target will never take, with the reason, where somebody can look at it.
-    fn bury(&mut self, message: &BorrowedMessage<'_>, reason: &'static str, why: &str) -> Result<(), Stopped> {
+    fn bury(&self, message: &OwnedMessage, reason: &'static str, why: &str) -> Result<(), Stopped> {
         let record = Record {
             topic: message.topic(),
             partition: u32::try_from(message.partition()).unwrap_or(0),

@@ -33,6 +33,8 @@ struct Got {
 /// A receiver that fails at first in every way there is.
 struct Receiver {
     got: Arc<Mutex<Got>>,
+    /// The incident that it fails on; none where it is empty.
+    failing: Arc<Mutex<String>>,
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -43,16 +45,17 @@ impl Receiver {
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("it listens");
         listener.set_nonblocking(true).expect("set");
         let (got, stop) = (Arc::<Mutex<Got>>::default(), Arc::new(AtomicBool::new(false)));
-        let (of, until, refused) = (got.clone(), stop.clone(), refused.to_owned());
+        let failing = Arc::<Mutex<String>>::default();
+        let (of, until, refused, fails) = (got.clone(), stop.clone(), refused.to_owned(), failing.clone());
         let thread = std::thread::spawn(move || {
             while !until.load(Ordering::Relaxed) {
                 match listener.accept() {
-                    Ok((stream, _)) => serve(stream, &of, &refused).unwrap_or(()),
+                    Ok((stream, _)) => serve(stream, &of, &refused, &fails.lock().expect("whole").clone()).unwrap_or(()),
                     Err(_) => std::thread::sleep(Duration::from_millis(5)),
                 }
             }
         });
-        Self { got, stop, thread: Some(thread) }
+        Self { got, failing, stop, thread: Some(thread) }
     }
 
     fn taken(&self) -> Vec<String> {
@@ -67,7 +70,7 @@ impl Drop for Receiver {
     }
 }
 
-fn serve(mut stream: TcpStream, got: &Mutex<Got>, refused: &str) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, got: &Mutex<Got>, refused: &str, failing: &str) -> std::io::Result<()> {
     stream.set_nonblocking(false)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut headers, mut line) = (BTreeMap::new(), String::new());
@@ -95,6 +98,7 @@ fn serve(mut stream: TcpStream, got: &Mutex<Got>, refused: &str) -> std::io::Res
         3 => "429 Too Many Requests\r\nRetry-After: 1",
         4 => "500 Internal Server Error",
         _ if key == refused => "400 Bad Request",
+        _ if !failing.is_empty() && key.starts_with(failing) => "500 Internal Server Error",
         _ => {
             got.taken.push(key);
             "200 OK"
@@ -173,6 +177,33 @@ fn every_event_is_delivered_in_order_or_is_a_dead_letter() {
         let before = last.insert(incident, sequence).unwrap_or(0);
         assert!(sequence >= before, "{incident}: {sequence} after {before}");
     }
+}
+
+/// A target that fails on the events of one incident, and takes all others.
+#[test]
+fn what_a_target_fails_on_holds_back_nothing_else() {
+    let port = free_port();
+    let folder = broker::scratch("notify-fails-secret");
+    fs::write(folder.join("secret"), "hush\n").expect("written");
+    let case = case(port, &folder.join("secret"));
+    let world = World::new("notify-fails", &case, broker::shared());
+    world.make_sources(1);
+    let receiver = Receiver::start(port, "none");
+    let failing = receiver.failing.clone();
+    receiver.got.lock().expect("whole").tries = 4;
+    let _daemon = world.start();
+    world.ready();
+    world.produce(&case.records[..1]);
+    let first = world.read("incidents", 1)[0].1["data"]["incident"]["id"].as_str().expect("an id").to_owned();
+    let declared = format!("{first}.1");
+    world.until("the first notification", || receiver.taken().contains(&declared));
+    failing.lock().expect("whole").clone_from(&first);
+    world.produce(&case.records[1..]);
+    let taken = || receiver.taken().iter().filter(|key| !key.starts_with(&first)).count();
+    world.until("all of the others", || taken() == 10);
+    assert!(!receiver.taken().iter().any(|key| key.starts_with(&first) && *key != declared), "{:?}", receiver.taken());
+    failing.lock().expect("whole").clear();
+    world.until("the rest of the first", || receiver.taken().len() == 12);
 }
 
 #[test]

@@ -1,12 +1,12 @@
-//! A group of its own that reads a topic's records one by one, and commits each when it is done with.
+//! A group of its own that reads a topic's records one by one, and commits each when it and all before it are done with.
 
-use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::OwnedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tracing::warn;
 
@@ -28,7 +28,9 @@ pub(in crate::shell) struct Follower {
     group: String,
     topic: String,
     consumer: BaseConsumer<Quiet>,
-    complained: Cell<Option<Instant>>,
+    /// What was given out from the committed offset on, by partition and offset, and whether it is done with.
+    given: BTreeMap<(i32, i64), bool>,
+    complained: Option<Instant>,
 }
 
 impl Follower {
@@ -39,7 +41,7 @@ impl Follower {
         let group = format!("{}.{group}", settings.prefix);
         let topic = topic.name(&settings.prefix);
         let consumer = joined(&base, &group, &topic)?;
-        Ok(Self { base, group, topic, consumer, complained: Cell::default() })
+        Ok(Self { base, group, topic, consumer, given: BTreeMap::new(), complained: None })
     }
 
     /// Joins anew, where the client does not find its group again.
@@ -51,13 +53,20 @@ impl Follower {
         Ok(())
     }
 
-    /// The next record; none for so long.
+    /// The next record; none for so long, or where the next one was given out before.
     ///
     /// # Errors
     /// The client cannot go on.
-    pub(in crate::shell) fn poll(&self, wait: Duration) -> anyhow::Result<Option<BorrowedMessage<'_>>> {
-        match self.consumer.poll(wait) {
-            Some(Ok(message)) => return Ok(Some(message)),
+    pub(in crate::shell) fn poll(&mut self, wait: Duration) -> anyhow::Result<Option<OwnedMessage>> {
+        match self.consumer.poll(wait).map(|polled| polled.map(|message| message.detach())) {
+            Some(Ok(message)) => {
+                let place = (message.partition(), message.offset());
+                // Where partitions have come and gone they are read again from what is committed.
+                return Ok((!self.given.contains_key(&place)).then(|| {
+                    self.given.insert(place, false);
+                    message
+                }));
+            }
             None | Some(Err(KafkaError::PartitionEOF(_))) => {}
             Some(Err(why)) => self.grumble(&why),
         }
@@ -67,18 +76,31 @@ impl Follower {
         }
     }
 
-    fn grumble(&self, why: &KafkaError) {
-        if self.complained.get().is_none_or(|at| at.elapsed() > GRUMBLE_EVERY) {
-            self.complained.set(Some(Instant::now()));
+    fn grumble(&mut self, why: &KafkaError) {
+        if self.complained.is_none_or(|at| at.elapsed() > GRUMBLE_EVERY) {
+            self.complained = Some(Instant::now());
             warn!(group = self.group, error = %why, "kafka");
         }
     }
 
-    /// The record is done with: it is not read again.
-    pub(in crate::shell) fn done(&self, message: &BorrowedMessage<'_>) {
+    /// The record is done with: it is not read again once all before it in its partition are done with, too.
+    pub(in crate::shell) fn done(&mut self, message: &OwnedMessage) {
+        let partition = message.partition();
+        self.given.insert((partition, message.offset()), true);
+        let own = || (partition, i64::MIN)..=(partition, i64::MAX);
+        let mut next = None;
+        while let Some((place, true)) = self.given.range(own()).next().map(|(place, done)| (*place, *done)) {
+            self.given.remove(&place);
+            next = Some(place.1 + 1);
+        }
+        // What is somebody else's by now is committed by them.
+        let is_ours = |_: &i64| self.consumer.assignment().is_ok_and(|ours| ours.find_partition(&self.topic, partition).is_some());
+        let Some(next) = next.filter(is_ours) else { return };
+        let mut offsets = TopicPartitionList::new();
+        let committed = offsets.add_partition_offset(&self.topic, partition, Offset::Offset(next));
         // If it fails somebody else has the partition by now, and reads it again: at least once.
-        if let Err(why) = self.consumer.commit_message(message, CommitMode::Sync) {
-            warn!(error = %why, offset = message.offset(), "not committed");
+        if let Err(why) = committed.and_then(|()| self.consumer.commit(&offsets, CommitMode::Sync)) {
+            warn!(error = %why, offset = next, "not committed");
         }
     }
 }
