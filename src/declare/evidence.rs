@@ -149,7 +149,11 @@ impl<'g> Grounds<'g> {
             Some((leader, Source::Breach { .. })) => {
                 let Some(judged) = leader.judged.as_deref() else { return String::new() };
                 let now = reading(&judged.reading).in_numbers();
-                if leader.ends_at.is_some() { format!("{now}; at worst {}", reading(&judged.worst).in_numbers()) } else { now }
+                match leader.ends_at {
+                    Some(_) => format!("{now}; at worst {}", reading(&judged.worst).in_numbers()),
+                    None if leader.stale => format!("last known {now}"),
+                    None => now,
+                }
             }
             Some((_, Source::Alert { labels, .. })) => labels.get("alertname").to_owned(),
             Some((_, Source::Person { author, .. })) => format!("{author} says so"),

@@ -37,18 +37,27 @@ fn every_event_of_every_case_is_as_the_schema_says() {
     assert!(!event.is_valid(&json!({"event": {}, "incident": {}})), "a schema that takes anything is none");
 }
 
+/// The first event of a kind about orders that are these, minute by minute.
+fn told_of(rows: &str, kind: &str) -> Value {
+    let monitor = "{ name: orders, scenario: No orders, entity: \"service={{ service }}\", query: sum by (service) (orders), every: 1m, \
+                   judge: { static: { below: 80 } }, fault: { sequence: P, ladder: [ { level: 2, value: \"< 30\" }, { level: 3 } ] } }";
+    let rows = format!("metric orders{{service=\"shop\"}} {rows}\nmetric noise{{service=\"clock\"}} 1x30\n");
+    let text = format!("== monitors\nmonitors: [ {monitor} ]\n== records 2026-11-22T15:00:00Z every 1m\n{rows}");
+    let told = events(&Case::parse("orders", &text).run().messages);
+    told.into_iter().find(|event| event["data"]["event"]["type"] == kind).expect("such an event")["data"]["incident"].clone()
+}
+
 /// Of a trouble that came back, what is told of now is how it is now; the worst is that of all its episodes.
 #[test]
 fn a_relapse_is_told_of_as_it_is() {
-    let monitor = "{ name: orders, scenario: No orders, entity: \"service={{ service }}\", query: sum by (service) (orders), every: 1m, \
-                   judge: { static: { below: 80 } }, fault: { sequence: P, ladder: [ { level: 2, value: \"< 30\" }, { level: 3 } ] } }";
-    let rows = "metric orders{service=\"shop\"} 100x5 20x5 100x10 50x5";
-    let text = format!("== monitors\nmonitors: [ {monitor} ]\n== records 2026-11-22T15:00:00Z every 1m\n{rows}\n");
-    let told = events(&Case::parse("relapse", &text).run().messages);
-    let reopened = told.iter().find(|event| event["data"]["event"]["type"] == "reopened").expect("a relapse");
-    let incident = &reopened["data"]["incident"];
+    let incident = told_of("100x5 20x5 100x10 50x5", "reopened");
     assert_eq!(incident["title"], "P2 No orders (shop): 50");
     assert_eq!((&incident["measure"]["last"]["value"], &incident["measure"]["worst"]["value"]), (&json!(50.0), &json!(20.0)));
+}
+
+#[test]
+fn a_number_that_is_not_told_any_more_is_the_last_one_known() {
+    assert_eq!(told_of("100x5 20x5 _x20", "stale")["title"], "P2 No orders (shop): last known 20");
 }
 
 #[test]
