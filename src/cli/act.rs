@@ -131,6 +131,13 @@ impl ValueEnum for Class {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
+    for (option, text) in [("due", &arguments.due), ("until", &arguments.until)] {
+        let Some(text) = text else { continue };
+        if duration::parse(text).is_err() && Timestamp::parse(text).is_err() {
+            let message = format!("--{option} {text:?} is no time; write one like 2026-12-01T12:00:00Z, or in how long, such as 3d");
+            return Err(Failure::CouldNot(anyhow!(message)));
+        }
+    }
     let written = written(arguments);
     // What cannot be read is refused here and not in the topic.
     let command = written.clone().read(now()).map_err(|reject| anyhow!("{}", reject.detail))?;

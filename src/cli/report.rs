@@ -91,6 +91,9 @@ fn document(report: &Report) -> Document {
         let shown = repeat.incidents.iter().rev().take(3).cloned().collect::<Vec<_>>().join(", ");
         vec![repeat.scenario.clone(), repeat.because.clone(), repeat.incidents.len().to_string(), shown]
     });
+    if report.repeats.is_empty() {
+        document.text("None.");
+    }
     document.table(&["scenario", "because", "times", "the last ones"], repeats.collect());
     document.heading("By level, business and class of root cause");
     let bars = |counts: Vec<(String, usize)>| counts.into_iter().map(|(name, n)| (name, n as f64, n.to_string())).collect();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::correlate::{Member, Said, SituationId};
+use crate::model::text::moment;
 use crate::model::{
     Act, Command, Condition, Definition, Entity, Event, Ladder, Measure, Order, Origin, Point, Rung, Split, State, Timestamp,
 };
@@ -110,7 +111,7 @@ impl Declare {
             Act::SetLevel { level } => self.set_level(id, level, command, out),
             Act::SetImpact { numbers } => self.set_impact(id, numbers, command, out),
             Act::Mark { point, time } => {
-                let words = with(command, &format!("{point} at {time}"));
+                let words = with(command, &format!("{point} at {}", moment(*time)));
                 self.legal(id, Event::Updated, command)?;
                 if *time > command.at + self.config.tuning.ahead_max {
                     return Err(format!("{time} is yet to come"));
@@ -172,7 +173,7 @@ impl Declare {
             Act::Action { action, owner, due, verify } => {
                 self.legal(id, Event::Updated, command)?;
                 if *due < command.at {
-                    return Err(format!("it is due at {due}, which has passed"));
+                    return Err(format!("it is due at {}, which has passed", moment(*due)));
                 }
                 let (due_at, verify) = (due.to_string(), verify.clone());
                 let new = Action { id: command.id.clone(), action: action.clone(), owner: owner.clone(), due_at, verify, done_at: None };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::correlate::{Member, SituationId, Source};
 use crate::grade::{self, Facts, Grade, Standing, Stated, Watched};
+use crate::model::text::moment;
 use crate::model::{Event, Level, Measure, Numbers, Origin, Point, Reading, State, Timestamp, labels::Fnv};
 use crate::rules::{Handling, OVERDUE_AFTER, Tuning};
 
@@ -466,11 +467,11 @@ impl Review {
         let at = self.remind_at;
         self.remind_at = if at < self.due_at { self.due_at } else { at + OVERDUE_AFTER * 2_u32.pow(self.overdue.into()) };
         match at.cmp(&self.due_at) {
-            std::cmp::Ordering::Less => (Event::ReviewDue, format!("the review is due at {}", self.due_at)),
+            std::cmp::Ordering::Less => (Event::ReviewDue, format!("the review is due at {}", moment(self.due_at))),
             std::cmp::Ordering::Equal => (Event::ReviewDue, "the review is due now".to_owned()),
             std::cmp::Ordering::Greater => {
                 self.overdue += 1;
-                (Event::ReviewOverdue, format!("the review was due at {}", self.due_at))
+                (Event::ReviewOverdue, format!("the review was due at {}", moment(self.due_at)))
             }
         }
     }

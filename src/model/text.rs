@@ -1,5 +1,7 @@
 //! Texts for people.
 
+use super::Timestamp;
+
 /// So much of a text that it has at most so many bytes, and is still text: what is cut ends in `…`.
 #[must_use]
 pub fn cut(text: &str, bytes: usize) -> String {
@@ -32,6 +34,12 @@ pub fn hours(seconds: u64) -> String {
 #[must_use]
 pub fn clock(time: &str) -> String {
     time.get(..16).unwrap_or(time).replace('T', " ")
+}
+
+/// `2013-12-16 15:40 UTC`
+#[must_use]
+pub fn moment(at: Timestamp) -> String {
+    format!("{} UTC", clock(&at.to_string()))
 }
 
 #[cfg(test)]
