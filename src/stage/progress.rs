@@ -21,12 +21,8 @@ pub struct Progress {
     tick: Timestamp,
     /// The last tick before anything was heard from any origin.
     heard: Timestamp,
-    /// The last tick before any origin made progress.
-    advanced: Timestamp,
-    /// How long nobody told the time since then.
-    unobserved: Duration,
-    /// Whether origins were announced after that: what they had to tell of it would have come by now.
-    announced: bool,
+    /// The last tick before any origin told a time: that one is announced again says nothing of how long all have been silent.
+    told: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -37,15 +33,8 @@ struct Heard {
 
 impl Default for Progress {
     fn default() -> Self {
-        Self {
-            origins: BTreeMap::new(),
-            watermark: Timestamp::MIN,
-            tick: Timestamp::MIN,
-            heard: Timestamp::MIN,
-            advanced: Timestamp::MIN,
-            unobserved: Duration::ZERO,
-            announced: false,
-        }
+        let never = Timestamp::MIN;
+        Self { origins: BTreeMap::new(), watermark: never, tick: never, heard: never, told: never }
     }
 }
 
@@ -54,13 +43,13 @@ impl Progress {
     /// `Timestamp::MIN` announces an origin that has told nothing yet: time waits for it.
     pub fn hear(&mut self, origin: &Origin, progress: Timestamp, idle_after: Duration) {
         let now = self.tick;
-        let heard = self.origins.entry(origin.clone()).or_insert(Heard { progress: Timestamp::MIN, tick: now });
-        if progress > heard.progress {
-            (self.advanced, self.unobserved) = (now, Duration::ZERO);
+        let heard = self.origins.entry(origin.clone()).or_insert(Heard { progress, tick: now });
+        if progress > Timestamp::MIN {
+            self.told = now;
         }
         heard.progress = heard.progress.max(progress);
         heard.tick = now;
-        (self.heard, self.announced) = (now, true);
+        self.heard = now;
         self.advance(idle_after);
     }
 
@@ -71,11 +60,7 @@ impl Progress {
         if self.tick == Timestamp::MIN || unobserved >= idle_after {
             let later = |t: Timestamp| if t == Timestamp::MIN { now } else { t + unobserved };
             self.heard = later(self.heard);
-            if self.advanced == Timestamp::MIN {
-                self.advanced = now;
-            } else {
-                (self.unobserved, self.announced) = (self.unobserved.saturating_add(unobserved), false);
-            }
+            self.told = later(self.told);
             self.origins.values_mut().for_each(|heard| heard.tick = later(heard.tick));
         }
         self.tick = self.tick.max(now);
@@ -122,15 +107,14 @@ impl Progress {
         self.watermark
     }
 
-    /// The watermark, or, where nothing was heard for `idle_after`, later by as long as there was no progress. What nobody observed
-    /// of that counts once origins were announced again, and had nothing to tell.
+    /// The watermark, or, where nothing was heard for `idle_after`, later by as long as no time was told, and no later than the
+    /// last tick.
     #[must_use]
     pub fn clock(&self, idle_after: Duration) -> Timestamp {
         if self.watermark == Timestamp::MIN || self.tick.since(self.heard) < idle_after {
             return self.watermark;
         }
-        let silent = self.tick.since(self.advanced);
-        self.watermark + if self.announced { silent } else { silent.saturating_sub(self.unobserved) }
+        (self.watermark + self.tick.since(self.told)).min(self.tick.max(self.watermark))
     }
 }
 
@@ -204,19 +188,17 @@ mod tests {
     }
 
     #[test]
-    fn a_time_without_an_owner_counts_once_its_origins_had_nothing_to_tell_of_it() {
+    fn what_repeats_the_past_is_no_silence() {
         let mut p = Progress::default();
         p.tick(second(1000), IDLE);
-        p.hear(&origin(0), second(50), IDLE);
-        p.tick(second(1605), IDLE);
-        p.hear(&origin(0), Timestamp::MIN, IDLE);
-        p.tick(second(1640), IDLE);
-        p.tick(second(1670), IDLE);
-        assert_eq!(p.clock(IDLE), second(720));
-        p.hear(&origin(0), second(700), IDLE);
-        p.tick(second(1700), IDLE);
-        p.tick(second(1735), IDLE);
-        assert_eq!(p.clock(IDLE), second(765));
+        p.hear(&origin(0), second(900), IDLE);
+        for now in (1030..2000).step_by(30) {
+            p.tick(second(now), IDLE);
+            p.hear(&origin(0), second(500), IDLE);
+        }
+        p.tick(second(2045), IDLE);
+        p.tick(second(2075), IDLE);
+        assert_eq!(p.clock(IDLE), second(985), "silent since 1990");
     }
 
     #[test]
