@@ -366,7 +366,7 @@ impl Declare {
             let at = clock.max(member.heard_at);
             self.grade_member(key, at, out);
         }
-        self.misses_heartbeats(clock, out);
+        self.listens_for_heartbeats(clock, out);
         self.turns(None, clock, out);
         for situation in self.state.situations.close(clock, &self.rules, &self.config.tuning) {
             self.lets_go(&situation, clock, out);

@@ -65,6 +65,12 @@ impl Situations {
         self.place(key).map(|_| key)
     }
 
+    /// Whether a person has said that an alert's episode is over.
+    #[must_use]
+    pub fn is_said_over(&self, fingerprint: u64, starts_at: Timestamp) -> bool {
+        self.member(alert_key(fingerprint, starts_at)).is_some_and(|(_, member)| member.said_over)
+    }
+
     /// Takes in that an alert has resolved, whichever episode of it was open.
     pub fn resolved(&mut self, fingerprint: u64, at: Timestamp) -> Taken {
         let Some(starts_at) = self.fired.get(&fingerprint).and_then(|fired| fired.open) else {

@@ -15,13 +15,16 @@ use super::Declare;
 /// Heartbeats that are listened for. Beyond it one that is silent is forgotten, and where none is, a new one is not listened for.
 const HEARTBEATS_MAX: usize = 10_000;
 
+/// Times ahead that are kept of one; beyond it the earliest goes.
+const AHEAD_MAX: usize = 1000;
+
 /// Those that have ever been heard.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Heartbeats {
     /// By their fingerprints.
     all: BTreeMap<u64, Heartbeat>,
-    /// When each is silent, or is said to be so still.
-    due: BTreeSet<(Timestamp, u64)>,
+    /// When something is to be told of each.
+    next: BTreeSet<(Timestamp, u64)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,12 +36,36 @@ struct Heartbeat {
     alert: Alert,
     origin: Origin,
     heard: Timestamp,
+    /// When it was heard of which that is not time yet: other inputs may still tell of before.
+    ahead: BTreeSet<Timestamp>,
     /// Since when it is silent.
     silent: Option<Timestamp>,
+    /// When it is silent, or is told to be so still.
     due: Timestamp,
 }
 
 impl Heartbeat {
+    fn next(&self) -> (Timestamp, u64) {
+        let ahead = self.ahead.first().copied();
+        (ahead.map_or(self.due, |ahead| ahead.min(self.due)), self.alert.fingerprint)
+    }
+
+    /// Takes note of a time ahead, but for one between two that are close enough.
+    fn hears_ahead(&mut self, at: Timestamp) {
+        let before = self.ahead.range(..at).next_back().copied();
+        let after = self.ahead.range(at..).next().copied();
+        if before.zip(after).is_none_or(|(before, after)| after.since(before) > self.within / 2) {
+            self.ahead.insert(at);
+        }
+        let last = before.and_then(|last| Some((self.ahead.range(..last).next_back().copied()?, last)));
+        if let Some((_, between)) = last.filter(|(first, _)| after.is_none() && at.since(*first) <= self.within / 2) {
+            self.ahead.remove(&between);
+        }
+        if self.ahead.len() > AHEAD_MAX {
+            self.ahead.pop_first();
+        }
+    }
+
     /// The alert that it is silent since then; over, where that `ends`.
     fn silence(&self, since: Timestamp, ends_at: Option<Timestamp>) -> Alert {
         let labels = self.alert.labels.clone();
@@ -47,6 +74,16 @@ impl Heartbeat {
         let summary = format!("{name} was not heard for {within}\nlast heard at {}\n{}", self.heard, self.alert.summary);
         Alert { fingerprint, labels, summary, starts_at: since, ends_at, by_key: false, recalled: false }
     }
+}
+
+/// What has happened to a heartbeat.
+struct Beat {
+    fingerprint: u64,
+    /// What is to be told; none where it goes on.
+    alert: Option<Alert>,
+    origin: Origin,
+    /// It is told once more.
+    again: bool,
 }
 
 impl Heartbeats {
@@ -64,37 +101,49 @@ impl Heartbeats {
         silent.and_then(|(_, fingerprint)| self.remove(fingerprint)).is_some()
     }
 
-    /// Takes note that one was heard; gives the silence that is over by that, as it began, if nobody has told so, and as it ended.
-    fn hear(&mut self, alert: &Alert, (monitor, within): (&str, Duration), origin: &Origin, at: Timestamp) -> Vec<Alert> {
-        let known = self.remove(alert.fingerprint);
-        let heard = known.as_ref().map_or(at, |known| known.heard.max(at));
+    /// Takes note that one was heard then, which is told of when it is time.
+    fn hear(&mut self, alert: &Alert, (monitor, within): (&str, Duration), origin: &Origin, at: Timestamp) {
         let (monitor, alert, origin) = (monitor.to_owned(), alert.clone(), origin.clone());
-        self.insert(Heartbeat { monitor, within, alert, origin, heard, silent: None, due: heard + within });
-        let Some(known) = known else { return vec![] };
-        let untold = Some(known.due).filter(|due| known.silent.is_none() && *due <= at);
-        let over = known.silent.or(untold).map(|since| known.silence(since, Some(at.max(since))));
-        untold.map(|since| known.silence(since, None)).into_iter().chain(over).collect()
+        let mut heartbeat = match self.remove(alert.fingerprint) {
+            Some(known) => Heartbeat { monitor, within, alert, origin, ..known },
+            None => Heartbeat { monitor, within, alert, origin, heard: at, ahead: BTreeSet::new(), silent: None, due: at + within },
+        };
+        if at > heartbeat.heard {
+            heartbeat.hears_ahead(at);
+        }
+        self.insert(heartbeat);
     }
 
     fn insert(&mut self, heartbeat: Heartbeat) {
-        self.due.insert((heartbeat.due, heartbeat.alert.fingerprint));
+        self.next.insert(heartbeat.next());
         self.all.insert(heartbeat.alert.fingerprint, heartbeat);
     }
 
     fn remove(&mut self, fingerprint: u64) -> Option<Heartbeat> {
         let heartbeat = self.all.remove(&fingerprint)?;
-        self.due.remove(&(heartbeat.due, fingerprint));
+        self.next.remove(&heartbeat.next());
         Some(heartbeat)
     }
 
-    /// The next that is silent by then; it is told again as long as it is, as an alert that lasts has to be.
-    fn next_silent(&mut self, clock: Timestamp) -> Option<(Alert, Origin)> {
-        let (due, fingerprint) = self.due.first().copied().filter(|(due, _)| *due <= clock)?;
-        let heartbeat = self.remove(fingerprint)?;
-        let since = heartbeat.silent.unwrap_or(due);
-        let told = (heartbeat.silence(since, None), heartbeat.origin.clone());
-        self.insert(Heartbeat { silent: Some(since), due: clock + heartbeat.within, ..heartbeat });
-        Some(told)
+    /// The next that has happened by then: one is silent, which is told again as long as it is, as an alert that lasts has to be,
+    /// or is not silent any more.
+    fn next_by(&mut self, clock: Timestamp) -> Option<Beat> {
+        let (at, fingerprint) = self.next.first().copied().filter(|(at, _)| *at <= clock)?;
+        let mut heartbeat = self.remove(fingerprint)?;
+        let origin = heartbeat.origin.clone();
+        let (alert, again) = if heartbeat.ahead.first() == Some(&at) {
+            heartbeat.ahead.pop_first();
+            let over = heartbeat.silent.take().map(|since| heartbeat.silence(since, Some(at)));
+            (heartbeat.heard, heartbeat.due) = (at, at + heartbeat.within);
+            (over, false)
+        } else {
+            let (since, again) = (heartbeat.silent.unwrap_or(at), heartbeat.silent.is_some());
+            let next = if again { clock.max(at) } else { at };
+            (heartbeat.silent, heartbeat.due) = (Some(since), next + heartbeat.within);
+            (Some(heartbeat.silence(since, None)), again)
+        };
+        self.insert(heartbeat);
+        Some(Beat { fingerprint, alert, origin, again })
     }
 
     /// Listens as other rules say; a silence that they do not ask for is told no more.
@@ -116,14 +165,19 @@ impl Declare {
         self.state.heartbeats.all.values().any(|heartbeat| heartbeat.monitor == monitor.name)
     }
 
-    /// Whether a signal is of a heartbeat: of that nothing else is to be taken in.
+    /// Whether a signal is of a heartbeat: of that nothing else is to be taken in, but for the end of what lasts since before it
+    /// was listened for.
     pub(super) fn hears_heartbeat(&mut self, signal: &Signal, origin: &Origin, told: Timestamp, out: &mut Outbox) -> bool {
+        let lasts = |fingerprint: u64| self.state.situations.lasting(fingerprint).is_some();
         let alert = match signal {
-            Signal::Resolved { fingerprint, .. } => return self.state.heartbeats.knows(*fingerprint),
+            Signal::Resolved { fingerprint, .. } => return self.state.heartbeats.knows(*fingerprint) && !lasts(*fingerprint),
             Signal::Alert(alert) => alert,
             _ => return false,
         };
         let Some((monitor, within)) = self.rules.heartbeat(&alert.labels) else { return false };
+        if alert.ends_at.is_some() && lasts(alert.fingerprint) {
+            return false;
+        }
         // As long as nobody tells the time, nothing is silent.
         if alert.ends_at.is_none() && told > Timestamp::MIN {
             if !self.state.heartbeats.makes_room(alert.fingerprint) {
@@ -131,19 +185,23 @@ impl Declare {
                 out.count(Count::Signals(Outcome::Limited));
                 return true;
             }
-            for silence in self.state.heartbeats.hear(alert, (&monitor.name, within), origin, told) {
-                let at = silence.ends_at.unwrap_or(silence.starts_at);
-                self.takes(&Signal::Alert(silence), origin, at, out);
-            }
+            self.state.heartbeats.hear(alert, (&monitor.name, within), origin, told);
         }
         out.count(Count::Signals(Outcome::Applied));
         true
     }
 
-    /// Tells what has fallen silent by then.
-    pub(super) fn misses_heartbeats(&mut self, clock: Timestamp, out: &mut Outbox) {
-        while let Some((alert, origin)) = self.state.heartbeats.next_silent(clock) {
-            self.takes(&Signal::Alert(alert), &origin, clock, out);
+    /// Tells what has fallen silent by then, and what is heard again.
+    pub(super) fn listens_for_heartbeats(&mut self, clock: Timestamp, out: &mut Outbox) {
+        while let Some(Beat { fingerprint, alert, origin, again }) = self.state.heartbeats.next_by(clock) {
+            let Some(alert) = alert else { continue };
+            // What a person has ended is not missed any more, until it is heard again.
+            if again && self.state.situations.is_said_over(alert.fingerprint, alert.starts_at) {
+                self.state.heartbeats.remove(fingerprint);
+                continue;
+            }
+            let at = alert.ends_at.unwrap_or(if again { clock } else { alert.starts_at });
+            self.takes(&Signal::Alert(alert), &origin, at, out);
         }
     }
 }
