@@ -199,6 +199,7 @@ impl Situations {
         let Some(situation) = self.open.get_mut(&id) else { return };
         situation.declared = true;
         situation.acknowledged = acknowledged;
+        situation.relapsed |= situation.recovered_at.is_some() && recovered_at.is_none();
         situation.recovered_at = recovered_at;
         let of = situation.members.iter().filter(|member| member.definition.is_some()).map(|member| (member.relapse_key(), id));
         if recovered_at.is_some() {

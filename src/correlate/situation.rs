@@ -44,6 +44,8 @@ pub struct Situation {
     pub(super) acknowledged: bool,
     /// A person took it apart: it gives nothing away and becomes part of nothing else that is so.
     pub(super) taken_apart: bool,
+    /// Its incident was on again after a recovery.
+    pub(super) relapsed: bool,
     /// When its incident recovered; it then takes in only a relapse.
     pub recovered_at: Option<Timestamp>,
 }
@@ -330,6 +332,7 @@ impl Situation {
             declared: false,
             acknowledged: false,
             taken_apart: false,
+            relapsed: false,
             recovered_at: None,
         }
     }

@@ -424,18 +424,22 @@ impl Situations {
     fn comes_and_goes(&self, member: &Member, rules: &Rules) -> Option<(usize, Flapping)> {
         let (rule, Source::Alert { fingerprint, .. }) = (rules.suppress.flapping?, &member.source) else { return None };
         let starts = &self.fired.get(fingerprint)?.starts;
-        let times = starts.iter().filter(|start| member.starts_at.since(**start) <= rule.within).count();
+        let by_then = starts.iter().filter(|start| **start <= member.starts_at && member.starts_at.since(**start) <= rule.within);
+        let times = by_then.count();
         (times >= rule.times as usize).then_some((times, rule))
     }
 
     /// By when what counts of a situation and comes and goes will have stayed away for long enough to be gone; none while it is
-    /// there.
+    /// there. Where its incident has recovered too early before, that is longer.
     #[must_use]
     pub fn calm_at(&self, situation: &Situation, rules: &Rules) -> Option<Timestamp> {
         let is_told_of =
             |m: &Member| m.counts() || m.suppressed.as_ref().is_some_and(|why| why.by == Suppressor::Flapping) && situation.has_same(m);
         let flapping = situation.members.iter().filter_map(|m| Some((m, self.comes_and_goes(m, rules)?))).filter(|(m, _)| is_told_of(m));
-        flapping.into_iter().try_fold(Timestamp::MIN, |latest, (member, (_, rule))| Some(latest.max(member.ends_at? + rule.settle)))
+        flapping.into_iter().try_fold(Timestamp::MIN, |latest, (member, (_, rule))| {
+            let settle = if situation.relapsed { rule.within.max(rule.settle) } else { rule.settle };
+            Some(latest.max(member.ends_at? + settle))
+        })
     }
 
     pub(super) fn rebind_silences(&mut self) {

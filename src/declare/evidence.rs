@@ -40,10 +40,10 @@ impl<'g> Grounds<'g> {
         let situations: Vec<&Situation> = incident.situations.iter().filter_map(|id| all.get(*id)).collect();
         let members = || situations.iter().flat_map(|s| &s.members);
         let leader = members().find(|m| m.key == incident.leader).map(|leader| {
-            // Of a relapse the episode that goes on tells how things stand.
-            let goes_on = |m: &&Member| m.counts() && m.ends_at.is_none() && m.entity == leader.entity && leader.is_called_as(m);
-            let relapse = if leader.ends_at.is_some() { members().filter(goes_on).max_by_key(|m| (m.starts_at, m.key)) } else { None };
-            relapse.unwrap_or(leader)
+            // Of a trouble that has come back the last episode tells how things stand.
+            let is_same = |m: &&Member| m.counts() && m.entity == leader.entity && leader.is_called_as(m);
+            let last = if leader.ends_at.is_some() { members().filter(is_same).max_by_key(|m| (m.starts_at, m.key)) } else { None };
+            last.unwrap_or(leader)
         });
         let leader = leader.or_else(|| members().find(|m| m.counts()));
         let leads = |situation: &&&Situation| leader.is_some_and(|leader| situation.members.iter().any(|m| m.key == leader.key));
@@ -119,6 +119,12 @@ impl<'g> Grounds<'g> {
         numbers
     }
 
+    /// The worst reading of all episodes of what a monitor measured.
+    fn worst(&self, leader: &Member) -> Option<&Reading> {
+        let episodes = self.members().filter(|m| m.fingerprint() == leader.fingerprint()).filter_map(|m| m.judged.as_ref());
+        episodes.map(|judged| &judged.worst).max_by(|a, b| a.score.total_cmp(&b.score))
+    }
+
     /// What a monitor measured of a member; the worst of all its episodes.
     fn measured(&self, leader: &Member) -> Option<Measured> {
         let Source::Breach { monitor, group, judge } = &leader.source else { return None };
@@ -130,14 +136,12 @@ impl<'g> Grounds<'g> {
             lower: step.reading.lower,
             upper: step.reading.upper,
         };
-        let episodes = self.members().filter(|m| m.fingerprint() == leader.fingerprint()).filter_map(|m| m.judged.as_ref());
-        let worst = episodes.map(|judged| &judged.worst).max_by(|a, b| a.score.total_cmp(&b.score)).unwrap_or(&judged.worst);
         Some(Measured {
             monitor: monitor.clone(),
             group: group.clone(),
             judge: Some(*judge),
             last: reading(&judged.reading),
-            worst: reading(worst),
+            worst: reading(self.worst(leader)?),
             dimensions: judged.dimensions.iter().map(dimension).collect(),
             curve: judged.curve.iter().filter(|step| step.reading.value.is_finite()).map(drawn).collect(),
         })
@@ -150,7 +154,7 @@ impl<'g> Grounds<'g> {
                 let Some(judged) = leader.judged.as_deref() else { return String::new() };
                 let now = reading(&judged.reading).in_numbers();
                 match leader.ends_at {
-                    Some(_) => format!("{now}; at worst {}", reading(&judged.worst).in_numbers()),
+                    Some(_) => format!("{now}; at worst {}", reading(self.worst(leader).unwrap_or(&judged.worst)).in_numbers()),
                     None if leader.stale => format!("last known {now}"),
                     None => now,
                 }

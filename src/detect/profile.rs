@@ -10,7 +10,7 @@ use crate::rules::Dynamics;
 /// Buckets of a season: five minutes each of a day, fewer for monitors that step more slowly.
 const BUCKETS_MAX: usize = 288;
 
-/// Of a longer season they are so wide that the level goes from the middle of one to that of the next.
+/// Of a longer season they are so wide that the level has a slope within each.
 const NARROW_UP_TO_MS: i64 = 86_400_000;
 
 /// Parts whose noise is known apart: the hours of a day.
@@ -41,14 +41,15 @@ struct Visit {
     sum: f32,
 }
 
-/// A moment of the season: where its part and its bucket are, and how near it is to the next bucket, before or after.
+/// A moment of the season: where its part and its bucket are, and the buckets before and after that.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     part: usize,
     bucket: usize,
-    next: usize,
-    /// From 0 in the middle of the bucket to a half between the two.
-    near: f32,
+    before: usize,
+    after: usize,
+    /// How far it is from the middle of the bucket, in buckets: from −½ to ½; 0 where that does not matter.
+    off: f32,
 }
 
 impl Profile {
@@ -70,20 +71,22 @@ impl Profile {
         let buckets = self.numbers.len() - 2 * PARTS;
         let bucket = place(buckets);
         let is_wide = self.period_ms > NARROW_UP_TO_MS && buckets == BUCKETS_MAX;
-        let (next, near) = if is_wide {
-            let from_middle = (share * buckets as f64 - bucket as f64 - 0.5) as f32;
-            ((if from_middle < 0.0 { bucket + buckets - 1 } else { bucket + 1 }) % buckets, from_middle.abs())
-        } else {
-            (bucket, 0.0)
-        };
-        Moment { part: 2 * place(PARTS), bucket: 2 * PARTS + bucket, next: 2 * PARTS + next, near }
+        let off = if is_wide { (share * buckets as f64 - bucket as f64 - 0.5) as f32 } else { 0.0 };
+        let at = |bucket: usize| 2 * PARTS + bucket % buckets;
+        Moment { part: 2 * place(PARTS), bucket: at(bucket), before: at(bucket + buckets - 1), after: at(bucket + 1), off }
     }
 
     /// The usual level at that moment, once it was seen.
     pub(super) fn level(&self, at: Moment) -> Option<f32> {
-        let (level, next) = (self.numbers[at.bucket], self.numbers[at.next]);
-        let level = if at.near > 0.0 && !next.is_nan() { level + at.near * (next - level) } else { level };
-        Some(level).filter(|level| !level.is_nan())
+        let level = self.numbers[at.bucket];
+        if at.off == 0.0 || level.is_nan() {
+            return Some(level).filter(|level| !level.is_nan());
+        }
+        // Where it rises or falls on both sides it does so evenly, by the lesser of the two; a jump stays one (the minmod
+        // limiter: P. L. Roe, "Characteristic-based schemes for the Euler equations", 1986).
+        let (from, to) = (level - self.numbers[at.before], self.numbers[at.after] - level);
+        let slope = if from * to > 0.0 { if from.abs() < to.abs() { from } else { to } } else { 0.0 };
+        Some(level + slope * at.off)
     }
 
     /// How much noisier than usual it is.

@@ -574,4 +574,11 @@ fn the_level_of_a_week_is_no_staircase() {
     let opened: Vec<(usize, usize)> =
         (0..tried.len()).filter(|place| tried[*place].is_some_and(|tried| tried.opened)).map(|p| (p / steps, p % steps)).collect();
     assert!(opened.len() <= 8, "one in 10,000 evaluations may be false, on these days and minutes {opened:?}");
+    // What jumps is no slope either.
+    let values =
+        (0..35 * steps).map(|place| if (540..1020).contains(&(place % steps)) { 200.0 } else { 100.0 } + 2.0 * normal(&mut random));
+    let mut trial = trial_of("{ baseline: { season: week } }", every);
+    let times = (0..).map(|place| at(0) + every * place);
+    let opened = times.zip(values).filter_map(|(time, value)| trial.see(time, value)).filter(|tried| tried.opened).count();
+    assert!(opened <= 12, "{opened} false breaches in five weeks of jumps");
 }
