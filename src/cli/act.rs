@@ -176,7 +176,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         }
         // A silence is not told of.
         None if matches!(command.order, Order::Silence { .. } | Order::Unsilence { .. }) => {}
-        None => eprintln!("nothing came of it within {}; is an instance running?", duration::show(arguments.wait)),
+        None => eprintln!("nothing came of it within {}: it was done before, or no instance is running", duration::show(arguments.wait)),
     }
     Ok(())
 }

@@ -17,7 +17,11 @@ const PER_SURPRISE: f32 = 1.0 / 3.0;
 const USUAL: f32 = 4.0;
 
 /// The brief average counts from so many mean deviations on: it is to find in minutes what is large, not what is small sooner.
-const BRIEF_LEAST: f32 = 3.0;
+const BRIEF_LEAST: f32 = 4.0;
+
+/// One more in the surprise that is asked for asks for so many more of them: an average of values that hang together is far off
+/// more often than its tail says.
+const BRIEF_PER_SURPRISE: f32 = 2.0;
 
 /// A young series counts as one that has shifted by this much: what it does in the course of a week is not known yet.
 const YOUNG: f32 = 5.0;
@@ -86,7 +90,8 @@ impl Shift {
         let brief = brief.zip(dynamics.brief);
         let brief = brief.map(|(average, weight)| (average.see(dynamics, weight, seen, scaled).1, average.mean, weight));
         // The brief average speaks for the short one, where it has more to say.
-        let large = |(surprise, mean, _): &(f32, f32, f32)| *surprise > short && mean.abs() >= BRIEF_LEAST;
+        let least = BRIEF_LEAST + BRIEF_PER_SURPRISE * (rule.surprise - USUAL).max(0.0);
+        let large = |(surprise, mean, _): &(f32, f32, f32)| *surprise > short && mean.abs() >= least;
         let (short, mean, weight) = brief.filter(large).unwrap_or((short, self.short.mean, dynamics.short));
         if tail::is_learning(seen) {
             self.past = self.past.max(YOUNG);
