@@ -131,14 +131,7 @@ impl ValueEnum for Class {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    for (option, text) in [("due", &arguments.due), ("until", &arguments.until)] {
-        let Some(text) = text else { continue };
-        if duration::parse(text).is_err() && Timestamp::parse(text).is_err() {
-            let message = format!("--{option} {text:?} is no time; write one like 2026-12-01T12:00:00Z, or in how long, such as 3d");
-            return Err(Failure::CouldNot(anyhow!(message)));
-        }
-    }
-    let written = written(arguments);
+    let written = written(arguments)?;
     // What cannot be read is refused here and not in the topic.
     let command = written.clone().read(now()).map_err(|reject| anyhow!("{}", reject.detail))?;
     if let Some(option) = unused(&written, &command)? {
@@ -210,10 +203,10 @@ fn unused(written: &Written, command: &Command) -> anyhow::Result<Option<String>
     Ok(None)
 }
 
-fn written(arguments: &Arguments) -> Written {
+fn written(arguments: &Arguments) -> anyhow::Result<Written> {
     let a = arguments;
     let at = now();
-    Written {
+    Ok(Written {
         id: a.id.clone().unwrap_or_else(|| format!("{}-{}-{}-{}", a.author, a.command, at.0, std::process::id())),
         author: a.author.clone(),
         at: Some(at.to_string()),
@@ -221,7 +214,7 @@ fn written(arguments: &Arguments) -> Written {
         comment: a.comment.clone(),
         incident: a.incident.clone(),
         alerts: a.alerts.clone(),
-        until: a.until.as_deref().map(|until| at_or_in(until, at)),
+        until: a.until.as_deref().map(|until| at_or_in("until", until, at)).transpose()?,
         silence: a.silence.clone(),
         level: a.level.clone(),
         scenario: a.scenario.clone(),
@@ -240,12 +233,14 @@ fn written(arguments: &Arguments) -> Written {
         into: a.into.clone(),
         merged: a.merged.clone(),
         action: a.action.clone(),
-        due: a.due.as_deref().map(|due| at_or_in(due, at)),
+        due: a.due.as_deref().map(|due| at_or_in("due", due, at)).transpose()?,
         verify: a.verify.clone(),
-    }
+    })
 }
 
 /// A time, or how long it is until then: what the command says is the time.
-fn at_or_in(text: &str, now: Timestamp) -> String {
-    duration::parse(text).map_or_else(|_| text.to_owned(), |long| (now + long).to_string())
+fn at_or_in(option: &str, text: &str, now: Timestamp) -> anyhow::Result<String> {
+    let at = duration::parse(text).map(|long| now + long).or_else(|_| Timestamp::parse(text));
+    let why = || format!("--{option} {text:?} is no time; write one like 2026-12-01T12:00:00Z, or in how long, such as 3d");
+    at.map(|at| at.to_string()).map_err(|_| anyhow!(why()))
 }

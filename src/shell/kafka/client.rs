@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rdkafka::client::{ClientContext, OAuthToken};
@@ -25,6 +25,24 @@ use super::pulse::{self, Pulse};
 
 /// How long the brokers may take to answer a command of one of ours.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One line of an outage in this time is enough; where there is a counter, it has them all.
+const GRUMBLE_EVERY: Duration = Duration::from_secs(10);
+
+/// When a client's errors were logged last.
+#[derive(Debug, Default)]
+pub(super) struct Grumbles(Option<Instant>);
+
+impl Grumbles {
+    /// Whether it is time for another line.
+    pub(super) fn are_due(&mut self) -> bool {
+        let due = self.0.is_none_or(|at| at.elapsed() > GRUMBLE_EVERY);
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
+    }
+}
 
 /// What all clients share: the brokers, and the properties from the settings, secrets read from where they are named.
 pub(in crate::shell) fn client_config(settings: &Settings) -> anyhow::Result<Base> {

@@ -1,7 +1,7 @@
 //! A group of its own that reads a topic's records one by one, and commits each when it and all before it are done with.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -13,14 +13,11 @@ use tracing::warn;
 use crate::rules::Settings;
 use crate::stage::Topic;
 
-use super::client::{Base, PATIENCE, Quiet, client_config, reader, serve};
+use super::client::{Base, Grumbles, PATIENCE, Quiet, client_config, reader, serve};
 use super::pulse;
 
 /// A record may take a day: whoever gets it may be away. That its reader has died is noticed by its heartbeat.
 const POLL_INTERVAL_MS: &str = "86400000";
-
-/// One line of an outage in this time is enough.
-const GRUMBLE_EVERY: Duration = Duration::from_secs(10);
 
 /// A member of the group.
 pub(in crate::shell) struct Follower {
@@ -30,7 +27,7 @@ pub(in crate::shell) struct Follower {
     consumer: BaseConsumer<Quiet>,
     /// What was given out from the committed offset on, by partition and offset, and whether it is done with.
     given: BTreeMap<(i32, i64), bool>,
-    complained: Option<Instant>,
+    grumbles: Grumbles,
 }
 
 impl Follower {
@@ -41,7 +38,7 @@ impl Follower {
         let group = format!("{}.{group}", settings.prefix);
         let topic = topic.name(&settings.prefix);
         let consumer = joined(&base, &group, &topic)?;
-        Ok(Self { base, group, topic, consumer, given: BTreeMap::new(), complained: None })
+        Ok(Self { base, group, topic, consumer, given: BTreeMap::new(), grumbles: Grumbles::default() })
     }
 
     /// Joins anew, where the client does not find its group again.
@@ -68,18 +65,12 @@ impl Follower {
                 }));
             }
             None | Some(Err(KafkaError::PartitionEOF(_))) => {}
-            Some(Err(why)) => self.grumble(&why),
+            Some(Err(why)) if self.grumbles.are_due() => warn!(group = self.group, error = %why, "kafka"),
+            Some(Err(_)) => {}
         }
         match self.consumer.client().fatal_error() {
             Some((code, reason)) => bail!("the consumer cannot go on: {code}: {reason}"),
             None => Ok(None),
-        }
-    }
-
-    fn grumble(&mut self, why: &KafkaError) {
-        if self.complained.is_none_or(|at| at.elapsed() > GRUMBLE_EVERY) {
-            self.complained = Some(Instant::now());
-            warn!(group = self.group, error = %why, "kafka");
         }
     }
 

@@ -15,7 +15,7 @@ use tracing::{error, warn};
 
 use crate::shell::metrics::Metrics;
 
-use super::client::{Base, Event, Listener, member};
+use super::client::{Base, Event, Grumbles, Listener, member};
 use super::pulse::Pulse;
 
 /// A round takes in this many records and bytes at the most.
@@ -29,9 +29,6 @@ const SILENT_MAX: Duration = Duration::from_secs(15);
 
 /// How long an answer to that is waited for.
 const ASK: Duration = Duration::from_millis(500);
-
-/// One line of an outage in this time is enough; the counter has them all.
-const GRUMBLE_EVERY: Duration = Duration::from_secs(10);
 
 /// Expelled more often than this in this time, we share our name with somebody.
 const EXPELLED_MAX: usize = 3;
@@ -61,7 +58,7 @@ pub(super) struct Intake {
     paused: bool,
     /// When each partition of ours last gave a record, or was found to have none to give.
     heard: BTreeMap<Place, Instant>,
-    complained: Option<Instant>,
+    grumbles: Grumbles,
     /// When we were expelled, of late.
     expelled: Vec<Instant>,
 }
@@ -90,7 +87,7 @@ impl Intake {
             ends: BTreeSet::new(),
             paused: false,
             heard: BTreeMap::new(),
-            complained: None,
+            grumbles: Grumbles::default(),
             expelled: vec![],
         })
     }
@@ -214,8 +211,7 @@ impl Intake {
     /// Counts an error of a client, and logs it unless one was logged just now.
     pub(super) fn grumble(&mut self, what: &str) {
         self.metrics.kafka_errors.with_label_values(&[self.stage]).inc();
-        if self.complained.is_none_or(|at| at.elapsed() > GRUMBLE_EVERY) {
-            self.complained = Some(Instant::now());
+        if self.grumbles.are_due() {
             warn!(stage = self.stage, error = what, "kafka");
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer;
 use rdkafka::statistics::Statistics;
 
-use super::client::{Base, reader};
+use super::client::{Base, reader, serve};
 
 /// How often clients tell their statistics.
 pub(super) const EVERY_MS: &str = "5000";
@@ -37,7 +37,10 @@ impl Pulse {
             return false;
         }
         *astray = Some(Instant::now());
-        let asked = reader(base, group).and_then(|reader| Ok(reader.fetch_metadata(Some(topic), ASK)?));
+        let asked = reader(base, group).and_then(|reader| {
+            serve(&reader, base);
+            Ok(reader.fetch_metadata(Some(topic), ASK)?)
+        });
         asked.is_ok_and(|metadata| !metadata.brokers().is_empty())
     }
 }

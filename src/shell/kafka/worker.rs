@@ -402,7 +402,7 @@ impl<S: Partitioned> Worker<S> {
             self.metrics.produced.with_label_values(&[message.topic.suffix()]).inc();
         }
         self.metrics.count(&out);
-        log_declarations(&out);
+        log_decisions(&out);
     }
 
     /// Asks how far the group has committed. False where that is not told yet.
@@ -472,7 +472,7 @@ fn kept(intake: &mut Intake) -> Wait {
     intake.keep_place(Duration::ZERO).map_or(Wait::NoLonger, |()| Wait::Longer)
 }
 
-fn log_declarations(out: &Outbox) {
+fn log_decisions(out: &Outbox) {
     for decision in &out.trace {
         let text = |key: &str| decision[key].as_str().unwrap_or_default();
         match text("kind") {
