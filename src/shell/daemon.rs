@@ -45,6 +45,8 @@ struct Daemon {
     metrics: Arc<Metrics>,
     stop: Arc<AtomicBool>,
     controls: Vec<Sender<Control>>,
+    /// The fingerprint of the sources that there were at the start.
+    sources: u64,
 }
 
 /// The stages in the order they are started: who receives before who sends.
@@ -63,7 +65,7 @@ impl Daemon {
         metrics.runs(&loaded.config, &loaded.settings);
         metrics.expects(&loaded.settings);
         STAGES.iter().for_each(|stage| metrics.ready(stage, false));
-        Ok(Self { path: path.to_owned(), loaded, metrics, stop: Arc::new(AtomicBool::new(false)), controls: vec![] })
+        Ok(Self { path: path.to_owned(), loaded, metrics, stop: Arc::default(), controls: vec![], sources: 0 })
     }
 
     async fn run(mut self) -> anyhow::Result<()> {
@@ -77,16 +79,19 @@ impl Daemon {
 
         let mut signals = Signals::new()?;
         let outcome = match self.prepared(&mut signals, &mut wished).await {
-            Ok(true) => self.work(&ready, &mut signals, &mut wished).await,
-            Ok(false) => Ok(()),
+            Ok(Some(sources)) => {
+                self.sources = sources;
+                self.work(&ready, &mut signals, &mut wished).await
+            }
+            Ok(None) => Ok(()),
             Err(why) => Err(why),
         };
         http.abort();
         outcome
     }
 
-    /// Waits for the brokers and makes the topics; false: told to stop meanwhile.
-    async fn prepared(&mut self, signals: &mut Signals, wished: &mut mpsc::Receiver<ReloadRequest>) -> anyhow::Result<bool> {
+    /// Waits for the brokers and makes the topics; gives the sources' fingerprint, or none where it is told to stop meanwhile.
+    async fn prepared(&mut self, signals: &mut Signals, wished: &mut mpsc::Receiver<ReloadRequest>) -> anyhow::Result<Option<u64>> {
         loop {
             let (base, settings) = (client_config(&self.loaded.settings)?, self.loaded.settings.clone());
             let mut attempt = tokio::task::spawn_blocking(move || prepare(&base, &settings));
@@ -94,21 +99,21 @@ impl Daemon {
                 tokio::select! {
                     result = &mut attempt => break result?,
                     wish = signals.next() => match wish {
-                        Wish::Stop => return Ok(false),
+                        Wish::Stop => return Ok(None),
                         Wish::Reload => drop(self.reload()),
                     },
                     Some(answer) = wished.recv() => drop(answer.send(self.reload())),
                 }
             };
             match result {
-                Ok(()) => return Ok(true),
+                Ok(sources) => return Ok(Some(sources)),
                 Err(NotReady::Wrong(why)) => return Err(why),
                 Err(NotReady::Unreachable(why)) => warn!(error = format!("{why:#}"), "waiting for kafka"),
             }
             tokio::select! {
                 () = tokio::time::sleep(RETRY) => {}
                 wish = signals.next() => match wish {
-                    Wish::Stop => return Ok(false),
+                    Wish::Stop => return Ok(None),
                     Wish::Reload => drop(self.reload()),
                 },
             }
@@ -177,7 +182,7 @@ impl Daemon {
                 }
                 _ => {
                     let route = Route::new(config, settings.clone());
-                    let router = Router::new(route, &base, settings, metrics, controls, stop, ready)?;
+                    let router = Router::new(route, &base.of_sources(self.sources), settings, metrics, controls, stop, ready)?;
                     Box::new(|| router.run())
                 }
             };

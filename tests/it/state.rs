@@ -206,3 +206,26 @@ fn an_internal_topic_that_has_grown_is_refused() {
     assert!(world.log().contains(expected), "{}", world.log());
     assert!(world.log().contains("kafka-topics.sh --bootstrap-server"), "{}", world.log());
 }
+
+#[test]
+fn a_source_that_came_while_it_was_away_is_read() {
+    let case = case("escalates_and_recovers");
+    let (world, daemon) = half_told("came", &case, "");
+    assert_eq!(daemon.stops(), Some(0));
+    let (admin, options, runtime) = admin(&world);
+    let name = world.topic("metrics");
+    let grown = runtime.block_on(admin.create_partitions(&[NewPartitions::new(&name, 2)], &options)).expect("answered");
+    grown.into_iter().for_each(|topic| drop(topic.expect("grown")));
+    let late = world.topic("late");
+    let new = NewTopic::new(&late, 1, TopicReplication::Fixed(1));
+    runtime.block_on(admin.create_topics(&[new], &options)).expect("answered").into_iter().for_each(|topic| drop(topic.expect("made")));
+    let settings = fs::read_to_string(world.folder.join("richter.yaml")).expect("readable");
+    let settings = settings.replace("sources:\n", &format!("sources:\n  - {{ topic: {late}, kind: alerts }}\n"));
+    fs::write(world.folder.join("richter.yaml"), settings).expect("written");
+    let daemon = world.start();
+    let taken = |topic: &str, partition: u32| {
+        world.log().contains(&format!("took a partition over stage=\"route\" topic=\"{topic}\" partition={partition}"))
+    };
+    world.until("the new source and the new partition", || taken(&late, 0) && taken(&name, 1));
+    assert_eq!(daemon.stops(), Some(0));
+}

@@ -79,6 +79,12 @@ pub(in crate::shell) struct Base {
 }
 
 impl Base {
+    /// The same for a member that reads sources with that fingerprint. With others it is another member: one that comes back
+    /// under its own name is given what it had, and nobody looks at what else there is.
+    pub(in crate::shell) fn of_sources(&self, fingerprint: u64) -> Self {
+        Self { instance: format!("{}-{fingerprint:016x}", self.instance), ..self.clone() }
+    }
+
     /// A client's configuration: the common one, its own defaults, the settings' properties, and what is not to be set.
     pub(super) fn with(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
         let mut config = self.common.clone();

@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 use tracing::{info, warn};
 
 use super::client::{Base, Quiet, reader, serve};
+use crate::model::labels::Fnv;
 use crate::rules::Settings;
 use crate::stage::Topic;
 
@@ -79,8 +80,8 @@ pub(in crate::shell) enum NotReady {
     Wrong(anyhow::Error),
 }
 
-/// Makes and verifies the topics. Blocks: it is called off the async runtime.
-pub(in crate::shell) fn prepare(base: &Base, settings: &Settings) -> Result<(), NotReady> {
+/// Makes and verifies the topics; gives a fingerprint of what there is of the sources. Blocks: it is called off the async runtime.
+pub(in crate::shell) fn prepare(base: &Base, settings: &Settings) -> Result<u64, NotReady> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot make a runtime").map_err(NotReady::Wrong)?;
     // librdkafka's admin client gets no tokens from us: then topics are not made here, and not looked into.
@@ -102,10 +103,20 @@ pub(in crate::shell) fn prepare(base: &Base, settings: &Settings) -> Result<(), 
         return Err(NotReady::Wrong(anyhow!(faults.join("\n"))));
     }
     match &topics.admin {
-        Some(admin) => missing.into_iter().try_for_each(|topic| topics.create(admin, topic)),
-        None if missing.is_empty() => Ok(()),
-        None => Err(NotReady::Wrong(topics.to_be_made(&missing))),
+        Some(admin) => missing.into_iter().try_for_each(|topic| topics.create(admin, topic))?,
+        None if missing.is_empty() => {}
+        None => return Err(NotReady::Wrong(topics.to_be_made(&missing))),
     }
+    Ok(sources(settings, &existing))
+}
+
+/// Which sources there are, and with how many partitions.
+fn sources(settings: &Settings, existing: &BTreeMap<String, u32>) -> u64 {
+    let mut sources: Vec<(&str, u32)> =
+        settings.sources.iter().map(|s| (s.topic.as_str(), existing.get(&s.topic).copied().unwrap_or(0))).collect();
+    sources.sort_unstable();
+    let texts: Vec<String> = sources.into_iter().map(|(topic, partitions)| format!("{topic} {partitions}")).collect();
+    Fnv::of(&texts.iter().map(String::as_bytes).collect::<Vec<_>>())
 }
 
 /// All topics, with how many partitions they have.
