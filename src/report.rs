@@ -2,7 +2,7 @@
 
 mod weakness;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub struct Report {
     pub stages: BTreeMap<Stage, Quantiles>,
     /// The same by the week that begins on that Monday.
     pub weeks: BTreeMap<String, Week>,
-    /// The same scenario for the same reason more than once, the most frequent first.
+    /// What happened more than once for the same reason, the most frequent first.
     pub repeats: Vec<Repeat>,
     /// Reviews that should be done by now, of faults of any time.
     pub overdue_reviews: Vec<Overdue>,
@@ -84,9 +84,9 @@ pub struct Week {
 /// The same again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Repeat {
-    /// What users could not do.
+    /// What users could not do, each time.
     pub scenario: String,
-    /// Its root cause's class and entity; what was suspected first where nobody said.
+    /// Its root cause's class with the entity or the change; what was suspected first where nobody said.
     pub because: String,
     /// The incidents, in order.
     pub incidents: Vec<String>,
@@ -135,11 +135,21 @@ pub struct Log {
     pasts: BTreeMap<String, Past>,
     /// The time of the last event.
     last: Option<Timestamp>,
+    until: Option<Timestamp>,
 }
 
 impl Log {
+    /// Of what was told before a time, as it was known by then; of everything where there is none.
+    #[must_use]
+    pub fn until(until: Option<Timestamp>) -> Self {
+        Self { until, ..Self::default() }
+    }
+
     /// Takes in the next event.
     pub fn read(&mut self, data: Data) {
+        if self.until.is_some_and(|until| Timestamp::parse(&data.event.at).is_ok_and(|at| at >= until)) {
+            return;
+        }
         let declared = !data.incident.levels.is_empty();
         let declared_at = declared.then(|| Timestamp::parse(&data.incident.declared_at).ok()).flatten();
         self.last = self.last.max(Timestamp::parse(&data.event.at).ok());
@@ -185,7 +195,7 @@ impl Log {
             repeats: repeats(&counted),
             overdue_reviews: overdue_reviews(&due, to),
             overdue_actions: overdue_actions(&due, to),
-            noisy: noisy(self.pasts.values().filter(|past| past.declared_at.is_none() && past.body.state == State::Closed), &all),
+            noisy: noisy(self.pasts.values().filter(|past| past.was_suspected_within(from, to)), &all),
             weaknesses: weaknesses(&counted),
         }
     }
@@ -194,6 +204,12 @@ impl Log {
 impl Past {
     fn was(&self, event: Event) -> bool {
         self.body.history.iter().any(|told| told.event == event)
+    }
+
+    /// Whether it was suspected in a period, and never declared.
+    fn was_suspected_within(&self, from: Timestamp, to: Timestamp) -> bool {
+        let began = self.body.history.first().and_then(|told| Timestamp::parse(&told.at).ok());
+        self.declared_at.is_none() && self.body.state == State::Closed && began.is_some_and(|at| from <= at && at < to)
     }
 
     fn by_change(&self) -> bool {
@@ -216,13 +232,24 @@ impl Past {
         }
     }
 
-    fn because(&self) -> Option<String> {
+    /// Why it was, and where that does not tell one cause from others the scenario.
+    fn because(&self) -> Option<(String, Option<String>)> {
+        let scenario = || Some(without_numbers(&self.body.evidence.scenario));
         let suspect = || self.body.evidence.suspects.first().filter(|_| !self.body.evidence.undetermined);
         match &self.body.cause {
-            Some(cause) => Some(format!("{} {}", cause.class, cause.entity.as_deref().unwrap_or_default()).trim_end().to_owned()),
-            None => suspect().map(|suspect| format!("suspected {}", suspect.entity)),
+            Some(cause) => match cause.entity.as_ref().or(cause.change.as_ref()) {
+                Some(what) => Some((format!("{} {what}", cause.class), None)),
+                None => Some((cause.class.to_string(), scenario())),
+            },
+            None => suspect().map(|suspect| (format!("suspected {}", suspect.entity), scenario())),
         }
     }
+}
+
+/// An alert's own words are the scenario where no monitor has one: what they measure is not what they say.
+fn without_numbers(scenario: &str) -> String {
+    let words = scenario.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn tally<T: Ord>(of: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
@@ -266,19 +293,22 @@ fn monday(at: Timestamp) -> String {
 }
 
 fn repeats(pasts: &[&Past]) -> Vec<Repeat> {
-    let mut same: BTreeMap<(String, String), Vec<(String, String)>> = BTreeMap::new();
+    let mut same: BTreeMap<(String, Option<String>), Vec<&Past>> = BTreeMap::new();
     for past in pasts {
         if let Some(because) = past.because() {
-            let (at, id) = (past.body.declared_at.clone(), past.body.id.clone());
-            same.entry((past.body.evidence.scenario.clone(), because)).or_default().push((at, id));
+            same.entry(because).or_default().push(past);
         }
     }
-    let again = same.into_iter().filter(|(_, incidents)| incidents.len() > 1);
-    let in_order = |mut incidents: Vec<(String, String)>| {
-        incidents.sort();
-        incidents.into_iter().map(|(_, id)| id).collect()
+    let again = same.into_iter().filter(|(_, pasts)| pasts.len() > 1);
+    let repeat = |((because, _), mut pasts): ((String, _), Vec<&Past>)| {
+        pasts.sort_by_key(|past| (&past.body.declared_at, &past.body.id));
+        let scenarios: BTreeSet<&str> = pasts.iter().map(|past| past.body.evidence.scenario.as_str()).collect();
+        Repeat {
+            scenario: scenarios.into_iter().collect::<Vec<_>>().join("; "),
+            because,
+            incidents: pasts.iter().map(|past| past.body.id.clone()).collect(),
+        }
     };
-    let repeat = |((scenario, because), incidents)| Repeat { scenario, because, incidents: in_order(incidents) };
     let mut repeats: Vec<Repeat> = again.map(repeat).collect();
     repeats.sort_by_key(|repeat| std::cmp::Reverse(repeat.incidents.len()));
     repeats
@@ -335,6 +365,12 @@ mod tests {
         assert_eq!(quantiles(vec![]), None);
         assert_eq!(quantiles(vec![7]), Some(Quantiles { known: 1, median: 7, p90: 7 }));
         assert_eq!(quantiles((1..=10).rev().collect()), Some(Quantiles { known: 10, median: 5, p90: 9 }));
+    }
+
+    #[test]
+    fn an_alerts_words_are_the_same_whatever_they_measure() {
+        assert_eq!(without_numbers("disk of db-1 at 91%"), without_numbers("disk of db-2 at 93%"));
+        assert_ne!(without_numbers("disk full"), without_numbers("disk slow"));
     }
 
     #[test]

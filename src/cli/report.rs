@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// Incidents declared from then on: RFC 3339, a day, or seconds since the epoch; the first one where it is missing
     #[arg(long, value_parser = time)]
     from: Option<Timestamp>,
-    /// Incidents declared before then; what is overdue is so by then; after the last event where it is missing
+    /// Incidents declared before then, as they were known by then; after the last event where it is missing
     #[arg(long, value_parser = time)]
     to: Option<Timestamp>,
     /// How it is written
@@ -42,7 +42,7 @@ enum Written {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let mut log = Log::default();
+    let mut log = Log::until(arguments.to);
     arguments.events.read(|data| log.read(data))?;
     let Some((first, last)) = log.span() else {
         return Err(Failure::CouldNot(anyhow!("no incident was declared among the events")));

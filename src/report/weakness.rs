@@ -6,8 +6,11 @@ use serde::Serialize;
 
 use super::{Past, quantiles};
 
-/// Fewer incidents say nothing about a business.
+/// Fewer incidents say nothing about a business, and nothing about the others.
 const KNOWN_MIN: usize = 3;
+
+/// How many times as long as nothing takes what takes a while is not told: the others take this long at the least, in seconds.
+const OTHERS_MIN: u64 = 60;
 
 /// Incidents that are shown for a weakness, the slowest ones.
 const SHOWN: usize = 3;
@@ -72,8 +75,8 @@ fn weakest(business: &str, pasts: &[&Past]) -> Option<Weakness> {
         let took =
             |own: bool| pasts.iter().filter(move |past| (past.business() == business) == own).filter_map(move |past| past.took(stage));
         let own = quantiles(took(true).collect()).filter(|own| own.known >= KNOWN_MIN)?;
-        let others = quantiles(took(false).collect())?;
-        let times = own.median as f64 / others.median.max(1) as f64;
+        let others = quantiles(took(false).collect()).filter(|others| others.known >= KNOWN_MIN)?;
+        let times = own.median as f64 / others.median.max(OTHERS_MIN) as f64;
         let mut slowest: BTreeMap<(u64, &str), ()> = BTreeMap::new();
         for past in pasts.iter().filter(|past| past.business() == business) {
             slowest.extend(past.took(stage).map(|took| ((took, past.body.id.as_str()), ())));
