@@ -95,6 +95,14 @@ impl Calendar {
         Timestamp(at.0 + i64::from(self.zone.to_offset(instant).seconds()) * 1000)
     }
 
+    /// When the clock there shows that time, as if it were UTC's; of two such moments the first, of none the one that comes instead.
+    #[must_use]
+    pub fn instant(&self, wall: Timestamp) -> Timestamp {
+        let Ok(shown) = jiff::Timestamp::from_millisecond(wall.0) else { return wall };
+        let zoned = TimeZone::UTC.to_datetime(shown).to_zoned(self.zone.clone());
+        zoned.map_or(wall, |zoned| Timestamp(zoned.timestamp().as_millisecond()))
+    }
+
     /// That moment there.
     #[must_use]
     pub fn local(&self, at: Timestamp) -> Local {

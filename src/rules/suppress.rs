@@ -109,14 +109,16 @@ impl Window {
                 // The epoch was a Thursday.
                 let is_on = |day: i64| days[usize::try_from((day + 3).rem_euclid(7)).unwrap_or(0)];
                 let (from, to) = (from.as_millis() as i64, to.as_millis() as i64);
-                let left = if from < to {
-                    (is_on(day) && from <= time && time < to).then_some(to - time)
+                // On that clock.
+                let until = if from < to {
+                    (is_on(day) && from <= time && time < to).then_some(day * DAY + to)
                 } else if is_on(day) && time >= from {
-                    Some(DAY - time + to)
+                    Some((day + 1) * DAY + to)
                 } else {
-                    (is_on(day - 1) && time < to).then_some(to - time)
+                    (is_on(day - 1) && time < to).then_some(day * DAY + to)
                 };
-                left.map(|left| Timestamp(at.0 + left))
+                let until = until.map(Timestamp);
+                until.map(|until| calendar.as_ref().map_or(until, |calendar| calendar.instant(until)))
             }
         }
     }
@@ -131,11 +133,13 @@ mod tests {
         let hours = |hours: u64| Duration::from_secs(3600 * hours);
         let days = [false, false, false, false, false, true, false];
         let calendar = Calendar::new("b", "Europe/Berlin", vec![]).ok().map(Arc::new);
-        let window = Window::Weekly { days, from: hours(22), to: hours(2), calendar };
-        let until = |text: &str| window.until(Timestamp::parse(text).expect("a time")).map(|t| t.to_string());
+        let to = |to: u64| Window::Weekly { days, from: hours(22), to: hours(to), calendar: calendar.clone() };
+        let of = |window: &Window, text: &str| window.until(Timestamp::parse(text).expect("a time")).map(|t| t.to_string());
+        let until = |text: &str| of(&to(2), text);
         assert_eq!(until("2026-11-28T20:59:00Z"), None, "Saturday, 21:59 in Berlin");
         assert_eq!(until("2026-11-28T21:00:00Z"), Some("2026-11-29T01:00:00.000Z".into()));
         assert_eq!(until("2026-11-29T00:30:00Z"), Some("2026-11-29T01:00:00.000Z".into()));
         assert_eq!(until("2026-11-29T21:30:00Z"), None, "Sunday");
+        assert_eq!(of(&to(4), "2026-03-28T23:30:00Z"), Some("2026-03-29T02:00:00.000Z".into()), "an hour is missing that night");
     }
 }
