@@ -225,6 +225,10 @@ impl MonitorState {
 
     /// The next step, or, where no cell has data for it, the first step at which something can happen.
     fn next_step(&self, watch: &Watch, always: bool, ready: Timestamp) -> Option<Timestamp> {
+        // Between two steps nothing can happen, and most records come between two.
+        if self.done.is_some_and(|done| done.next_multiple(watch.every) > ready) {
+            return None;
+        }
         let kept = || self.cells.iter().flatten();
         let sampled = kept().filter_map(|kept| kept.cell.first_sample()).min();
         let groups = || kept().flat_map(|kept| &kept.groups);
