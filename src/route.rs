@@ -18,7 +18,7 @@ use crate::model::{Origin, Timestamp};
 use crate::rules::{Config, Format, Kind, Settings, Source};
 use crate::stage::{Count, Outbox, Outcome, Record};
 use crate::wire::alerts::Decoder;
-use crate::wire::internal::{calls_message, signals_messages, signals_partition};
+use crate::wire::internal::{calls_messages, signals_messages, signals_partition};
 use crate::wire::metrics::{self, Context, Scratch};
 use crate::wire::{Parts, Reject, commands, dead_letter, shape};
 
@@ -169,7 +169,7 @@ impl Route {
         let Taken { taken, matched, refused, skipped, calls } = taker.taken;
         sourced.matched += matched;
         if !calls.is_empty() {
-            out.messages.push(calls_message(signals_partition(settings.partitions.signals), calls));
+            out.messages.extend(calls_messages(signals_partition(settings.partitions.signals), calls));
         }
         for (reason, number) in skipped {
             out.add(Count::Skipped(source.topic.clone(), reason), number);

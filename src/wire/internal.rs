@@ -145,10 +145,15 @@ fn renumbered(series: &[Labels], samples: &[BatchSample]) -> (Vec<Labels>, Vec<B
     (kept, samples)
 }
 
-/// Calls that were seen, as a message for a partition of the signals topic.
+/// Calls that were seen, as messages for a partition of the signals topic.
 #[must_use]
-pub fn calls_message(partition: u32, calls: Vec<Call>) -> Message {
-    message(Topic::Signals, partition, DOMAIN, encode(&SignalsRecord::Calls(calls)))
+pub fn calls_messages(partition: u32, mut calls: Vec<Call>) -> Vec<Message> {
+    let payload = encode(&SignalsRecord::Calls(calls.clone()));
+    if payload.len() <= RECORD_BYTES_AIM || calls.len() < 2 {
+        return vec![message(Topic::Signals, partition, DOMAIN, payload)];
+    }
+    let second = calls.split_off(calls.len() / 2);
+    calls_messages(partition, calls).into_iter().chain(calls_messages(partition, second)).collect()
 }
 
 /// One origin's signals as messages for a partition of the signals topic; only the last of several tells the progress.
