@@ -114,6 +114,9 @@ pub struct Situations {
     /// The sign of what is on its way to become a member.
     #[serde(skip)]
     coming: Option<SignId>,
+    /// When what is taken in was told: its own clock may be fast.
+    #[serde(skip)]
+    told: Timestamp,
     #[serde(skip)]
     origins: Vec<Arc<Origin>>,
     #[serde(skip)]
@@ -274,11 +277,14 @@ impl Situations {
             ..Member::new(key, entity, source, self.origin(origin), breach.onset)
         };
         self.hear_again(fingerprint);
+        self.told = breach.known_at;
         self.join(fingerprint, member, rules, tuning)
     }
 
-    /// Takes in an external alert that was told at that time.
-    pub fn alert(&mut self, alert: &Alert, origin: &Origin, at: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Taken {
+    /// Takes in an external alert that was told at that time; it was heard at its start at the earliest.
+    pub fn alert(&mut self, alert: &Alert, origin: &Origin, told: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Taken {
+        let at = told.max(alert.starts_at);
+        self.told = if told == Timestamp::MIN { at } else { told };
         let ended = alert.ends_at.filter(|_| !alert.by_key);
         let open = ended.and_then(|_| self.fired.get(&alert.fingerprint)?.open);
         let mut taken = self.episode(alert, origin, at, rules, tuning);
@@ -395,7 +401,7 @@ impl Situations {
         }
         let (key, at) = (member.key, member.starts_at);
         let onset = Onset { node: rules.topology.number(&member.entity), at, blur: blur(&member, rules) };
-        self.advance(at, BY_A_SIGNAL, rules, tuning);
+        self.advance(at.min(self.told), BY_A_SIGNAL, rules, tuning);
         let again = self.fires_again(fingerprint, at, tuning);
         let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
         let (sign, why) = match self.relapsed(&member, tuning) {
@@ -422,7 +428,7 @@ impl Situations {
             self.tally(id, &member);
             return Taken { joined: true, tallied: Some((id, Box::new(member))), ..Taken::nothing(Outcome::Applied) };
         }
-        self.pace.keeps(member.heard_at);
+        self.pace.keeps(self.told);
         let ended = member.known_end();
         self.put(Box::new(member));
         if let Some(ended) = ended {
@@ -565,6 +571,7 @@ impl Situations {
             }
             for member in &situation.members {
                 self.places.remove(&member.key);
+                self.suppressed_no_more(member);
                 self.inhibits_no_more(member.key);
                 if let Source::Breach { monitor, group, .. } = &member.source {
                     self.forget_unsettled(breach_fingerprint(monitor, group), member.key);

@@ -27,6 +27,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::correlate::{Calls, How, Joined, News, Situation, SituationId, Situations, Source, Taken, Tally, rank};
+use crate::model::command::RICHTER;
 use crate::model::{Alert, Entity, Event, Origin, Signal, Timestamp};
 use crate::rules::{Config, Dependency, Rules, Topology};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
@@ -34,10 +35,9 @@ use crate::wire::internal::{SignalsRecord, decode};
 use crate::wire::{Reject, dead_letter};
 
 use acts::Seen;
-use agenda::Agenda;
+use agenda::{Agenda, Rungs};
 use heartbeats::Heartbeats;
 pub use incident::Incident;
-use incident::RICHTER;
 use incidents::Incidents;
 use reason::Reason;
 
@@ -57,6 +57,8 @@ pub struct Declare {
     /// Those of the configuration, with the dependencies that were learnt.
     rules: Rules,
     state: Domain,
+    /// The command that is being done, by its id.
+    answers: Option<String>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -75,8 +77,7 @@ struct Domain {
     agenda: Agenda,
     commands: Seen,
     heartbeats: Heartbeats,
-    /// When an alert that lasts meets another of its rungs, by its key.
-    rungs: BTreeSet<(Timestamp, u64)>,
+    rungs: Rungs,
 }
 
 /// What is open, for the metrics.
@@ -104,7 +105,7 @@ impl Declare {
     /// The stage of a log that begins with its first record: nothing is history.
     #[must_use]
     pub fn from_the_start(config: Arc<Config>) -> Self {
-        Self { rules: config.rules.clone(), config, state: Domain::default() }
+        Self { rules: config.rules.clone(), config, state: Domain::default(), answers: None }
     }
 
     /// What was over before that time only teaches; what lasts acts then.
@@ -158,8 +159,7 @@ impl Declare {
         let tuning = &self.config.tuning;
         let taken = match signal {
             Signal::Breach(b) => self.state.situations.breach(b, origin, &mut self.rules, tuning),
-            // A part of a large record tells no progress; the alert was heard at its start at the earliest.
-            Signal::Alert(a) => self.state.situations.alert(a, origin, told.max(a.starts_at), &mut self.rules, tuning),
+            Signal::Alert(a) => self.state.situations.alert(a, origin, told, &mut self.rules, tuning),
             Signal::Resolved { fingerprint, at } => self.state.situations.resolved(*fingerprint, *at),
             Signal::Command(c) => {
                 self.command(c, origin, out);
@@ -355,8 +355,7 @@ impl Declare {
             let through = self.state.progress.through(until, self.config.tuning.idle_after);
             self.state.situations.history_told(through);
         }
-        while let Some((at, key)) = self.state.rungs.first().copied().filter(|(at, _)| *at <= clock) {
-            self.state.rungs.pop_first();
+        while let Some((at, key)) = self.state.rungs.next(clock) {
             self.reaches_rung(at, key, out);
         }
         for key in self.state.situations.released(clock, &self.rules) {
@@ -384,7 +383,7 @@ impl Declare {
     fn await_rung(&mut self, key: u64, after: Timestamp) {
         let lasting = self.state.situations.member(key).filter(|(_, member)| member.ends_at.is_none());
         let next = lasting.and_then(|(_, member)| member.next_rung(after));
-        self.state.rungs.extend(next.map(|next| (next, key)));
+        next.into_iter().for_each(|next| self.state.rungs.add(next, key));
     }
 
     /// What an alert met before it ended is told before its end is.
@@ -393,9 +392,7 @@ impl Declare {
             return;
         };
         let Some(key) = self.state.situations.lasting(*fingerprint) else { return };
-        let due = |rungs: &BTreeSet<(Timestamp, u64)>| rungs.iter().take_while(|(at, _)| at <= ended).find(|(_, of)| *of == key).copied();
-        while let Some((at, key)) = due(&self.state.rungs) {
-            self.state.rungs.remove(&(at, key));
+        while let Some(at) = self.state.rungs.next_of(key, *ended) {
             self.reaches_rung(at, key, out);
         }
     }

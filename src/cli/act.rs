@@ -10,7 +10,7 @@ use clap::builder::PossibleValuesParser;
 
 use crate::declare::contract::{Data, Rejection};
 use crate::model::command::COMMANDS;
-use crate::model::{Class, Command, Event, Order, Point, Timestamp, duration};
+use crate::model::{Class, Command, Order, Point, Timestamp, duration};
 use crate::rules::Kind;
 use crate::shell::files::Loaded;
 use crate::shell::{Answers, now, send};
@@ -180,13 +180,8 @@ fn answer(event: &[u8], command: &Command) -> Option<Result<String, String>> {
         return (rejection.command == command.id).then_some(Err(rejection.reason));
     }
     let Data { event, incident } = Data::of(event).ok()??;
-    let is_it = match &command.order {
-        Order::On { incident: about, .. } => incident.id == *about,
-        Order::Declare { .. } => event.kind == Event::Declared,
-        Order::Silence { .. } | Order::Unsilence { .. } => false,
-    };
     let done = || format!("{} {}: {}", event.kind.as_str().replace('_', " "), incident.id, event.reason);
-    (is_it && event.author == command.author).then(|| Ok(done()))
+    (event.command.as_ref() == Some(&command.id)).then(|| Ok(done()))
 }
 
 /// An option that the command means the same without.

@@ -6,6 +6,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 use crate::declare::contract::{Body, Data, Dimension, Levels, Met, Suspect};
+use crate::model::command::RICHTER;
 use crate::model::number::significant;
 use crate::model::text::{clock, hours};
 use crate::model::{Event, Signal};
@@ -62,7 +63,7 @@ pub(super) fn event(payload: &[u8]) -> anyhow::Result<String> {
     let mut out = format!("\n{at}  ══ {} ══  {}\n", event.kind.as_str().to_uppercase().replace('_', " "), incident.title);
     let mut part = |name: &str, what: &str| writeln!(out, "                  {name:<9} {what}");
     part("incident", &format!("{}, event {}", incident.id, incident.sequence))?;
-    if event.author != "richter" {
+    if event.author != RICHTER {
         part("by", &event.author)?;
     }
     part("because", &event.reason)?;
@@ -78,7 +79,7 @@ pub(super) fn event(payload: &[u8]) -> anyhow::Result<String> {
     }
     match event.kind {
         Event::Recovered => part("lasted", &format!("{}, since {}", span(&incident), clock(&incident.started_at)))?,
-        Event::Declared | Event::Escalated | Event::Updated | Event::Reopened if event.author == "richter" => {
+        Event::Declared | Event::Escalated | Event::Updated | Event::Reopened if event.author == RICHTER => {
             for (place, suspect) in incident.evidence.suspects.iter().take(3).enumerate() {
                 part(if place == 0 { "suspects" } else { "" }, &suspected(suspect))?;
             }

@@ -29,10 +29,19 @@ const WATCHED: f64 = 3600.0;
 pub struct Changes {
     /// Oldest first.
     changes: Vec<Changed>,
-    /// The same by entity: when, and the id.
-    of: BTreeMap<Entity, Vec<(Timestamp, String)>>,
+    /// The same by entity.
+    of: BTreeMap<Entity, Vec<Own>>,
     began: Option<Timestamp>,
     newest: Timestamp,
+}
+
+/// A change of an entity.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Own {
+    at: Timestamp,
+    /// Unique in its source.
+    id: String,
+    source: String,
 }
 
 /// A change that may have made a fault.
@@ -62,16 +71,26 @@ pub struct Changed {
     pub entity: Entity,
 }
 
+impl Own {
+    fn of(change: &Change) -> Self {
+        Self { at: change.at, id: change.id.clone(), source: change.source.clone() }
+    }
+
+    fn is(&self, change: &Change) -> bool {
+        self.id == change.id && self.source == change.source
+    }
+}
+
 impl Changes {
     pub(super) fn push(&mut self, change: &Change, entity: Option<Entity>) -> Outcome {
         let Some(entity) = entity else { return Outcome::NotWanted };
         let place = self.changes.partition_point(|c| c.change.at <= change.at);
         let same_time = self.changes[..place].iter().rev().take_while(|c| c.change.at == change.at);
-        let known = self.of.get(&entity).is_some_and(|own| own.iter().any(|(_, id)| *id == change.id));
+        let known = self.of.get(&entity).is_some_and(|own| own.iter().any(|own| own.is(change)));
         if known || same_time.clone().any(|c| c.change.id == change.id && c.change.source == change.source) {
             return Outcome::Duplicate;
         }
-        self.of.entry(entity.clone()).or_default().push((change.at, change.id.clone()));
+        self.of.entry(entity.clone()).or_default().push(Own::of(change));
         self.began = Some(self.began.map_or(change.at, |began| began.min(change.at)));
         self.newest = self.newest.max(change.at);
         self.changes.insert(place, Changed { change: change.clone(), entity });
@@ -89,9 +108,9 @@ impl Changes {
     }
 
     fn drop_oldest(&mut self, number: usize) {
-        let mut gone: BTreeMap<Entity, BTreeSet<(Timestamp, String)>> = BTreeMap::new();
+        let mut gone: BTreeMap<Entity, BTreeSet<Own>> = BTreeMap::new();
         for Changed { change, entity } in self.changes.drain(..number) {
-            gone.entry(entity).or_default().insert((change.at, change.id));
+            gone.entry(entity).or_default().insert(Own::of(&change));
         }
         for (entity, gone) in gone {
             let Some(own) = self.of.get_mut(&entity) else { continue };
@@ -126,7 +145,7 @@ impl Changes {
     /// with a clock that is fast.
     pub(super) fn likeliest(&self, entity: &Entity, onset: Timestamp, window: Duration, entities: usize) -> Option<Likely<'_>> {
         let own = self.of.get(entity)?;
-        let likely = own.iter().filter(|(at, _)| *at <= onset + TOLERANCE && onset.since(*at) <= window).map(|(at, id)| {
+        let likely = own.iter().filter(|own| own.at <= onset + TOLERANCE && onset.since(own.at) <= window).map(|Own { at, id, .. }| {
             let before = seconds(onset, *at);
             Likely { id, before, density: density_of_change(before.max(0.0)), rate: self.rate(own, entities) }
         });
@@ -139,9 +158,31 @@ impl Changes {
     }
 
     /// How often the entity is changed, in a second; who is changed often is little suspected for it.
-    fn rate(&self, own: &[(Timestamp, String)], entities: usize) -> f64 {
+    fn rate(&self, own: &[Own], entities: usize) -> f64 {
         let watched = self.began.map_or(0.0, |began| seconds(self.newest, began)).max(WATCHED);
         let usual = self.changes.len() as f64 / entities.max(1) as f64;
         ((own.len() as f64 - 1.0).max(usual)).max(f64::MIN_POSITIVE) / watched
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::Labels;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_unique_in_its_source() {
+        let change = |source: &str| Change {
+            id: "1234".into(),
+            kind: "deploy".into(),
+            labels: Labels::default(),
+            at: Timestamp(1_760_000_000_000),
+            summary: String::new(),
+            source: source.into(),
+        };
+        let (mut changes, shop) = (Changes::default(), Some(Entity::new("service", "shop")));
+        let outcomes = ["jenkins", "argo", "jenkins"].map(|source| changes.push(&change(source), shop.clone()));
+        assert_eq!(outcomes, [Outcome::Applied, Outcome::Applied, Outcome::Duplicate]);
     }
 }

@@ -143,7 +143,7 @@ impl Situations {
     /// The same of a member that is new, and also where too many come at once; of each sign one is kept.
     pub(super) fn overrun(&self, member: &Member) -> Option<SituationId> {
         let sign = self.forest.get(member.sign)?;
-        let over = self.pace.is_over(member.heard_at) && sign.opener.is_some() && self.open.contains_key(&sign.situation);
+        let over = self.pace.is_over(self.told) && sign.opener.is_some() && self.open.contains_key(&sign.situation);
         self.full(member).or((over && self.may_be_counted(member)).then_some(sign.situation))
     }
 

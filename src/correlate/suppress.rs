@@ -183,7 +183,7 @@ impl Situations {
         let (author, comment, from) = (command.author.clone(), command.comment.clone(), command.at);
         own.silences.insert(command.id.clone(), Silence { author, comment, alerts: alerts.to_owned(), from, until });
         own.parse();
-        self.silence_open(command.at, rules);
+        self.silence_open(&command.id, command.at, rules);
         Ok(())
     }
 
@@ -207,10 +207,11 @@ impl Situations {
     }
 
     /// What is open but has made no fault yet makes none while it is silenced.
-    fn silence_open(&mut self, now: Timestamp, rules: &Rules) {
+    fn silence_open(&mut self, silence: &str, now: Timestamp, rules: &Rules) {
         let open = self.open.values().filter(|situation| !situation.declared).flat_map(|situation| &situation.members);
-        let counts: Vec<u64> = open.filter(|member| member.counts() && member.ends_at.is_none()).map(|member| member.key).collect();
-        for key in counts {
+        let counts = open.filter(|member| member.counts() && member.ends_at.is_none());
+        let silenced = counts.filter(|member| self.is_under(silence, &labels(member)));
+        for key in silenced.map(|member| member.key).collect::<Vec<u64>>() {
             let Some((_, member)) = self.member(key) else { continue };
             if let Some(suppressed) = self.suppressed(member, now, rules) {
                 self.mute(key, suppressed);
@@ -307,6 +308,13 @@ impl Situations {
             self.suppression.freed.insert(key);
         } else {
             self.suppression.unmute(key, &suppressed);
+        }
+    }
+
+    /// What is let go of waits for nothing.
+    pub(super) fn suppressed_no_more(&mut self, member: &Member) {
+        if let Some(suppressed) = &member.suppressed {
+            self.suppression.unmute(member.key, suppressed);
         }
     }
 

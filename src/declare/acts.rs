@@ -1,10 +1,11 @@
 //! What people do about incidents: their commands, each done once, or answered with why it was not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::correlate::{Member, Said, SituationId};
+use crate::model::command::RICHTER;
 use crate::model::text::moment;
 use crate::model::{
     Act, Command, Condition, Definition, Entity, Event, Ladder, Measure, Order, Origin, Point, Rung, Split, State, Timestamp,
@@ -26,7 +27,8 @@ const TOLD_OF_A_SILENCE_MAX: usize = 20;
 /// Commands that were seen, so that each is done once.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Seen {
-    by_time: BTreeSet<(Timestamp, String)>,
+    /// As they came, whatever their own time.
+    in_order: VecDeque<String>,
     ids: BTreeSet<String>,
 }
 
@@ -36,9 +38,9 @@ impl Seen {
         if !self.ids.insert(command.id.clone()) {
             return false;
         }
-        self.by_time.insert((command.at, command.id.clone()));
-        if self.by_time.len() > COMMANDS_MAX
-            && let Some((_, oldest)) = self.by_time.pop_first()
+        self.in_order.push_back(command.id.clone());
+        if self.in_order.len() > COMMANDS_MAX
+            && let Some(oldest) = self.in_order.pop_front()
         {
             self.ids.remove(&oldest);
         }
@@ -57,10 +59,12 @@ impl Declare {
             return;
         }
         out.count(Count::Signals(Outcome::Applied));
+        self.answers = Some(command.id.clone());
         let done = match self.rules.duty.may(&command.author, command.order.as_str()) {
             true => self.order(command, origin, out),
             false => Err(format!("no role of {} may {}", command.author, command.order.as_str())),
         };
+        self.answers = None;
         if let Err(why) = done {
             reject(command, &why, out);
         }
@@ -244,7 +248,9 @@ impl Declare {
                 |condition: &&Condition| condition.tests.iter().any(|test| numbers.iter().any(|(measure, _)| *measure == test.measure));
             conditions.filter(said).map(|condition| (at + condition.hold, member.key))
         });
-        self.state.rungs.extend(due.filter(|(due, _)| *due > at).collect::<Vec<_>>());
+        for (due, key) in due.filter(|(due, _)| *due > at).collect::<Vec<_>>() {
+            self.state.rungs.add(due, key);
+        }
     }
 
     fn merge_by_hand(&mut self, id: SituationId, into: &str, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
@@ -268,6 +274,9 @@ impl Declare {
         let event = if suspected { Event::Suspected } else { Event::Reopened };
         self.legal(gone, event, command)?;
         let own = self.situations_of(gone);
+        if own.iter().all(|own| self.state.situations.get(*own).is_none()) {
+            return Err(format!("the signs of {merged} are one with the others by now; split an entity from it"));
+        }
         self.change(id, |whole| {
             whole.merged.retain(|known| known != merged);
             whole.situations.retain(|situation| !own.contains(situation));
@@ -403,7 +412,7 @@ impl Declare {
     /// Nothing is left to do once it is reviewed and all actions are done.
     fn close_reviewed(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         if self.state.incidents.get(&id).is_some_and(|incident| incident.state == State::Reviewed && incident.is_done()) {
-            self.event(id, Event::Closed, at, super::incident::RICHTER, "reviewed, and all actions are done", out);
+            self.event(id, Event::Closed, at, RICHTER, "reviewed, and all actions are done", out);
         }
     }
 }

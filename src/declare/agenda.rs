@@ -33,6 +33,36 @@ impl Timer {
     }
 }
 
+/// When alerts that last meet another of their rungs, by their keys.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Rungs {
+    by_time: BTreeSet<(Timestamp, u64)>,
+    by_key: BTreeSet<(u64, Timestamp)>,
+}
+
+impl Rungs {
+    pub(super) fn add(&mut self, at: Timestamp, key: u64) {
+        self.by_time.insert((at, key));
+        self.by_key.insert((key, at));
+    }
+
+    /// The next that is due by then.
+    pub(super) fn next(&mut self, until: Timestamp) -> Option<(Timestamp, u64)> {
+        let (at, key) = self.by_time.first().copied().filter(|(at, _)| *at <= until)?;
+        self.by_time.pop_first();
+        self.by_key.remove(&(key, at));
+        Some((at, key))
+    }
+
+    /// The next of one of them that is due by then.
+    pub(super) fn next_of(&mut self, key: u64, until: Timestamp) -> Option<Timestamp> {
+        let (_, at) = self.by_key.range((key, Timestamp::MIN)..=(key, until)).next().copied()?;
+        self.by_key.remove(&(key, at));
+        self.by_time.remove(&(at, key));
+        Some(at)
+    }
+}
+
 /// What is due, by whose time.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Agenda(Vec<Line>);

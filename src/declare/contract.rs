@@ -61,6 +61,9 @@ pub struct Happening {
     pub author: String,
     /// Why.
     pub reason: String,
+    /// The command that it follows from, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
 }
 
 /// An incident, as of an event.

@@ -243,12 +243,13 @@ fn change(changed: &Changed, first: Timestamp) -> Change {
 impl Evidence {
     /// What has become of its members by now.
     pub(super) fn refresh(&mut self, situation: &Situation, at: Timestamp) {
-        for now in situation.members.iter().map(|of| member(of, at)) {
-            let same = |known: &&mut contract::Member| {
-                (&known.name, &known.entity, &known.started_at) == (&now.name, &now.entity, &now.started_at)
-            };
-            if let Some(known) = self.members.iter_mut().find(same) {
-                *known = now;
+        let mut left: Vec<&mut contract::Member> = self.members.iter_mut().collect();
+        for now in &situation.members {
+            let (name, entity, started_at) = (now.source.name(), now.entity.to_string(), now.starts_at.to_string());
+            let same = |known: &&mut contract::Member| known.name == name && known.entity == entity && known.started_at == started_at;
+            // Of several that look alike each is one.
+            if let Some(place) = left.iter().position(same) {
+                *left.remove(place) = member(now, at);
             }
         }
     }

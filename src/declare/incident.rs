@@ -30,9 +30,6 @@ const FOLLOW_UP_UNHEARD: Duration = Duration::from_secs(86_400);
 /// How often an overdue review is reminded of, each time after twice as long: the last time after 32 days.
 const OVERDUE_MAX: u8 = 6;
 
-/// Who speaks where no person does.
-pub(super) const RICHTER: &str = "richter";
-
 /// A fault, suspected or declared.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Incident {

@@ -2,12 +2,13 @@
 
 use crate::correlate::{How, Member, Situation, SituationId, Why};
 use crate::grade::Grade;
+use crate::model::command::RICHTER;
 use crate::model::{Breach, Event, Phase, Point, State, Timestamp};
 use crate::rules::Topology;
 use crate::stage::{Count, Outbox};
 
 use super::evidence::Grounds;
-use super::incident::{Graded, Incident, RICHTER, Review};
+use super::incident::{Graded, Incident, Review};
 use super::reason::Reason;
 use super::story::{Story, discovered};
 use super::{Declare, trace};
@@ -317,7 +318,7 @@ impl Declare {
     }
 
     fn tell(&mut self, id: SituationId, event: Event, author: &str, reason: &str, out: &mut Outbox) {
-        let Self { config, rules, state } = self;
+        let Self { config, rules, state, answers } = self;
         let Some(incident) = state.incidents.get_mut(&id) else { return };
         let grounds = Grounds::of(incident, incident.at, &state.situations, rules, &config.tuning);
         if let Some(grounds) = &grounds {
@@ -355,7 +356,7 @@ impl Declare {
             incident.measured = grounds.numbers();
         }
         let story = Story::with(incident, grounds.as_ref(), rules, evidence);
-        out.messages.push(story.message(event, author, reason));
+        out.messages.push(story.message(event, author, reason, answers.as_deref()));
         out.count(Count::Declarations(event.as_str()));
         out.trace.push(trace::declaration(incident, event, reason));
         if let Some(grounds) = &grounds {

@@ -1,12 +1,12 @@
 //! Incidents that are related: they would be one, had not both been declared.
 
 use crate::correlate::{Relation, SituationId};
+use crate::model::command::RICHTER;
 use crate::model::{Event, State, Timestamp};
 use crate::stage::Outbox;
 
 use super::Declare;
 use super::contract::Related;
-use super::incident::RICHTER;
 use super::reason::Reason;
 
 /// Incidents that one is related to; further ones are not told of.

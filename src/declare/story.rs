@@ -64,7 +64,7 @@ impl<'a> Story<'a> {
         self.evidence
     }
 
-    pub(super) fn message(&self, event: Event, author: &str, reason: &str) -> Message {
+    pub(super) fn message(&self, event: Event, author: &str, reason: &str, command: Option<&str>) -> Message {
         let incident = self.incident;
         let at = incident.at.to_string();
         let attributes = Attributes {
@@ -79,7 +79,7 @@ impl<'a> Story<'a> {
             sequence: Some(format!("{:010}", incident.sequence)),
             level: incident.level().map(ToString::to_string),
         };
-        let event = Happening { kind: event, at, author: author.to_owned(), reason: reason.to_owned() };
+        let event = Happening { kind: event, at, author: author.to_owned(), reason: reason.to_owned(), command: command.map(str::to_owned) };
         message(&attributes, &Data { event, incident: self.body() })
     }
 
@@ -185,7 +185,7 @@ impl<'a> Story<'a> {
             conference: gathered.conference.clone(),
             people: gathered.people.clone(),
             until: gathered.until.map(|until| until.to_string()),
-            follow_up_at: Some((incident.followed_at + handling.follow_up).to_string()),
+            follow_up_at: Some((incident.followed_at + incident.follows_up_after(&handling)).to_string()),
         })
     }
 

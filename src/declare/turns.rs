@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::correlate::{Member, SituationId, Source};
+use crate::model::command::RICHTER;
 use crate::model::text::counted;
 use crate::model::{Event, Origin, State, Timestamp, duration};
 use crate::rules::{Calendar, Handling};
@@ -13,7 +14,6 @@ use super::agenda::Timer;
 use super::contract::Told;
 use super::evidence::Grounds;
 use super::gather::{handed_over, joined};
-use super::incident::RICHTER;
 use super::story::Story;
 use super::{Declare, Incident, LOOK_EVERY_MIN};
 
@@ -74,7 +74,7 @@ impl Declare {
     /// Whether this comes round once more before then, so that only the last time counts: after a pause of days, people are
     /// told once how things stand, and a stamp from years ago costs no more than one from a minute ago.
     fn put_off(&mut self, id: SituationId, timer: Timer, at: Timestamp, until: Timestamp) -> bool {
-        let Self { config, rules, state } = self;
+        let Self { config, rules, state, .. } = self;
         let Some(incident) = state.incidents.get_mut(&id) else { return false };
         let (every, since) = match timer {
             Timer::Look => (config.tuning.update_every.max(LOOK_EVERY_MIN), &mut incident.looked_at),
@@ -179,7 +179,7 @@ impl Declare {
 
     /// Tells of an incident whose picture has changed.
     fn look(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
-        let Self { config, rules, state } = self;
+        let Self { config, rules, state, .. } = self;
         let Some(incident) = state.incidents.get_mut(&id) else { return };
         incident.looked_at = at;
         let Some(grounds) = Grounds::of(incident, at, &state.situations, rules, &config.tuning) else { return };
@@ -193,7 +193,7 @@ impl Declare {
 
     /// All that is known of an incident by now has been told.
     pub(super) fn has_told(&mut self, id: SituationId, at: Timestamp) {
-        let Self { config, rules, state } = self;
+        let Self { config, rules, state, .. } = self;
         let Some(incident) = state.incidents.get_mut(&id) else { return };
         if let Some(grounds) = Grounds::of(incident, at, &state.situations, rules, &config.tuning) {
             incident.picture = grounds.picture();
@@ -202,7 +202,7 @@ impl Declare {
 
     /// A shift has ended: where others are on duty by now, they are told.
     fn hand_over(&mut self, id: SituationId, at: Timestamp, until: Timestamp, out: &mut Outbox) {
-        let Self { config, rules, state } = self;
+        let Self { config, rules, state, .. } = self;
         let Some(incident) = state.incidents.get_mut(&id) else { return };
         let grounds = Grounds::of(incident, at, &state.situations, rules, &config.tuning);
         let now = Story::new(incident, grounds.as_ref(), rules).gather(at);

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Entity, Measure, Timestamp};
 
+/// Who speaks where no person does; no command is given by that name.
+pub const RICHTER: &str = "richter";
+
 /// A command, as it was told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Command {

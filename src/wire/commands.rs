@@ -8,7 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Act, Class, Command, Entity, Measure, Order, Point, Signal, Split, Timestamp, command::COMMANDS};
+use crate::model::command::{COMMANDS, RICHTER};
+use crate::model::{Act, Class, Command, Entity, Measure, Order, Point, Signal, Split, Timestamp};
 use crate::query::Selector;
 
 use super::alerts::documents;
@@ -130,6 +131,9 @@ impl Written {
         if self.id.is_empty() || self.author.is_empty() {
             return Err(Reject::new("unexpected_shape", "a command has an id and an author: who says so?"));
         }
+        if self.author == RICHTER {
+            return Err(Reject::new("unexpected_shape", format!("the author {RICHTER:?} is no person: who says so?")));
+        }
         if self.texts().any(|text| text.len() > TEXT_BYTES_MAX) {
             return Err(Reject::new("too_large", format!("a text of more than {TEXT_BYTES_MAX} bytes")));
         }
@@ -155,7 +159,7 @@ impl Written {
             "unsilence" => Order::Unsilence { silence: self.need("silence", &self.silence)? },
             "declare" => Order::Declare {
                 level: self.need("level", &self.level)?,
-                scenario: self.need("scenario", &self.scenario)?,
+                scenario: self.words("scenario", &self.scenario)?,
                 entity: entity(&self.need("entity", &self.entity)?)?,
                 business: self.business.clone().unwrap_or_default(),
                 owner: self.owner.clone().unwrap_or_default(),
@@ -174,7 +178,7 @@ impl Written {
                 time: self.time.as_deref().map(|text| time("time", text)).transpose()?.unwrap_or(at),
             },
             "set_cause" => Act::SetCause {
-                cause: self.need("cause", &self.cause)?,
+                cause: self.words("cause", &self.cause)?,
                 class: self.need("class", &self.class)?,
                 entity: self.entity.as_deref().map(entity).transpose()?,
                 change: self.change.clone(),
@@ -189,8 +193,8 @@ impl Written {
             "recover" => Act::Recover,
             "revoke_recovery" => Act::RevokeRecovery,
             "action" => Act::Action {
-                action: self.need("action", &self.action)?,
-                owner: self.need("owner", &self.owner)?,
+                action: self.words("action", &self.action)?,
+                owner: self.words("owner", &self.owner)?,
                 due: time("due", &self.need("due", &self.due)?)?,
                 verify: self.verify.clone().unwrap_or_default(),
             },
@@ -230,6 +234,11 @@ impl Written {
         value.clone().ok_or_else(|| self.missing(what))
     }
 
+    /// What people read: a blank tells nothing.
+    fn words(&self, what: &str, value: &Option<String>) -> Result<String, Reject> {
+        value.clone().filter(|words| !words.trim().is_empty()).ok_or_else(|| self.missing(what))
+    }
+
     fn missing(&self, what: &str) -> Reject {
         Reject::new("unexpected_shape", format!("{} without `{what}`", self.command))
     }
@@ -257,6 +266,8 @@ mod tests {
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"silence","alerts":"{x=","until":"2026-11-25T12:00:00Z"}"#), "bad_selector");
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"acknowledge"}"#), "unexpected_shape");
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"split","incident":"i"}"#), "unexpected_shape");
+        assert_eq!(reason(r#"{"id":"a","author":"richter","command":"acknowledge","incident":"i"}"#), "unexpected_shape");
+        assert_eq!(reason(r#"{"id":"a","author":"b","command":"set_cause","incident":"i","class":"process","cause":" "}"#), "unexpected_shape");
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"split","incident":"i","entity":"mail"}"#), "bad_entity");
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"split","incident":"i","entity":"a=b","merged":"j"}"#), "unexpected_shape");
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"set_impact","incident":"i","money":-1}"#), "bad_number");
