@@ -14,7 +14,7 @@ use crate::stage::{Count, Outbox, Outcome};
 use crate::wire::cloudevent::{Attributes, message};
 
 use super::Declare;
-use super::contract::{Action, Cause, Note, REJECTED, Rejection, Stamp};
+use super::contract::{Action, Cause, Discovery, Note, REJECTED, Rejection, Source, Stamp};
 use super::incident::NOTES_MAX;
 use super::trace;
 
@@ -120,8 +120,18 @@ impl Declare {
                 if *time > command.at + self.config.tuning.ahead_max {
                     return Err(format!("{time} is yet to come"));
                 }
+                if *point == Point::Recovered && self.state.incidents.get(&id).is_some_and(|incident| incident.state.is_on()) {
+                    return Err("it is on: `recover` says that it is over".into());
+                }
                 self.in_order(id, *point, *time)?;
-                self.change(id, |incident| incident.timeline.insert(*point, (*time, command.author.clone())));
+                self.change(id, |incident| {
+                    // Who noticed it before anything told of it is by whom it was discovered.
+                    let before = incident.timeline.get(&Point::Discovered).is_none_or(|(at, _)| time < at);
+                    if *point == Point::Discovered && before {
+                        incident.discovery = Some(Discovery { by: Source::Person, name: command.author.clone() });
+                    }
+                    incident.timeline.insert(*point, (*time, command.author.clone()));
+                });
                 self.says(id, Event::Updated, command, words, out)
             }
             Act::SetCause { cause, class, entity, change } => {
@@ -190,6 +200,9 @@ impl Declare {
                 let incident = self.state.incidents.get_mut(&id);
                 let known = incident.and_then(|incident| incident.actions.iter_mut().find(|known| known.id == *action));
                 let known = known.ok_or_else(|| format!("it has no action {action:?}"))?;
+                if let Some(done_at) = known.done_at.as_deref().and_then(|at| Timestamp::parse(at).ok()) {
+                    return Err(format!("it is done since {}", moment(done_at)));
+                }
                 known.done_at = Some(by.at);
                 let words = format!("action done: {}", known.action);
                 self.says(id, Event::Updated, command, words, out)?;
@@ -218,7 +231,9 @@ impl Declare {
         self.legal(id, event, command)?;
         let before = now.map_or_else(|| "none".to_owned(), |now| now.to_string());
         let words = with(command, &format!("{before} → {level}: a person says so"));
-        self.change(id, |incident| incident.set_level(level, &command.author));
+        let grades = self.counting(id).filter_map(|member| member.grade(command.at, &incident.said));
+        let measured = grades.filter_map(|grade| Some(grade.0.get(&level.place)?.effective()?.level.clone())).min();
+        self.change(id, |incident| incident.set_level(level, measured, &command.author));
         self.says(id, event, command, words, out)
     }
 
@@ -283,12 +298,23 @@ impl Declare {
         });
         self.state.owners.remove(&gone);
         self.state.owners.extend(own.into_iter().filter(|situation| *situation != gone).map(|situation| (situation, gone)));
-        self.change(gone, |incident| incident.merged_into = None);
+        let before = self.state.incidents.get(&id).and_then(|whole| whole.level().cloned());
+        if let Some(mut part) = self.state.incidents.get(&gone).cloned() {
+            self.change(id, |whole| whole.parts_with(&mut part, command.at));
+            self.change(gone, |incident| *incident = part);
+        }
         if suspected {
             self.state.suspected.insert(gone);
         }
         self.says(gone, event, command, with(command, "it is a fault of its own"), out)?;
-        self.says(id, Event::Updated, command, format!("{merged} is no part of it any more"), out)?;
+        let level = self.state.incidents.get(&id).and_then(|whole| whole.level().cloned());
+        let reason = format!("{merged} is no part of it any more");
+        match before.zip(level).filter(|(before, level)| before != level) {
+            Some((before, level)) if self.legal(id, Event::Downgraded, command).is_ok() => {
+                self.says(id, Event::Downgraded, command, format!("{before} → {level}: {reason}"), out)?;
+            }
+            _ => self.says(id, Event::Updated, command, reason, out)?,
+        }
         // What was merged may be worse by now, or over, and so may the rest.
         for id in [gone, id] {
             self.grade_all(id, command.at, out);
@@ -334,12 +360,18 @@ impl Declare {
     fn declare_by_hand(&mut self, command: &Command, origin: &Origin, out: &mut Outbox) -> Result<(), Refused> {
         let Order::Declare { level, scenario, entity, business, owner } = &command.order else { return Ok(()) };
         let level = self.rules.levels.named(level)?;
+        let known = self.rules.levels.scenarios.iter().find(|known| known.name == *scenario);
+        let or = |said: &String, known: Option<&String>| if said.is_empty() { known.cloned().unwrap_or_default() } else { said.clone() };
+        let (business, owner) = (or(business, known.map(|known| &known.business)), or(owner, known.map(|known| &known.owner)));
+        if !owner.is_empty() && !self.rules.duty.teams.is_empty() && self.rules.duty.team(&owner).is_none() {
+            return Err(format!("there is no team {owner:?}"));
+        }
         let condition = Condition { tests: vec![], hold: std::time::Duration::ZERO };
         let rung = Rung { level, condition, because: format!("{} says so", command.author) };
         let definition = Definition {
             scenario: scenario.clone(),
-            business: business.clone(),
-            owner: owner.clone(),
+            business,
+            owner,
             own: vec![Ladder { rungs: vec![rung] }],
             generic: self.rules.levels.floor_by_numbers().collect(),
         };

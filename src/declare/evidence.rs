@@ -1,5 +1,7 @@
 //! What an incident rests on, as it is shown: measurements, suspects, changes, members.
 
+use std::collections::BTreeSet;
+
 use crate::correlate::{Changed, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
 use crate::grade::Stated;
 use crate::model::text::cut;
@@ -31,12 +33,14 @@ pub(super) struct Grounds<'g> {
     pub(super) ranking: Ranking,
     changes: Vec<&'g Changed>,
     tallies: Vec<Tally>,
+    /// The team that owns what leads, where no monitor says whose it is.
+    owner: Option<&'g str>,
     at: Timestamp,
 }
 
 impl<'g> Grounds<'g> {
     /// Of an incident, as of a time; none where its situation was let go of.
-    pub(super) fn of(incident: &Incident, at: Timestamp, all: &'g Situations, rules: &Rules, tuning: &Tuning) -> Option<Self> {
+    pub(super) fn of(incident: &Incident, at: Timestamp, all: &'g Situations, rules: &'g Rules, tuning: &Tuning) -> Option<Self> {
         let situations: Vec<&Situation> = incident.situations.iter().filter_map(|id| all.get(*id)).collect();
         let members = || situations.iter().flat_map(|s| &s.members);
         let leader = members().find(|m| m.key == incident.leader).map(|leader| {
@@ -53,6 +57,7 @@ impl<'g> Grounds<'g> {
             ranking: rank(leading, all, rules, tuning, at),
             changes: all.changes.near(leading, at, &rules.topology, tuning),
             tallies: situations.iter().flat_map(|s| all.tallies(s.id)).collect(),
+            owner: leader.and_then(|leader| rules.duty.looks_after(&leader.entity)).map(|team| team.name.as_str()),
             at,
             situations,
         })
@@ -84,6 +89,13 @@ impl<'g> Grounds<'g> {
         self.members().filter(|m| m.counts()).filter_map(|m| m.definition.as_ref()).map(|definition| definition.owner.as_str())
     }
 
+    /// The businesses of what counts.
+    fn businesses(&self) -> Vec<String> {
+        let definitions = self.members().filter(|m| m.counts()).filter_map(|m| m.definition.as_ref());
+        let businesses: BTreeSet<&str> = definitions.map(|definition| definition.business.as_str()).collect();
+        businesses.into_iter().filter(|business| !business.is_empty()).map(str::to_owned).collect()
+    }
+
     pub(super) fn members(&self) -> impl Iterator<Item = &'g Member> + Clone {
         self.situations.iter().flat_map(|situation| &situation.members)
     }
@@ -95,7 +107,8 @@ impl<'g> Grounds<'g> {
         Evidence {
             scenario: self.leader.map_or_else(String::new, |m| m.summary().to_owned()),
             business: definition.map_or_else(String::new, |d| d.business.clone()),
-            owner: definition.map_or_else(String::new, |d| d.owner.clone()),
+            businesses: self.businesses(),
+            owner: definition.map(|d| d.owner.as_str()).filter(|owner| !owner.is_empty()).or(self.owner).unwrap_or_default().to_owned(),
             entity: self.leader.map_or_else(String::new, |m| m.entity.to_string()),
             measure: self.leader.and_then(|leader| self.measured(leader)),
             suspects: self.ranking.suspects.iter().take(SUSPECTS_MAX).map(suspect).collect(),
@@ -122,7 +135,7 @@ impl<'g> Grounds<'g> {
     /// The worst reading of all episodes of what a monitor measured.
     fn worst(&self, leader: &Member) -> Option<&Reading> {
         let episodes = self.members().filter(|m| m.fingerprint() == leader.fingerprint()).filter_map(|m| m.judged.as_ref());
-        episodes.map(|judged| &judged.worst).max_by(|a, b| a.score.total_cmp(&b.score))
+        episodes.map(|judged| &judged.worst).reduce(|worst, other| if other.is_worse_than(worst) { other } else { worst })
     }
 
     /// What a monitor measured of a member; the worst of all its episodes.

@@ -95,6 +95,8 @@ pub struct Incident {
     pub review: Option<Review>,
     /// The incident it is part of.
     pub merged_into: Option<String>,
+    /// What that one was before.
+    before: Option<Box<Before>>,
     /// The incidents that are part of it.
     pub merged: Vec<String>,
     /// The incidents that would be part of it, or it of them, had not both been declared.
@@ -118,9 +120,23 @@ pub(super) struct Held {
     pub(super) set_by: Option<String>,
 }
 
+/// What an incident was before another one became part of it, as far as that changes it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Before {
+    held: BTreeMap<u8, Held>,
+    leader: u64,
+    acknowledged: Option<Stamp>,
+    discovery: Option<Discovery>,
+    timeline: BTreeMap<Point, (Timestamp, String)>,
+    said: Stated,
+    cause: Option<Cause>,
+}
+
 /// The review after the recovery.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Review {
+    /// From when it is due within the time that its level gives: the recovery.
+    pub since: Timestamp,
     /// When it is due.
     pub due_at: Timestamp,
     /// When it is reminded of next.
@@ -234,6 +250,7 @@ impl Incident {
             gathered: Gathered::default(),
             review: None,
             merged_into: None,
+            before: None,
             merged: vec![],
             related: vec![],
             kept: None,
@@ -289,6 +306,68 @@ impl Incident {
         risen.into_iter().map(|(_, words)| words).collect()
     }
 
+    /// It is about to become part of another one.
+    pub(super) fn becomes_part_of(&mut self, whole: &Self) {
+        self.merged_into = Some(whole.id.clone());
+        self.before = Some(Box::new(Before {
+            held: whole.held.clone(),
+            leader: whole.leader,
+            acknowledged: whole.acknowledged.clone(),
+            discovery: whole.discovery.clone(),
+            timeline: whole.timeline.clone(),
+            said: whole.said.clone(),
+            cause: whole.cause.clone(),
+        }));
+    }
+
+    /// What was a part of it is none: what it had of that is taken back, and what else was said meanwhile stays.
+    pub(super) fn parts_with(&mut self, part: &mut Self, at: Timestamp) {
+        part.merged_into = None;
+        let Some(before) = part.before.take() else { return };
+        let Before { held, leader, acknowledged, discovery, timeline, said, cause } = *before;
+        for (place, of_part) in &part.held {
+            let own = held.get(place);
+            // What a person has set since is of what it is now.
+            let said = self.held.get(place).is_some_and(|now| now.set_by.is_some() && now.set_by != of_part.set_by);
+            match own {
+                _ if said => {}
+                Some(own) => drop(self.held.insert(*place, own.clone())),
+                None if held.is_empty() => {}
+                None => drop(self.held.remove(place)),
+            }
+        }
+        self.leader = leader;
+        if self.acknowledged == part.acknowledged && self.acknowledged != acknowledged {
+            (self.acknowledged, self.asks_since, self.asked) = (acknowledged, at, None);
+        }
+        if self.discovery == part.discovery {
+            self.discovery = discovery;
+        }
+        if self.cause == part.cause {
+            self.cause = cause;
+        }
+        for (point, of_part) in &part.timeline {
+            if self.timeline.get(point) == Some(of_part) {
+                match timeline.get(point) {
+                    Some(own) => drop(self.timeline.insert(*point, own.clone())),
+                    None => drop(self.timeline.remove(point)),
+                }
+            }
+        }
+        for (measure, of_part) in &part.said {
+            if self.said.get(measure) == Some(of_part) && !said.contains_key(measure) {
+                self.said.remove(measure);
+            }
+        }
+        self.notes.retain(|note| !part.notes.contains(note));
+        // They may be done by now.
+        for action in &mut part.actions {
+            if let Some(place) = self.actions.iter().position(|own| own.id == action.id) {
+                *action = self.actions.remove(place);
+            }
+        }
+    }
+
     /// What people have said of what is a part of it now is said of it as well, where nobody said otherwise.
     pub(super) fn hears_of(&mut self, part: &Self) {
         for (measure, said) in &part.said {
@@ -298,6 +377,9 @@ impl Incident {
             let first = self.timeline.entry(*point).or_insert_with(|| (*at, by.clone()));
             if matches!(point, Point::Discovered | Point::Responded) && *at < first.0 {
                 *first = (*at, by.clone());
+                if *point == Point::Discovered {
+                    self.discovery.clone_from(&part.discovery);
+                }
             }
         }
         self.acknowledged = self.acknowledged.take().or_else(|| part.acknowledged.clone());
@@ -322,16 +404,29 @@ impl Incident {
         risen
     }
 
-    /// A person sets a level.
-    pub(super) fn set_level(&mut self, level: Level, author: &str) {
+    /// A person sets a level, of what was measured at the most by then, as far as that still holds.
+    pub(super) fn set_level(&mut self, level: Level, measured: Option<Level>, author: &str) {
         let held = self.held.entry(level.place).or_insert_with(|| Held {
             level: level.clone(),
             measured: None,
             standing: Standing::default(),
             set_by: None,
         });
-        held.level = level;
+        (held.level, held.measured) = (level, measured);
         held.set_by = Some(author.to_owned());
+    }
+
+    /// Whether somebody has taken it on as it is now: a worse level asks anew.
+    pub(super) fn is_taken_on(&self) -> bool {
+        let at = self.acknowledged.as_ref().and_then(|taken_on| Timestamp::parse(&taken_on.at).ok());
+        at.is_some_and(|at| at >= self.asks_since)
+    }
+
+    /// Whoever has taken on a part of it has taken it on, as severe as it is by that.
+    pub(super) fn is_taken_on_with(&mut self, part: &Self) {
+        if part.is_taken_on() && self.acknowledged == part.acknowledged {
+            self.asks_since = self.asks_since.min(part.asks_since);
+        }
     }
 
     /// Its level in a sequence.
@@ -409,7 +504,7 @@ impl Incident {
             timers.push((Timer::FollowUp, self.followed_at + self.follows_up_after(handling)));
             timers.extend(self.gathered.until.map(|until| (Timer::HandOver, until)));
         }
-        if self.state == State::Declared && self.acknowledged.is_none() {
+        if self.state == State::Declared && !self.is_taken_on() {
             let next = self.asks(handling).filter(|after| self.asked.is_none_or(|asked| *after > asked)).min();
             timers.extend(next.map(|after| (Timer::Unacknowledged, self.asks_since + after)));
         }
@@ -437,11 +532,14 @@ impl Incident {
         handling.acknowledge_within.into_iter().chain(self.gathered.escalate.iter().map(|(after, _)| *after))
     }
 
-    /// How its leader stands by now, where that is still what gave the level.
+    /// How its leader stands by now: what gave the level stays what gave it, and what is next is so from where it is.
     pub(super) fn refresh(&mut self, grade: Grade) {
         for (place, standing) in grade.0 {
-            if let Some(held) = self.held.get_mut(&place).filter(|held| held.standing.effective() == standing.effective()) {
+            let Some(held) = self.held.get_mut(&place) else { continue };
+            if held.standing.effective() == standing.effective() {
                 held.standing = standing;
+            } else {
+                held.standing.next = standing.next;
             }
         }
     }
@@ -453,10 +551,10 @@ impl Incident {
 }
 
 impl Review {
-    /// A review that is due then, of which it is reminded so long before.
-    pub(super) fn new(due_at: Timestamp, handling: &Handling, now: Timestamp) -> Self {
+    /// A review that is due then, of what has recovered `since`, and of which it is reminded so long before.
+    pub(super) fn new(since: Timestamp, due_at: Timestamp, handling: &Handling, now: Timestamp) -> Self {
         let remind_at = Some(due_at - handling.remind_before).filter(|at| *at > now).unwrap_or(due_at);
-        Self { due_at, remind_at, overdue: 0, done: None }
+        Self { since, due_at, remind_at, overdue: 0, done: None }
     }
 
     /// It was reminded of; the event, and when it is next.
@@ -491,7 +589,7 @@ mod tests {
     #[test]
     fn an_overdue_review_is_reminded_of_less_and_less_often() {
         let due = Timestamp(1_760_000_000_000);
-        let mut review = Review { due_at: due, remind_at: due, overdue: 0, done: None };
+        let mut review = Review { since: due, due_at: due, remind_at: due, overdue: 0, done: None };
         let mut days = vec![];
         while review.overdue < OVERDUE_MAX {
             review.reminds();

@@ -3,7 +3,7 @@
 use crate::correlate::{How, Member, Situation, SituationId, Why};
 use crate::grade::Grade;
 use crate::model::command::RICHTER;
-use crate::model::{Breach, Event, Phase, Point, State, Timestamp};
+use crate::model::{Breach, Event, Level, Phase, Point, State, Timestamp};
 use crate::rules::Topology;
 use crate::stage::{Count, Outbox};
 
@@ -290,10 +290,17 @@ impl Declare {
         let before = (incident.sequence > 0).then_some(incident.state);
         let Some(state) = event.after(before) else { return };
         // Where the level did not ask for an acknowledgement so far, whoever is asked has as long as the new one gives.
-        let asked = incident.history.last().and_then(|told| self.rules.levels.level(told.level.as_deref()?));
-        let asked = asked.is_some_and(|level| incident.asks(&self.rules.levels.handling(&level)).next().is_some());
+        let level = incident.history.last().and_then(|told| self.rules.levels.level(told.level.as_deref()?));
+        let asked = level.as_ref().is_some_and(|level| incident.asks(&self.rules.levels.handling(level)).next().is_some());
+        let handling = |level: Option<&Level>| {
+            let handling = self.rules.levels.handling(level?);
+            Some((handling.acknowledge_within, handling.follow_up))
+        };
+        let before_it = handling(level.as_ref());
         incident.moves(event, state, at, author, &reason);
-        if event == Event::Escalated && (!asked || incident.asked.is_some()) {
+        // Whoever has taken it on did so as it was handled then; a person who makes it worse knows of it.
+        let anew = author == RICHTER && incident.is_taken_on() && handling(incident.level()) != before_it;
+        if event == Event::Escalated && (!asked || anew || incident.asked.is_some()) {
             (incident.asks_since, incident.asked) = (incident.at, None);
         }
         if state != State::Suspected {
@@ -343,13 +350,17 @@ impl Declare {
         if let Some(gathered) = gathered {
             incident.gathered.follows(gathered, event);
         }
-        if event == Event::Recovered {
+        let recovered_at = match event {
+            Event::Recovered => Some(incident.at),
+            // A worse level gives less time, and a milder one more.
+            Event::Escalated | Event::Downgraded => incident.review.as_ref().map(|review| review.since),
+            _ => None,
+        };
+        if let Some((since, level)) = recovered_at.zip(incident.level()) {
             let calendar = rules.duty.team(&evidence.owner).and_then(|team| team.calendar.as_deref());
-            let handling = incident.level().map(|level| rules.levels.handling(level));
-            incident.review = handling.map(|handling| {
-                let due = super::turns::workdays_after(calendar, incident.at, handling.review_within);
-                Review::new(due, &handling, incident.at)
-            });
+            let handling = rules.levels.handling(level);
+            let due = super::turns::workdays_after(calendar, since, handling.review_within);
+            incident.review = Some(Review::new(since, due, &handling, incident.at));
         }
         if let Some(grounds) = grounds.as_ref().filter(|_| !incident.state.is_on()) {
             incident.kept = Some(Box::new(evidence.clone()));
@@ -405,9 +416,10 @@ impl Declare {
 
     /// An incident becomes part of another one.
     pub(super) fn merge(&mut self, gone: SituationId, kept: SituationId, at: Timestamp, author: &str, reason: &Reason, out: &mut Outbox) {
-        let Some(into) = self.state.incidents.get(&kept).map(|incident| incident.id.clone()) else { return };
+        let Some(whole) = self.state.incidents.get(&kept).cloned() else { return };
         let Some(incident) = self.state.incidents.get_mut(&gone) else { return };
-        incident.merged_into = Some(into.clone());
+        incident.becomes_part_of(&whole);
+        let into = whole.id;
         let (name, part) = (incident.id.clone(), incident.clone());
         let situations = part.situations.clone();
         self.state.suspected.remove(&gone);
@@ -426,6 +438,10 @@ impl Declare {
         if !risen.is_empty() {
             self.event(kept, Event::Escalated, at, author, risen.join("; "), out);
         }
+        if let Some(whole) = self.state.incidents.get_mut(&kept) {
+            whole.is_taken_on_with(&part);
+        }
+        self.schedule(kept);
     }
 
     /// Grades all that counts in an incident, for it may mean something else by now.

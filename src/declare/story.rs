@@ -46,7 +46,7 @@ impl<'a> Story<'a> {
     /// Whom to gather, as of a time.
     pub(super) fn gather(&self, at: Timestamp) -> gather::Gathered {
         let Some(level) = self.incident.level() else { return gather::Gathered::default() };
-        let waits = self.incident.acknowledged.is_none().then(|| at.since(self.incident.asks_since));
+        let waits = (!self.incident.is_taken_on()).then(|| at.since(self.incident.asks_since));
         let owners = self.grounds.into_iter().flat_map(Grounds::owners);
         let fault = Fault {
             id: &self.incident.id,
@@ -88,7 +88,7 @@ impl<'a> Story<'a> {
         let marked = |point: Point| incident.timeline.get(&point).map(|(at, _)| *at);
         let started = marked(Point::Occurred).unwrap_or(incident.declared_at);
         let over = matches!(incident.state, State::Recovered | State::Reviewed | State::Closed);
-        let recovered = incident.good_since.filter(|_| over);
+        let recovered = marked(Point::Recovered).or(incident.good_since).filter(|_| over);
         let levels: Vec<Levels> = incident.held().map(|held| self.levels(held)).collect();
         Body {
             id: incident.id.clone(),

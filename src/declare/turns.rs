@@ -256,9 +256,14 @@ impl Declare {
 
 /// That nobody has taken it on, though somebody was asked to.
 fn unheard(incident: &Incident, at: Timestamp) -> Option<String> {
-    let waits = Duration::from_secs(at.max(incident.at).since(incident.on_since).as_secs());
-    let unheard = incident.acknowledged.is_none() && incident.asked.is_some();
-    unheard.then(|| format!("nobody has acknowledged it for {}", duration::show(waits)))
+    if incident.is_taken_on() || incident.asked.is_none() {
+        return None;
+    }
+    let waits = |since| duration::show(Duration::from_secs(at.max(incident.at).since(since).as_secs()));
+    Some(match incident.level().filter(|_| incident.acknowledged.is_some()) {
+        Some(level) => format!("nobody has acknowledged it as {level} for {}", waits(incident.asks_since)),
+        None => format!("nobody has acknowledged it for {}", waits(incident.on_since)),
+    })
 }
 
 /// The whole rounds of so long between the two.

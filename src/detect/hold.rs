@@ -283,7 +283,7 @@ impl Bad {
         if let Some(impact) = terms.impact {
             impact.add(&reading, passed.max(if self.held.is_zero() { terms.every } else { Duration::ZERO }), &mut self.numbers);
         }
-        if reading.score > self.worst.score {
+        if reading.is_worse_than(&self.worst) {
             self.worst = reading;
         }
         let numbers = &self.numbers;

@@ -49,6 +49,17 @@ impl Reading {
         excess.is_finite().then_some(excess)
     }
 
+    /// Whether it is further outside than another one of the same monitor; of scores that are as high as any, by its value.
+    #[must_use]
+    pub fn is_worse_than(&self, other: &Self) -> bool {
+        let beyond = |reading: &Self| match (reading.upper, reading.lower) {
+            (Some(upper), _) if reading.value > upper => reading.value - upper,
+            (_, Some(lower)) if reading.value < lower => lower - reading.value,
+            _ => 0.0,
+        };
+        self.score > other.score || (self.score == other.score && beyond(self) > beyond(other))
+    }
+
     /// Takes a measure of its own; none where it needs an expected value that is not known or is zero.
     #[must_use]
     pub fn measure(&self, measure: Measure) -> Option<f64> {

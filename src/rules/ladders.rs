@@ -94,7 +94,7 @@ impl Checker {
             if let Some(matrix) = &raw.data_quality {
                 levels.matrix = self.matrix(file, matrix, &levels.sequences).or(levels.matrix);
             }
-            levels.handling.extend(raw.handling.iter().map(|handling| self.handling(file, handling, &levels.sequences)));
+            levels.handling.extend(raw.handling.iter().flat_map(|handling| self.handling(file, handling, &levels.sequences)));
         }
         for (file, scenario) in files.iter().flat_map(|(file, raw)| raw.scenarios.iter().map(move |s| (*file, s))) {
             self.scenario(file, scenario, &mut levels);
@@ -150,7 +150,8 @@ impl Checker {
         levels.scenarios.push(Scenario { name: raw.name.value.clone(), business, owner, shift, ladders });
     }
 
-    fn handling(&mut self, file: &str, at: &At<raw::Handling>, sequences: &[Sequence]) -> Handling {
+    /// What is not written is usual for the two most severe levels, and for the others, whichever of them are named first.
+    fn handling(&mut self, file: &str, at: &At<raw::Handling>, sequences: &[Sequence]) -> Vec<Handling> {
         let raw = &at.value;
         if raw.levels.is_empty() {
             self.faults.push(at.fault(file, "for no level; name some, such as [1, 2]"));
@@ -162,18 +163,19 @@ impl Checker {
         if let Some(unknown) = raw.sequence.as_ref().filter(|wanted| sequences.iter().all(|s| s.name != wanted.value)) {
             self.faults.push(unknown.fault(file, format!("unknown sequence {:?}", unknown.value)));
         }
-        let default = Handling::default_of(raw.levels.first().copied().unwrap_or(1));
         if raw.follow_up.is_some_and(|every| every.0 < std::time::Duration::from_secs(60)) {
             self.faults.push(at.fault(file, "a follow-up more often than every minute is none that people can give"));
         }
-        Handling {
-            levels: raw.levels.clone(),
+        let of = |usual: Handling, levels: Vec<u8>| Handling {
+            levels,
             sequence: raw.sequence.as_ref().map(|s| s.value.clone()),
-            follow_up: raw.follow_up.map_or(default.follow_up, |every| every.0),
-            acknowledge_within: raw.acknowledge_within.map(|within| within.0).or(default.acknowledge_within),
-            review_within: raw.review_within.unwrap_or(default.review_within),
-            remind_before: raw.remind_before.map_or(default.remind_before, |before| before.0),
-        }
+            follow_up: raw.follow_up.map_or(usual.follow_up, |every| every.0),
+            acknowledge_within: raw.acknowledge_within.map(|within| within.0).or(usual.acknowledge_within),
+            review_within: raw.review_within.unwrap_or(usual.review_within),
+            remind_before: raw.remind_before.map_or(usual.remind_before, |before| before.0),
+        };
+        let (severe, others): (Vec<u8>, Vec<u8>) = raw.levels.iter().partition(|rank| **rank <= 2);
+        vec![of(Handling::default_of(1), severe), of(Handling::default_of(3), others)]
     }
 
     /// What a monitor's breaches mean: by its own ladders, by its scenario's, or by what is usual for its importance.

@@ -127,17 +127,17 @@ impl Target {
 }
 
 impl Route {
-    /// Whether it takes an event of that type, of an incident of that business that has, or had, these levels: who was told of
-    /// its declaration is told of its end as well.
+    /// Whether it takes an event of that type, of an incident of these businesses that has, or had, these levels: who was told
+    /// of its declaration is told of its end as well.
     #[must_use]
-    pub fn takes(&self, event: Event, levels: &[(&str, u8)], business: &str) -> bool {
+    pub fn takes(&self, event: Event, levels: &[(&str, u8)], businesses: &[String]) -> bool {
         let told = self.events.as_ref().map_or(TOLD.contains(&event), |events| events.contains(&event));
         let of = |(sequence, rank): &(&str, u8)| {
             self.sequences.as_ref().is_none_or(|all| all.iter().any(|one| one == sequence))
                 && self.levels.as_ref().is_none_or(|all| all.contains(rank))
         };
         let any = self.sequences.is_none() && self.levels.is_none();
-        told && (any || levels.iter().any(of)) && self.business.as_ref().is_none_or(|all| all.iter().any(|one| one == business))
+        told && (any || levels.iter().any(of)) && self.business.as_ref().is_none_or(|all| all.iter().any(|one| businesses.contains(one)))
     }
 }
 
@@ -278,10 +278,11 @@ mod tests {
     #[test]
     fn a_route_takes_what_people_act_on_unless_it_says() {
         let severe = Route { levels: Some(vec![1, 2]), ..Route::default() };
-        assert!(severe.takes(Event::Declared, &[("P", 2)], "shop"));
-        assert!(!severe.takes(Event::Declared, &[("P", 3)], "shop"));
-        assert!(!severe.takes(Event::Suspected, &[], "shop") && !Route::default().takes(Event::Recovering, &[("P", 1)], "shop"));
+        let shop = ["shop".to_owned()];
+        assert!(severe.takes(Event::Declared, &[("P", 2)], &shop));
+        assert!(!severe.takes(Event::Declared, &[("P", 3)], &shop));
+        assert!(!severe.takes(Event::Suspected, &[], &shop) && !Route::default().takes(Event::Recovering, &[("P", 1)], &shop));
         let early = Route { events: Some(vec![Event::Suspected]), business: Some(vec!["shop".into()]), ..Route::default() };
-        assert!(early.takes(Event::Suspected, &[], "shop") && !early.takes(Event::Suspected, &[], "bank"));
+        assert!(early.takes(Event::Suspected, &[], &shop) && !early.takes(Event::Suspected, &[], &["bank".to_owned()]));
     }
 }

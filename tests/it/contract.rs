@@ -125,3 +125,31 @@ fn what_is_to_be_done_is_reported_however_long_ago_its_fault_was() {
     let november = log.report(at("2026-11-01T00:00:00Z"), at("2026-12-01T00:00:00Z"));
     assert_eq!((november.incidents, november.merged), (1, 1));
 }
+
+/// What the events of that type tell of their incidents.
+fn told(case: &str, kind: &str) -> Vec<Value> {
+    let events = events(&super::kafka::case(case).run().messages);
+    let kind = format!("io.richter.incident.{kind}.v1");
+    events.iter().filter(|event| event["type"] == kind.as_str()).map(|event| event["data"]["incident"].clone()).collect()
+}
+
+#[test]
+fn what_customers_found_first_was_found_by_a_person() {
+    let found = told("story_found_by_customers", "recovered");
+    let found: Vec<_> = found.iter().map(|incident| (&incident["discovery"]["by"], &incident["discovery"]["name"])).collect();
+    assert_eq!(found, [(&json!("person"), &json!("olga")), (&json!("person"), &json!("ann"))]);
+}
+
+#[test]
+fn the_worst_is_told_also_where_any_value_is_beyond_all_scores() {
+    let worst = told("story_worst_above_zero", "recovered").pop().expect("it recovers");
+    assert_eq!(worst["measure"]["worst"]["value"], json!(8000.0));
+    assert!(worst["title"].as_str().is_some_and(|title| title.ends_with("at worst 8000")), "{}", worst["title"]);
+}
+
+#[test]
+fn what_is_over_is_over_since_a_person_says_so() {
+    let review = told("story_review_of_a_worse_level", "review_overdue").pop().expect("it is late");
+    assert_eq!((&review["recovered_at"], &review["lasted_seconds"]), (&json!("2026-10-20T14:20:00.000Z"), &json!(1200)));
+    assert_eq!(review["durations"]["recover"], json!(1200));
+}

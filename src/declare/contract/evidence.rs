@@ -15,9 +15,12 @@ use super::Source;
 pub struct Evidence {
     /// What the user cannot do.
     pub scenario: String,
-    /// Whose business.
+    /// Whose business what leads is.
     pub business: String,
-    /// The team that owns it.
+    /// The businesses of all that counts in it.
+    #[serde(default)]
+    pub businesses: Vec<String>,
+    /// The team that owns it; where no monitor says so the one that looks after what it is about.
     pub owner: String,
     /// What it is about.
     pub entity: String,
