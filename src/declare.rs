@@ -7,12 +7,14 @@
 mod acts;
 mod agenda;
 pub mod contract;
+mod costs;
 mod evidence;
 mod gather;
 mod heartbeats;
 mod incident;
 mod incidents;
 mod life;
+mod merged;
 mod picture;
 mod reason;
 mod related;

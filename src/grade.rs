@@ -65,6 +65,8 @@ pub struct Facts<'f> {
     pub heard_at: Timestamp,
     /// Those of the numbers that people say.
     pub said: &'f Stated,
+    /// How much of the numbers others of the same fault cost, which detection does not know of.
+    pub beside: &'f Numbers,
     /// Who has watched how long conditions held.
     pub watched: Watched<'f>,
 }
@@ -123,8 +125,15 @@ impl Facts<'_> {
         match self.watched {
             Watched::Nobody => by_now(),
             // What was met stays so; what people say, detection does not watch.
-            Watched::Detection { met, .. } => met.contains(&condition.to_string()) || (self.said_since(condition).is_some() && by_now()),
+            Watched::Detection { met, .. } => {
+                met.contains(&condition.to_string()) || ((self.said_since(condition).is_some() || self.adds_up(condition)) && by_now())
+            }
         }
+    }
+
+    /// Whether others of the same fault add to what a condition asks for.
+    fn adds_up(&self, condition: &Condition) -> bool {
+        condition.tests.iter().any(|test| self.beside.contains_key(&test.measure))
     }
 
     /// Since when what people say has met all tests of a condition that it has to.
@@ -244,6 +253,7 @@ mod tests {
             at: Timestamp(minutes * 60_000),
             heard_at: Timestamp(0),
             said: &Stated::new(),
+            beside: &Numbers::new(),
             watched: Watched::Nobody,
         };
         grade(definition, &facts)
@@ -273,6 +283,7 @@ mod tests {
                 at: Timestamp(900_000),
                 heard_at: Timestamp(900_000),
                 said: &Stated::from([(Measure::AffectedUsers, vec![(2000.0, Timestamp(said_at))])]),
+                beside: &Numbers::new(),
                 watched: Watched::Detection { met, holding: &[], rest_held: &[] },
             };
             grade(&definition, &facts).level().map(ToString::to_string)

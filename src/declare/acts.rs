@@ -15,6 +15,7 @@ use crate::wire::cloudevent::{Attributes, message};
 
 use super::Declare;
 use super::contract::{Action, Cause, Discovery, Note, REJECTED, Rejection, Source, Stamp};
+use super::costs;
 use super::incident::NOTES_MAX;
 use super::trace;
 
@@ -231,7 +232,8 @@ impl Declare {
         self.legal(id, event, command)?;
         let before = now.map_or_else(|| "none".to_owned(), |now| now.to_string());
         let words = with(command, &format!("{before} → {level}: a person says so"));
-        let grades = self.counting(id).filter_map(|member| member.grade(command.at, &incident.said));
+        let grades =
+            self.counting(id).filter_map(|member| member.grade(command.at, &incident.said, &costs::beside(member, self.counting(id))));
         let measured = grades.filter_map(|grade| Some(grade.0.get(&level.place)?.effective()?.level.clone())).min();
         self.change(id, |incident| incident.set_level(level, measured, &command.author));
         self.says(id, event, command, words, out)

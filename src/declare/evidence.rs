@@ -9,6 +9,7 @@ use crate::model::{Numbers, Reading, Step, Timestamp};
 use crate::rules::{Rules, Tuning};
 
 use super::contract::{self, Alternative, Change, Counted, Drawn, Evidence, Measured, Part};
+use super::costs;
 use super::incident::Incident;
 use super::picture::Picture;
 
@@ -74,7 +75,10 @@ impl<'g> Grounds<'g> {
         if self.members().filter(lasts).any(|member| leader.is_called_as(member) && leader.entity == member.entity) {
             return None;
         }
-        let graded = self.members().filter(lasts).filter_map(|m| Some((m.graded(self.at, &Stated::new())?.grade.level()?.clone(), m)));
+        let graded = self
+            .members()
+            .filter(lasts)
+            .filter_map(|m| Some((m.graded(self.at, &Stated::new(), &Numbers::new())?.grade.level()?.clone(), m)));
         let (level, worst) = graded.min_by(|(a, m), (b, n)| (a, m.starts_at, m.key).cmp(&(b, n.starts_at, n.key)))?;
         Some(format!("{} of {}, by itself {level}", worst.source.name(), worst.entity))
     }
@@ -121,15 +125,9 @@ impl<'g> Grounds<'g> {
         }
     }
 
-    /// What it costs, as it is measured: what grows adds up over the monitors, of the rest it is the highest number.
+    /// What it costs, as it is measured.
     pub(super) fn numbers(&self) -> Numbers {
-        let mut numbers = Numbers::new();
-        let judged = self.members().filter(|member| member.counts()).filter_map(|member| member.judged.as_ref());
-        for (measure, number) in judged.flat_map(|judged| &judged.numbers) {
-            let sum = numbers.entry(*measure).or_default();
-            *sum = if measure.grows() { *sum + number } else { sum.max(*number) };
-        }
-        numbers
+        costs::numbers(self.members())
     }
 
     /// The worst reading of all episodes of what a monitor measured.

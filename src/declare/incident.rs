@@ -15,6 +15,7 @@ use super::LOOK_EVERY_MIN;
 use super::agenda::Timer;
 use super::contract::{Action, Cause, Discovery, Evidence, Note, Related, Stamp, Told};
 use super::gather::Gathered;
+use super::merged::Before;
 use super::picture::Picture;
 use super::reason::Reason;
 
@@ -40,7 +41,7 @@ pub struct Incident {
     /// The number of its last event; the first is 1, without gaps.
     pub sequence: u32,
     /// Its level in each sequence, by the sequence's place.
-    held: BTreeMap<u8, Held>,
+    pub(super) held: BTreeMap<u8, Held>,
     /// The levels that it has had, in any sequence, in order.
     pub had: Vec<Level>,
     /// The member that leads: by whom it was graded so.
@@ -96,7 +97,7 @@ pub struct Incident {
     /// The incident it is part of.
     pub merged_into: Option<String>,
     /// What that one was before.
-    before: Option<Box<Before>>,
+    pub(super) before: Option<Box<Before>>,
     /// The incidents that are part of it.
     pub merged: Vec<String>,
     /// The incidents that would be part of it, or it of them, had not both been declared.
@@ -113,23 +114,11 @@ pub(super) struct Held {
     /// It never falls by itself.
     pub(super) level: Level,
     /// The most severe level that was ever measured.
-    measured: Option<Level>,
+    pub(super) measured: Option<Level>,
     /// What met it, and what is next.
     pub(super) standing: Standing,
     /// Who set it, where a person did.
     pub(super) set_by: Option<String>,
-}
-
-/// What an incident was before another one became part of it, as far as that changes it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Before {
-    held: BTreeMap<u8, Held>,
-    leader: u64,
-    acknowledged: Option<Stamp>,
-    discovery: Option<Discovery>,
-    timeline: BTreeMap<Point, (Timestamp, String)>,
-    said: Stated,
-    cause: Option<Cause>,
 }
 
 /// The review after the recovery.
@@ -177,11 +166,15 @@ impl Member {
         !matches!(self.source, Source::Breach { .. })
     }
 
-    /// Its grade as of a time, with what people say it costs; none for what is evidence only.
-    pub(super) fn grade(&self, at: Timestamp, said: &Stated) -> Option<Grade> {
+    /// Its grade as of a time, with what people say it costs, and what others of its incident do `beside` it; none for what is
+    /// evidence only.
+    pub(super) fn grade(&self, at: Timestamp, said: &Stated, beside: &Numbers) -> Option<Grade> {
         let definition = self.definition.as_ref().filter(|_| self.counts())?;
         let judged = self.judged.as_ref();
         let mut numbers = judged.map(|judged| judged.numbers.clone()).unwrap_or_default();
+        for (measure, number) in beside {
+            *numbers.entry(*measure).or_default() += number;
+        }
         numbers.extend(latest(said));
         let nothing = Reading { value: f64::NAN, ..Reading::default() };
         let watched = match (&self.source, judged) {
@@ -198,14 +191,15 @@ impl Member {
             at: self.ends_at.unwrap_or(at),
             heard_at: self.told_at,
             said,
+            beside,
             watched,
         };
         Some(grade::grade(definition, &facts))
     }
 
     /// Its grade, where it meets a definition.
-    pub(super) fn graded(&self, at: Timestamp, said: &Stated) -> Option<Graded> {
-        let grade = self.grade(at, said).filter(|grade| grade.level().is_some())?;
+    pub(super) fn graded(&self, at: Timestamp, said: &Stated, beside: &Numbers) -> Option<Graded> {
+        let grade = self.grade(at, said, beside).filter(|grade| grade.level().is_some())?;
         Some(Graded { key: self.key, grade })
     }
 
@@ -306,104 +300,6 @@ impl Incident {
         risen.into_iter().map(|(_, words)| words).collect()
     }
 
-    /// It is about to become part of another one.
-    pub(super) fn becomes_part_of(&mut self, whole: &Self) {
-        self.merged_into = Some(whole.id.clone());
-        self.before = Some(Box::new(Before {
-            held: whole.held.clone(),
-            leader: whole.leader,
-            acknowledged: whole.acknowledged.clone(),
-            discovery: whole.discovery.clone(),
-            timeline: whole.timeline.clone(),
-            said: whole.said.clone(),
-            cause: whole.cause.clone(),
-        }));
-    }
-
-    /// What was a part of it is none: what it had of that is taken back, and what else was said meanwhile stays.
-    pub(super) fn parts_with(&mut self, part: &mut Self, at: Timestamp) {
-        part.merged_into = None;
-        let Some(before) = part.before.take() else { return };
-        let Before { held, leader, acknowledged, discovery, timeline, said, cause } = *before;
-        for (place, of_part) in &part.held {
-            let own = held.get(place);
-            // What a person has set since is of what it is now.
-            let said = self.held.get(place).is_some_and(|now| now.set_by.is_some() && now.set_by != of_part.set_by);
-            match own {
-                _ if said => {}
-                Some(own) => drop(self.held.insert(*place, own.clone())),
-                None if held.is_empty() => {}
-                None => drop(self.held.remove(place)),
-            }
-        }
-        self.leader = leader;
-        if self.acknowledged == part.acknowledged && self.acknowledged != acknowledged {
-            (self.acknowledged, self.asks_since, self.asked) = (acknowledged, at, None);
-        }
-        if self.discovery == part.discovery {
-            self.discovery = discovery;
-        }
-        if self.cause == part.cause {
-            self.cause = cause;
-        }
-        for (point, of_part) in &part.timeline {
-            if self.timeline.get(point) == Some(of_part) {
-                match timeline.get(point) {
-                    Some(own) => drop(self.timeline.insert(*point, own.clone())),
-                    None => drop(self.timeline.remove(point)),
-                }
-            }
-        }
-        for (measure, of_part) in &part.said {
-            if self.said.get(measure) == Some(of_part) && !said.contains_key(measure) {
-                self.said.remove(measure);
-            }
-        }
-        self.notes.retain(|note| !part.notes.contains(note));
-        // They may be done by now.
-        for action in &mut part.actions {
-            if let Some(place) = self.actions.iter().position(|own| own.id == action.id) {
-                *action = self.actions.remove(place);
-            }
-        }
-    }
-
-    /// What people have said of what is a part of it now is said of it as well, where nobody said otherwise.
-    pub(super) fn hears_of(&mut self, part: &Self) {
-        for (measure, said) in &part.said {
-            self.said.entry(*measure).or_insert_with(|| said.clone());
-        }
-        for (point, (at, by)) in part.timeline.iter().filter(|(point, _)| **point != Point::Recovered) {
-            let first = self.timeline.entry(*point).or_insert_with(|| (*at, by.clone()));
-            if matches!(point, Point::Discovered | Point::Responded) && *at < first.0 {
-                *first = (*at, by.clone());
-                if *point == Point::Discovered {
-                    self.discovery.clone_from(&part.discovery);
-                }
-            }
-        }
-        self.acknowledged = self.acknowledged.take().or_else(|| part.acknowledged.clone());
-        self.cause = self.cause.take().or_else(|| part.cause.clone());
-        let room = |known: usize| NOTES_MAX.saturating_sub(known);
-        self.actions.extend(part.actions.iter().take(room(self.actions.len())).cloned());
-        self.notes.extend(part.notes.iter().take(room(self.notes.len())).cloned());
-        self.notes.sort_by(|a, b| a.at.cmp(&b.at));
-    }
-
-    /// It is as severe as what is a part of it now; gives what has risen, in words.
-    pub(super) fn rises_to(&mut self, part: &Self) -> Vec<String> {
-        let mut risen = vec![];
-        for (place, held) in &part.held {
-            let own = self.held.get(place).map(|held| held.level.clone());
-            if own.as_ref().is_none_or(|own| held.level.rank < own.rank) {
-                let from = own.map_or_else(String::new, |own| format!("{own} → "));
-                risen.push(format!("{from}{}, as {} was", held.level, part.id));
-                self.held.insert(*place, held.clone());
-            }
-        }
-        risen
-    }
-
     /// A person sets a level, of what was measured at the most by then, as far as that still holds.
     pub(super) fn set_level(&mut self, level: Level, measured: Option<Level>, author: &str) {
         let held = self.held.entry(level.place).or_insert_with(|| Held {
@@ -420,13 +316,6 @@ impl Incident {
     pub(super) fn is_taken_on(&self) -> bool {
         let at = self.acknowledged.as_ref().and_then(|taken_on| Timestamp::parse(&taken_on.at).ok());
         at.is_some_and(|at| at >= self.asks_since)
-    }
-
-    /// Whoever has taken on a part of it has taken it on, as severe as it is by that.
-    pub(super) fn is_taken_on_with(&mut self, part: &Self) {
-        if part.is_taken_on() && self.acknowledged == part.acknowledged {
-            self.asks_since = self.asks_since.min(part.asks_since);
-        }
     }
 
     /// Its level in a sequence.

@@ -3,10 +3,11 @@
 use crate::correlate::{How, Member, Situation, SituationId, Why};
 use crate::grade::Grade;
 use crate::model::command::RICHTER;
-use crate::model::{Breach, Event, Level, Phase, Point, State, Timestamp};
+use crate::model::{Breach, Event, Level, Numbers, Phase, Point, State, Timestamp};
 use crate::rules::Topology;
 use crate::stage::{Count, Outbox};
 
+use super::costs;
 use super::evidence::Grounds;
 use super::incident::{Graded, Incident, Review};
 use super::reason::Reason;
@@ -53,7 +54,7 @@ impl Declare {
             return self.grade_member(key, at, out);
         }
         let (state, said) = (incident.state, &incident.said);
-        let graded = member.graded(at, said);
+        let graded = member.graded(at, said, &costs::beside(member, self.counting(id)));
         match (state, graded) {
             (State::Suspected, Some(graded)) => self.declares(id, at, &graded, out),
             (State::Recovered | State::Reviewed, graded) if self.lasts(id) => {
@@ -99,7 +100,7 @@ impl Declare {
             }
             incident.rename(member, salt);
         }
-        match member.grade(at, &incident.said) {
+        match member.grade(at, &incident.said, &Numbers::new()) {
             Some(grade) if grade.level().is_some() => {
                 self.state.incidents.insert(id, incident);
                 self.declares(id, at, &Graded { key, grade }, out);
@@ -329,7 +330,9 @@ impl Declare {
         let Some(incident) = state.incidents.get_mut(&id) else { return };
         let grounds = Grounds::of(incident, incident.at, &state.situations, rules, &config.tuning);
         if let Some(grounds) = &grounds {
-            if let Some(grade) = grounds.leader.and_then(|leader| leader.grade(incident.at, &incident.said)) {
+            if let Some(grade) =
+                grounds.leader.and_then(|leader| leader.grade(incident.at, &incident.said, &costs::beside(leader, grounds.members())))
+            {
                 incident.refresh(grade);
             }
             // What has changed since is told by the next look, whatever else is told until then.

@@ -79,7 +79,8 @@ impl<'a> Story<'a> {
             sequence: Some(format!("{:010}", incident.sequence)),
             level: incident.level().map(ToString::to_string),
         };
-        let event = Happening { kind: event, at, author: author.to_owned(), reason: reason.to_owned(), command: command.map(str::to_owned) };
+        let event =
+            Happening { kind: event, at, author: author.to_owned(), reason: reason.to_owned(), command: command.map(str::to_owned) };
         message(&attributes, &Data { event, incident: self.body() })
     }
 

@@ -49,7 +49,9 @@ fn more(test: &Test, facts: &Facts<'_>) -> String {
 /// What grows with time gets there by itself: at the rate since it began.
 fn at_this_rate(now: f64, so_far: Duration, test: &Test, facts: &Facts<'_>) -> String {
     let passed = facts.at.since(facts.heard_at).as_secs_f64();
-    let left = (test.limit - now) * so_far.as_secs_f64() / now - passed;
+    // At its own, for what others cost may be over.
+    let own = now - facts.beside.get(&test.measure).copied().unwrap_or(0.0);
+    let left = (test.limit - now) * so_far.as_secs_f64() / own - passed;
     let left = Duration::try_from_secs_f64(left.max(0.0)).ok().filter(|left| *left < FAR);
     left.map_or_else(String::new, |left| format!("{} in {} at this rate", test.measure, minutes(left)))
 }
@@ -82,6 +84,7 @@ mod tests {
             at: Timestamp(600_000),
             heard_at: Timestamp(600_000),
             said: &Stated::new(),
+            beside: &Numbers::new(),
             watched,
         };
         to(&Condition { tests: vec![test], hold: Duration::from_secs(hold) }, &facts)

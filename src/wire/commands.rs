@@ -267,7 +267,10 @@ mod tests {
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"acknowledge"}"#), "unexpected_shape");
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"split","incident":"i"}"#), "unexpected_shape");
         assert_eq!(reason(r#"{"id":"a","author":"richter","command":"acknowledge","incident":"i"}"#), "unexpected_shape");
-        assert_eq!(reason(r#"{"id":"a","author":"b","command":"set_cause","incident":"i","class":"process","cause":" "}"#), "unexpected_shape");
+        assert_eq!(
+            reason(r#"{"id":"a","author":"b","command":"set_cause","incident":"i","class":"process","cause":" "}"#),
+            "unexpected_shape"
+        );
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"split","incident":"i","entity":"mail"}"#), "bad_entity");
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"split","incident":"i","entity":"a=b","merged":"j"}"#), "unexpected_shape");
         assert_eq!(reason(r#"{"id":"a","author":"b","command":"set_impact","incident":"i","money":-1}"#), "bad_number");
