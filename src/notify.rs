@@ -84,19 +84,17 @@ pub fn is_told(target: &Target, data: &Data) -> bool {
 }
 
 /// The request that tells a target of an event, signed as of now.
-///
-/// # Errors
-/// The target's own text cannot be filled in.
-pub fn request(to: &Addressed<'_>, data: &Data, now: Timestamp) -> Result<Request, String> {
-    let words = words(to.target, data)?;
-    Ok(match to.target.kind {
+#[must_use]
+pub fn request(to: &Addressed<'_>, data: &Data, now: Timestamp) -> Request {
+    let words = words(to.target, data);
+    match to.target.kind {
         Messenger::Webhook => webhook::request(to, data, &words),
         Messenger::Pagerduty => pagerduty::request(to, data, &words),
         Messenger::Slack => chat::slack(to, data, &words),
         Messenger::Feishu => chat::feishu(to, data, &words, now),
         Messenger::Dingtalk => chat::dingtalk(to, &words, now),
         Messenger::Wecom => chat::wecom(to, &words),
-    })
+    }
 }
 
 /// What an answer means. The chat robots answer 200 also where they refuse, and say so in the body.
@@ -117,11 +115,15 @@ pub fn answer(kind: Messenger, status: u16, body: &str) -> Answer {
     }
 }
 
-fn words(target: &Target, data: &Data) -> Result<Words, String> {
+/// In the target's own words; what cannot be filled in is told as usual, and why it could not.
+fn words(target: &Target, data: &Data) -> Words {
     let given = Given { event: &data.event, incident: &data.incident };
-    let title = target.title.as_ref().map(|text| text.fill(&given)).transpose()?;
-    let text = target.text.as_ref().map(|text| text.fill(&given)).transpose()?;
-    Ok(Words { title: title.unwrap_or_else(|| usual_title(data)), text: text.unwrap_or_else(|| usual_text(data)) })
+    let mut wrong = vec![];
+    let mut own =
+        |text: &Option<crate::rules::Text>| text.as_ref()?.fill(&given).map_err(|why| wrong.push(format!("\nits own text: {why}"))).ok();
+    let (title, text) = (own(&target.title), own(&target.text));
+    let (title, text) = (title.unwrap_or_else(|| usual_title(data)), text.unwrap_or_else(|| usual_text(data)));
+    Words { title, text: text + &wrong.concat() }
 }
 
 fn usual_title(data: &Data) -> String {

@@ -141,6 +141,12 @@ impl Query {
         self.root.filters()
     }
 
+    /// How far back a sample can matter.
+    #[must_use]
+    pub fn reach(&self) -> Duration {
+        self.leaves.iter().map(|leaf| leaf.reach).max().unwrap_or_default()
+    }
+
     /// Whether there is a result where nothing was ever measured, as of `absent()`.
     #[must_use]
     pub fn speaks_of_nothing(&self) -> bool {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use crate::model::text::counted;
+use crate::rules::Kind;
 use crate::shell::files::load;
 use crate::shell::missing_secrets;
 
@@ -35,6 +36,13 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             for (number, what) in [(sources, "source: nothing is read"), (monitors, "monitor: nothing is watched")] {
                 if number == 0 {
                     eprintln!("note: there is no {what}");
+                }
+            }
+            let reads = |kind: Kind| loaded.settings.sources.iter().any(|source| source.kind == kind);
+            let watched: Vec<Kind> = loaded.config.rules.monitors.iter().map(|monitor| monitor.input.kind()).collect();
+            for (kind, what) in [(Kind::Metrics, "metrics: no query"), (Kind::Alerts, "alerts: no monitor of alerts")] {
+                if sources > 0 && watched.contains(&kind) && !reads(kind) {
+                    eprintln!("note: there is no source of {what} is ever told anything");
                 }
             }
             for note in &loaded.config.rules.notes {

@@ -207,7 +207,8 @@ fn metric(metric: &crate::correlate::Metric) -> contract::Metric {
 
 fn reading(reading: &Reading) -> contract::Reading {
     let Reading { value, expected, lower, upper, score, weight } = *reading;
-    contract::Reading { value: Some(value).filter(|value| value.is_finite()), expected, lower, upper, score, weight }
+    let infinite = value.is_infinite();
+    contract::Reading { value: Some(value).filter(|value| value.is_finite()), infinite, expected, lower, upper, score, weight }
 }
 
 pub(super) fn part(part: &crate::correlate::Part) -> Part {

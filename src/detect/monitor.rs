@@ -35,6 +35,8 @@ pub(super) struct MonitorState {
     pub(super) name: String,
     /// The last step evaluated.
     done: Option<Timestamp>,
+    /// From when it listens, where it speaks of nothing.
+    began: Option<Timestamp>,
     /// A place that was given up is filled by the next one that comes.
     cells: Vec<Option<Kept>>,
     #[serde(skip)]
@@ -55,7 +57,7 @@ pub(super) struct Kept {
 
 impl MonitorState {
     pub(super) fn new(name: String) -> Self {
-        Self { name, done: None, cells: vec![], index: Index::default(), memo: Memo::default() }
+        Self { name, done: None, began: None, cells: vec![], index: Index::default(), memo: Memo::default() }
     }
 
     /// Finds its way about in what was restored.
@@ -175,6 +177,7 @@ impl MonitorState {
         let watch = subject.watch;
         let always = own && watch.query.speaks_of_nothing();
         if always {
+            self.began.get_or_insert(ready);
             self.cell(&Labels::default(), &watch.query);
         }
         while let Some(step) = self.next_step(watch, always, ready).filter(|step| *step <= ready) {
@@ -233,7 +236,8 @@ impl MonitorState {
         let sampled = kept().filter_map(|kept| kept.cell.first_sample()).min();
         let groups = || kept().flat_map(|kept| &kept.groups);
         let absent = watch.judge.absent.and_then(|_| groups().filter_map(|group| group.absent_from(watch)).min());
-        let now = always.then(|| self.done.unwrap_or(ready - watch.every));
+        // That nothing is measured is known once it has listened for as long as a sample can matter.
+        let now = always.then(|| self.done.unwrap_or(self.began.unwrap_or(ready) + watch.query.reach()));
         // Where data comes, the step it makes comes before.
         let stale = || groups().filter_map(|group| group.stale_from(watch)).min();
         let stale = if sampled.is_some_and(|sampled| sampled <= ready) { None } else { stale() };

@@ -155,6 +155,9 @@ impl Checker {
     /// Entities that the topology does not list, though it lists others of their kind.
     fn note_unlisted<'n>(&mut self, file: &str, names: impl Iterator<Item = &'n At<String>>, listed: Listed<'_>) {
         for name in names {
+            if name.value.contains(['*', '{']) {
+                self.notes.push(name.fault(file, format!("{} is the name of one entity: nothing in it stands for others", name.value)));
+            }
             let Some(entity) = Entity::parse(&name.value).ok().filter(|entity| !listed.has(entity)) else { continue };
             self.notes.push(name.fault(file, format!("the topology lists no {entity}, though others of its kind: is that its name?")));
         }
@@ -321,6 +324,9 @@ impl Checker {
                 None
             }
         };
+        if let Some(Input::Watch(watch)) = &input {
+            self.note_contradicted(file, raw, definition.as_ref(), &watch.judge);
+        }
         let (entity, input) = (entity?, input?);
         self.entity_exists(file, &raw.entity, &entity, &input, entities);
         if let Some((at, calls)) = raw.calls.as_ref().zip(calls.as_ref()) {

@@ -14,6 +14,7 @@ use super::duty::Duty;
 use super::fault::Fault;
 use super::handling::Handling;
 use super::plans::Plan;
+use super::settings::Kind;
 use super::suppress::Suppress;
 use super::{Template, Topology};
 
@@ -60,6 +61,17 @@ pub enum Input {
     Alerts(Selector),
     /// External alerts that fire as long as all is well, each of which may be silent for so long.
     Heartbeat(Selector, Duration),
+}
+
+impl Input {
+    /// The kind of source that tells of it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Watch(_) => Kind::Metrics,
+            Self::Alerts(_) | Self::Heartbeat(..) => Kind::Alerts,
+        }
+    }
 }
 
 /// A query, its steps and its judges.

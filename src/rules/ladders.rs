@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::{Comparison, Condition, Definition, Ladder, Level, Measure, Rung, Test, duration};
 
 use super::check::{Checker, selector};
-use super::compiled::{Generic, Levels, Matrix, Scenario, Sequence};
+use super::compiled::{Generic, JudgeRules, Levels, Matrix, Scenario, Sequence, Side};
 use super::duty::Duty;
 use super::fault::{At, Fault};
 use super::handling::Handling;
@@ -216,6 +216,7 @@ impl Checker {
             generic,
         };
         self.note_absent(file, raw, &definition);
+        self.note_levelless(file, raw, &definition, measurable, levels);
         Some(definition)
     }
 
@@ -391,6 +392,52 @@ impl Checker {
                 );
                 self.notes.push(raw.name.fault(file, message));
             }
+        }
+    }
+
+    /// A scenario without a level that its monitor, or people, can meet: nothing would ever be declared.
+    fn note_levelless(&mut self, file: &str, raw: &raw::Monitor, definition: &Definition, measurable: Measurable<'_>, levels: &Levels) {
+        let can_be_met = |test: &Test| measurable.measures(test.measure) || test.measure.can_be_said();
+        let mut rungs = definition.ladders().flat_map(|ladder| &ladder.rungs);
+        if rungs.any(|rung| rung.condition.tests.iter().all(can_be_met)) {
+            return;
+        }
+        let scenario = &definition.scenario;
+        let known: Vec<&str> = levels.scenarios.iter().map(|known| known.name.as_str()).collect();
+        let which = if known.is_empty() || known.contains(&scenario.as_str()) {
+            String::new()
+        } else {
+            format!("; the level files have no scenario {scenario:?}, they have {}", known.join(", "))
+        };
+        let message = format!("nothing of it is ever declared: there is no level that it can meet; give it a `fault`{which}");
+        self.notes.push(raw.name.fault(file, message));
+    }
+
+    /// Levels that ask for what is good, on the side on which its judges find what is bad.
+    pub(super) fn note_contradicted(&mut self, file: &str, raw: &raw::Monitor, definition: Option<&Definition>, judge: &JudgeRules) {
+        if judge.flatline.is_some() {
+            return;
+        }
+        let side = judge.side();
+        let only = judge.baseline.is_none() && judge.change.is_none() && judge.compare.is_none() && judge.forecast.is_none();
+        let limits = judge.limits.filter(|_| only);
+        let is_good = |test: &Test| match (test.measure, side) {
+            (Measure::Drop, Side::Above) | (Measure::Rise, Side::Below) => test.limit >= 0.0,
+            (Measure::Value, Side::Above) => {
+                let clears = limits.and_then(|limits| limits.until.or(limits.above));
+                matches!(test.comparison, Comparison::Below | Comparison::AtMost) && clears.is_some_and(|clears| test.limit <= clears)
+            }
+            (Measure::Value, Side::Below) => {
+                let clears = limits.and_then(|limits| limits.until.or(limits.below));
+                matches!(test.comparison, Comparison::Above | Comparison::AtLeast) && clears.is_some_and(|clears| test.limit >= clears)
+            }
+            _ => false,
+        };
+        let rungs = definition.iter().flat_map(|definition| &definition.own).flat_map(|ladder| &ladder.rungs);
+        for rung in rungs.filter(|rung| rung.condition.tests.iter().any(is_good)) {
+            let message =
+                format!("{} at `{}` is never met: that is no breach, as its judges look the other way", rung.level, rung.condition);
+            self.notes.push(raw.name.fault(file, message));
         }
     }
 

@@ -76,7 +76,7 @@ pub struct Status {
 
 /// Where a label's value is.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields, expecting = "a path such as \"/labels/host\", or { paths: [...], words: {...} }")]
 pub enum Label {
     /// As it is.
     Path(String),

@@ -66,6 +66,11 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         let because = format!("more than {percent}% of the error budget is spent within {}", duration::show(within.0));
         monitor(&slo, &format!("budget spent in {}", duration::show(within.0)), query, budget.0, (level, because))
     }));
+    for (place, same) in monitors.iter().enumerate() {
+        if monitors[..place].iter().any(|other| other.name.value == same.name.value) {
+            faults.push(slo.name.fault(file, format!("two rows give the monitor {:?}; give each a window of its own", same.name.value)));
+        }
+    }
     monitors
 }
 

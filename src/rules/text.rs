@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
 /// Steps that filling a text in may take.
@@ -24,8 +24,13 @@ impl Text {
         let mut unknown: Vec<String> = template.undeclared_variables(false).into_iter().collect();
         unknown.retain(|name| !variables.is_empty() && !variables.contains(&name.as_str()));
         unknown.sort();
-        match unknown.first() {
-            Some(name) => Err(format!("{text:?} names {name:?}; there are {}", variables.join(", "))),
+        if let Some(name) = unknown.first() {
+            return Err(format!("{text:?} names {name:?}; there are {}", variables.join(", ")));
+        }
+        // Only as it is filled in it is looked for what it is filled in by.
+        let unknown = [ErrorKind::UnknownFilter, ErrorKind::UnknownFunction, ErrorKind::UnknownTest];
+        match template.render(()).err().filter(|why| unknown.contains(&why.kind())) {
+            Some(why) => Err(format!("{text:?}: {why}")),
             None => Ok(Self(text.to_owned())),
         }
     }
@@ -63,6 +68,8 @@ mod tests {
         assert_eq!(text.fill(&json!({"id": "x", "level": "P1"})), Ok("#inc-x p1".into()));
         assert!(Text::parse("{{ ip }}", &["id"]).is_err_and(|why| why.contains("\"ip\"; there are id")));
         assert!(Text::parse("{{ id", &[]).is_err());
+        assert!(Text::parse("{{ id | upcase }}", &["id"]).is_err_and(|why| why.contains("filter upcase is unknown")));
+        assert!(Text::parse("{{ id.x | upper }}", &["id"]).is_ok());
     }
 
     #[test]

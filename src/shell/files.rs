@@ -86,7 +86,9 @@ fn read_all(directory: &Path, patterns: &[(String, Place)], faults: &mut Vec<Fau
 fn expand(directory: &Path, pattern: &str) -> anyhow::Result<Vec<(String, String)>> {
     // The folder's own name is no pattern.
     let whole = Path::new(&glob::Pattern::escape(&directory.to_string_lossy())).join(pattern);
-    let paths = glob::glob(&whole.to_string_lossy()).with_context(|| format!("{pattern:?} is not a file pattern"))?;
+    // Neither what an editor keeps nor the folders behind a mounted ConfigMap.
+    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
+    let paths = glob::glob_with(&whole.to_string_lossy(), options).with_context(|| format!("{pattern:?} is not a file pattern"))?;
     let paths: Vec<PathBuf> = paths.collect::<Result<_, _>>().with_context(|| format!("cannot look for {pattern:?}"))?;
     if paths.is_empty() {
         bail!("no file matches {pattern:?}; patterns start from the folder of this file");

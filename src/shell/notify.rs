@@ -222,10 +222,7 @@ impl Notifier {
     /// Tries once; gives when it wants to be tried again, where it says so.
     fn try_once(&self, data: &Data) -> (Answer, Option<Duration>) {
         let to = Addressed { target: &self.target, url: &self.url, secret: self.secret.as_deref() };
-        let request = match request(&to, data, now()) {
-            Ok(request) => request,
-            Err(why) => return (Answer::Never(why), None),
-        };
+        let request = request(&to, data, now());
         let mut post = self.agent.post(&request.url).header("Content-Type", "application/json");
         for (name, value) in &request.headers {
             post = post.header(*name, value);

@@ -291,6 +291,36 @@ fn a_query_that_needs_one_place_is_told_of() {
 }
 
 #[test]
+fn what_can_never_be_declared_is_noted() {
+    let folder = scratch("never");
+    let monitors = "monitors:\n\
+        \x20 - { name: nowhere, scenario: Checkout dwn, entity: a=b, query: sum by (x) (up), judge: { static: { below: 1 } } }\n\
+        \x20 - { name: other, scenario: Checkout, entity: a=b, query: sum by (x) (up), judge: { static: { above: 5 } },\n\
+        \x20     fault: { sequence: P, ladder: [ { level: 1, value: \"< 2\" }, { level: 2, value: \"> 7\" } ] } }\n\
+        \x20 - { name: alert, entity: a=b, alerts: Down }\n";
+    let files = [
+        ("m.yaml", monitors),
+        ("l.yaml", "scenarios: [ { name: Checkout down, fault: { sequence: P, ladder: [ { level: 3 } ] } } ]\n"),
+        ("s.yaml", "maintenance: [ { name: n, entity: \"a=*\", weekly: { days: [ mon ], from: 01:00, to: 02:00 } } ]\n"),
+        (
+            "richter.yaml",
+            "sources: [ { topic: m, kind: metrics } ]\nrule_files: [ m.yaml ]\nlevel_files: [ l.yaml ]\nsuppress_files: [ s.yaml ]\n",
+        ),
+    ];
+    files.iter().for_each(|(name, text)| std::fs::write(folder.join(name), text).expect("written"));
+    let checked = richter(&["check", "--config", &folder.to_string_lossy()]);
+    let told = [
+        "m.yaml:2:13: nothing of it is ever declared: there is no level that it can meet; give it a `fault`; the level files have no \
+         scenario \"Checkout dwn\", they have Checkout down",
+        "m.yaml:3:13: P1 at `value < 2` is never met: that is no breach, as its judges look the other way",
+        "s.yaml:1:35: a=* is the name of one entity",
+        "note: there is no source of alerts",
+    ];
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    assert!(told.iter().all(|note| checked.stderr.contains(note)) && !checked.stderr.contains("P2 at"), "{}", checked.stderr);
+}
+
+#[test]
 fn a_series_is_tried_on_a_monitors_judges() {
     let folder = scratch("backtest");
     let (series, plot) = (shipped("demo/nab/machine_temperature_system_failure.csv"), folder.join("plot.svg"));

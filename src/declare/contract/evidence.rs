@@ -77,7 +77,7 @@ impl Reading {
     /// `41.3, expected 78.2 (47% below)`: four significant digits, which is as many as anybody reads.
     #[must_use]
     pub fn in_numbers(&self) -> String {
-        let Some(value) = self.value else { return "no data".into() };
+        let Some(value) = self.value else { return if self.infinite { "infinite" } else { "no data" }.into() };
         let shown = significant(value, 4);
         match self.expected.filter(|expected| *expected != 0.0) {
             Some(expected) => {
@@ -109,8 +109,11 @@ pub struct Dimension {
 /// A judged evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reading {
-    /// What was measured; none where data was missing.
+    /// What was measured; none where data was missing, or it is infinite.
     pub value: Option<f64>,
+    /// It is beyond all numbers, as something divided by nothing is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub infinite: bool,
     /// What was expected.
     pub expected: Option<f64>,
     /// The lower limit.
