@@ -46,6 +46,10 @@ use monitor::MonitorState;
 /// Progress is passed on when it has grown by this much: finer than any monitor's step.
 const PROGRESS_STEP: Duration = Duration::from_secs(1);
 
+/// What is learnt of a monitor is kept for so long after it was followed last: instances do not follow a change at one moment,
+/// and one that lacks a monitor for a while must not forget it.
+const PARKED_FOR: Duration = Duration::from_secs(3600);
+
 /// The detect stage of one partition.
 #[derive(Debug)]
 pub struct Detect {
@@ -79,6 +83,8 @@ struct State {
     passed_on: Option<Timestamp>,
     /// By the monitors' keys.
     monitors: BTreeMap<u64, MonitorState>,
+    /// Of monitors that are not followed now, since when.
+    parked: BTreeMap<u64, (Timestamp, MonitorState)>,
 }
 
 impl Detect {
@@ -98,7 +104,13 @@ impl Detect {
     /// Follows another configuration from now on. A monitor with the same name and query keeps its whole state, one
     /// whose query changed keeps its open breaches; nothing is told.
     fn follow(&mut self, config: Config) {
+        let now = self.state.evaluated.unwrap_or(Timestamp::MIN);
         let mut old = std::mem::take(&mut self.state.monitors);
+        let mut since: BTreeMap<u64, Timestamp> = BTreeMap::new();
+        for (key, (parked_at, state)) in std::mem::take(&mut self.state.parked) {
+            since.insert(key, parked_at);
+            old.entry(key).or_insert_with(|| state.resumed(now));
+        }
         for (monitor, watch) in config.rules.inputs() {
             if let Some(mut state) = old.remove(&watch.key) {
                 if let Some((_, was)) = watched(&self.config.rules, &self.by_key, watch.key).filter(|(before, _)| *before != monitor) {
@@ -107,11 +119,13 @@ impl Detect {
                 self.state.monitors.insert(watch.key, state);
             } else if watch.key != watch.routed {
                 // What is counted beside a monitor has no breach to keep.
-            } else if let Some(key) = old.iter().find(|(_, s)| s.name == monitor.name).map(|(key, _)| *key) {
+            } else if let Some(key) = named(&old, &since, &monitor.name) {
                 let kept = old.remove(&key).map(|state| state.only_open_breaches(&watch.query));
                 self.state.monitors.extend(kept.map(|state| (watch.key, state)));
             }
         }
+        let parked = old.into_iter().map(|(key, state)| (key, (since.get(&key).copied().unwrap_or(now), state)));
+        self.state.parked = parked.collect();
         self.by_key = config.rules.by_key();
         self.config = Arc::new(config);
     }
@@ -178,6 +192,7 @@ impl Detect {
             state.evaluate(subject, ready, own, &self.config.tuning, &mut told, out);
         }
         self.state.evaluated = Some(ready);
+        self.state.parked.retain(|_, (since, _)| ready.since(*since) <= PARKED_FOR);
         self.tell(told, out);
     }
 
@@ -252,6 +267,12 @@ fn watched<'r>(rules: &'r Rules, by_key: &BTreeMap<u64, usize>, key: u64) -> Opt
         Input::Watch(watch) => watch.beside().find(|watch| watch.key == key).map(|watch| (monitor, watch)),
         Input::Alerts(_) | Input::Heartbeat(..) => None,
     }
+}
+
+/// The state of a monitor of that name with another query: rather of one that was followed until now.
+fn named(old: &BTreeMap<u64, MonitorState>, parked: &BTreeMap<u64, Timestamp>, name: &str) -> Option<u64> {
+    let same = old.iter().filter(|(_, state)| state.name == name).map(|(key, _)| *key);
+    same.min_by_key(|key| parked.contains_key(key))
 }
 
 impl Stage for Detect {

@@ -60,6 +60,13 @@ impl MonitorState {
         Self { name, done: None, began: None, cells: vec![], index: Index::default(), memo: Memo::default() }
     }
 
+    /// It is followed again: what was meanwhile is not judged, as its samples were not read.
+    pub(super) fn resumed(mut self, now: Timestamp) -> Self {
+        self.done = self.done.map(|done| done.max(now));
+        self.restored();
+        self
+    }
+
     /// Finds its way about in what was restored.
     pub(super) fn restored(&mut self) {
         self.index = Index::of(&self.cells);
