@@ -429,12 +429,15 @@ impl Stage for Declare {
                 let new: Vec<_> = calls.iter().filter_map(|call| self.state.calls.see(call, &self.rules.topology)).collect();
                 self.depend(&new, Topology::add);
             }
-            // Members keep the definitions they joined under; nothing is told.
+            // Members keep the definitions they joined under; nothing is told now.
             Ok(SignalsRecord::Follow(bundle)) => match Config::from_bundle(&bundle) {
                 Ok(config) => {
                     self.config = Arc::new(config);
                     self.rebind();
-                    self.state.situations.follow(&self.rules);
+                    let clock = self.state.progress.clock(self.config.tuning.idle_after);
+                    for key in self.state.situations.follow(&self.rules) {
+                        self.state.rungs.add(clock + Duration::from_millis(1), key);
+                    }
                     self.state.heartbeats.follow(&self.rules);
                     self.state.incidents.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| self.schedule(id));
                 }

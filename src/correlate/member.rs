@@ -32,22 +32,26 @@ pub(super) fn title(summary: &str) -> Option<&str> {
     summary.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(RUNBOOK))
 }
 
+/// What an alert means: by its monitor, or else by the generic definitions.
+pub(super) fn definition(labels: &Labels, summary: &str, rules: &Rules) -> Option<Definition> {
+    rules.alert_monitor(labels).and_then(|m| m.definition.clone()).or_else(|| {
+        let mut generic: Vec<Ladder> = rules.levels.fallback(labels).cloned().collect();
+        if generic.is_empty() {
+            return None;
+        }
+        generic.extend(rules.levels.floor_by_numbers());
+        let scenario = title(summary).unwrap_or_else(|| labels.get("alertname")).to_owned();
+        Some(Definition { scenario, generic, ..Definition::default() })
+    })
+}
+
 /// An external alert that was told at that time, as a member of a situation to be found.
 pub(super) fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Timestamp, rules: &Rules) -> Member {
     let name = alert.labels.get("alertname");
     let monitor = rules.alert_monitor(&alert.labels);
     let own = monitor.and_then(|m| m.entity.entity(&alert.labels)).map(|entity| rules.topology.resolve(entity));
     let entity = own.or_else(|| rules.topology.entity(&alert.labels));
-    let summary = title(&alert.summary).unwrap_or(name);
-    let own = monitor.and_then(|m| m.definition.clone());
-    let definition = own.or_else(|| {
-        let mut generic: Vec<Ladder> = rules.levels.fallback(&alert.labels).cloned().collect();
-        if generic.is_empty() {
-            return None;
-        }
-        generic.extend(rules.levels.floor_by_numbers());
-        Some(Definition { scenario: summary.to_owned(), generic, ..Definition::default() })
-    });
+    let definition = definition(&alert.labels, &alert.summary, rules);
     let entity = entity.unwrap_or_else(|| rules.topology.resolve(Entity::new(NAMELESS, name)));
     let source = Source::Alert {
         fingerprint: alert.fingerprint,

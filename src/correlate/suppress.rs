@@ -2,6 +2,7 @@
 //! grouped and resolved like anything else, and once nothing suppresses it any more, it acts at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,7 @@ use crate::model::{Command, Entity, Labels, Origin, Timestamp, labels::Fnv};
 use crate::query::Selector;
 use crate::rules::{Flapping, Inhibit, Of, Rules};
 
+use super::member::definition;
 use super::situation::{Member, Situation, Source};
 use super::{News, Part, Situations};
 
@@ -278,15 +280,30 @@ impl Situations {
         }
     }
 
-    /// Other rules inhibit from now on, and others are inhibited.
-    pub fn follow(&mut self, rules: &Rules) {
+    /// Other rules inhibit from now on, and others are inhibited. Gives what fires, made no fault so far, and may make one by these.
+    pub fn follow(&mut self, rules: &Rules) -> Vec<u64> {
         self.suppression.sources.clear();
         self.suppression.inhibits.clear();
         self.suppression.ask_all = true;
         let firing = self.open.values().flat_map(|s| &s.members).filter(|m| m.ends_at.is_none()).map(|m| m.key);
+        let mut new = vec![];
         for key in firing.collect::<Vec<u64>>() {
             self.inhibits(key, rules);
+            let Some((_, member)) = self.member(key).filter(|(_, member)| member.definition.is_none()) else { continue };
+            let Source::Alert { labels, summary, .. } = &member.source else { continue };
+            if let Some(definition) = definition(labels, summary, rules) {
+                let name = rules.alert_monitor(labels).map(|monitor| monitor.name.clone());
+                self.update(key, |member| {
+                    member.definition = Some(Arc::new(definition));
+                    if let Source::Alert { monitor, .. } = &mut member.source {
+                        *monitor = name;
+                    }
+                });
+                self.suppress(key, rules);
+                new.push(key);
+            }
         }
+        new
     }
 
     /// Takes note of what a member that fires inhibits.

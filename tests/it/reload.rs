@@ -84,6 +84,45 @@ fn a_removed_monitor_leaves_its_incident_open() {
     assert_eq!(told, PLAIN[..1]);
 }
 
+/// Another instance, which does not know the monitor yet, has the partition for a while.
+#[test]
+fn a_monitor_that_is_gone_for_a_while_keeps_what_it_knew() {
+    let text = format!(
+        "== monitors\n{MONITORS}\n== records 2026-11-22T15:00:00Z every 1m\nmetric orders{{service=\"checkout\"}} 100x5 50x5 20x6 100x6\n"
+    );
+    let case = Case::parse("parked", &text);
+    let (mut pipeline, mut out) = (case.pipeline(), Outbox::default());
+    for (number, recorded) in case.records.iter().enumerate() {
+        match number {
+            9 => drop(pipeline.follow(&config("monitors: []"))),
+            12 => drop(pipeline.follow(&config(MONITORS))),
+            _ => {}
+        }
+        out.extend(push(&mut pipeline, recorded));
+    }
+    let told: Vec<String> = events(&out.messages).iter().map(line).collect();
+    let rest = [
+        "15:12:00 #2 stale P3 checkout: no data of orders any more: nothing tells whether it lasts",
+        "15:12:00 #3 updated P3 checkout: orders has data again",
+        "15:14:00 #4 escalated P1 checkout: P3 → P1: business definition, value < 30 for 2m",
+        "15:16:00 #5 recovering P1 checkout: all that counts has ended",
+    ];
+    assert_eq!(told, [&PLAIN[..1], &rest].concat());
+}
+
+#[test]
+fn a_monitor_that_is_added_takes_up_what_fires_already() {
+    let rows = "metric noise{service=\"clock\"} 1x30\nalert 15:05 firing Down service=shop\n";
+    let added = "monitors:\n- { name: down, scenario: The shop is down, entity: \"service={{ service }}\", alerts: Down, \
+                 fault: { sequence: P, ladder: [ { level: 1, for: 15m }, { level: 2 } ] } }";
+    let told = told_of("monitors: []", rows, 12, added);
+    let expected = [
+        "15:09:55 #1 declared P2 shop: P2: business definition, breach; suspects shop",
+        "15:20:00 #2 escalated P1 shop: P2 → P1: business definition, breach for 15m",
+    ];
+    assert_eq!(told[..2], expected, "{told:?}");
+}
+
 #[test]
 fn heartbeats_are_listened_for_as_the_new_rules_say() {
     let monitors = |absent: &str| {
