@@ -80,6 +80,8 @@ enum Delivery {
     Done,
     /// It failed, and is tried again.
     Failed,
+    /// Its partition is somebody else's by now, who tells of it.
+    Lost(i32),
 }
 
 /// The daemon is to stop: what is under way is tried again after the next start.
@@ -174,9 +176,18 @@ impl Notifier {
         for incident in due {
             let mut queue = self.waiting.remove(&incident).unwrap_or_default();
             while let Some(task) = queue.front_mut() {
-                match self.deliver(task)? {
+                match self.deliver(task, follower)? {
                     Delivery::Done => follower.done(&task.message),
                     Delivery::Failed => break,
+                    Delivery::Lost(partition) => {
+                        warn!(target = self.target.name, partition, "others tell of it from here on");
+                        let ours = |task: &Task| task.message.partition() != partition;
+                        queue.retain(ours);
+                        self.waiting.values_mut().for_each(|queue| queue.retain(ours));
+                        self.waiting.retain(|_, queue| !queue.is_empty());
+                        follower.forget(partition);
+                        continue;
+                    }
                 }
                 queue.pop_front();
             }
@@ -188,11 +199,14 @@ impl Notifier {
     }
 
     /// Delivers an event, or makes a dead letter of it, unless the target fails on it and may take others.
-    fn deliver(&mut self, task: &mut Task) -> Result<Delivery, Stopped> {
+    fn deliver(&mut self, task: &mut Task, follower: &mut Follower) -> Result<Delivery, Stopped> {
         let incident = &task.data.incident;
         loop {
             self.keep_rate()?;
             self.metrics.notification_age(&self.target.name, now().since(task.appended()));
+            if !follower.owns(task.message.partition()) {
+                return Ok(Delivery::Lost(task.message.partition()));
+            }
             let (outcome, after) = self.try_once(&task.data);
             let (why, alone) = match outcome {
                 Answer::Taken => {

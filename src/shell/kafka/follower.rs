@@ -1,11 +1,11 @@
 //! A group of its own that reads a topic's records one by one, and commits each when it and all before it are done with.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::OwnedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tracing::warn;
@@ -19,6 +19,9 @@ use super::pulse;
 /// A record may take a day: whoever gets it may be away. That its reader has died is noticed by its heartbeat.
 const POLL_INTERVAL_MS: &str = "86400000";
 
+/// That we are a member is taken for so long to be as the group said last: less than a member may be silent.
+const PROVEN: Duration = Duration::from_secs(5);
+
 /// A member of the group.
 pub(in crate::shell) struct Follower {
     base: Base,
@@ -27,6 +30,8 @@ pub(in crate::shell) struct Follower {
     consumer: BaseConsumer<Quiet>,
     /// What was given out from the committed offset on, by partition and offset, and whether it is done with.
     given: BTreeMap<(i32, i64), bool>,
+    /// When the group took a commit of ours last.
+    proven: Option<Instant>,
     grumbles: Grumbles,
 }
 
@@ -38,7 +43,7 @@ impl Follower {
         let group = format!("{}.{group}", settings.prefix);
         let topic = topic.name(&settings.prefix);
         let consumer = joined(&base, &group, &topic)?;
-        Ok(Self { base, group, topic, consumer, given: BTreeMap::new(), grumbles: Grumbles::default() })
+        Ok(Self { base, group, topic, consumer, given: BTreeMap::new(), proven: None, grumbles: Grumbles::default() })
     }
 
     /// Joins anew, where the client does not find its group again.
@@ -85,14 +90,41 @@ impl Follower {
             next = Some(place.1 + 1);
         }
         // What is somebody else's by now is committed by them.
-        let is_ours = |_: &i64| self.consumer.assignment().is_ok_and(|ours| ours.find_partition(&self.topic, partition).is_some());
-        let Some(next) = next.filter(is_ours) else { return };
-        let mut offsets = TopicPartitionList::new();
-        let committed = offsets.add_partition_offset(&self.topic, partition, Offset::Offset(next));
+        let Some(next) = next.filter(|_| self.is_assigned(partition)) else { return };
         // If it fails somebody else has the partition by now, and reads it again: at least once.
-        if let Err(why) = committed.and_then(|()| self.consumer.commit(&offsets, CommitMode::Sync)) {
+        if let Err(why) = self.commit(partition, next) {
             warn!(error = %why, offset = next, "not committed");
         }
+    }
+
+    /// Whether a partition is still ours, as the group says: one that was frozen, or has waited for long, may not have heard of it.
+    pub(in crate::shell) fn owns(&mut self, partition: i32) -> bool {
+        if !self.is_assigned(partition) {
+            return false;
+        }
+        let first = self.given.range((partition, i64::MIN)..=(partition, i64::MAX)).next().map(|((_, offset), _)| *offset);
+        let Some(first) = first.filter(|_| self.proven.is_none_or(|at| at.elapsed() > PROVEN)) else { return true };
+        let code = self.commit(partition, first).err().and_then(|why| why.rdkafka_error_code());
+        let expelled = [RDKafkaErrorCode::UnknownMemberId, RDKafkaErrorCode::IllegalGeneration];
+        // Where nobody answers nobody else is given it.
+        code.is_none_or(|code| !expelled.contains(&code))
+    }
+
+    /// What was given out of a partition is somebody else's, or is read again.
+    pub(in crate::shell) fn forget(&mut self, partition: i32) {
+        self.given.retain(|(of, _), _| *of != partition);
+    }
+
+    fn is_assigned(&self, partition: i32) -> bool {
+        self.consumer.assignment().is_ok_and(|ours| ours.find_partition(&self.topic, partition).is_some())
+    }
+
+    fn commit(&mut self, partition: i32, next: i64) -> KafkaResult<()> {
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(&self.topic, partition, Offset::Offset(next))?;
+        self.consumer.commit(&offsets, CommitMode::Sync)?;
+        self.proven = Some(Instant::now());
+        Ok(())
     }
 }
 
