@@ -21,7 +21,7 @@ pub mod notify;
 pub mod plans;
 mod raw;
 mod schema;
-mod settings;
+pub mod settings;
 mod slo;
 mod suppress;
 mod suppressed;

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use crate::model::duration;
 use crate::model::text::counted;
 use crate::rules::Kind;
 use crate::shell::files::load;
@@ -47,6 +48,14 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             }
             for note in &loaded.config.rules.notes {
                 eprintln!("note: {note}");
+            }
+            let (idle, session) = (loaded.settings.tuning.idle_after, loaded.settings.session());
+            if idle < session * 2 {
+                let (idle, session) = (duration::show(idle), duration::show(session));
+                eprintln!(
+                    "note: time.idle_after of {idle} is too near to Kafka's session.timeout.ms of {session}: what a dead instance read is \
+                     let go of before another one reads it, and looks like missing data"
+                );
             }
             for missing in missing_secrets(&loaded.settings) {
                 eprintln!("note: {missing}; `run` needs it");

@@ -148,6 +148,20 @@ pub enum Kind {
     Commands,
 }
 
+/// A crash is noticed after so long, unless the property says otherwise: a restart takes less.
+pub const SESSION: Duration = Duration::from_secs(15);
+
+impl Settings {
+    /// After how long without a sign of life Kafka takes an instance for dead.
+    #[must_use]
+    pub fn session(&self) -> Duration {
+        match self.properties.get("session.timeout.ms") {
+            Some(Property::Inline(millis)) => millis.parse().map_or(SESSION, Duration::from_millis),
+            _ => SESSION,
+        }
+    }
+}
+
 /// A librdkafka property's value; a secret is named, not written.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase", untagged)]

@@ -11,7 +11,7 @@ use prometheus::{
 
 use crate::model::labels::Fnv;
 use crate::rules::{Config, Settings};
-use crate::stage::{Count, Outbox, Topic};
+use crate::stage::{Count, Outbox, Outcome, Topic};
 
 use super::daemon::STAGES;
 
@@ -251,6 +251,9 @@ impl Metrics {
         }
         for source in &settings.sources {
             self.losses.gaps.with_label_values(&[&source.topic]);
+            for outcome in [Outcome::Applied, Outcome::DeadLettered] {
+                self.records.with_label_values(&[source.topic.as_str(), outcome.as_str()]);
+            }
         }
         for stage in STAGES {
             self.blocked.with_label_values(&[stage]);

@@ -18,6 +18,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::util::Timeout;
 use tracing::warn;
 
+use crate::rules::settings::SESSION;
 use crate::rules::{Property, Settings};
 
 use super::oauth::TokenFile;
@@ -139,13 +140,13 @@ const CONSUMER_FIXED: [(&str, &str); 3] =
 
 /// A consumer that is a member of a stage's group. It keeps its place through a restart: partitions do not move then.
 pub(super) fn member(base: &Base, group: &str, listener: Listener) -> anyhow::Result<BaseConsumer<Listener>> {
+    let session = SESSION.as_millis().to_string();
     let defaults = [
         ("auto.offset.reset", "earliest"),
         ("statistics.interval.ms", pulse::EVERY_MS),
         // What waits in memory of records fetched ahead, per consumer.
         ("queued.max.messages.kbytes", "32768"),
-        // A restart takes less; a crash is noticed after it.
-        ("session.timeout.ms", "15000"),
+        ("session.timeout.ms", &session),
     ];
     let own = [("group.id", group), ("group.instance.id", &base.instance), ("partition.assignment.strategy", "cooperative-sticky")];
     let fixed = [own.as_slice(), &CONSUMER_FIXED, &[("enable.partition.eof", "true")]].concat();
@@ -156,7 +157,9 @@ pub(super) fn member(base: &Base, group: &str, listener: Listener) -> anyhow::Re
 pub(super) fn reader(base: &Base, group: &str) -> anyhow::Result<BaseConsumer<Quiet>> {
     let fixed = [[("group.id", group), ("enable.partition.eof", "true")].as_slice(), &CONSUMER_FIXED].concat();
     let context = Quiet::new(base);
-    base.with(&[("auto.offset.reset", "earliest")], &fixed).create_with_context(context).context("cannot make a Kafka consumer")
+    // What it reads is there, or is nothing: it does not wait for more.
+    let defaults = [("auto.offset.reset", "earliest"), ("fetch.wait.max.ms", "50")];
+    base.with(&defaults, &fixed).create_with_context(context).context("cannot make a Kafka consumer")
 }
 
 /// Serves a reader's callbacks before it is asked something: only there a token is renewed.

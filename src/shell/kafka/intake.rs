@@ -58,6 +58,8 @@ pub(super) struct Intake {
     paused: bool,
     /// When each partition of ours last gave a record, or was found to have none to give.
     heard: BTreeMap<Place, Instant>,
+    /// At which offset it was silent when it was looked at last.
+    suspected: BTreeMap<Place, i64>,
     grumbles: Grumbles,
     /// When we were expelled, of late.
     expelled: Vec<Instant>,
@@ -87,6 +89,7 @@ impl Intake {
             ends: BTreeSet::new(),
             paused: false,
             heard: BTreeMap::new(),
+            suspected: BTreeMap::new(),
             grumbles: Grumbles::default(),
             expelled: vec![],
         })
@@ -119,6 +122,7 @@ impl Intake {
         self.told.push_back(Event::Expelled);
         self.waiting.clear();
         self.heard.clear();
+        self.suspected.clear();
         self.paused = false;
         Ok(())
     }
@@ -269,6 +273,10 @@ impl Intake {
         let found = positions.into_iter().find(|(place, _)| silent(self.heard.entry(place.clone()).or_insert_with(Instant::now)));
         let (place, position) = found?;
         self.heard.insert(place.clone(), Instant::now());
+        // Once may be that we were frozen, and have not read what there is.
+        if self.suspected.insert(place.clone(), position) != Some(position) {
+            return None;
+        }
         let (_, end) = self.consumer.fetch_watermarks(&place.0, place.1, ASK).ok()?;
         (position < end).then_some((place, position, end))
     }
@@ -289,6 +297,7 @@ impl Intake {
         }
         self.consumer.incremental_unassign(&list).context("partitions cannot be given up")?;
         self.heard.retain(|place, _| !places.contains(place));
+        self.suspected.retain(|place, _| !places.contains(place));
         self.waiting.retain(|record| !places.contains(&place(record)));
         Ok(())
     }

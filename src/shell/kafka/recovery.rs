@@ -189,6 +189,14 @@ impl Reader<'_> {
             bytes: 0,
             gone: 0,
         };
+        if at.committed.is_none() && at.end > at.low {
+            warn!(
+                stage = S::NAME,
+                partition = wish.partition,
+                records = at.end - at.low,
+                "nothing is committed, so all that the log holds is new: if the group's offsets were deleted, it is told once more"
+            );
+        }
         if at.committed.is_some() {
             self.restore(consumer, &at, &mut recovered)?;
         }

@@ -22,6 +22,7 @@ use crate::stage::{Message, Outbox, Record, Topic};
 use super::client::{Base, Event, Reports, producer};
 use super::intake::{Intake, Place, number, place};
 use super::transaction::{BREATH, record};
+use super::worker::MUTE_AFTER;
 use super::{Control, now};
 
 const NAME: &str = "route";
@@ -275,6 +276,10 @@ impl Router {
         }
         if wait.began.elapsed() > PATIENCE {
             self.intake.keep_place(Duration::ZERO)?;
+        }
+        if wait.began.elapsed() > MUTE_AFTER {
+            self.ready.store(false, Ordering::Relaxed);
+            self.metrics.ready(NAME, false);
         }
         Ok(true)
     }

@@ -67,7 +67,8 @@ fn needs(topic: Topic) -> Vec<Need> {
     match topic {
         Topic::Samples | Topic::Signals => vec![delete, kept, whole, record],
         Topic::State => vec![compact, record],
-        Topic::Incidents | Topic::DeadLetter => vec![record],
+        Topic::Incidents => vec![delete, record],
+        Topic::DeadLetter => vec![record],
     }
 }
 

@@ -44,7 +44,7 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 const SHOW_EVERY: Duration = Duration::from_secs(1);
 
 /// A worker whose commits have failed for so long is not ready.
-const MUTE_AFTER: Duration = Duration::from_secs(15);
+pub(super) const MUTE_AFTER: Duration = Duration::from_secs(15);
 
 /// A stage's loop and its clients.
 pub(in crate::shell) struct Worker<S> {
