@@ -272,7 +272,7 @@ impl Declare {
 
     /// Tells what has become of situations, which may make a fault of what was none.
     fn tell_news(&mut self, out: &mut Outbox) {
-        let mut moved = false;
+        let (mut moved, mut given) = (false, BTreeMap::<SituationId, Vec<Reason>>::new());
         for news in self.state.situations.news() {
             moved |= !matches!(news, News::Storm { .. } | News::Calm { .. });
             match news {
@@ -298,7 +298,9 @@ impl Declare {
                 }
                 News::Split { from, into, entity, why, alone } => {
                     out.decide(|| trace::split(from, into, &entity, &why, alone));
-                    self.gives_away(from, &entity, &why, alone, out);
+                    if let Some(reason) = self.gives_away(from, into, &entity, &why, alone) {
+                        given.entry(self.owner(from)).or_default().push(reason);
+                    }
                 }
                 News::Calm { situation } => out.decide(|| trace::calm(situation)),
                 News::Counted { situation, member } => out.decide(|| trace::member(situation, &member)),
@@ -308,6 +310,9 @@ impl Declare {
                     }
                 }
             }
+        }
+        for (id, reasons) in given {
+            self.has_given_away(id, reasons, out);
         }
         if moved {
             self.forget_suspicions(out);
@@ -324,16 +329,26 @@ impl Declare {
         self.event(id, Event::Updated, at, RICHTER, reason, out);
     }
 
-    /// Something is no part of a situation any more; who knows of its incident hears why.
-    fn gives_away(&mut self, from: SituationId, entity: &Entity, why: &Joined, alone: bool, out: &mut Outbox) {
-        let id = self.owner(from);
-        let Some(incident) = self.state.incidents.get(&id).filter(|i| i.state.is_on()) else { return };
-        let at = incident.at.max(self.state.progress.clock(self.config.tuning.idle_after));
+    /// Something is no part of a situation any more: who knows of its incident hears what, and why.
+    fn gives_away(&self, from: SituationId, into: SituationId, entity: &Entity, why: &Joined, alone: bool) -> Option<Reason> {
+        self.state.incidents.get(&self.owner(from)).filter(|incident| incident.state.is_on())?;
+        let gone = self.state.situations.get(into).into_iter().flat_map(|situation| &situation.members);
+        let name = gone.filter(|member| member.entity == *entity).map(|member| format!("{} of {entity}", member.source.name())).next();
+        let what = name.unwrap_or_else(|| format!("something told of {entity}"));
         let is = if alone { "is no likely part of it" } else { "is part of something else" };
         let ends = why.odds.ends.map_or_else(String::new, |ends| format!(", {ends}"));
         let words =
             if why.how == How::First { "nothing connects it".into() } else { format!("{why}{ends} ({:+.1} nats)", why.odds.nats()) };
-        let reason = Reason::connects(entity, why, format!("{entity} {is}: {words}"));
+        Some(Reason::connects(entity, why, format!("{what} {is}: {words}")))
+    }
+
+    /// All of it at once: where one moves, others do.
+    fn has_given_away(&mut self, id: SituationId, reasons: Vec<Reason>, out: &mut Outbox) {
+        let Some(incident) = self.state.incidents.get(&id) else { return };
+        let at = incident.at.max(self.state.progress.clock(self.config.tuning.idle_after));
+        let others = reasons.len() - 1;
+        let Some(first) = reasons.into_iter().next() else { return };
+        let reason = first.told(|words| if others == 0 { words.to_owned() } else { format!("{words}; and {others} more like it") });
         self.event(id, Event::Updated, at, RICHTER, reason, out);
     }
 

@@ -141,6 +141,7 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
         elsewhere: &elsewhere,
         failing: &failing,
         before: &before,
+        again: &|node| all.is_on_again(node, earliest, at),
         hinted: &hinted,
         blurs: &blurs,
         earliest: first_member,
@@ -161,6 +162,16 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
 }
 
 impl Situations {
+    /// Whether something of an entity began about then, that is put with what began before.
+    fn is_on_again(&self, node: Node, about: Timestamp, at: Timestamp) -> bool {
+        let signs = self.forest.signs_of(node).filter_map(|id| self.forest.get(id));
+        signs.filter(|sign| sign.first < about).any(|sign| {
+            let members = self.open.get(&sign.situation).into_iter().flat_map(|situation| &situation.members);
+            let mut own = members.filter(|member| member.entity == sign.entity && member.starts_at <= at);
+            own.any(|member| seconds(member.starts_at, about).abs() < NEAR)
+        })
+    }
+
     /// What monitors tell of an entity that is part of other situations and began about then, or what has an incident of its own.
     fn elsewhere(&self, node: Node, than: SituationId, about: Timestamp, at: Timestamp) -> impl Iterator<Item = &Member> {
         let signs = self.forest.signs_of(node).filter_map(|id| self.forest.get(id));

@@ -47,6 +47,9 @@ const EFFECT: f64 = 0.3;
 /// Nats where nothing is told of it.
 const SILENT: f64 = 2.3;
 
+/// The share of them where what fires is only what has fired before, as it may by itself.
+const AGAIN: f64 = 0.5;
+
 /// Nats for each e-fold of the number of its callers that show nothing.
 const QUIET_CALLERS: f64 = 1.3;
 
@@ -70,6 +73,8 @@ pub(super) struct Trouble<'t> {
     pub(super) failing: &'t dyn Fn(Node) -> bool,
     /// When candidates of which nothing is told here failed before, which is taken for another matter.
     pub(super) before: &'t BTreeMap<Node, Timestamp>,
+    /// Whether something of it that has fired before fires again since about then.
+    pub(super) again: &'t dyn Fn(Node) -> bool,
     /// Of which monitors have too much, though not enough for a breach, and since when.
     pub(super) hinted: &'t BTreeMap<Node, Timestamp>,
     /// How exactly all that is known, in seconds.
@@ -161,7 +166,8 @@ impl Trouble<'_> {
     /// How long after the first sign it showed, and whether that is what others would have made.
     fn first(&self, node: Node, sign: Timestamp, evidence: &mut Evidence<'_>) {
         let after = seconds(sign, self.earliest.starts_at);
-        let stranger = self.topology.is_stranger(node);
+        // Of what others are known to depend on there is more to go by.
+        let stranger = self.topology.is_stranger(node) && self.topology.callers(node).is_empty();
         let (each, most) = if stranger { (FIRST_OF_STRANGER, FIRST_OF_STRANGER_MAX) } else { (FIRST, FIRST_MAX) };
         let nats = -((after - self.blur(node)).max(0.0) / each).min(most);
         let of = Some(format!("member: {} of {}", self.earliest.source.name(), self.earliest.entity));
@@ -185,10 +191,15 @@ impl Trouble<'_> {
     /// That nothing is told of it, and what it would explain all the same.
     fn silent(&self, node: Node, evidence: &mut Evidence<'_>) {
         let before = self.before.get(&node).map(|before| seconds(self.earliest.starts_at, *before));
-        let what = before.map_or("nothing is told of it".into(), |before| {
-            format!("nothing is told of it that began now; it failed {before:.0} s before, which is taken for another matter")
-        });
-        evidence.add("silent", None, -SILENT, None, what);
+        let again = before.is_some() && (self.again)(node);
+        let what = match before {
+            None => "nothing is told of it".into(),
+            Some(_) if again => "what is told of it fires again, as it did before".into(),
+            Some(before) => {
+                format!("nothing is told of it that began now; it failed {before:.0} s before, which is taken for another matter")
+            }
+        };
+        evidence.add("silent", None, if again { -SILENT * AGAIN } else { -SILENT }, None, what);
         let gain = self.explained.gain(node);
         let what = format!("it explains what depends on it better than others do, by {gain:.1} nats");
         evidence.of_callers("gain", gain, libm::log(1.0 + gain), what);
