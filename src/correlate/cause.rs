@@ -162,13 +162,14 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
 }
 
 impl Situations {
-    /// Whether something of an entity began about then, that is put with what began before.
+    /// Whether something of an entity fires that began about then, and is put with what it fired before.
     fn is_on_again(&self, node: Node, about: Timestamp, at: Timestamp) -> bool {
         let signs = self.forest.signs_of(node).filter_map(|id| self.forest.get(id));
         signs.filter(|sign| sign.first < about).any(|sign| {
             let members = self.open.get(&sign.situation).into_iter().flat_map(|situation| &situation.members);
             let mut own = members.filter(|member| member.entity == sign.entity && member.starts_at <= at);
-            own.any(|member| seconds(member.starts_at, about).abs() < NEAR)
+            let lasts = |member: &Member| member.ends_at.is_none_or(|ended| ended > about);
+            own.any(|member| member.starts_at > sign.first && seconds(member.starts_at, about).abs() < NEAR && lasts(member))
         })
     }
 

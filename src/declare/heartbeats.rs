@@ -44,6 +44,13 @@ struct Heartbeat {
     due: Timestamp,
 }
 
+impl Heartbeats {
+    /// When the first of those was heard last that are silent now.
+    pub(super) fn silent_since(&self) -> Option<Timestamp> {
+        self.all.values().filter(|heartbeat| heartbeat.silent.is_some()).map(|heartbeat| heartbeat.heard).min()
+    }
+}
+
 impl Heartbeat {
     fn next(&self) -> (Timestamp, u64) {
         let ahead = self.ahead.first().copied();

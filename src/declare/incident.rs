@@ -74,6 +74,8 @@ pub struct Incident {
     pub stale: bool,
     /// It is stale for nobody tells of any of its alerts.
     pub unheard: bool,
+    /// It has not recovered before then, for nothing tells whether what ended did.
+    pub held_until: Option<Timestamp>,
     /// When it is closed at the earliest, of what was cancelled and goes on.
     pub close_at: Timestamp,
     /// What people say it costs.
@@ -233,6 +235,7 @@ impl Incident {
             asked: None,
             stale: false,
             unheard: false,
+            held_until: None,
             close_at: at,
             said: Stated::new(),
             measured: Numbers::new(),
@@ -381,7 +384,7 @@ impl Incident {
     }
 
     fn goes_on(&mut self) {
-        (self.good_since, self.review) = (None, None);
+        (self.good_since, self.review, self.held_until) = (None, None, None);
         self.timeline.remove(&Point::Recovered);
     }
 
@@ -398,7 +401,8 @@ impl Incident {
             timers.extend(next.map(|after| (Timer::Unacknowledged, self.asks_since + after)));
         }
         if let (State::Recovering, Some(good_since), Some(settled_at)) = (self.state, self.good_since, settled_at) {
-            timers.push((Timer::Recovery, settled_at.max(good_since + tuning.recover_after)));
+            let settled_at = settled_at.max(good_since + tuning.recover_after);
+            timers.push((Timer::Recovery, self.held_until.map_or(settled_at, |held| held.max(settled_at))));
         }
         if let (State::Recovered, Some(review)) = (self.state, &self.review)
             && review.overdue < OVERDUE_MAX

@@ -7,7 +7,7 @@ use crate::correlate::{Member, SituationId, Source};
 use crate::model::command::RICHTER;
 use crate::model::text::counted;
 use crate::model::{Event, Origin, State, Timestamp, duration};
-use crate::rules::{Calendar, Handling};
+use crate::rules::{Calendar, Handling, Input};
 use crate::stage::Outbox;
 
 use super::agenda::Timer;
@@ -94,6 +94,7 @@ impl Declare {
             Timer::Recovery if self.lasts(id) => {
                 self.event(id, Event::RecoveryRevoked, at, RICHTER, "something of it lasts", out);
             }
+            Timer::Recovery if self.is_deaf_to(id) => self.holds(id, at, out),
             Timer::Recovery => {
                 let held = duration::show(self.config.tuning.recover_after);
                 let reason = format!("{}, for {held}", self.ended(id));
@@ -156,6 +157,27 @@ impl Declare {
         let lasting = self.counting(id).filter(|member| member.ends_at.is_none());
         let heard = |member: &Member| matches!(member.source, Source::Alert { .. }).then_some(member.heard_at);
         lasting.map(heard).try_fold(Timestamp::MIN, |latest, heard| Some(latest.max(heard?))).filter(|heard| *heard > Timestamp::MIN)
+    }
+
+    /// Whether what ended may have done so only because nobody tells of it: alerts resolve where what evaluates them is dead.
+    fn is_deaf_to(&self, id: SituationId) -> bool {
+        let Some(heard) = self.state.heartbeats.silent_since() else { return false };
+        let is_heartbeat = |member: &Member| {
+            let monitor = member.source.monitor().and_then(|monitor| self.rules.monitor(monitor));
+            monitor.is_some_and(|monitor| matches!(monitor.input, Input::Heartbeat(..)))
+        };
+        let alerts = self.counting(id).filter(|member| matches!(member.source, Source::Alert { .. }) && !is_heartbeat(member));
+        alerts.filter_map(|member| member.ends_at).any(|ended| ended >= heard)
+    }
+
+    /// It recovers once a heartbeat has been heard for as long as recovering takes, unless it turns out to last.
+    fn holds(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
+        let patience = self.config.tuning.recover_after.max(LOOK_EVERY_MIN);
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        if incident.held_until.replace(at + patience).is_none() {
+            let reason = "a heartbeat is silent, so its alerts may have ended for nobody tells of them: it waits to recover";
+            self.event(id, Event::Updated, at, RICHTER, reason, out);
+        }
     }
 
     /// Tells that an incident of which nobody tells any more may be over, and that somebody tells of it again.
