@@ -12,7 +12,7 @@ use sha2::Sha256;
 
 use serde::Serialize;
 
-use crate::declare::contract::{Body, Data, Evidence, Happening, Member};
+use crate::declare::contract::{Body, Change, Data, Evidence, Happening, Member};
 use crate::model::change::RUNBOOK;
 use crate::model::text::{clock, hours};
 use crate::model::{Event, Timestamp};
@@ -159,7 +159,9 @@ fn usual_text(data: &Data) -> String {
     let suspects = evidence.suspects.iter().filter(|_| others).take(2);
     let suspects = suspects.map(|s| format!("{} ({:.0}%)", s.entity, s.probability * 100.0));
     line("suspected", if evidence.undetermined { String::new() } else { suspects.collect::<Vec<_>>().join(", ") });
-    line("changed", evidence.changes.iter().rev().take(2).map(|c| c.id.clone()).collect::<Vec<_>>().join(", "));
+    let latest = |changes: &[Change]| changes.iter().rev().take(2).map(|c| c.id.clone()).collect::<Vec<_>>().join(", ");
+    line("changed", latest(&evidence.changes));
+    line("changed since", latest(&evidence.changes_since));
     line("related to", incident.related.iter().map(|related| related.incident.clone()).collect::<Vec<_>>().join(", "));
     let next = incident.level.as_ref().and_then(|level| level.next.as_ref()).filter(|next| !next.distance.is_empty());
     line("next", next.map_or_else(String::new, |next| format!("{} {}", next.level, next.distance)));

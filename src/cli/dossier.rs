@@ -160,6 +160,11 @@ fn causes(incident: &Body, document: &mut Document) {
         ]
     });
     document.table(&["change near the onset", "of", "when", ""], changes.collect());
+    let since = evidence.changes_since.iter().map(|change| {
+        let after = format!("{} after the first sign", hours(change.after_first_sign_seconds));
+        vec![change.id.clone(), change.entity.clone(), clock(&change.at), after]
+    });
+    document.table(&["change since", "of", "when", ""], since.collect());
     let related = incident.related.iter().map(|related| vec![related.incident.clone(), related.why.clone()]);
     document.table(&["related incident", "why"], related.collect());
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::Context;
 use serde_json::Value;
 
-use crate::declare::contract::{Body, Data, Dimension, Levels, Met, Suspect};
+use crate::declare::contract::{Body, Change, Data, Dimension, Evidence, Levels, Met, Suspect};
 use crate::model::command::RICHTER;
 use crate::model::number::significant;
 use crate::model::text::{clock, hours};
@@ -46,6 +46,22 @@ pub(super) fn input(record: &Recorded) -> String {
 pub(super) fn dossier(payload: &[u8]) -> anyhow::Result<String> {
     let data = Data::of(payload)?.context("an event about no incident")?;
     Ok(super::dossier::dossier(&data.incident).written(super::Pages::Markdown))
+}
+
+/// The changes that an event tells of.
+fn changes(event: Event, evidence: &Evidence) -> &[Change] {
+    match event {
+        Event::Declared => &evidence.changes,
+        Event::Escalated | Event::Reopened => &evidence.changes_since,
+        _ => &[],
+    }
+}
+
+/// What was changed, and when.
+fn changed(change: &Change) -> String {
+    let (before, after) = (change.before_first_sign_seconds / 60, change.after_first_sign_seconds);
+    let when = if after > 0 { format!("{} min after", after / 60) } else { format!("{before} min before") };
+    format!("{} {} {}, {when} the first sign", change.entity, change.kind, change.summary)
 }
 
 /// An event as a paragraph: what, since when, why this level, why this cause, who and how.
@@ -89,11 +105,10 @@ pub(super) fn event(payload: &[u8]) -> anyhow::Result<String> {
         }
         _ => {}
     }
+    for change in changes(event.kind, &incident.evidence) {
+        part("change", &changed(change))?;
+    }
     if event.kind == Event::Declared {
-        for change in &incident.evidence.changes {
-            let what = format!("{} {} {}", change.entity, change.kind, change.summary);
-            part("change", &format!("{what}, {} min before the first sign", change.before_first_sign_seconds / 60))?;
-        }
         for member in &incident.evidence.members {
             let what = format!("{} {} {}", member.kind.as_str(), member.name, member.entity);
             part("evidence", &format!("{}  {what} ({})", clock(&member.started_at), member.joined))?;

@@ -141,6 +141,17 @@ impl Changes {
         self.changes[from..].iter().take_while(|c| c.change.at <= first).filter(|c| touched.contains(&c.entity)).collect()
     }
 
+    /// The changes of what is in a situation after its first sign, as it was known at `at`: they have not made it, but may have made
+    /// it worse, or better.
+    #[must_use]
+    pub fn since<'a>(&'a self, situation: &Situation, at: Timestamp) -> Vec<&'a Changed> {
+        let members = || situation.members.iter().filter(|m| m.starts_at <= at);
+        let Some(first) = members().map(|m| m.starts_at).min() else { return vec![] };
+        let entities: BTreeSet<&Entity> = members().map(|m| &m.entity).collect();
+        let from = self.changes.partition_point(|c| c.change.at <= first);
+        self.changes[from..].iter().take_while(|c| c.change.at <= at).filter(|c| entities.contains(&c.entity)).collect()
+    }
+
     /// Of the changes of an entity within a window before an onset, the one that most likely made it. One just after it may be told
     /// with a clock that is fast.
     pub(super) fn likeliest(&self, entity: &Entity, onset: Timestamp, window: Duration, entities: usize) -> Option<Likely<'_>> {

@@ -33,6 +33,7 @@ pub(super) struct Grounds<'g> {
     pub(super) leader: Option<&'g Member>,
     pub(super) ranking: Ranking,
     changes: Vec<&'g Changed>,
+    changes_since: Vec<&'g Changed>,
     tallies: Vec<Tally>,
     /// The team that owns what leads, where no monitor says whose it is.
     owner: Option<&'g str>,
@@ -57,6 +58,7 @@ impl<'g> Grounds<'g> {
             leader,
             ranking: rank(leading, all, rules, tuning, at),
             changes: all.changes.near(leading, at, &rules.topology, tuning),
+            changes_since: all.changes.since(leading, at),
             tallies: situations.iter().flat_map(|s| all.tallies(s.id)).collect(),
             owner: leader.and_then(|leader| rules.duty.looks_after(&leader.entity)).map(|team| team.name.as_str()),
             at,
@@ -119,6 +121,7 @@ impl<'g> Grounds<'g> {
             undetermined: self.ranking.is_undetermined(),
             no_change: rounded(self.ranking.no_change),
             changes: self.changes.iter().rev().take(CHANGES_MAX).rev().map(|changed| change(changed, first)).collect(),
+            changes_since: self.changes_since.iter().rev().take(CHANGES_MAX).rev().map(|changed| change(changed, first)).collect(),
             members: known().take(MEMBERS_MAX).map(|m| member(m, self.at)).collect(),
             members_total: known().count() as u64 + self.tallies.iter().map(|tally| tally.told).sum::<u64>(),
             counted: self.tallies.iter().take(TALLIES_MAX).map(counted).collect(),
@@ -249,6 +252,7 @@ fn change(changed: &Changed, first: Timestamp) -> Change {
         at: change.at.to_string(),
         summary: change.summary.clone(),
         before_first_sign_seconds: first.since(change.at).as_secs(),
+        after_first_sign_seconds: change.at.since(first).as_secs(),
     }
 }
 

@@ -153,3 +153,17 @@ fn what_is_over_is_over_since_a_person_says_so() {
     assert_eq!((&review["recovered_at"], &review["lasted_seconds"]), (&json!("2026-10-20T14:20:00.000Z"), &json!(1200)));
     assert_eq!(review["durations"]["recover"], json!(1200));
 }
+
+#[test]
+fn what_was_changed_since_is_told_and_suspected_of_nothing() {
+    let text = "== monitors\nmonitors:\n- { name: down, scenario: The shop is down, entity: \"service={{ service }}\", alerts: Down, \
+                fault: { sequence: P, ladder: [ { level: 1, for: 20m }, { level: 2 } ] } }\n== records 2026-11-22T15:00:00Z every 1m\n\
+                metric noise{service=\"clock\"} 1x60\nalert 15:05 firing Down service=shop\nchange 15:15 shop v8\nchange 15:16 mail v2\n";
+    let events = events(&super::case::Case::parse("since", text).run().messages);
+    let worse = events.iter().find(|event| event["type"] == "io.richter.incident.escalated.v1").expect("it gets worse");
+    let incident = &worse["data"]["incident"];
+    let since = incident["changes_since"].as_array().expect("a list");
+    let since: Vec<_> = since.iter().map(|change| (&change["id"], &change["after_first_sign_seconds"])).collect();
+    assert_eq!(since, [(&json!("shop-v8"), &json!(600))]);
+    assert_eq!((&incident["changes"], &incident["suspects"][0]["change"]), (&json!([]), &Value::Null));
+}

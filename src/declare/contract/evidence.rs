@@ -34,6 +34,9 @@ pub struct Evidence {
     pub no_change: f64,
     /// The changes near its onset.
     pub changes: Vec<Change>,
+    /// The changes of what is in it since: they have not made it, but may have made it worse, or better.
+    #[serde(default)]
+    pub changes_since: Vec<Change>,
     /// The breaches and alerts in it; of very many the first.
     pub members: Vec<Member>,
     /// How many there are.
@@ -214,8 +217,11 @@ pub struct Change {
     pub at: String,
     /// In words.
     pub summary: String,
-    /// How long before the first sign.
+    /// How long before the first sign; 0 where it was after that.
     pub before_first_sign_seconds: u64,
+    /// How long after it.
+    #[serde(default)]
+    pub after_first_sign_seconds: u64,
 }
 
 /// A breach or an alert in it.
