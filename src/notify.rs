@@ -80,7 +80,10 @@ pub fn is_told(target: &Target, data: &Data) -> bool {
     let now = incident.levels.iter().map(|level| (level.sequence.as_str(), level.rank));
     let before = incident.levels_held.iter().map(|held| (held.sequence.as_str(), held.rank));
     let levels: Vec<(&str, u8)> = now.chain(before).collect();
-    target.routes.iter().any(|route| route.takes(data.event.kind, &levels, &incident.evidence.businesses))
+    // What was told before the others were has one.
+    let evidence = &incident.evidence;
+    let businesses = if evidence.businesses.is_empty() { std::slice::from_ref(&evidence.business) } else { &evidence.businesses };
+    target.routes.iter().any(|route| route.takes(data.event.kind, &levels, businesses))
 }
 
 /// The request that tells a target of an event, signed as of now.

@@ -38,6 +38,7 @@ impl Situations {
         let source = Source::Person { author: said.author, command: said.command };
         let definition = Some(Arc::new(said.definition));
         let member = Member { definition, ..Member::new(key, entity, source, self.origin(&said.origin), said.at) };
+        self.told = said.at;
         self.join(fingerprint, member, rules, tuning)
     }
 

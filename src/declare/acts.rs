@@ -303,7 +303,13 @@ impl Declare {
         let before = self.state.incidents.get(&id).and_then(|whole| whole.level().cloned());
         if let Some(mut part) = self.state.incidents.get(&gone).cloned() {
             self.change(id, |whole| whole.parts_with(&mut part, command.at));
+            let others = self.state.incidents.get(&id).map(|whole| whole.merged.clone()).unwrap_or_default();
+            for other in others.iter().filter_map(|other| self.state.incidents.named(other)).collect::<Vec<_>>() {
+                self.change(other, |other| other.forgets_of(&part));
+            }
+            part.brought = None;
             self.change(gone, |incident| *incident = part);
+            self.leads_on(id);
         }
         if suspected {
             self.state.suspected.insert(gone);
@@ -342,14 +348,8 @@ impl Declare {
         gone.iter().for_each(|gone| _ = state.owners.remove(gone));
         if let Some(incident) = state.incidents.get_mut(&id) {
             incident.situations.retain(|own| !gone.contains(own));
-            let left = incident.situations.iter().filter_map(|own| state.situations.get(*own)).flat_map(|situation| &situation.members);
-            let mut left = left.filter(|member| member.counts()).map(|member| member.key).peekable();
-            if let Some(first) = left.peek().copied()
-                && left.all(|key| key != incident.leader)
-            {
-                incident.leader = first;
-            }
         }
+        self.leads_on(id);
         self.tell_news(out);
         self.says(id, Event::Updated, command, with(command, &format!("what is told of {entity} is no part of it any more")), out)?;
         self.grade_in(&apart, command.at, out);
@@ -358,16 +358,26 @@ impl Declare {
         Ok(())
     }
 
+    /// Where what leads is no part of an incident any more, something else of it leads.
+    fn leads_on(&mut self, id: SituationId) {
+        let leader = self.state.incidents.get(&id).map(|incident| incident.leader);
+        let first = self.counting(id).next().map(|member| member.key);
+        let leads = self.counting(id).any(|member| Some(member.key) == leader);
+        if let Some(first) = first.filter(|_| !leads) {
+            self.change(id, |incident| incident.leader = first);
+        }
+    }
+
     /// A person declares what no monitor has noticed; it lasts until a person says that it is over.
     fn declare_by_hand(&mut self, command: &Command, origin: &Origin, out: &mut Outbox) -> Result<(), Refused> {
         let Order::Declare { level, scenario, entity, business, owner } = &command.order else { return Ok(()) };
         let level = self.rules.levels.named(level)?;
+        if !owner.is_empty() && !self.rules.duty.teams.is_empty() && self.rules.duty.team(owner).is_none() {
+            return Err(format!("there is no team {owner:?}"));
+        }
         let known = self.rules.levels.scenarios.iter().find(|known| known.name == *scenario);
         let or = |said: &String, known: Option<&String>| if said.is_empty() { known.cloned().unwrap_or_default() } else { said.clone() };
         let (business, owner) = (or(business, known.map(|known| &known.business)), or(owner, known.map(|known| &known.owner)));
-        if !owner.is_empty() && !self.rules.duty.teams.is_empty() && self.rules.duty.team(&owner).is_none() {
-            return Err(format!("there is no team {owner:?}"));
-        }
         let condition = Condition { tests: vec![], hold: std::time::Duration::ZERO };
         let rung = Rung { level, condition, because: format!("{} says so", command.author) };
         let definition = Definition {

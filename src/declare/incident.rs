@@ -15,7 +15,7 @@ use super::LOOK_EVERY_MIN;
 use super::agenda::Timer;
 use super::contract::{Action, Cause, Discovery, Evidence, Note, Related, Stamp, Told};
 use super::gather::Gathered;
-use super::merged::Before;
+use super::merged::Brought;
 use super::picture::Picture;
 use super::reason::Reason;
 
@@ -68,6 +68,8 @@ pub struct Incident {
     pub picture: Picture,
     /// Who has taken it on.
     pub acknowledged: Option<Stamp>,
+    /// Whoever has taken it on did so as it was handled then, and it is handled otherwise by now.
+    pub asks_anew: bool,
     /// After how long somebody was asked last.
     pub asked: Option<Duration>,
     /// Its data has stopped.
@@ -98,8 +100,8 @@ pub struct Incident {
     pub review: Option<Review>,
     /// The incident it is part of.
     pub merged_into: Option<String>,
-    /// What that one was before.
-    pub(super) before: Option<Box<Before>>,
+    /// What it has brought to that one.
+    pub(super) brought: Option<Box<Brought>>,
     /// The incidents that are part of it.
     pub merged: Vec<String>,
     /// The incidents that would be part of it, or it of them, had not both been declared.
@@ -232,6 +234,7 @@ impl Incident {
             followed_at: at,
             picture: Picture::default(),
             acknowledged: None,
+            asks_anew: false,
             asked: None,
             stale: false,
             unheard: false,
@@ -247,7 +250,7 @@ impl Incident {
             gathered: Gathered::default(),
             review: None,
             merged_into: None,
-            before: None,
+            brought: None,
             merged: vec![],
             related: vec![],
             kept: None,
@@ -317,8 +320,7 @@ impl Incident {
 
     /// Whether somebody has taken it on as it is now: a worse level asks anew.
     pub(super) fn is_taken_on(&self) -> bool {
-        let at = self.acknowledged.as_ref().and_then(|taken_on| Timestamp::parse(&taken_on.at).ok());
-        at.is_some_and(|at| at >= self.asks_since)
+        self.acknowledged.is_some() && !self.asks_anew
     }
 
     /// Its level in a sequence.
@@ -353,6 +355,7 @@ impl Incident {
                 // When it was said, however late that was read.
                 let said_at = at.max(self.on_since);
                 self.acknowledged = Some(Stamp { at: said_at.to_string(), by: author.to_owned() });
+                self.asks_anew = false;
                 self.timeline.entry(Point::Responded).or_insert((said_at, author.to_owned()));
             }
             Event::Recovering => self.good_since = Some(at),
@@ -363,7 +366,7 @@ impl Incident {
             }
             Event::Reopened => {
                 (self.on_since, self.asks_since, self.followed_at) = (self.at, self.at, self.at);
-                (self.acknowledged, self.asked) = (None, None);
+                (self.acknowledged, self.asked, self.asks_anew) = (None, None, false);
                 self.goes_on();
             }
             Event::RecoveryRevoked => self.goes_on(),
@@ -446,7 +449,7 @@ impl Incident {
 impl Review {
     /// A review that is due then, of what has recovered `since`, and of which it is reminded so long before.
     pub(super) fn new(since: Timestamp, due_at: Timestamp, handling: &Handling, now: Timestamp) -> Self {
-        let remind_at = Some(due_at - handling.remind_before).filter(|at| *at > now).unwrap_or(due_at);
+        let remind_at = Some(due_at - handling.remind_before).filter(|at| *at > now).unwrap_or(due_at.max(now));
         Self { since, due_at, remind_at, overdue: 0, done: None }
     }
 

@@ -299,8 +299,10 @@ impl Declare {
         };
         let before_it = handling(level.as_ref());
         incident.moves(event, state, at, author, &reason);
-        // Whoever has taken it on did so as it was handled then; a person who makes it worse knows of it.
-        let anew = author == RICHTER && incident.is_taken_on() && handling(incident.level()) != before_it;
+        // A person who makes it worse knows of it.
+        let worse = level.as_ref().is_some_and(|before| incident.level().is_some_and(|now| now < before));
+        let anew = author == RICHTER && incident.is_taken_on() && worse && handling(incident.level()) != before_it;
+        incident.asks_anew |= event == Event::Escalated && anew;
         if event == Event::Escalated && (!asked || anew || incident.asked.is_some()) {
             (incident.asks_since, incident.asked) = (incident.at, None);
         }
@@ -363,7 +365,9 @@ impl Declare {
             let calendar = rules.duty.team(&evidence.owner).and_then(|team| team.calendar.as_deref());
             let handling = rules.levels.handling(level);
             let due = super::turns::workdays_after(calendar, since, handling.review_within);
-            incident.review = Some(Review::new(since, due, &handling, incident.at));
+            if incident.review.as_ref().is_none_or(|review| review.due_at != due) {
+                incident.review = Some(Review::new(since, due, &handling, incident.at));
+            }
         }
         if let Some(grounds) = grounds.as_ref().filter(|_| !incident.state.is_on()) {
             incident.kept = Some(Box::new(evidence.clone()));
@@ -421,8 +425,8 @@ impl Declare {
     pub(super) fn merge(&mut self, gone: SituationId, kept: SituationId, at: Timestamp, author: &str, reason: &Reason, out: &mut Outbox) {
         let Some(whole) = self.state.incidents.get(&kept).cloned() else { return };
         let Some(incident) = self.state.incidents.get_mut(&gone) else { return };
-        incident.becomes_part_of(&whole);
-        let into = whole.id;
+        let into = whole.id.clone();
+        incident.merged_into = Some(into.clone());
         let (name, part) = (incident.id.clone(), incident.clone());
         let situations = part.situations.clone();
         self.state.suspected.remove(&gone);
@@ -443,6 +447,11 @@ impl Declare {
         }
         if let Some(whole) = self.state.incidents.get_mut(&kept) {
             whole.is_taken_on_with(&part);
+        }
+        if let Some(now) = self.state.incidents.get(&kept).cloned()
+            && let Some(part) = self.state.incidents.get_mut(&gone)
+        {
+            part.has_brought(&whole, &now);
         }
         self.schedule(kept);
     }

@@ -10,9 +10,9 @@ use crate::model::{Point, Timestamp};
 use super::contract::{Cause, Discovery, Stamp};
 use super::incident::{Held, Incident, NOTES_MAX};
 
-/// What an incident was before another one became part of it, as far as that changes it.
+/// What of an incident another one can change that becomes part of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Before {
+struct Shared {
     held: BTreeMap<u8, Held>,
     leader: u64,
     acknowledged: Option<Stamp>,
@@ -22,11 +22,16 @@ pub(super) struct Before {
     cause: Option<Cause>,
 }
 
-impl Incident {
-    /// It is about to become part of another one.
-    pub(super) fn becomes_part_of(&mut self, whole: &Self) {
-        self.merged_into = Some(whole.id.clone());
-        self.before = Some(Box::new(Before {
+/// What a part has brought to the whole: how that was just before, and just after.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Brought {
+    before: Shared,
+    after: Shared,
+}
+
+impl Shared {
+    fn of(whole: &Incident) -> Self {
+        Self {
             held: whole.held.clone(),
             leader: whole.leader,
             acknowledged: whole.acknowledged.clone(),
@@ -34,47 +39,65 @@ impl Incident {
             timeline: whole.timeline.clone(),
             said: whole.said.clone(),
             cause: whole.cause.clone(),
-        }));
+        }
+    }
+
+    /// Takes back what a part has brought, as far as it is still there.
+    fn without(mut self, brought: &Brought) -> Self {
+        let Brought { before, after } = brought;
+        take_back(&mut self.leader, &before.leader, &after.leader);
+        take_back(&mut self.acknowledged, &before.acknowledged, &after.acknowledged);
+        take_back(&mut self.discovery, &before.discovery, &after.discovery);
+        take_back(&mut self.cause, &before.cause, &after.cause);
+        take_back_each(&mut self.timeline, &before.timeline, &after.timeline, |a, b| a == b);
+        take_back_each(&mut self.said, &before.said, &after.said, |a, b| a == b);
+        // A fault without a level is none.
+        if !before.held.is_empty() {
+            take_back_each(&mut self.held, &before.held, &after.held, |a, b| a.level == b.level && a.set_by == b.set_by);
+        }
+        self
+    }
+}
+
+fn take_back<T: Clone + PartialEq>(now: &mut T, before: &T, after: &T) {
+    if now == after {
+        now.clone_from(before);
+    }
+}
+
+fn take_back_each<K: Copy + Ord, V: Clone>(
+    now: &mut BTreeMap<K, V>,
+    before: &BTreeMap<K, V>,
+    after: &BTreeMap<K, V>,
+    same: fn(&V, &V) -> bool,
+) {
+    for (key, brought) in after {
+        let was = before.get(key);
+        let is_brought = was.is_none_or(|was| !same(was, brought)) && now.get(key).is_some_and(|now| same(now, brought));
+        match was {
+            _ if !is_brought => {}
+            Some(was) => drop(now.insert(*key, was.clone())),
+            None => drop(now.remove(key)),
+        }
+    }
+}
+
+impl Incident {
+    /// It has become part of another one, which was that before.
+    pub(super) fn has_brought(&mut self, before: &Self, whole: &Self) {
+        self.brought = Some(Box::new(Brought { before: Shared::of(before), after: Shared::of(whole) }));
     }
 
     /// What was a part of it is none: what it had of that is taken back, and what else was said meanwhile stays.
     pub(super) fn parts_with(&mut self, part: &mut Self, at: Timestamp) {
         part.merged_into = None;
-        let Some(before) = part.before.take() else { return };
-        let Before { held, leader, acknowledged, discovery, timeline, said, cause } = *before;
-        for (place, of_part) in &part.held {
-            let own = held.get(place);
-            // What a person has set since is of what it is now.
-            let said = self.held.get(place).is_some_and(|now| now.set_by.is_some() && now.set_by != of_part.set_by);
-            match own {
-                _ if said => {}
-                Some(own) => drop(self.held.insert(*place, own.clone())),
-                None if held.is_empty() => {}
-                None => drop(self.held.remove(place)),
-            }
-        }
-        self.leader = leader;
-        if self.acknowledged == part.acknowledged && self.acknowledged != acknowledged {
-            (self.acknowledged, self.asks_since, self.asked) = (acknowledged, at, None);
-        }
-        if self.discovery == part.discovery {
-            self.discovery = discovery;
-        }
-        if self.cause == part.cause {
-            self.cause = cause;
-        }
-        for (point, of_part) in &part.timeline {
-            if self.timeline.get(point) == Some(of_part) {
-                match timeline.get(point) {
-                    Some(own) => drop(self.timeline.insert(*point, own.clone())),
-                    None => drop(self.timeline.remove(point)),
-                }
-            }
-        }
-        for (measure, of_part) in &part.said {
-            if self.said.get(measure) == Some(of_part) && !said.contains_key(measure) {
-                self.said.remove(measure);
-            }
+        let Some(brought) = part.brought.take() else { return };
+        let acknowledged = self.acknowledged.clone();
+        let Shared { held, leader, acknowledged: own, discovery, timeline, said, cause } = Shared::of(self).without(&brought);
+        (self.held, self.leader, self.acknowledged, self.discovery) = (held, leader, own, discovery);
+        (self.timeline, self.said, self.cause) = (timeline, said, cause);
+        if self.acknowledged != acknowledged {
+            (self.asks_since, self.asked, self.asks_anew) = (at, None, false);
         }
         self.notes.retain(|note| !part.notes.contains(note));
         // They may be done by now.
@@ -82,6 +105,16 @@ impl Incident {
             if let Some(place) = self.actions.iter().position(|own| own.id == action.id) {
                 *action = self.actions.remove(place);
             }
+        }
+        // It is no part of what others were added to.
+        part.brought = Some(brought);
+    }
+
+    /// Another part of the same whole is none any more: what that had brought is not to be given back with this one.
+    pub(super) fn forgets_of(&mut self, gone: &Self) {
+        if let (Some(own), Some(brought)) = (&mut self.brought, &gone.brought) {
+            own.before = own.before.clone().without(brought);
+            own.after = own.after.clone().without(brought);
         }
     }
 
@@ -123,8 +156,6 @@ impl Incident {
 
     /// Whoever has taken on a part of it has taken it on, as severe as it is by that.
     pub(super) fn is_taken_on_with(&mut self, part: &Self) {
-        if part.is_taken_on() && self.acknowledged == part.acknowledged {
-            self.asks_since = self.asks_since.min(part.asks_since);
-        }
+        self.asks_anew &= !part.is_taken_on();
     }
 }
