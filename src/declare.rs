@@ -258,6 +258,7 @@ impl Declare {
         self.await_rung(key, member.told_at);
         if !taken.stays {
             self.grade_member(key, at, out);
+            self.grade_beside(key, at, out);
         }
         if taken.joined {
             self.call_in(key, at, out);

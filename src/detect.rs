@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::labels::Fnv;
 use crate::model::{Breach, Hint, Labels, Origin, Signal, Timestamp};
 use crate::rules::{Config, Input, Monitor, Partitions, Rules, Watch};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, Topic, snapshot};
@@ -83,8 +84,17 @@ struct State {
     passed_on: Option<Timestamp>,
     /// By the monitors' keys.
     monitors: BTreeMap<u64, MonitorState>,
-    /// Of monitors that are not followed now, since when.
-    parked: BTreeMap<u64, (Timestamp, MonitorState)>,
+    /// Of monitors that are not followed now.
+    parked: BTreeMap<u64, Parked>,
+}
+
+/// A monitor's state that nothing of what is followed reads.
+#[derive(Debug, Serialize, Deserialize)]
+struct Parked {
+    since: Timestamp,
+    /// How it was judged, hashed.
+    judged: u64,
+    state: MonitorState,
 }
 
 impl Detect {
@@ -106,26 +116,27 @@ impl Detect {
     fn follow(&mut self, config: Config) {
         let now = self.state.evaluated.unwrap_or(Timestamp::MIN);
         let mut old = std::mem::take(&mut self.state.monitors);
-        let mut since: BTreeMap<u64, Timestamp> = BTreeMap::new();
-        for (key, (parked_at, state)) in std::mem::take(&mut self.state.parked) {
-            since.insert(key, parked_at);
-            old.entry(key).or_insert_with(|| state.resumed(now));
-        }
+        let mut parked = std::mem::take(&mut self.state.parked);
         for (monitor, watch) in config.rules.inputs() {
-            if let Some(mut state) = old.remove(&watch.key) {
+            if let Some(Parked { judged, state, .. }) = parked.remove(&watch.key).filter(|_| !old.contains_key(&watch.key)) {
+                self.state.monitors.insert(watch.key, state.resumed(now, judged == how(watch)));
+            } else if let Some(mut state) = old.remove(&watch.key) {
                 if let Some((_, was)) = watched(&self.config.rules, &self.by_key, watch.key).filter(|(before, _)| *before != monitor) {
                     state.reconfigure(was.every == watch.every && was.judge.remembers_as(&watch.judge));
                 }
                 self.state.monitors.insert(watch.key, state);
             } else if watch.key != watch.routed {
                 // What is counted beside a monitor has no breach to keep.
-            } else if let Some(key) = named(&old, &since, &monitor.name) {
+            } else if let Some(key) = old.iter().find(|(_, s)| s.name == monitor.name).map(|(key, _)| *key) {
                 let kept = old.remove(&key).map(|state| state.only_open_breaches(&watch.query));
                 self.state.monitors.extend(kept.map(|state| (watch.key, state)));
             }
         }
-        let parked = old.into_iter().map(|(key, state)| (key, (since.get(&key).copied().unwrap_or(now), state)));
-        self.state.parked = parked.collect();
+        for (key, state) in old {
+            let judged = watched(&self.config.rules, &self.by_key, key).map_or(0, |(_, watch)| how(watch));
+            parked.insert(key, Parked { since: now, judged, state });
+        }
+        self.state.parked = parked;
         self.by_key = config.rules.by_key();
         self.config = Arc::new(config);
     }
@@ -192,7 +203,7 @@ impl Detect {
             state.evaluate(subject, ready, own, &self.config.tuning, &mut told, out);
         }
         self.state.evaluated = Some(ready);
-        self.state.parked.retain(|_, (since, _)| ready.since(*since) <= PARKED_FOR);
+        self.state.parked.retain(|_, parked| ready.since(parked.since) <= PARKED_FOR);
         self.tell(told, out);
     }
 
@@ -269,10 +280,9 @@ fn watched<'r>(rules: &'r Rules, by_key: &BTreeMap<u64, usize>, key: u64) -> Opt
     }
 }
 
-/// The state of a monitor of that name with another query: rather of one that was followed until now.
-fn named(old: &BTreeMap<u64, MonitorState>, parked: &BTreeMap<u64, Timestamp>, name: &str) -> Option<u64> {
-    let same = old.iter().filter(|(_, state)| state.name == name).map(|(key, _)| *key);
-    same.min_by_key(|key| parked.contains_key(key))
+/// How a monitor judges, hashed.
+fn how(watch: &Watch) -> u64 {
+    Fnv::of(&[format!("{:?} {:?}", watch.every, watch.judge).as_bytes()])
 }
 
 impl Stage for Detect {

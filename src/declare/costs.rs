@@ -44,12 +44,21 @@ pub(super) fn numbers<'m>(members: impl Iterator<Item = &'m Member>) -> Numbers 
     numbers
 }
 
+/// Whether it costs something that grows.
+pub(super) fn grow(member: &Member) -> bool {
+    member.judged.iter().flat_map(|judged| judged.numbers.keys()).any(|measure| measure.grows())
+}
+
+/// Whether a level of it asks for what grows.
+pub(super) fn are_asked_for(member: &Member) -> bool {
+    let ladders = member.definition.iter().flat_map(|definition| definition.ladders());
+    ladders.flat_map(|ladder| &ladder.rungs).flat_map(|rung| &rung.condition.tests).any(|test| test.measure.grows())
+}
+
 /// What others of an incident add to what a member costs by itself; nothing where no level asks for it.
 pub(super) fn beside<'m>(member: &Member, members: impl Iterator<Item = &'m Member>) -> Numbers {
     let mut beside = Numbers::new();
-    let ladders = member.definition.iter().flat_map(|definition| definition.ladders());
-    let asks = ladders.flat_map(|ladder| &ladder.rungs).flat_map(|rung| &rung.condition.tests).any(|test| test.measure.grows());
-    if !asks {
+    if !are_asked_for(member) {
         return beside;
     }
     for other in members.filter(|other| other.counts() && other.key != member.key) {

@@ -461,6 +461,15 @@ impl Declare {
         self.grade_in(&self.situations_of(id), at, out);
     }
 
+    /// What a member costs may be what another one's level asks for.
+    pub(super) fn grade_beside(&mut self, key: u64, at: Timestamp, out: &mut Outbox) {
+        let Some((situation, member)) = self.state.situations.member(key).filter(|(_, member)| costs::grow(member)) else { return };
+        let others = self.counting(self.owner(situation.id)).filter(|other| other.key != member.key && costs::are_asked_for(other));
+        for key in others.map(|other| other.key).collect::<Vec<u64>>() {
+            self.grade_member(key, at, out);
+        }
+    }
+
     /// Grades all that counts in situations.
     pub(super) fn grade_in(&mut self, situations: &[SituationId], at: Timestamp, out: &mut Outbox) {
         let situations = situations.iter().filter_map(|situation| self.state.situations.get(*situation));

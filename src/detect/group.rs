@@ -96,6 +96,12 @@ impl Group {
         }
     }
 
+    /// It is listened to again from then on: what came before was not read.
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        (self.seen, self.measured) = (self.seen.max(now), self.measured.max(now));
+        self.hold.resume(now);
+    }
+
     /// When something was last known of it.
     pub(super) fn known(&self) -> Timestamp {
         self.seen.max(self.measured)

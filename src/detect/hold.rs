@@ -155,6 +155,11 @@ impl Hold {
         self.open() || self.after.is_some()
     }
 
+    /// Nothing was looked at until then.
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        self.last = self.last.map(|last| last.max(now));
+    }
+
     /// When it goes stale, where no data comes.
     pub(super) fn stale_from(&self, every: Duration) -> Option<Timestamp> {
         let absent = self.judge() == Some(Judge::Absent);

@@ -61,8 +61,10 @@ impl MonitorState {
     }
 
     /// It is followed again: what was meanwhile is not judged, as its samples were not read.
-    pub(super) fn resumed(mut self, now: Timestamp) -> Self {
-        self.done = self.done.map(|done| done.max(now));
+    pub(super) fn resumed(mut self, now: Timestamp, same_judges: bool) -> Self {
+        (self.done, self.began) = (self.done.map(|done| done.max(now)), self.began.map(|_| now));
+        self.cells.iter_mut().flatten().flat_map(|kept| &mut kept.groups).for_each(|group| group.resume(now));
+        self.reconfigure(same_judges);
         self.restored();
         self
     }
@@ -244,7 +246,8 @@ impl MonitorState {
         let groups = || kept().flat_map(|kept| &kept.groups);
         let absent = watch.judge.absent.and_then(|_| groups().filter_map(|group| group.absent_from(watch)).min());
         // That nothing is measured is known once it has listened for as long as a sample can matter.
-        let now = always.then(|| self.done.unwrap_or(self.began.unwrap_or(ready) + watch.query.reach()));
+        let listened = || self.began.unwrap_or(ready) + watch.query.reach();
+        let now = always.then(|| self.done.map_or_else(listened, |done| done.max(listened())));
         // Where data comes, the step it makes comes before.
         let stale = || groups().filter_map(|group| group.stale_from(watch)).min();
         let stale = if sampled.is_some_and(|sampled| sampled <= ready) { None } else { stale() };

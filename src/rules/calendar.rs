@@ -95,12 +95,15 @@ impl Calendar {
         Timestamp(at.0 + i64::from(self.zone.to_offset(instant).seconds()) * 1000)
     }
 
-    /// When the clock there shows that time, as if it were UTC's; of two such moments the first, of none the one that comes instead.
+    /// When the clock there shows that time, as if it were UTC's, after a moment; where it never does, what it shows instead.
     #[must_use]
-    pub fn instant(&self, wall: Timestamp) -> Timestamp {
+    pub fn next(&self, wall: Timestamp, after: Timestamp) -> Timestamp {
         let Ok(shown) = jiff::Timestamp::from_millisecond(wall.0) else { return wall };
-        let zoned = TimeZone::UTC.to_datetime(shown).to_zoned(self.zone.clone());
-        zoned.map_or(wall, |zoned| Timestamp(zoned.timestamp().as_millisecond()))
+        let shown = self.zone.to_ambiguous_zoned(TimeZone::UTC.to_datetime(shown));
+        // Of a night of 25 hours some moments are shown twice.
+        let moments = [shown.clone().compatible(), shown.later()].into_iter().flatten();
+        let moments: Vec<Timestamp> = moments.map(|zoned| Timestamp(zoned.timestamp().as_millisecond())).collect();
+        moments.iter().find(|moment| **moment > after).or(moments.last()).copied().unwrap_or(wall)
     }
 
     /// That moment there.

@@ -118,7 +118,7 @@ impl Window {
                     (is_on(day - 1) && time < to).then_some(day * DAY + to)
                 };
                 let until = until.map(Timestamp);
-                until.map(|until| calendar.as_ref().map_or(until, |calendar| calendar.instant(until)))
+                until.map(|until| calendar.as_ref().map_or(until, |calendar| calendar.next(until, at)))
             }
         }
     }
@@ -133,7 +133,8 @@ mod tests {
         let hours = |hours: u64| Duration::from_secs(3600 * hours);
         let days = [false, false, false, false, false, true, false];
         let calendar = Calendar::new("b", "Europe/Berlin", vec![]).ok().map(Arc::new);
-        let to = |to: u64| Window::Weekly { days, from: hours(22), to: hours(to), calendar: calendar.clone() };
+        let till = |to: Duration| Window::Weekly { days, from: hours(22), to, calendar: calendar.clone() };
+        let to = |to: u64| till(hours(to));
         let of = |window: &Window, text: &str| window.until(Timestamp::parse(text).expect("a time")).map(|t| t.to_string());
         let until = |text: &str| of(&to(2), text);
         assert_eq!(until("2026-11-28T20:59:00Z"), None, "Saturday, 21:59 in Berlin");
@@ -141,5 +142,8 @@ mod tests {
         assert_eq!(until("2026-11-29T00:30:00Z"), Some("2026-11-29T01:00:00.000Z".into()));
         assert_eq!(until("2026-11-29T21:30:00Z"), None, "Sunday");
         assert_eq!(of(&to(4), "2026-03-28T23:30:00Z"), Some("2026-03-29T02:00:00.000Z".into()), "an hour is missing that night");
+        let twice = till(Duration::from_secs(9000));
+        assert_eq!(of(&twice, "2026-10-25T00:10:00Z"), Some("2026-10-25T00:30:00.000Z".into()), "half past two, for the first time");
+        assert_eq!(of(&twice, "2026-10-25T01:10:00Z"), Some("2026-10-25T01:30:00.000Z".into()), "and once more");
     }
 }
