@@ -23,7 +23,7 @@ use crate::rules::{Property, Settings};
 use crate::stage::{Record, Topic};
 use crate::wire::{Reject, dead_letter};
 
-use super::kafka::{Follower, now, secret, send};
+use super::kafka::{Follower, Whose, now, secret, send};
 use super::metrics::Metrics;
 
 /// Between two tries: at first, and at the most; each wait is twice as long as the one before.
@@ -80,6 +80,8 @@ enum Delivery {
     Done,
     /// It failed, and is tried again.
     Failed,
+    /// Somebody else has told of it.
+    Told,
     /// Its partition is somebody else's by now, who tells of it.
     Lost(i32),
 }
@@ -178,6 +180,7 @@ impl Notifier {
             while let Some(task) = queue.front_mut() {
                 match self.deliver(task, follower)? {
                     Delivery::Done => follower.done(&task.message),
+                    Delivery::Told => {}
                     Delivery::Failed => break,
                     Delivery::Lost(partition) => {
                         warn!(target = self.target.name, partition, "others tell of it from here on");
@@ -204,8 +207,14 @@ impl Notifier {
         loop {
             self.keep_rate()?;
             self.metrics.notification_age(&self.target.name, now().since(task.appended()));
-            if !follower.owns(task.message.partition()) {
-                return Ok(Delivery::Lost(task.message.partition()));
+            match follower.whose(&task.message) {
+                Whose::Ours => {}
+                Whose::Done => return Ok(Delivery::Told),
+                Whose::Theirs => return Ok(Delivery::Lost(task.message.partition())),
+                Whose::Open => {
+                    task.due = Instant::now() + RETRY_MIN;
+                    return Ok(Delivery::Failed);
+                }
             }
             let (outcome, after) = self.try_once(&task.data);
             let (why, alone) = match outcome {

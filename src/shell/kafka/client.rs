@@ -1,14 +1,14 @@
 //! librdkafka's configuration and callbacks. A callback only sends a message to the worker's loop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{ProducerContext, ThreadedProducer};
@@ -282,11 +282,13 @@ pub(super) struct Quiet {
     token: Option<TokenFile>,
     /// Of one that is a member of a group.
     pub(super) pulse: Pulse,
+    /// How often partitions were assigned to it.
+    pub(super) assignments: AtomicU64,
 }
 
 impl Quiet {
     pub(super) fn new(base: &Base) -> Self {
-        Self { token: base.token.clone(), pulse: Pulse::default() }
+        Self { token: base.token.clone(), pulse: Pulse::default(), assignments: AtomicU64::new(0) }
     }
 }
 
@@ -310,7 +312,13 @@ impl ClientContext for Quiet {
     }
 }
 
-impl ConsumerContext for Quiet {}
+impl ConsumerContext for Quiet {
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if matches!(rebalance, Rebalance::Assign(_)) {
+            self.assignments.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
 
 /// A producer's callbacks.
 pub(super) struct Reports {

@@ -1,6 +1,7 @@
 //! A group of its own that reads a topic's records one by one, and commits each when it and all before it are done with.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -19,8 +20,27 @@ use super::pulse;
 /// A record may take a day: whoever gets it may be away. That its reader has died is noticed by its heartbeat.
 const POLL_INTERVAL_MS: &str = "86400000";
 
+/// How long an answer is waited for before a record is done with.
+const ASK: Duration = Duration::from_secs(5);
+
 /// That we are a member is taken for so long to be as the group said last: less than a member may be silent.
 const PROVEN: Duration = Duration::from_secs(5);
+
+/// A partition that has not been ours for so long is somebody else's; until then it may come back, as in every rebalance.
+const AWAY: Duration = Duration::from_secs(60);
+
+/// Whose a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shell) enum Whose {
+    /// Ours.
+    Ours,
+    /// That is not known now.
+    Open,
+    /// Somebody else has done with it.
+    Done,
+    /// Somebody else's, with all of its partition.
+    Theirs,
+}
 
 /// A member of the group.
 pub(in crate::shell) struct Follower {
@@ -30,8 +50,10 @@ pub(in crate::shell) struct Follower {
     consumer: BaseConsumer<Quiet>,
     /// What was given out from the committed offset on, by partition and offset, and whether it is done with.
     given: BTreeMap<(i32, i64), bool>,
-    /// When the group took a commit of ours last.
-    proven: Option<Instant>,
+    /// When the group took a commit of ours last, and after how many assignments.
+    proven: Option<(Instant, u64)>,
+    /// Since when a partition of which something was given out is not ours.
+    away: BTreeMap<i32, Instant>,
     grumbles: Grumbles,
 }
 
@@ -43,7 +65,16 @@ impl Follower {
         let group = format!("{}.{group}", settings.prefix);
         let topic = topic.name(&settings.prefix);
         let consumer = joined(&base, &group, &topic)?;
-        Ok(Self { base, group, topic, consumer, given: BTreeMap::new(), proven: None, grumbles: Grumbles::default() })
+        Ok(Self {
+            base,
+            group,
+            topic,
+            consumer,
+            given: BTreeMap::new(),
+            proven: None,
+            away: BTreeMap::new(),
+            grumbles: Grumbles::default(),
+        })
     }
 
     /// Joins anew, where the client does not find its group again.
@@ -97,17 +128,44 @@ impl Follower {
         }
     }
 
-    /// Whether a partition is still ours, as the group says: one that was frozen, or has waited for long, may not have heard of it.
-    pub(in crate::shell) fn owns(&mut self, partition: i32) -> bool {
+    /// Whose a record is that was given out, as the group says: one that was frozen, or has waited for long, may not have heard of
+    /// it. What somebody else has done with is committed.
+    pub(in crate::shell) fn whose(&mut self, message: &OwnedMessage) -> Whose {
+        let (partition, offset) = (message.partition(), message.offset());
         if !self.is_assigned(partition) {
-            return false;
+            let away = self.away.entry(partition).or_insert_with(Instant::now).elapsed();
+            return if away > AWAY { Whose::Theirs } else { Whose::Open };
         }
-        let first = self.given.range((partition, i64::MIN)..=(partition, i64::MAX)).next().map(|((_, offset), _)| *offset);
-        let Some(first) = first.filter(|_| self.proven.is_none_or(|at| at.elapsed() > PROVEN)) else { return true };
-        let code = self.commit(partition, first).err().and_then(|why| why.rdkafka_error_code());
-        let expelled = [RDKafkaErrorCode::UnknownMemberId, RDKafkaErrorCode::IllegalGeneration];
+        self.away.remove(&partition);
+        let assignments = self.consumer.context().assignments.load(Ordering::Relaxed);
+        if self.proven.is_some_and(|(at, then)| then == assignments && at.elapsed() < PROVEN) {
+            return Whose::Ours;
+        }
         // Where nobody answers nobody else is given it.
-        code.is_none_or(|code| !expelled.contains(&code))
+        let Ok(committed) = self.committed(partition) else { return Whose::Ours };
+        let committed = committed.unwrap_or(i64::MIN);
+        self.given.retain(|(of, at), _| *of != partition || *at >= committed);
+        if committed > offset {
+            return Whose::Done;
+        }
+        let first = self.given.range((partition, i64::MIN)..=(partition, i64::MAX)).next().map_or(offset, |((_, first), _)| *first);
+        match self.commit(partition, first) {
+            Ok(()) => self.proven = Some((Instant::now(), assignments)),
+            Err(why) => {
+                let expelled = [RDKafkaErrorCode::UnknownMemberId, RDKafkaErrorCode::IllegalGeneration];
+                if why.rdkafka_error_code().is_some_and(|code| expelled.contains(&code)) {
+                    return Whose::Open;
+                }
+            }
+        }
+        Whose::Ours
+    }
+
+    fn committed(&self, partition: i32) -> KafkaResult<Option<i64>> {
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(&self.topic, partition);
+        let committed = self.consumer.committed_offsets(asked, ASK)?;
+        Ok(committed.find_partition(&self.topic, partition).and_then(|found| found.offset().to_raw()).filter(|offset| *offset >= 0))
     }
 
     /// What was given out of a partition is somebody else's, or is read again.
@@ -122,9 +180,7 @@ impl Follower {
     fn commit(&mut self, partition: i32, next: i64) -> KafkaResult<()> {
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(&self.topic, partition, Offset::Offset(next))?;
-        self.consumer.commit(&offsets, CommitMode::Sync)?;
-        self.proven = Some(Instant::now());
-        Ok(())
+        self.consumer.commit(&offsets, CommitMode::Sync)
     }
 }
 
