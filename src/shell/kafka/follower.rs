@@ -12,6 +12,7 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tracing::warn;
 
 use crate::rules::Settings;
+use crate::rules::settings::SESSION;
 use crate::stage::Topic;
 
 use super::client::{Base, Grumbles, PATIENCE, Quiet, client_config, reader, serve};
@@ -50,8 +51,8 @@ pub(in crate::shell) struct Follower {
     consumer: BaseConsumer<Quiet>,
     /// What was given out from the committed offset on, by partition and offset, and whether it is done with.
     given: BTreeMap<(i32, i64), bool>,
-    /// When the group took a commit of ours last, and after how many assignments.
-    proven: Option<(Instant, u64)>,
+    /// When the group took a commit of ours last in a partition, and after how many assignments.
+    proven: BTreeMap<i32, (Instant, u64)>,
     /// Since when a partition of which something was given out is not ours.
     away: BTreeMap<i32, Instant>,
     grumbles: Grumbles,
@@ -71,7 +72,7 @@ impl Follower {
             topic,
             consumer,
             given: BTreeMap::new(),
-            proven: None,
+            proven: BTreeMap::new(),
             away: BTreeMap::new(),
             grumbles: Grumbles::default(),
         })
@@ -82,6 +83,7 @@ impl Follower {
         if self.consumer.context().pulse.is_lost(&self.base, &self.group, &self.topic) {
             warn!(group = self.group, "the client does not find its group again; joining anew");
             self.consumer = joined(&self.base, &self.group, &self.topic)?;
+            self.proven.clear();
         }
         Ok(())
     }
@@ -138,7 +140,7 @@ impl Follower {
         }
         self.away.remove(&partition);
         let assignments = self.consumer.context().assignments.load(Ordering::Relaxed);
-        if self.proven.is_some_and(|(at, then)| then == assignments && at.elapsed() < PROVEN) {
+        if self.proven.get(&partition).is_some_and(|(at, then)| *then == assignments && at.elapsed() < PROVEN) {
             return Whose::Ours;
         }
         // Where nobody answers nobody else is given it.
@@ -150,7 +152,7 @@ impl Follower {
         }
         let first = self.given.range((partition, i64::MIN)..=(partition, i64::MAX)).next().map_or(offset, |((_, first), _)| *first);
         match self.commit(partition, first) {
-            Ok(()) => self.proven = Some((Instant::now(), assignments)),
+            Ok(()) => drop(self.proven.insert(partition, (Instant::now(), assignments))),
             Err(why) => {
                 let expelled = [RDKafkaErrorCode::UnknownMemberId, RDKafkaErrorCode::IllegalGeneration];
                 if why.rdkafka_error_code().is_some_and(|code| expelled.contains(&code)) {
@@ -171,6 +173,7 @@ impl Follower {
     /// What was given out of a partition is somebody else's, or is read again.
     pub(in crate::shell) fn forget(&mut self, partition: i32) {
         self.given.retain(|(of, _), _| *of != partition);
+        self.away.remove(&partition);
     }
 
     fn is_assigned(&self, partition: i32) -> bool {
@@ -192,7 +195,9 @@ fn joined(base: &Base, group: &str, topic: &str) -> anyhow::Result<BaseConsumer<
         ("isolation.level", "read_committed"),
         ("max.poll.interval.ms", POLL_INTERVAL_MS),
     ];
-    let defaults = [("auto.offset.reset", "earliest"), ("session.timeout.ms", "15000"), ("statistics.interval.ms", pulse::EVERY_MS)];
+    let session = SESSION.as_millis().to_string();
+    let defaults =
+        [("auto.offset.reset", "earliest"), ("session.timeout.ms", session.as_str()), ("statistics.interval.ms", pulse::EVERY_MS)];
     let consumer: BaseConsumer<Quiet> =
         base.with(&defaults, &fixed).create_with_context(Quiet::new(base)).context("cannot make a Kafka consumer")?;
     consumer.subscribe(&[topic]).with_context(|| format!("cannot read {topic}"))?;
