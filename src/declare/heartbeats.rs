@@ -25,6 +25,8 @@ pub(super) struct Heartbeats {
     all: BTreeMap<u64, Heartbeat>,
     /// When something is to be told of each.
     next: BTreeSet<(Timestamp, u64)>,
+    /// Of the one that was heard again last: from when to when it was not.
+    unheard: Option<(Timestamp, Timestamp)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,9 +47,11 @@ struct Heartbeat {
 }
 
 impl Heartbeats {
-    /// When the first of those was heard last that are silent now.
-    pub(super) fn silent_since(&self) -> Option<Timestamp> {
-        self.all.values().filter(|heartbeat| heartbeat.silent.is_some()).map(|heartbeat| heartbeat.heard).min()
+    /// When the first of those was heard last that are silent now, or were until so lately.
+    pub(super) fn unheard_since(&self, now: Timestamp, lately: Duration) -> Option<Timestamp> {
+        let silent = self.all.values().filter(|heartbeat| heartbeat.silent.is_some()).map(|heartbeat| heartbeat.heard);
+        let was = self.unheard.filter(|(_, until)| now < *until + lately).map(|(since, _)| since);
+        silent.chain(was).min()
     }
 }
 
@@ -141,6 +145,9 @@ impl Heartbeats {
         let (alert, again) = if heartbeat.ahead.first() == Some(&at) {
             heartbeat.ahead.pop_first();
             let over = heartbeat.silent.take().map(|since| heartbeat.silence(since, Some(at)));
+            if over.is_some() {
+                self.unheard = Some((heartbeat.heard, at));
+            }
             (heartbeat.heard, heartbeat.due) = (at, at + heartbeat.within);
             (over, false)
         } else {
@@ -155,7 +162,9 @@ impl Heartbeats {
 
     /// Listens as other rules say; a silence that they do not ask for is told no more.
     pub(super) fn follow(&mut self, rules: &Rules) {
-        for heartbeat in std::mem::take(self).all.into_values() {
+        let Self { all, unheard, .. } = std::mem::take(self);
+        self.unheard = unheard;
+        for heartbeat in all.into_values() {
             let Some((monitor, within)) = rules.heartbeat(&heartbeat.alert.labels) else { continue };
             if monitor.name == heartbeat.monitor {
                 let due = heartbeat.silent.unwrap_or(heartbeat.heard) + within;

@@ -10,6 +10,7 @@ use crate::stage::{Count, Outbox};
 use super::costs;
 use super::evidence::Grounds;
 use super::incident::{Graded, Incident, Review};
+use super::merged::Shared;
 use super::reason::Reason;
 use super::story::{Story, discovered};
 use super::{Declare, trace};
@@ -219,7 +220,7 @@ impl Declare {
         }
         match state {
             State::Suspected => self.event(id, Event::Closed, at, RICHTER, "it was over before it met a definition", out),
-            State::Declared if self.config.tuning.recover_after.is_zero() => {
+            State::Declared if self.config.tuning.recover_after.is_zero() && !self.is_deaf_to(id, at) => {
                 let at = self.ended_at(id).map_or(at, |ended| ended.max(at));
                 self.event(id, Event::Recovered, at, RICHTER, self.ended(id), out);
             }
@@ -291,17 +292,17 @@ impl Declare {
         let before = (incident.sequence > 0).then_some(incident.state);
         let Some(state) = event.after(before) else { return };
         // Where the level did not ask for an acknowledgement so far, whoever is asked has as long as the new one gives.
-        let level = incident.history.last().and_then(|told| self.rules.levels.level(told.level.as_deref()?));
-        let asked = level.as_ref().is_some_and(|level| incident.asks(&self.rules.levels.handling(level)).next().is_some());
+        let was = incident.history.last().and_then(|told| self.rules.levels.level(told.level.as_deref()?));
+        let asked = was.as_ref().is_some_and(|level| incident.asks(&self.rules.levels.handling(level)).next().is_some());
         let handling = |level: Option<&Level>| {
             let handling = self.rules.levels.handling(level?);
             Some((handling.acknowledge_within, handling.follow_up))
         };
-        let before_it = handling(level.as_ref());
+        let handled = handling(was.as_ref());
         incident.moves(event, state, at, author, &reason);
         // A person who makes it worse knows of it.
-        let worse = level.as_ref().is_some_and(|before| incident.level().is_some_and(|now| now < before));
-        let anew = author == RICHTER && incident.is_taken_on() && worse && handling(incident.level()) != before_it;
+        let worse = was.as_ref().is_some_and(|was| incident.level().is_some_and(|now| now < was));
+        let anew = author == RICHTER && incident.is_taken_on() && worse && handling(incident.level()) != handled;
         incident.asks_anew |= event == Event::Escalated && anew;
         if event == Event::Escalated && (!asked || anew || incident.asked.is_some()) {
             (incident.asks_since, incident.asked) = (incident.at, None);
@@ -423,9 +424,8 @@ impl Declare {
 
     /// An incident becomes part of another one.
     pub(super) fn merge(&mut self, gone: SituationId, kept: SituationId, at: Timestamp, author: &str, reason: &Reason, out: &mut Outbox) {
-        let Some(whole) = self.state.incidents.get(&kept).cloned() else { return };
+        let Some((into, before)) = self.state.incidents.get(&kept).map(|whole| (whole.id.clone(), Shared::of(whole))) else { return };
         let Some(incident) = self.state.incidents.get_mut(&gone) else { return };
-        let into = whole.id.clone();
         incident.merged_into = Some(into.clone());
         let (name, part) = (incident.id.clone(), incident.clone());
         let situations = part.situations.clone();
@@ -447,11 +447,10 @@ impl Declare {
         }
         if let Some(whole) = self.state.incidents.get_mut(&kept) {
             whole.is_taken_on_with(&part);
-        }
-        if let Some(now) = self.state.incidents.get(&kept).cloned()
-            && let Some(part) = self.state.incidents.get_mut(&gone)
-        {
-            part.has_brought(&whole, &now);
+            let after = Shared::of(whole);
+            if let Some(part) = self.state.incidents.get_mut(&gone) {
+                part.has_brought(before, after);
+            }
         }
         self.schedule(kept);
     }

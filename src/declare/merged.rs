@@ -12,7 +12,7 @@ use super::incident::{Held, Incident, NOTES_MAX};
 
 /// What of an incident another one can change that becomes part of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Shared {
+pub(super) struct Shared {
     held: BTreeMap<u8, Held>,
     leader: u64,
     acknowledged: Option<Stamp>,
@@ -30,7 +30,7 @@ pub(super) struct Brought {
 }
 
 impl Shared {
-    fn of(whole: &Incident) -> Self {
+    pub(super) fn of(whole: &Incident) -> Self {
         Self {
             held: whole.held.clone(),
             leader: whole.leader,
@@ -83,31 +83,29 @@ fn take_back_each<K: Copy + Ord, V: Clone>(
 }
 
 impl Incident {
-    /// It has become part of another one, which was that before.
-    pub(super) fn has_brought(&mut self, before: &Self, whole: &Self) {
-        self.brought = Some(Box::new(Brought { before: Shared::of(before), after: Shared::of(whole) }));
+    /// It has become part of another one, which was that before, and is that now.
+    pub(super) fn has_brought(&mut self, before: Shared, after: Shared) {
+        self.brought = Some(Box::new(Brought { before, after }));
     }
 
     /// What was a part of it is none: what it had of that is taken back, and what else was said meanwhile stays.
     pub(super) fn parts_with(&mut self, part: &mut Self, at: Timestamp) {
         part.merged_into = None;
-        let Some(brought) = part.brought.take() else { return };
+        let Self { brought: Some(brought), notes, actions, .. } = part else { return };
         let acknowledged = self.acknowledged.clone();
-        let Shared { held, leader, acknowledged: own, discovery, timeline, said, cause } = Shared::of(self).without(&brought);
+        let Shared { held, leader, acknowledged: own, discovery, timeline, said, cause } = Shared::of(self).without(brought);
         (self.held, self.leader, self.acknowledged, self.discovery) = (held, leader, own, discovery);
         (self.timeline, self.said, self.cause) = (timeline, said, cause);
         if self.acknowledged != acknowledged {
             (self.asks_since, self.asked, self.asks_anew) = (at, None, false);
         }
-        self.notes.retain(|note| !part.notes.contains(note));
+        self.notes.retain(|note| !notes.contains(note));
         // They may be done by now.
-        for action in &mut part.actions {
+        for action in actions {
             if let Some(place) = self.actions.iter().position(|own| own.id == action.id) {
                 *action = self.actions.remove(place);
             }
         }
-        // It is no part of what others were added to.
-        part.brought = Some(brought);
     }
 
     /// Another part of the same whole is none any more: what that had brought is not to be given back with this one.

@@ -26,6 +26,12 @@ pub(super) fn workdays_after(calendar: Option<&Calendar>, at: Timestamp, workday
     calendar.or(UTC.as_ref()).map_or(at, |calendar| calendar.workdays_after(at, workdays))
 }
 
+/// How often it is asked whether a heartbeat is heard again.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// What has to be told again once what evaluates it is back is told within so long.
+const FIRES_WITHIN: Duration = Duration::from_secs(300);
+
 impl Declare {
     fn timers(&self, incident: &Incident) -> Vec<(Timer, Timestamp)> {
         // What has no level is not on; what it waits for needs no handling.
@@ -94,7 +100,7 @@ impl Declare {
             Timer::Recovery if self.lasts(id) => {
                 self.event(id, Event::RecoveryRevoked, at, RICHTER, "something of it lasts", out);
             }
-            Timer::Recovery if self.is_deaf_to(id) => self.holds(id, at, out),
+            Timer::Recovery if self.is_deaf_to(id, at) => self.holds(id, at, out),
             Timer::Recovery => {
                 let held = duration::show(self.config.tuning.recover_after);
                 let reason = format!("{}, for {held}", self.ended(id));
@@ -160,8 +166,9 @@ impl Declare {
     }
 
     /// Whether what ended may have done so only because nobody tells of it: alerts resolve where what evaluates them is dead.
-    fn is_deaf_to(&self, id: SituationId) -> bool {
-        let Some(heard) = self.state.heartbeats.silent_since() else { return false };
+    pub(super) fn is_deaf_to(&self, id: SituationId, at: Timestamp) -> bool {
+        let patience = self.config.tuning.recover_after.max(FIRES_WITHIN);
+        let Some(heard) = self.state.heartbeats.unheard_since(at, patience) else { return false };
         let is_heartbeat = |member: &Member| {
             let monitor = member.source.monitor().and_then(|monitor| self.rules.monitor(monitor));
             monitor.is_some_and(|monitor| matches!(monitor.input, Input::Heartbeat(..)))
@@ -170,11 +177,10 @@ impl Declare {
         alerts.filter_map(|member| member.ends_at).any(|ended| ended >= heard)
     }
 
-    /// It recovers once a heartbeat has been heard for as long as recovering takes, unless it turns out to last.
+    /// It recovers once a heartbeat has been heard again for long enough, unless it turns out to last.
     fn holds(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
-        let patience = self.config.tuning.recover_after.max(LOOK_EVERY_MIN);
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
-        if incident.held_until.replace(at + patience).is_none() {
+        if incident.held_until.replace(at + LOOK_AGAIN).is_none() {
             let reason = "a heartbeat is silent, so its alerts may have ended for nobody tells of them: it waits to recover";
             self.event(id, Event::Updated, at, RICHTER, reason, out);
         }
