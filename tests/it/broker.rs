@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -173,8 +174,16 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
     folder
 }
 
+/// A port that nobody listens on, given to one caller only: what asks for it opens it seconds later. Below the ports
+/// that systems give to outgoing connections, or one of those could take it until then.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    const PORTS: std::ops::Range<u16> = 20_000..32_000;
+    // Another run of the tests at the same time begins elsewhere.
+    let first = (std::process::id() * 61 % u32::from(PORTS.end - PORTS.start)) as u16;
+    let next = || PORTS.start + (first + GIVEN.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
+    let mut ports = std::iter::repeat_with(next).take(PORTS.len());
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 fn java(folder: &Path) -> Command {
