@@ -18,6 +18,9 @@ pub(super) struct Found<'f> {
     pub(super) me: Option<&'f Sign>,
     pub(super) view: View<'f>,
     pub(super) onset: Onset,
+    /// How many signs would have to be taken in, and whether they stay where they are.
+    signs: usize,
+    held: bool,
     situations: SmallVec<[Candidate; 4]>,
 }
 
@@ -42,7 +45,9 @@ pub(super) enum Way {
 impl<'f> Found<'f> {
     /// Of a sign at a time; `me` where it is there already.
     pub(super) fn new(forest: &'f Forest, me: Option<SignId>, view: View<'f>, onset: Onset) -> Self {
-        Self { forest, me: me.map(|me| &forest[me]), view, onset, situations: SmallVec::new() }
+        let me = me.map(|me| &forest[me]);
+        let (signs, held) = me.map_or((1, false), |me| (forest.signs_in(me.situation).len(), view.holds(me.situation)));
+        Self { forest, me, view, onset, signs, held, situations: SmallVec::new() }
     }
 
     /// What its end says, if that is the cause.
@@ -72,14 +77,17 @@ impl<'f> Found<'f> {
 
     /// Whether the sign, with all that hangs on it, can become part of a situation.
     pub(super) fn joins(&self, situation: SituationId) -> bool {
-        let Self { forest, view, .. } = self;
-        match self.me.map(|me| me.situation) {
-            None => forest.takes(situation, 1, self.onset.at, *view),
-            Some(own) if own == situation => true,
-            // Two that were declared stay two.
-            Some(own) if view.holds(own) && view.holds(situation) => false,
-            Some(own) => forest.takes(situation, forest.signs_in(own).len(), self.onset.at, *view),
+        if self.me.is_some_and(|own| own.situation == situation) {
+            return true;
         }
+        // Two that were declared stay two.
+        let two = self.held && self.view.holds(situation);
+        !two && self.forest.takes(situation, self.signs, self.onset.at, self.view)
+    }
+
+    /// Whether a situation that can be joined is so likely, or likelier.
+    pub(super) fn reaches(&self, rate: f64) -> bool {
+        self.situations.iter().any(|candidate| candidate.rate >= rate && self.joins(candidate.situation))
     }
 
     /// The likeliest sign of the likeliest situation that can be joined; and of a likelier one, if there is one that cannot.

@@ -83,10 +83,11 @@ impl Forest {
             }
         }
         // What is told outweighs by far what is not.
-        if found.rate().max(than) < OTHERS_ADD * kernel::indirect_at_most() {
+        let indirect = OTHERS_ADD * kernel::indirect_at_most();
+        if than < indirect && !found.reaches(indirect) {
             quiet.into_iter().for_each(|silent| self.through(silent, node, &mut found));
         }
-        if me.is_some() && found.rate() < BARELY * self.rates.alone(Kind::Fault, view.entities) {
+        if me.is_some() && !found.reaches(BARELY * self.rates.alone(Kind::Fault, view.entities)) {
             self.meanwhile(&mut found);
         }
         found

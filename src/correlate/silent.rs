@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::model::{Entity, Timestamp};
 use crate::rules::Node;
 
@@ -90,12 +92,12 @@ impl Forest {
 
     /// By how many nats a silent entity's failure explains signs of its callers better than chance, and which ones,
     /// earliest first.
-    fn explained_by(&self, silent: Node, id: SignId, view: View<'_>) -> Option<(f64, Vec<SignId>)> {
+    fn explained_by(&self, silent: Node, id: SignId, view: View<'_>) -> Option<(f64, SmallVec<[SignId; 16]>)> {
         let (at, entities) = (self[id].first, view.entities);
         let callers = view.topology.callers(silent);
         // Of a hub's callers only those are looked at that failed about then.
         let is_hub = callers.len() > CALLERS_MAX;
-        let mut effects: Vec<SignId> = if is_hub {
+        let mut effects: SmallVec<[SignId; 16]> = if is_hub {
             let near = self.near(at, Duration::from_secs_f64(TOGETHER), AROUND_MAX);
             near.filter(|other| view.topology.depends_on(self[*other].node).contains(&silent)).collect()
         } else {
