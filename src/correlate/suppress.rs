@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -454,17 +455,22 @@ impl Situations {
         (times >= rule.times as usize).then_some((times, rule))
     }
 
-    /// By when what counts of a situation and comes and goes will have stayed away for long enough to be gone; none while it is
-    /// there. Where its incident has recovered too early before, that is longer.
+    /// What counts of a situation, and comes and goes.
+    pub fn flapping<'s>(&'s self, situation: &'s Situation, rules: &'s Rules) -> impl Iterator<Item = &'s Member> {
+        let is_told_of =
+            |m: &&Member| m.counts() || m.suppressed.as_ref().is_some_and(|why| why.by == Suppressor::Flapping) && situation.has_same(m);
+        situation.members.iter().filter(|member| self.comes_and_goes(member, rules).is_some()).filter(is_told_of)
+    }
+
+    /// By when all that flaps of a situation will have stayed away for long enough to be gone; none while it is there. Where its
+    /// incident has recovered too early before, that is longer.
     #[must_use]
     pub fn calm_at(&self, situation: &Situation, rules: &Rules) -> Option<Timestamp> {
-        let is_told_of =
-            |m: &Member| m.counts() || m.suppressed.as_ref().is_some_and(|why| why.by == Suppressor::Flapping) && situation.has_same(m);
-        let flapping = situation.members.iter().filter_map(|m| Some((m, self.comes_and_goes(m, rules)?))).filter(|(m, _)| is_told_of(m));
-        flapping.into_iter().try_fold(Timestamp::MIN, |latest, (member, (_, rule))| {
-            let settle = if situation.relapsed { rule.within.max(rule.settle) } else { rule.settle };
-            Some(latest.max(member.ends_at? + settle))
-        })
+        let settle = rules
+            .suppress
+            .flapping
+            .map_or(Duration::ZERO, |rule| if situation.relapsed { rule.within.max(rule.settle) } else { rule.settle });
+        self.flapping(situation, rules).try_fold(Timestamp::MIN, |latest, member| Some(latest.max(member.ends_at? + settle)))
     }
 
     pub(super) fn rebind_silences(&mut self) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::correlate::{Member, SituationId, Source};
 use crate::model::command::RICHTER;
-use crate::model::text::counted;
+use crate::model::text::{counted, moment};
 use crate::model::{Event, Origin, State, Timestamp, duration};
 use crate::rules::{Calendar, Handling, Input};
 use crate::stage::Outbox;
@@ -38,6 +38,14 @@ impl Declare {
         let handling = incident.level().map_or_else(|| Handling::default_of(u8::MAX), |level| self.rules.levels.handling(level));
         let settled_at = (incident.state == State::Recovering).then(|| self.settled_at(incident)).flatten();
         incident.timers(&handling, &self.config.tuning, settled_at)
+    }
+
+    /// What flaps of an incident, by name, and when it ended last, where it has.
+    fn flapped(&self, id: SituationId) -> Option<(String, Timestamp)> {
+        let situations = self.state.incidents.get(&id)?.situations.iter().filter_map(|id| self.state.situations.get(*id));
+        let flapping = situations.flat_map(|situation| self.state.situations.flapping(situation, &self.rules));
+        let last = flapping.max_by_key(|member| (member.ends_at, member.key))?;
+        Some((format!("{} of {}", last.source.name(), last.entity), last.ends_at?))
     }
 
     /// By when all breaches of an incident that have ended had stayed so for long enough, data being there, and what flaps had
@@ -102,8 +110,13 @@ impl Declare {
             }
             Timer::Recovery if self.is_deaf_to(id, at) => self.holds(id, at, out),
             Timer::Recovery => {
+                let flapped = self.flapped(id).map(|(what, ended)| {
+                    let incident = self.state.incidents.get_mut(&id);
+                    incident.into_iter().for_each(|incident| incident.good_since = incident.good_since.max(Some(ended)));
+                    format!("; {what} flapped until {}", moment(ended))
+                });
                 let held = duration::show(self.config.tuning.recover_after);
-                let reason = format!("{}, for {held}", self.ended(id));
+                let reason = format!("{}, for {held}{}", self.ended(id), flapped.unwrap_or_default());
                 self.event(id, Event::Recovered, at, RICHTER, reason, out);
             }
             Timer::Look => {
@@ -115,7 +128,9 @@ impl Declare {
             Timer::FollowUp => {
                 let Some(incident) = self.state.incidents.get(&id) else { return };
                 let unheard = unheard(incident, at).map_or_else(String::new, |unheard| unheard + "; ");
-                let news = unheard + &news(incident);
+                let flaps = self.flapped(id).filter(|_| incident.state == State::Recovering);
+                let flaps = flaps.map_or_else(String::new, |(what, _)| format!("{what} flaps: it recovers once that stays away; "));
+                let news = unheard + &flaps + &news(incident);
                 self.event(id, Event::FollowUpDue, at, RICHTER, news, out);
             }
             Timer::Review => {
