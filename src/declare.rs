@@ -325,8 +325,9 @@ impl Declare {
         out.decide(|| trace::storm(id, worst));
         let id = self.owner(id);
         let Some(incident) = self.state.incidents.get(&id).filter(|i| i.state.is_on()) else { return };
-        let most = worst.map_or_else(String::new, |worst| format!("; most of them of {}", worst.entity));
-        let (at, reason) = (incident.at, format!("so many alerts that further ones are only counted{most}"));
+        let at = incident.at.max(self.state.progress.clock(self.config.tuning.idle_after));
+        let most = worst.map_or_else(String::new, |worst| format!("; the most, {}, of {}", worst.firing, worst.entity));
+        let reason = format!("so many alerts that further ones are only counted{most}");
         self.event(id, Event::Updated, at, RICHTER, reason, out);
     }
 

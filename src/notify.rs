@@ -1,6 +1,7 @@
 //! Notify: an event → the request that tells a target of it. Pure: who sends it, and how often it tries, is the shell's.
 
 mod chat;
+mod names;
 mod pagerduty;
 mod rate;
 mod webhook;
@@ -12,16 +13,20 @@ use sha2::Sha256;
 
 use serde::Serialize;
 
-use crate::declare::contract::{Body, Change, Data, Evidence, Happening, Member};
+use crate::declare::contract::{Body, Change, Data, Evidence, Happening, Note};
 use crate::model::change::RUNBOOK;
 use crate::model::text::{clock, hours};
-use crate::model::{Event, Timestamp};
+use crate::model::{Event, State, Timestamp};
 use crate::rules::notify::{Messenger, Target};
 
+pub use names::faults;
 pub use rate::Rate;
 
 /// Entities that are named of what else fails.
 const OTHERS_MAX: usize = 6;
+
+/// Notes that are told of with what is new to who reads it.
+const NOTES_MAX: usize = 3;
 
 /// A request to be posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +129,9 @@ fn words(target: &Target, data: &Data) -> Words {
     let mut wrong = vec![];
     let mut own =
         |text: &Option<crate::rules::Text>| text.as_ref()?.fill(&given).map_err(|why| wrong.push(format!("\nits own text: {why}"))).ok();
-    let (title, text) = (own(&target.title), own(&target.text));
+    // A message without a title is taken by nobody.
+    let title = own(&target.title).filter(|title| !title.trim().is_empty());
+    let text = own(&target.text);
     let (title, text) = (title.unwrap_or_else(|| usual_title(data)), text.unwrap_or_else(|| usual_text(data)));
     Words { title, text: text + &wrong.concat() }
 }
@@ -145,26 +152,22 @@ fn usual_text(data: &Data) -> String {
             lines.push(format!("{what}: {text}"));
         }
     };
-    let leads = evidence.members.iter().filter(|member| member.entity == evidence.entity);
     // The title says the first line already.
-    let says = |member: &Member| {
-        let (first, rest) = member.summary.split_once('\n').unwrap_or((&member.summary, ""));
-        if first == evidence.scenario { rest.to_owned() } else { member.summary.trim().to_owned() }
-    };
-    line("it says", leads.map(says).find(|says| !says.is_empty()).unwrap_or_default());
-    let lasts = if incident.state.is_on() { "for" } else { "it lasted" };
-    line("since", format!("{} UTC, {lasts} {}", clock(&incident.started_at), hours(incident.lasted_seconds)));
+    let (first, rest) = evidence.says.split_once('\n').unwrap_or((&evidence.says, ""));
+    line("it says", if first == evidence.scenario { rest } else { evidence.says.trim() }.to_owned());
+    line("since", since(incident));
     line("business", evidence.business.clone());
-    line("also failing", others(evidence));
+    line(if incident.state == State::Declared { "also failing" } else { "also failed" }, others(evidence));
     line("impact", incident.impact.in_words());
-    // That what failed alone may be its own cause says nothing.
-    let others = evidence.suspects.first().is_some_and(|first| first.entity != evidence.entity || evidence.suspects.len() > 1);
-    let suspects = evidence.suspects.iter().filter(|_| others).take(2);
-    let suspects = suspects.map(|s| format!("{} ({:.0}%)", s.entity, s.probability * 100.0));
-    line("suspected", if evidence.undetermined { String::new() } else { suspects.collect::<Vec<_>>().join(", ") });
-    let latest = |changes: &[Change]| changes.iter().rev().take(2).map(|c| c.id.clone()).collect::<Vec<_>>().join(", ");
-    line("changed", latest(&evidence.changes));
-    line("changed since", latest(&evidence.changes_since));
+    match &incident.cause {
+        Some(cause) => line("cause", format!("{} ({})", cause.cause, cause.by)),
+        None => line("suspected", suspected(evidence)),
+    }
+    line("changed", changed(evidence));
+    line("changed since", evidence.changes_since.iter().rev().take(2).map(Change::in_words).collect::<Vec<_>>().join(", "));
+    if matches!(data.event.kind, Event::HandedOver | Event::Escalated | Event::Reopened) {
+        line("noted", noted(&incident.notes));
+    }
     line("related to", incident.related.iter().map(|related| related.incident.clone()).collect::<Vec<_>>().join(", "));
     let next = incident.level.as_ref().and_then(|level| level.next.as_ref()).filter(|next| !next.distance.is_empty());
     line("next", next.map_or_else(String::new, |next| format!("{} {}", next.level, next.distance)));
@@ -189,31 +192,64 @@ fn usual_text(data: &Data) -> String {
             .collect::<Vec<_>>()
             .join("; "),
     );
-    if let Some(review) = &incident.review {
-        line("review", format!("due {} by {}", review.due_at, review.owner));
+    if let Some(review) = incident.review.as_ref().filter(|review| review.done.is_none()) {
+        let by = if review.owner.is_empty() { String::new() } else { format!(" by {}", review.owner) };
+        line("review", format!("due {} UTC{by}", clock(&review.due_at)));
     }
     line("incident", format!("{} event {}", incident.id, incident.sequence));
     lines.join("\n")
 }
 
+/// Since when, and for how long; what leads may have begun later.
+fn since(incident: &Body) -> String {
+    let started = clock(&incident.started_at);
+    let long = hours(incident.lasted_seconds);
+    let long = match incident.recovered_at {
+        _ if incident.state.is_on() => format!(", for {long}"),
+        Some(_) => format!(", it lasted {long}"),
+        // What was no fault, or is part of another one, has no length of its own.
+        None => String::new(),
+    };
+    let leads = incident.evidence.since.as_deref().map(clock).filter(|leads| *leads > started);
+    let leads = leads.map_or_else(String::new, |leads| format!("; what leads, since {leads} UTC"));
+    format!("{started} UTC{long}{leads}")
+}
+
+/// Who is suspected; that what failed alone may be its own cause says nothing.
+fn suspected(evidence: &Evidence) -> String {
+    let suspects = &evidence.suspects;
+    if evidence.undetermined || suspects.len() == 1 && suspects[0].entity == evidence.entity {
+        return String::new();
+    }
+    suspects.iter().take(2).map(|s| format!("{} ({:.0}%)", s.entity, s.probability * 100.0)).collect::<Vec<_>>().join(", ")
+}
+
+/// What was changed before: first what is suspected, then the latest.
+fn changed(evidence: &Evidence) -> String {
+    let suspect = evidence.suspects.first().filter(|_| !evidence.undetermined).and_then(|suspect| suspect.change.as_ref());
+    let mut changes: Vec<&Change> = evidence.changes.iter().rev().collect();
+    changes.sort_by_key(|change| Some(&change.id) != suspect);
+    changes.into_iter().take(2).map(Change::in_words).collect::<Vec<_>>().join(", ")
+}
+
+/// What people noted last.
+fn noted(notes: &[Note]) -> String {
+    let last = &notes[notes.len().saturating_sub(NOTES_MAX)..];
+    last.iter().map(|note| format!("{} ({}, {} UTC)", note.text, note.by, clock(&note.at))).collect::<Vec<_>>().join("; ")
+}
+
 /// Where the leading alert says that its runbook is.
 fn runbook(evidence: &Evidence) -> Option<&str> {
-    let leads = evidence.members.iter().filter(|member| member.entity == evidence.entity);
-    let mut urls = leads.flat_map(|member| member.summary.lines()).filter_map(|line| line.strip_prefix(RUNBOOK));
+    let mut urls = evidence.says.lines().filter_map(|line| line.strip_prefix(RUNBOOK));
     // One that was cut leads nowhere.
     urls.find(|url| url.starts_with("http") && !url.ends_with('…'))
 }
 
-/// What else fails by now.
+/// What else fails by now, or did.
 fn others(evidence: &Evidence) -> String {
-    let fails = |member: &&Member| member.ended_at.is_none() && member.suppressed.is_none() && member.entity != evidence.entity;
-    let mut failing: Vec<&str> = evidence.members.iter().filter(fails).map(|member| member.entity.as_str()).collect();
-    failing.sort_unstable();
-    failing.dedup();
-    let more = failing.len().saturating_sub(OTHERS_MAX);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    failing.truncate(OTHERS_MAX);
-    failing.join(", ") + &more
+    let named = &evidence.others[..evidence.others.len().min(OTHERS_MAX)];
+    let more = evidence.others_total.saturating_sub(named.len() as u64);
+    named.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
 /// The key by which a receiver knows an event that it has got already.

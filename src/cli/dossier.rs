@@ -82,8 +82,11 @@ pub(super) fn dossier(incident: &Body) -> Document {
     document
 }
 
-/// How long it lasted; of what is on, as of its last event.
+/// How long it lasted; of what is on, as of its last event, and nothing of what was no fault or is part of another one.
 fn downtime(incident: &Body) -> String {
+    if !incident.state.is_on() && incident.recovered_at.is_none() {
+        return String::new();
+    }
     let (long, from) = (hours(incident.lasted_seconds), clock(&incident.started_at));
     match incident.history.last().filter(|_| incident.state.is_on()) {
         Some(last) => format!("{long} by {}, from {from}, and it lasts", clock(&last.at)),
@@ -189,6 +192,13 @@ fn response(incident: &Body, document: &mut Document) {
         ]
     });
     document.table(&["from", "to", "what", "of", "why it belongs here"], members.collect());
+    let (shown, total) = (incident.evidence.members.len(), incident.evidence.members_total);
+    if total > shown as u64 {
+        document.text(format!("{shown} of {total} are shown."));
+    }
+    let rest = incident.evidence.counted.iter();
+    let rest = rest.map(|of| vec![of.name.clone(), of.entity.clone(), of.told.to_string(), of.firing.to_string()]);
+    document.table(&["only counted", "of", "told", "lasting"], rest.collect());
 }
 
 /// The breach's plot; none where too little is known of it.

@@ -104,7 +104,7 @@ impl Joined {
 impl fmt::Display for Joined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.how {
-            How::First => f.write_str("first sign"),
+            How::First => f.write_str("nothing else here explains it"),
             How::Again => f.write_str("fires again"),
             How::SameEntity => f.write_str("same entity"),
             How::DependsOn(on) => write!(f, "depends on {on}"),

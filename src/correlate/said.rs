@@ -16,6 +16,8 @@ pub struct Said {
     pub author: String,
     /// The command's id.
     pub command: String,
+    /// What was said with it.
+    pub comment: String,
     /// What it is about.
     pub entity: Entity,
     /// What it means.
@@ -35,7 +37,7 @@ impl Situations {
         }
         let entity = rules.topology.resolve(said.entity);
         let fingerprint = Fnv::of(&[b"person", entity.as_str().as_bytes()]);
-        let source = Source::Person { author: said.author, command: said.command };
+        let source = Source::Person { author: said.author, command: said.command, comment: said.comment };
         let definition = Some(Arc::new(said.definition));
         let member = Member { definition, ..Member::new(key, entity, source, self.origin(&said.origin), said.at) };
         self.told = said.at;

@@ -192,6 +192,8 @@ pub enum Source {
         author: String,
         /// The command's id.
         command: String,
+        /// What was said with it.
+        comment: String,
     },
 }
 
@@ -291,7 +293,8 @@ impl Member {
     pub fn words(&self) -> &str {
         match &self.source {
             Source::Alert { summary, .. } => summary,
-            Source::Breach { .. } | Source::Person { .. } => "",
+            Source::Person { comment, .. } => comment,
+            Source::Breach { .. } => "",
         }
     }
 

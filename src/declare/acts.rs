@@ -390,6 +390,7 @@ impl Declare {
         let said = Said {
             author: command.author.clone(),
             command: command.id.clone(),
+            comment: command.comment.clone(),
             entity: entity.clone(),
             definition,
             origin: origin.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::correlate::{Changed, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
 use crate::grade::Stated;
 use crate::model::text::cut;
-use crate::model::{Numbers, Reading, Step, Timestamp};
+use crate::model::{Entity, Numbers, Reading, Step, Timestamp};
 use crate::rules::{Rules, Tuning};
 
 use super::contract::{self, Alternative, Change, Counted, Drawn, Evidence, Measured, Part};
@@ -22,6 +22,9 @@ const TALLIES_MAX: usize = 20;
 
 /// Changes that an event shows, the latest ones.
 const CHANGES_MAX: usize = 20;
+
+/// Entities that an event names of what else fails.
+const OTHERS_MAX: usize = 20;
 
 /// Of what a member says of itself.
 const WORDS_BYTES_MAX: usize = 1024;
@@ -48,8 +51,9 @@ impl<'g> Grounds<'g> {
         let leader = members().find(|m| m.key == incident.leader).map(|leader| {
             // Of a trouble that has come back the last episode tells how things stand.
             let is_same = |m: &&Member| m.counts() && m.entity == leader.entity && leader.is_called_as(m);
-            let last = if leader.ends_at.is_some() { members().filter(is_same).max_by_key(|m| (m.starts_at, m.key)) } else { None };
-            last.unwrap_or(leader)
+            let own = |m: &Member| m.fingerprint() == leader.fingerprint();
+            let last = members().filter(is_same).max_by_key(|m| (m.ends_at.is_none(), own(m), m.starts_at, m.key));
+            last.filter(|_| leader.ends_at.is_some()).unwrap_or(leader)
         });
         let leader = leader.or_else(|| members().find(|m| m.counts()));
         let leads = |situation: &&&Situation| leader.is_some_and(|leader| situation.members.iter().any(|m| m.key == leader.key));
@@ -110,12 +114,17 @@ impl<'g> Grounds<'g> {
         let definition = self.leader.and_then(|m| m.definition.as_ref());
         let known = || self.members().filter(|m| m.starts_at <= self.at);
         let first = self.situations.iter().filter_map(|s| s.started_at()).min().unwrap_or(self.at);
+        let others = self.others();
         Evidence {
             scenario: self.leader.map_or_else(String::new, |m| m.summary().to_owned()),
             business: definition.map_or_else(String::new, |d| d.business.clone()),
             businesses: self.businesses(),
             owner: definition.map(|d| d.owner.as_str()).filter(|owner| !owner.is_empty()).or(self.owner).unwrap_or_default().to_owned(),
             entity: self.leader.map_or_else(String::new, |m| m.entity.to_string()),
+            since: self.leader.map(|m| m.starts_at.to_string()),
+            says: self.leader.map_or_else(String::new, |m| cut(m.words(), WORDS_BYTES_MAX)),
+            others: others.iter().take(OTHERS_MAX).map(ToString::to_string).collect(),
+            others_total: others.len() as u64,
             measure: self.leader.and_then(|leader| self.measured(leader)),
             suspects: self.ranking.suspects.iter().take(SUSPECTS_MAX).map(suspect).collect(),
             undetermined: self.ranking.is_undetermined(),
@@ -126,6 +135,18 @@ impl<'g> Grounds<'g> {
             members_total: known().count() as u64 + self.tallies.iter().map(|tally| tally.told).sum::<u64>(),
             counted: self.tallies.iter().take(TALLIES_MAX).map(counted).collect(),
         }
+    }
+
+    /// What fails beside what leads, or once nothing does what did; in the order in which it began, what is only counted last.
+    fn others(&self) -> Vec<&Entity> {
+        let known = || self.members().filter(|m| m.starts_at <= self.at && m.suppressed.is_none());
+        let fails = |member: &Member| member.ends_at.is_none_or(|end| end > self.at);
+        let lasts = known().any(fails);
+        let mut failed: Vec<&Member> = known().filter(|m| !lasts || fails(m)).collect();
+        failed.sort_by_key(|member| (member.starts_at, member.key));
+        let counted = self.tallies.iter().filter(|tally| !lasts || tally.firing > 0).map(|tally| &tally.entity);
+        let mut seen: BTreeSet<&Entity> = self.leader.map(|leader| &leader.entity).into_iter().collect();
+        failed.into_iter().map(|member| &member.entity).chain(counted).filter(|entity| seen.insert(entity)).collect()
     }
 
     /// What it costs, as it is measured.

@@ -23,6 +23,8 @@ pub(super) struct Gathered {
     pub(super) until: Option<Timestamp>,
     /// Who is asked after how long without an acknowledgement.
     pub(super) escalate: Vec<(Duration, Vec<String>)>,
+    /// The teams that were asked so; they stay until somebody takes it on.
+    pub(super) asked: Vec<String>,
 }
 
 /// What the names of groups, channels and conferences are made of.
@@ -49,6 +51,8 @@ pub(super) struct Fault<'f> {
     pub(super) owners: Vec<&'f str>,
     /// It has lasted for so long, and nobody has taken it on.
     pub(super) unacknowledged: Option<Duration>,
+    /// The teams that were asked already for nobody did.
+    pub(super) asked: &'f [String],
 }
 
 /// Whom to gather, as of a time.
@@ -65,13 +69,10 @@ pub(super) fn gather(fault: &Fault<'_>, duty: &Duty, at: Timestamp) -> Gathered 
         }
     });
     let asked = emergency.escalate.iter().filter(|(after, _)| fault.unacknowledged.is_some_and(|lasts| lasts >= *after));
-    let asked = asked.flat_map(|(_, teams)| teams).filter_map(|name| duty.team(name));
-    let mut teams: Vec<&Team> = vec![];
-    for team in named.chain(asked) {
-        if teams.iter().all(|known| known.name != team.name) {
-            teams.push(team);
-        }
-    }
+    let before = fault.asked.iter().filter(|_| fault.unacknowledged.is_some());
+    let asked: Vec<&Team> = before.chain(asked.flat_map(|(_, teams)| teams)).filter_map(|name| duty.team(name)).collect();
+    let asked = distinct(asked.into_iter());
+    let teams = distinct(named.chain(asked.iter().copied()));
     let person = |team: &Team, name: &str| Person { name: name.to_owned(), team: team.name.clone(), contact: team.contact.clone() };
     let given = Given {
         id: fault.id,
@@ -94,7 +95,18 @@ pub(super) fn gather(fault: &Fault<'_>, duty: &Duty, at: Timestamp) -> Gathered 
         teams: teams.iter().map(|team| team.name.clone()).collect(),
         until: teams.iter().filter_map(|team| team.changes_after(at)).min(),
         escalate: emergency.escalate.clone(),
+        asked: asked.into_iter().map(|team| team.name.clone()).collect(),
     }
+}
+
+fn distinct<'t>(all: impl Iterator<Item = &'t Team>) -> Vec<&'t Team> {
+    let mut teams: Vec<&Team> = vec![];
+    for team in all {
+        if teams.iter().all(|known| known.name != team.name) {
+            teams.push(team);
+        }
+    }
+    teams
 }
 
 impl Gathered {

@@ -367,6 +367,7 @@ impl Incident {
             Event::Reopened => {
                 (self.on_since, self.asks_since, self.followed_at) = (self.at, self.at, self.at);
                 (self.acknowledged, self.asked, self.asks_anew) = (None, None, false);
+                self.gathered.asked.clear();
                 self.goes_on();
             }
             Event::RecoveryRevoked => self.goes_on(),

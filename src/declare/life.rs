@@ -196,9 +196,14 @@ impl Declare {
 
     /// By what an incident is on again.
     fn relapses(&self, id: SituationId, key: u64) -> String {
-        let leader = self.state.incidents.get(&id).and_then(|incident| self.state.situations.member(incident.leader));
-        let leader = leader.map(|(_, leader)| leader);
-        let other = self.state.situations.member(key).map(|(_, member)| member).filter(|member| {
+        let Some((incident, (_, member))) = self.state.incidents.get(&id).zip(self.state.situations.member(key)) else {
+            return "the same trouble again".to_owned();
+        };
+        if member.ends_at.is_none() && incident.good_since.is_some_and(|good| member.starts_at < good) {
+            return "it lasts after all".to_owned();
+        }
+        let leader = self.state.situations.member(incident.leader).map(|(_, leader)| leader);
+        let other = Some(member).filter(|member| {
             member.ends_at.is_none() && leader.is_some_and(|leader| leader.ends_at.is_some() && !leader.is_called_as(member))
         });
         other.map_or_else(|| "the same trouble again".to_owned(), |other| format!("now {} of {}", other.source.name(), other.entity))
@@ -304,7 +309,10 @@ impl Declare {
         let worse = was.as_ref().is_some_and(|was| incident.level().is_some_and(|now| now < was));
         let anew = author == RICHTER && incident.is_taken_on() && worse && handling(incident.level()) != handled;
         incident.asks_anew |= event == Event::Escalated && anew;
-        if event == Event::Escalated && (!asked || anew || incident.asked.is_some()) {
+        // Nor is it found late in the moment in which it is told.
+        let late = |after| incident.asks_since + after <= incident.at;
+        let late = incident.level().is_some_and(|level| incident.asks(&self.rules.levels.handling(level)).any(late));
+        if event == Event::Escalated && (!asked || anew || late || incident.asked.is_some()) {
             (incident.asks_since, incident.asked) = (incident.at, None);
         }
         if state != State::Suspected {

@@ -82,5 +82,8 @@ fn named(member: &Member, situations: &[&Situation]) -> String {
         own.iter().filter(|(name, value)| first.get(name) != *value).map(|(name, value)| format!("{name}={value}")).collect()
     });
     let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
-    format!("{name} of {}{others}", member.entity)
+    let what = format!("{name} of {}{others}", member.entity);
+    // What users cannot do says more than what it is measured by.
+    let scenario = member.summary();
+    if scenario.is_empty() || scenario == name { what } else { format!("{scenario} ({what})") }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::correlate::Member;
 use crate::grade;
+use crate::model::command::RICHTER;
 use crate::model::{Class, Entity, Event, Measure, Point, State, Timestamp};
 use crate::rules::plans::{Kind, Need, fitting};
 use crate::rules::{Input, Rules};
@@ -55,6 +56,7 @@ impl<'a> Story<'a> {
             evidence: &self.evidence,
             owners: std::iter::once(self.evidence.owner.as_str()).chain(owners).collect(),
             unacknowledged: waits,
+            asked: &self.incident.gathered.asked,
         };
         gather(&fault, &self.rules.duty, at)
     }
@@ -226,7 +228,7 @@ impl<'a> Story<'a> {
 /// Nobody has to write a plan for taking a change back.
 fn roll_back(change: &super::contract::Change) -> Plan {
     Plan {
-        name: format!("roll {} of {} back", change.id, change.entity),
+        name: format!("roll {} of {} back", change.in_words(), change.entity),
         kind: Kind::RollBack,
         link: String::new(),
         owner: String::new(),
@@ -258,8 +260,12 @@ fn title(incident: &Incident, grounds: Option<&Grounds<'_>>, evidence: &Evidence
 fn durations(incident: &Incident) -> Durations {
     let at = |point: Point| incident.timeline.get(&point).map(|(at, _)| *at);
     let between = |from: Point, to: Point| Some(at(to)?.since(at(from)?).as_secs());
+    // When that began which a person has found, only a person can say.
+    let by_hand = incident.discovery.as_ref().is_some_and(|discovery| discovery.by == Source::Person)
+        && incident.timeline.get(&Point::Occurred).is_some_and(|(_, by)| by == RICHTER);
+    let detect = between(Point::Occurred, Point::Discovered);
     Durations {
-        detect: between(Point::Occurred, Point::Discovered),
+        detect: detect.filter(|detect| *detect > 0 || !by_hand),
         acknowledge: between(Point::Discovered, Point::Responded),
         locate: between(Point::Discovered, Point::Located),
         recover: between(Point::Occurred, Point::Recovered),

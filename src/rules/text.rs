@@ -35,6 +35,14 @@ impl Text {
         }
     }
 
+    /// The names in it, as paths such as `incident.level.rank`.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let environment = environment();
+        let template = environment.template_from_str(&self.0);
+        template.map_or_else(|_| vec![], |template| template.undeclared_variables(true).into_iter().collect())
+    }
+
     /// Fills it in.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
+use crate::notify;
 use crate::rules::{Config, Fault, Files, Place, Settings, Tuning, settings};
 
 use super::kafka::wrong_properties;
@@ -57,6 +58,7 @@ pub fn checked(file: &str, text: &str, environment: &BTreeMap<String, String>, r
     }
     for target in settings.iter().flat_map(|settings| &settings.notify) {
         faults.extend(target.faults(&config.rules.levels.sequences));
+        faults.extend(notify::faults(target));
     }
     faults.sort();
     match settings {

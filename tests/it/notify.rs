@@ -15,7 +15,7 @@ use richter::model::Timestamp;
 use richter::notify::{Addressed, is_told, request};
 use richter::rules::notify::{Route, Target};
 use richter::rules::settings;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::broker::{self, free_port};
 use super::case::{Case, events};
@@ -300,4 +300,27 @@ fn a_page_says_where_the_runbook_is_and_what_else_fails() {
     assert!(text.contains("it says: runbook: https://runbooks.example/full\n/data has 2% left."), "{text}");
     let text = later["payload"]["custom_details"]["text"].as_str().expect("a text");
     assert!(text.starts_with("now also service=web") && text.contains("also failing: service=web"), "{text}");
+}
+
+/// What people said is told to whoever is told next; nobody else knows when a fault began that a person has found.
+#[test]
+fn what_people_said_is_told_to_whoever_is_woken_next() {
+    let told = events(&super::kafka::case("story_what_people_read").run().messages);
+    let (settings, ..) = settings("f", "notify: [ { name: t, kind: pagerduty, secret: { env: S } } ]", &BTreeMap::new());
+    let target = &settings.expect("checked").notify[0];
+    let text = |kind: &str, level: &str| {
+        let is = |event: &&Value| event["data"]["event"]["type"] == kind && event["level"] == level;
+        let event = told.iter().find(is).expect(kind)["data"].clone();
+        let data: Data = serde_json::from_value(event).expect("an event");
+        let request = request(&Addressed { target, url: "https://x", secret: Some("hush") }, &data, Timestamp(0));
+        let body: Value = serde_json::from_str(&request.body).expect("JSON");
+        (body["payload"]["custom_details"]["text"].as_str().expect("a text").to_owned(), data)
+    };
+    let (first, _) = text("escalated", "P2");
+    assert!(first.contains("since: 2026-11-22 15:05 UTC, for 5 min; what leads, since 2026-11-22 15:10 UTC\n"), "{first}");
+    let (worse, _) = text("escalated", "P1");
+    assert!(worse.contains("\ncause: the payment provider is down (ann)\n") && !worse.contains("suspected"), "{worse}");
+    assert!(worse.contains("\nnoted: do not restart pay (ann, 2026-11-22 15:14 UTC)\n"), "{worse}");
+    let by_hand = told.iter().find(|event| event["data"]["event"]["author"] == "eve").expect("eve's")["data"]["incident"].clone();
+    assert_eq!((&by_hand["says"], &by_hand["durations"]["detect"]), (&json!("support has 14 tickets"), &Value::Null));
 }

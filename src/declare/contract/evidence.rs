@@ -6,9 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::number::significant;
+use crate::model::text::cut;
 use crate::model::{Judge, Labels};
 
 use super::Source;
+
+/// Of a change's summary, where it is one among others.
+const CHANGE_BYTES_MAX: usize = 100;
 
 /// What an incident rests on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +28,18 @@ pub struct Evidence {
     pub owner: String,
     /// What it is about.
     pub entity: String,
+    /// When what leads began; none in events of before this was told.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// What the alert that leads says of itself, or whoever declared it by hand.
+    #[serde(default)]
+    pub says: String,
+    /// What else fails, or once nothing does what did: entities, of very many those that did first.
+    #[serde(default)]
+    pub others: Vec<String>,
+    /// How many of these there are.
+    #[serde(default)]
+    pub others_total: u64,
     /// What the leading monitor measured; nothing where an alert leads.
     pub measure: Option<Measured>,
     /// The entities that may be at its root, the likeliest first.
@@ -67,6 +83,15 @@ pub struct Measured {
     pub curve: Vec<Drawn>,
 }
 
+impl Change {
+    /// `payments-v812`, or `2026.11.22-3 (209916254)` where its summary says more than its id.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let summary = self.summary.trim().lines().next().unwrap_or_default();
+        if self.id.contains(summary) { self.id.clone() } else { format!("{} ({})", cut(summary, CHANGE_BYTES_MAX), self.id) }
+    }
+}
+
 impl Measured {
     /// `checkout-orders {service="checkout"} (baseline)`: which group of which monitor, and its judge that spoke first.
     #[must_use]
@@ -77,7 +102,8 @@ impl Measured {
 }
 
 impl Reading {
-    /// `41.3, expected 78.2 (47% below)`: four significant digits, which is as many as anybody reads.
+    /// `41.3, expected 78.2 (47% below)`, or `0.75, below 0.95` where there is but a limit: four significant digits, which is as
+    /// many as anybody reads.
     #[must_use]
     pub fn in_numbers(&self) -> String {
         let Some(value) = self.value else { return if self.infinite { "infinite" } else { "no data" }.into() };
@@ -88,7 +114,11 @@ impl Reading {
                 let side = if share < 0.0 { "below" } else { "above" };
                 format!("{shown}, expected {} ({:.0}% {side})", significant(expected, 4), share.abs())
             }
-            None => shown,
+            None => match (self.lower.filter(|lower| value < *lower), self.upper.filter(|upper| value > *upper)) {
+                (Some(lower), _) => format!("{shown}, below {}", significant(lower, 4)),
+                (None, Some(upper)) => format!("{shown}, above {}", significant(upper, 4)),
+                (None, None) => shown,
+            },
         }
     }
 }
