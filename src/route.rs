@@ -166,7 +166,7 @@ impl Route {
             sourced.recognised = format;
             decoded = metrics::decode(format, record.payload, &context, scratch, &mut taker);
         }
-        let Taken { taken, matched, refused, skipped, calls } = taker.taken;
+        let Taken { taken, matched, refused, skipped, calls, .. } = taker.taken;
         sourced.matched += matched;
         if !calls.is_empty() {
             out.messages.extend(calls_messages(signals_partition(settings.partitions.signals), calls));

@@ -53,6 +53,14 @@ impl Reject {
     }
 }
 
+/// Alerts, changes or commands that one record may hold.
+const PARTS_MAX: usize = 20_000;
+
+/// Refuses a record of too many parts.
+fn few_enough(parts: usize) -> Result<(), Reject> {
+    if parts > PARTS_MAX { Err(Reject::new("too_large", format!("more than {PARTS_MAX} parts in one record"))) } else { Ok(()) }
+}
+
 /// Refuses what is too large to look into.
 pub(crate) fn within_limits(payload: &[u8]) -> Result<(), Reject> {
     if payload.len() > RECORD_BYTES_MAX {

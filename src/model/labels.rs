@@ -40,6 +40,12 @@ impl Labels {
         Self(Some(Arc::new(Packed { fingerprint: hash.0, text: text.into(), ends: ends.into() })))
     }
 
+    /// The bytes of all names and values.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |packed| packed.text.len())
+    }
+
     /// From pairs in any order; of two with one name the later wins, and an empty value is no label.
     #[must_use]
     pub fn of<'t>(pairs: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {

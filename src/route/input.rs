@@ -6,8 +6,9 @@ use crate::wire::internal::{BatchSample, samples_messages};
 
 use super::memo::Destination;
 
-/// Samples that wait in one batch.
+/// Samples that wait in one batch, and bytes of their labels.
 const SAMPLES_MAX: usize = 2000;
+const LABELS_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct Input {
@@ -24,6 +25,8 @@ struct Batch {
     number: u64,
     series: Vec<Labels>,
     samples: Vec<BatchSample>,
+    /// Of the labels.
+    bytes: usize,
     /// Sent at the next flush, if only to tell the progress.
     touched: bool,
 }
@@ -52,10 +55,12 @@ impl Input {
         if to.batch != batch.number {
             to.batch = batch.number;
             to.place = u32::try_from(batch.series.len()).unwrap_or(u32::MAX);
+            batch.bytes += labels.bytes();
             batch.series.push(labels.clone());
         }
         batch.samples.push(BatchSample { monitor: to.monitor, series: to.place, at, value: value.clone() });
-        if batch.samples.len() < SAMPLES_MAX { vec![] } else { batch.drain(to.partition, &self.origin, Timestamp::MIN) }
+        let is_full = batch.samples.len() >= SAMPLES_MAX || batch.bytes >= LABELS_BYTES_MAX;
+        if is_full { batch.drain(to.partition, &self.origin, Timestamp::MIN) } else { vec![] }
     }
 
     /// Sees to it that the next flush has a batch for every partition, if only an empty one.
@@ -80,6 +85,7 @@ impl Batch {
         // The memory is used again.
         self.series.clear();
         self.samples.clear();
+        self.bytes = 0;
         self.touched = false;
         messages
     }

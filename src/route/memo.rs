@@ -11,8 +11,9 @@ use smallvec::SmallVec;
 use crate::model::{Labels, Timestamp};
 use crate::wire::SeriesBuf;
 
-/// Series remembered in a generation.
+/// Series remembered in a generation, and bytes of the labels of those that somebody wants.
 const GENERATION_MAX: usize = 1 << 20;
+const GENERATION_BYTES_MAX: usize = 256 << 20;
 
 /// A series that nobody wants.
 const NOT_WANTED: u32 = u32::MAX;
@@ -29,6 +30,7 @@ pub(super) struct Memo {
 struct Generation {
     places: HashMap<u128, u32, BuildHasherDefault<Hashed>>,
     wanted: Vec<Known>,
+    bytes: usize,
 }
 
 /// What is known of a series that somebody wants.
@@ -97,11 +99,12 @@ impl Memo {
     }
 
     fn remember(&mut self, key: u128, known: Option<Known>) -> u32 {
-        if self.young.places.len() >= GENERATION_MAX {
+        if self.young.places.len() >= GENERATION_MAX || self.young.bytes >= GENERATION_BYTES_MAX {
             self.old = std::mem::take(&mut self.young);
         }
         let place = match known {
             Some(known) => {
+                self.young.bytes += known.labels.bytes();
                 self.young.wanted.push(known);
                 u32::try_from(self.young.wanted.len() - 1).unwrap_or(NOT_WANTED)
             }

@@ -13,6 +13,9 @@ use super::input::Input;
 use super::limits::Refused;
 use super::memo::{Destination, Known, Memo, Seen};
 
+/// Bytes that the samples of one record may come to, with the labels of each: a histogram's are those of every bucket.
+const SPREAD_BYTES_MAX: usize = 64 << 20;
+
 /// The metric that says who calls whom, of Tempo's metrics generator and OpenTelemetry's service graph connector.
 const CALLS: &str = "traces_service_graph_request_total";
 
@@ -43,6 +46,8 @@ pub(super) struct Taken {
     pub(super) refused: Refused,
     pub(super) skipped: BTreeMap<&'static str, u64>,
     pub(super) calls: Vec<Call>,
+    /// Bytes that were passed on.
+    spread: usize,
 }
 
 impl Sink for Taker<'_> {
@@ -55,6 +60,10 @@ impl Sink for Taker<'_> {
             let detail = format!("timestamp: {at} is ahead of its record, appended at {}", self.appended);
             return self.refuse(Reject { reason: "timestamp_ahead", detail });
         }
+        if self.taken.spread > SPREAD_BYTES_MAX {
+            let detail = format!("its samples come to more than {SPREAD_BYTES_MAX} bytes with the labels of each; the others are not read");
+            return self.refuse(Reject { reason: "too_large", detail });
+        }
         self.taken.taken += 1;
         // Not beyond the record's own time: one clock that is fast makes nobody else late.
         self.input.progress = self.input.progress.max(at.min(self.appended));
@@ -62,7 +71,9 @@ impl Sink for Taker<'_> {
         let Some(known) = self.memo.known(series, || found_out(&series.labels(), config, partitions)) else { return };
         for to in &mut known.destinations {
             self.taken.matched += 1;
-            self.out.messages.extend(self.input.add(to, &known.labels, at, &value, self.last_batch));
+            let full = self.input.add(to, &known.labels, at, &value, self.last_batch);
+            self.taken.spread += full.iter().map(|message| message.payload.len()).sum::<usize>();
+            self.out.messages.extend(full);
         }
         if let (Some(seen), Some(value)) = (&mut known.call, value.float()) {
             self.taken.calls.extend(seen.call(at, value));

@@ -11,7 +11,7 @@ use crate::rules::mapping::PRESETS;
 use crate::rules::{Format, Kind, Mapping};
 
 use super::mapped::{self, Use};
-use super::{Parts, Reject, within_limits};
+use super::{PARTS_MAX, Parts, Reject, few_enough, within_limits};
 
 /// How a source's records are decoded.
 #[derive(Clone, Debug)]
@@ -96,7 +96,8 @@ pub(super) fn refused(reject: Reject) -> Parts {
 
 /// The JSON values of a record, one after the other.
 pub(super) fn documents(payload: &[u8]) -> Result<Vec<Json>, Reject> {
-    let documents: Result<Vec<Json>, _> = serde_json::Deserializer::from_slice(payload).into_iter().collect();
-    let documents = documents.map_err(|e| Reject::json(&e))?;
+    let documents = serde_json::Deserializer::from_slice(payload).into_iter().take(PARTS_MAX + 1);
+    let documents: Vec<Json> = documents.collect::<Result<_, _>>().map_err(|e| Reject::json(&e))?;
+    few_enough(documents.len())?;
     if documents.is_empty() { Err(Reject::new("not_json", "an empty record")) } else { Ok(documents) }
 }

@@ -7,7 +7,7 @@ use crate::model::{Alert, Change, Labels, Signal, Timestamp};
 use crate::rules::mapping::{Label, LabelText, Mapping, OneOrMore};
 use crate::rules::{Kind, Unit};
 
-use super::{Parts, Reject, instant, time};
+use super::{Parts, Reject, few_enough, instant, time};
 
 /// What a mapping is used for, and when the record was appended: the time of what has none of its own.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +40,7 @@ pub(super) fn signals(with: Use<'_>, record: &Json) -> Result<Parts, Reject> {
         root = root.pointer(path).ok_or_else(|| missing(path))?;
     }
     let all = root.as_array().map_or(std::slice::from_ref(root), Vec::as_slice);
+    few_enough(all.len())?;
     Ok(all.iter().filter_map(|one| signal(with, one).transpose()).collect())
 }
 

@@ -53,6 +53,9 @@ enum Headers {
     Object(std::collections::BTreeMap<String, Option<String>>),
 }
 
+/// The end of the year 9999, in milliseconds.
+const TIME_MAX: i64 = 253_402_300_799_999;
+
 /// Reads a line.
 ///
 /// # Errors
@@ -62,6 +65,10 @@ pub fn line(bytes: &[u8]) -> Result<Recorded, String> {
     let text = std::str::from_utf8(bytes).map_or_else(|_| Cow::Owned(characters(bytes)), Cow::Borrowed);
     let bytes_of = if matches!(text, Cow::Borrowed(_)) { |text: &str| text.as_bytes().to_vec() } else { bytes_of };
     let raw: Raw = serde_json::from_str(&text).map_err(|e| format!("not a record as `kcat -C -J` prints it: {e}"))?;
+    let ages = -TIME_MAX..=TIME_MAX;
+    if !ages.contains(&raw.ts.0) {
+        return Err(format!("ts: {} is no time in milliseconds", raw.ts.0));
+    }
     let decoded = raw.payload_base64.map(|text| BASE64_STANDARD.decode(text).map_err(|e| format!("payload_base64: {e}")));
     let payload = decoded.transpose()?.or_else(|| raw.payload.map(|text| bytes_of(&text)));
     let word = |text: &str| String::from_utf8_lossy(&bytes_of(text)).into_owned();

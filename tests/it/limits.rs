@@ -85,3 +85,33 @@ fn an_alert_or_a_change_that_is_too_large_is_a_dead_letter_and_the_rest_is_taken
     let declared: Vec<String> = events(&out.messages).iter().map(|event| event["subject"].to_string()).collect();
     assert_eq!(declared, ["\"service=good\""]);
 }
+
+/// A record may be small and come to much: what it may cost has a limit, and what follows is read.
+#[test]
+fn a_small_record_that_comes_to_much_is_refused() {
+    let bounds = |count: usize| (0..count).map(|bound| bound as f64).collect::<Vec<_>>();
+    let point = |service: &str, bounds: &[f64]| {
+        let attributes: Vec<_> =
+            (0..7).map(|n| json!({"key": format!("a{n}"), "value": {"stringValue": format!("{service}{}", "x".repeat(8000))}})).collect();
+        json!({"attributes": attributes, "timeUnixNano": "1795359600000000000", "count": "1", "sum": 1.0, "explicitBounds": bounds,
+               "bucketCounts": vec!["0"; bounds.len() + 1]})
+    };
+    let record = |points: Vec<serde_json::Value>| {
+        json!({"resourceMetrics": [{"resource": {}, "scopeMetrics": [{"metrics": [
+            {"name": "latency", "histogram": {"aggregationTemporality": 2, "dataPoints": points}}]}]}]})
+    };
+    let many = (0..4).map(|n| point(&n.to_string(), &bounds(900))).collect();
+    let text = format!(
+        "== monitors\nmonitors: [ {{ name: slow, entity: service=x, query: max(latency_bucket), every: 1m, judge: {{ static: {{ above: 5 }} }} }} ]\n\
+         == records 2026-11-22T15:00:00Z every 1m\nraw 15:01 metrics {}\nraw 15:01 metrics {}\nraw 15:02 alerts {}\nraw 15:02 alerts {}\n",
+        record(vec![point("wide", &bounds(1001))]),
+        record(many),
+        json!({"version": "4", "alerts": vec![0; 20_001]}),
+        "1 ".repeat(20_001),
+    );
+    let out = Case::parse("spread", &text).run();
+    let letters = out.messages.iter().filter(|message| message.topic == Topic::DeadLetter);
+    let letters: Vec<serde_json::Value> = letters.map(|letter| serde_json::from_slice(&letter.payload).expect("a letter")).collect();
+    let reasons: Vec<_> = letters.iter().map(|letter| (letter["reason"].as_str().unwrap_or_default(), letter["part"] == true)).collect();
+    assert_eq!(reasons, [("bad_histogram", false), ("too_large", true), ("too_large", false), ("too_large", false)]);
+}

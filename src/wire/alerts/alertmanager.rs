@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use crate::model::change::RUNBOOK;
 use crate::model::{Alert, Labels, Signal, Timestamp};
-use crate::wire::{Parts, Reject, time};
+use crate::wire::{Parts, Reject, few_enough, time};
 
 #[derive(Deserialize)]
 struct Webhook {
@@ -41,6 +41,7 @@ const UNSET: &str = "0001-01-01";
 /// It is not of this shape.
 pub fn webhook(record: Json) -> Result<Parts, Reject> {
     let webhook: Webhook = serde_json::from_value(record).map_err(|e| Reject::json(&e))?;
+    few_enough(webhook.alerts.len())?;
     let alert = |told: Json| {
         let told: Told = serde_json::from_value(told).map_err(|e| Reject::json(&e))?;
         let ends_at = match told.status.as_str() {
@@ -61,6 +62,7 @@ pub fn webhook(record: Json) -> Result<Parts, Reject> {
 /// It is not of this shape.
 pub fn api(record: Json, appended: Timestamp) -> Result<Parts, Reject> {
     let list: Vec<Json> = serde_json::from_value(record).map_err(|e| Reject::json(&e))?;
+    few_enough(list.len())?;
     let alert = |told: Json| {
         let told: Told = serde_json::from_value(told).map_err(|e| Reject::json(&e))?;
         let at = |field: &str, text: &str| match text {

@@ -13,6 +13,9 @@ use crate::wire::{Reject, SeriesBuf, Unit, instant};
 
 use super::{Sink, bound};
 
+/// Bounds that a histogram may have, or quantiles a summary: each makes a series.
+const BOUNDS_MAX: usize = 1000;
+
 /// The flag of a data point that says: there is no value.
 pub(super) const NO_RECORDED_VALUE: u64 = 1;
 
@@ -196,6 +199,10 @@ impl Writer<'_> {
             let detail = format!("{}: {} buckets between {} bounds", metric.name, point.counts.len(), point.bounds.len());
             return Err(Reject::new("bad_histogram", detail));
         }
+        if point.bounds.len() > BOUNDS_MAX {
+            let detail = format!("{}: {} bounds, at most {BOUNDS_MAX} are read", metric.name, point.bounds.len());
+            return Err(Reject::new("bad_histogram", detail));
+        }
         let stale = flags & NO_RECORDED_VALUE != 0;
         let value = |value: f64| Value::Float(if stale { STALE } else { value });
         self.target(metric.target)?;
@@ -225,6 +232,10 @@ impl Writer<'_> {
         quantiles: &[(f64, f64)],
     ) -> Result<Timestamp, Reject> {
         let at = when(at)?;
+        if quantiles.len() > BOUNDS_MAX {
+            let detail = format!("{}: {} quantiles, at most {BOUNDS_MAX} are read", metric.name, quantiles.len());
+            return Err(Reject::new("bad_histogram", detail));
+        }
         let stale = flags & NO_RECORDED_VALUE != 0;
         let value = |value: f64| Value::Float(if stale { STALE } else { value });
         self.target(metric.target)?;
