@@ -34,4 +34,13 @@ impl Value {
             Self::Histogram(_) => None,
         }
     }
+
+    /// As how many numbers it counts where samples are limited: a histogram as one more for each hundred buckets.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Float(_) => 1,
+            Self::Histogram(histogram) => 1 + (histogram.positive.len() + histogram.negative.len()).div_ceil(100),
+        }
+    }
 }

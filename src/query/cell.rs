@@ -83,15 +83,17 @@ impl Cell {
         Place { leaf: u16::try_from(leaf).unwrap_or(u16::MAX), number: u32::try_from(series.len() - 1).unwrap_or(u32::MAX) }
     }
 
-    /// Adds a sample; none where more than `samples_max` would be kept of the series, and the oldest has gone.
+    /// Adds a sample; none where more than `samples_max`, of histograms by their weight, would be kept of the series, and the oldest
+    /// have gone.
     pub fn push(&mut self, place: Place, at: Timestamp, value: Value, samples_max: usize) -> Option<Pushed> {
         let series = self.leaves.get_mut(usize::from(place.leaf))?.get_mut(place.number as usize)?;
+        let samples_max = samples_max / value.weight();
         let pushed = series.window.push(at, value);
         if series.window.len() <= samples_max {
             return Some(pushed);
         }
         // The present matters more.
-        if let Some(first) = series.window.first() {
+        while let Some(first) = series.window.first().filter(|_| series.window.len() > samples_max) {
             series.running.iter_mut().for_each(|running| running.leave(&series.window, first));
             series.window.forget(first);
         }
