@@ -16,7 +16,7 @@ use super::situation::{Member, Situation, Source};
 use super::{News, Part, Situations};
 
 /// Silences at once; a further one is refused.
-const SILENCES_MAX: usize = 10_000;
+const SILENCES_MAX: usize = 2000;
 
 /// Why something makes no fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,7 +161,7 @@ impl Suppression {
         selectors.retain(|text, _| texts.contains(text.as_str()));
         for text in texts {
             if !selectors.contains_key(text)
-                && let Ok(selector) = Selector::parse(text)
+                && let Ok(selector) = Selector::parse_told(text)
             {
                 selectors.insert(text.to_owned(), selector);
             }

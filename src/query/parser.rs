@@ -1,12 +1,17 @@
 //! PromQL text → its tree.
 
 use promql_parser::parser::Expr;
+use regex::RegexBuilder;
 
 use super::Refusal;
 use super::place::Places;
 
 /// A range, a step or an offset is shorter than so many seconds, 30 million years.
 const SECONDS_MAX: f64 = 1e15;
+
+/// Matchers of a selector that came with a record, and bytes of all regular expressions in it, once compiled.
+const MATCHERS_MAX: usize = 16;
+const PATTERNS_BYTES_MAX: usize = 256 << 10;
 
 /// The place of a fault is sought in so many characters at the end.
 const LOOKED_BACK_MAX: usize = 2000;
@@ -20,6 +25,44 @@ pub(super) fn parse(text: &str) -> Result<Expr, Refusal> {
         return Err(Refusal { offset, message: format!("{duration} seconds are no duration: less than {SECONDS_MAX:e} are") });
     }
     promql_parser::parser::parse(text).map_err(|message| Refusal { offset: place(text, &message), message })
+}
+
+/// Parses an expression that came with a record: what it may cost is bounded, and where it is wrong is not sought.
+///
+/// # Errors
+/// It is none, or has too many or too large regular expressions.
+pub(super) fn parse_told(text: &str) -> Result<Expr, String> {
+    let places = Places::of(text);
+    if places.durations().next().is_some() {
+        return Err("it has a range or an offset".into());
+    }
+    if places.matchers() > MATCHERS_MAX {
+        return Err(format!("more than {MATCHERS_MAX} matchers"));
+    }
+    let patterns: Vec<String> = Places::patterns(text).map(unescaped).collect::<Result<_, _>>()?;
+    for pattern in &patterns {
+        let bounded = RegexBuilder::new(pattern).size_limit(PATTERNS_BYTES_MAX / patterns.len()).build();
+        if let Err(regex::Error::CompiledTooBig(_)) = bounded {
+            return Err(format!("the regular expression {pattern:?} is too large"));
+        }
+    }
+    promql_parser::parser::parse(text)
+}
+
+/// What a text in quotes stands for, of which only the usual escapes are read.
+fn unescaped((quote, written): (char, &str)) -> Result<String, String> {
+    if quote == '`' {
+        return Ok(written.to_owned());
+    }
+    let (mut text, mut chars) = (String::new(), written.chars());
+    while let Some(c) = chars.next() {
+        match (c, if c == '\\' { chars.next() } else { None }) {
+            ('\\', Some(escaped @ ('\\' | '"' | '\''))) => text.push(escaped),
+            ('\\', escaped) => return Err(format!("the escape \\{} is not known", escaped.unwrap_or_default())),
+            (c, _) => text.push(c),
+        }
+    }
+    Ok(text)
 }
 
 /// Where what cannot be parsed begins, as the parser does not say it: at the end of the shortest beginning that fails as the whole

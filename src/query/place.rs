@@ -28,6 +28,21 @@ impl<'t> Places<'t> {
         Self { tokens, next: 0 }
     }
 
+    /// How many signs of comparison there are.
+    pub(super) fn matchers(&self) -> usize {
+        self.tokens.iter().filter(|(_, token)| matches!(*token, "=" | "==" | "!=" | "=~" | "!~")).count()
+    }
+
+    /// The texts that stand behind `=~` or `!~`, as they are written in those quotes.
+    pub(super) fn patterns(text: &'t str) -> impl Iterator<Item = (char, &'t str)> {
+        let after = text.match_indices('~').map(|(at, _)| text[at + 1..].trim_start());
+        after.filter_map(|rest| {
+            let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\'' | '`'))?;
+            let inside = &rest[quote.len_utf8()..string(rest, quote)];
+            Some((quote, inside.strip_suffix(quote).unwrap_or(inside)))
+        })
+    }
+
     /// What stands where a duration does, and where that is.
     pub(super) fn durations(&self) -> impl Iterator<Item = (usize, &'t str)> {
         let (mut in_range, mut after_offset) = (false, false);

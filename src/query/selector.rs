@@ -5,7 +5,7 @@ use promql_parser::parser::Expr;
 
 use crate::model::{Labels, labels::METRIC_NAME};
 
-use super::parser::parse;
+use super::parser::{parse, parse_told};
 
 /// The label that holds an alert's name.
 const ALERT_NAME: &str = "alertname";
@@ -20,8 +20,21 @@ impl Selector {
     /// # Errors
     /// It is not a plain selector.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::of(text, parse(text).map_err(|refusal| refusal.message))
+    }
+
+    /// Reads a selector of alerts that came with a record: one of at most 16 matchers, whose regular expressions
+    /// take 256 KiB at most once compiled, as whoever may write there need not be trusted.
+    ///
+    /// # Errors
+    /// It is not a plain selector, or too large.
+    pub fn parse_told(text: &str) -> Result<Self, String> {
+        Self::of(text, parse_told(text))
+    }
+
+    fn of(text: &str, parsed: Result<Expr, String>) -> Result<Self, String> {
         let wrong = |why: &str| format!("{text:?} is not a selector{why}; write one like {{alertname=\"CheckoutDown\"}}");
-        match parse(text).map_err(|refusal| wrong(&format!(": {}", refusal.message)))? {
+        match parsed.map_err(|why| wrong(&format!(": {why}")))? {
             Expr::VectorSelector(s) if s.offset.is_none() && s.at.is_none() => Self::named(ALERT_NAME, s.name.as_deref(), &s.matchers),
             _ => Err(wrong("")),
         }
@@ -78,6 +91,24 @@ mod tests {
         let why = |text| Selector::parse(text).expect("parses").contradiction();
         assert_eq!(why(r#"up{job="a", job=~"b.*"}"#), Some(r#"job="a" and job=~"b.*" cannot both hold"#.into()));
         assert_eq!(why(r#"up{job="a", job!="b"}"#), None);
+    }
+
+    #[test]
+    fn what_a_record_brings_may_not_cost_much() {
+        let read = |text: &str| Selector::parse_told(text);
+        for fine in [r#"{job=~"(web|api)-\\w+-\\d+", pod!~`\w+\.x`}"#, "Down", r#"{summary="a =~ \"b\""}"#] {
+            assert_eq!(read(fine), Selector::parse(fine), "{fine}");
+        }
+        let many = format!("{{{}}}", (0..17).map(|n| format!("l{n}=\"x\"")).collect::<Vec<_>>().join(","));
+        for (large, why) in [
+            (r#"{job=~"\\w{100}"}"#, "is too large"),
+            ("{job=~`\\w{100}|x1`}", "is too large"),
+            (r#"{job=~"\x5cw{100}"}"#, "is not known"),
+            (many.as_str(), "more than 16 matchers"),
+            ("up offset 5m", "a range or an offset"),
+        ] {
+            assert!(read(large).is_err_and(|told| told.contains(why)), "{large}");
+        }
     }
 
     #[test]

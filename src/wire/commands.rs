@@ -153,7 +153,7 @@ impl Written {
         Ok(match self.command.as_str() {
             "silence" => {
                 let alerts = self.need("alerts", &self.alerts)?;
-                Selector::parse(&alerts).map_err(|why| Reject::new("bad_selector", why))?;
+                Selector::parse_told(&alerts).map_err(|why| Reject::new("bad_selector", why))?;
                 Order::Silence { alerts, until: time("until", &self.need("until", &self.until)?)? }
             }
             "unsilence" => Order::Unsilence { silence: self.need("silence", &self.silence)? },
