@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Call, Entity, Labels, Timestamp};
 use crate::rules::{Dependency, Rules, Topology};
 
-/// Pairs of services that are remembered; beyond it no new one is.
+/// Pairs of each kind that are remembered: of more, the half that was seen longest ago is forgotten.
 const CALLS_MAX: usize = 100_000;
 
 /// How often what is to be forgotten is looked for: the topology is built anew where there is something.
@@ -94,6 +94,18 @@ impl Together {
     }
 }
 
+/// Makes room where there is none.
+fn thin_out<P: Clone + Ord>(pairs: &mut BTreeMap<P, Timestamp>) {
+    if pairs.len() < CALLS_MAX {
+        return;
+    }
+    let mut oldest: Vec<(Timestamp, P)> = pairs.iter().map(|(pair, last)| (*last, pair.clone())).collect();
+    oldest.sort_unstable();
+    for (_, pair) in &oldest[..CALLS_MAX / 2] {
+        pairs.remove(pair);
+    }
+}
+
 impl Calls {
     /// Takes note of a call; gives the dependency where it was not known.
     pub fn see(&mut self, call: &Call, topology: &Topology) -> Option<Dependency> {
@@ -146,17 +158,20 @@ impl Calls {
         others.dependencies(entity).collect()
     }
 
-    /// Forgets calls that were last seen this long before the newest, and what has long not failed together; tells whether a
-    /// dependency went with them. Where nobody tells of calls any more, none is forgotten.
+    /// Forgets calls that were last seen this long before the newest, and what has long not failed together, and makes room where
+    /// there is none; tells whether a dependency went with them. Where nobody tells of calls any more, none is forgotten for its age.
     pub fn forget(&mut self, after: Duration) -> bool {
         let (newest, shown) = (self.newest, self.shown);
-        if newest.max(shown).since(self.swept) < SWEEP_EVERY {
+        let is_full = self.seen.len() >= CALLS_MAX || self.named.len() >= CALLS_MAX;
+        if !is_full && newest.max(shown).since(self.swept) < SWEEP_EVERY {
             return false;
         }
         self.swept = newest.max(shown);
         let before = self.seen.len() + self.named.len();
         self.seen.retain(|_, last| newest.since(*last) < after);
         self.named.retain(|_, last| newest.since(*last) < after);
+        thin_out(&mut self.seen);
+        thin_out(&mut self.named);
         let mut unlearnt = false;
         self.together.retain(|_, others| {
             others.0.retain(|_, together| {
