@@ -244,7 +244,8 @@ impl Declare {
         self.change(id, |incident| {
             for (measure, number) in numbers {
                 let said = incident.said.entry(*measure).or_default();
-                said.push((*number, command.at));
+                // What was said later counts, in whichever order both are read.
+                said.insert(said.partition_point(|(_, at)| *at <= command.at), (*number, command.at));
                 // Of very many the earliest goes: from then on it holds since the next one.
                 said.drain(..said.len().saturating_sub(NOTES_MAX));
             }
@@ -277,6 +278,9 @@ impl Declare {
         }
         self.legal(id, Event::Merged, command)?;
         self.legal(other, Event::Updated, command)?;
+        if self.state.incidents.get(&other).is_some_and(|whole| whole.state == State::Reviewed) {
+            return Err(format!("{into} is reviewed already: what goes on is no part of it"));
+        }
         self.merge(id, other, command.at, &command.author, &with(command, "a person says so").into(), out);
         Ok(())
     }
@@ -321,7 +325,9 @@ impl Declare {
             Some((before, level)) if self.legal(id, Event::Downgraded, command).is_ok() => {
                 self.says(id, Event::Downgraded, command, format!("{before} → {level}: {reason}"), out)?;
             }
-            _ => self.says(id, Event::Updated, command, reason, out)?,
+            // Of what was no fault nothing more is told.
+            _ if self.legal(id, Event::Updated, command).is_ok() => self.says(id, Event::Updated, command, reason, out)?,
+            _ => {}
         }
         // What was merged may be worse by now, or over, and so may the rest.
         for id in [gone, id] {

@@ -72,9 +72,9 @@ pub struct Incident {
     pub asks_anew: bool,
     /// After how long somebody was asked last.
     pub asked: Option<Duration>,
-    /// Its data has stopped.
-    pub stale: bool,
-    /// It is stale for nobody tells of any of its alerts.
+    /// Data of a monitor in it has stopped.
+    pub no_data: bool,
+    /// Nobody tells of any of its alerts.
     pub unheard: bool,
     /// It has not recovered before then, for nothing tells whether what ended did.
     pub held_until: Option<Timestamp>,
@@ -236,7 +236,7 @@ impl Incident {
             acknowledged: None,
             asks_anew: false,
             asked: None,
-            stale: false,
+            no_data: false,
             unheard: false,
             held_until: None,
             close_at: at,
@@ -362,7 +362,7 @@ impl Incident {
             Event::Recovered => {
                 let good_since = *self.good_since.get_or_insert(at);
                 self.timeline.entry(Point::Recovered).or_insert((good_since, author.to_owned()));
-                (self.stale, self.unheard) = (false, false);
+                (self.no_data, self.unheard) = (false, false);
             }
             Event::Reopened => {
                 (self.on_since, self.asks_since, self.followed_at) = (self.at, self.at, self.at);
@@ -371,7 +371,6 @@ impl Incident {
                 self.goes_on();
             }
             Event::RecoveryRevoked => self.goes_on(),
-            Event::Stale => self.stale = true,
             _ => {}
         }
         for level in self.held.values().map(|held| &held.level) {
@@ -439,6 +438,11 @@ impl Incident {
                 held.standing.next = standing.next;
             }
         }
+    }
+
+    /// Nothing tells whether it lasts.
+    pub(super) fn is_stale(&self) -> bool {
+        self.no_data || self.unheard
     }
 
     /// All actions are done.

@@ -127,7 +127,7 @@ impl Declare {
         if !incident.state.is_on() && !incident.good_since.is_some_and(lately) {
             return None;
         }
-        if incident.stale && self.heard_at(id).is_some() {
+        if incident.is_stale() && self.heard_at(id).is_some() {
             return None;
         }
         let Some((_, leader)) = self.state.situations.member(incident.leader) else { return Some(id) };
@@ -264,13 +264,14 @@ impl Declare {
         let Some(incident) = self.state.incidents.get_mut(&id).filter(|incident| incident.state.is_on()) else { return };
         let counts = self.state.situations.member(key).is_some_and(|(_, member)| member.counts());
         let monitor = &breach.monitor;
-        if breach.phase == Phase::Stale && counts && !incident.stale {
+        if breach.phase == Phase::Stale && counts && !incident.no_data {
+            incident.no_data = true;
             let reason = format!("no data of {monitor} any more: nothing tells whether it lasts");
             self.event(id, Event::Stale, breach.at, RICHTER, reason, out);
-        } else if breach.phase != Phase::Stale && incident.stale {
+        } else if breach.phase != Phase::Stale && incident.no_data {
             let stale = |id: &SituationId| self.state.situations.get(*id).is_some_and(|s| s.members.iter().any(|m| m.stale));
-            (incident.stale, incident.unheard) = (incident.situations.iter().any(stale), false);
-            if incident.stale {
+            incident.no_data = incident.situations.iter().any(stale);
+            if incident.no_data {
                 return;
             }
             let reason = format!("{monitor} has data again");

@@ -106,7 +106,7 @@ impl<'a> Story<'a> {
             recovered_at: recovered.map(|t| t.to_string()),
             lasted_seconds: recovered.unwrap_or(incident.at).since(started).as_secs(),
             acknowledged: incident.acknowledged.clone(),
-            stale: incident.stale,
+            stale: incident.is_stale(),
             impact: self.impact(),
             timeline: incident.timeline.iter().map(|(point, (at, by))| (*point, Stamp { at: at.to_string(), by: by.clone() })).collect(),
             durations: durations(incident),

@@ -206,15 +206,15 @@ impl Declare {
         let (heard, patience) = (self.heard_at(id), self.config.tuning.forget_alerts_after);
         let Some(incident) = self.state.incidents.get_mut(&id).filter(|incident| incident.state == State::Declared) else { return };
         let Some(heard) = heard else { return };
-        match (incident.stale, at.since(heard) > patience) {
+        match (incident.unheard, at.since(heard) > patience) {
             (false, true) => {
                 incident.unheard = true;
                 let reason = format!("nothing was heard of it for {}: nothing tells whether it lasts", duration::show(patience));
                 self.event(id, Event::Stale, at, RICHTER, reason, out);
             }
             (true, false) => {
-                (incident.stale, incident.unheard) = (false, false);
-                self.event(id, Event::Updated, at, RICHTER, "it is heard of again", out);
+                incident.unheard = false;
+                self.event(id, Event::Updated, at, RICHTER, "its alerts are heard of again", out);
             }
             (true, true) | (false, false) => {}
         }

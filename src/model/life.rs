@@ -87,6 +87,12 @@ impl State {
         }
     }
 
+    /// Whether nothing more is to be done about it at once: it has recovered, was no fault, or is part of another one.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        !matches!(self, Self::Suspected | Self::Declared | Self::Recovering)
+    }
+
     /// Whether users may still feel it, and people are at it.
     #[must_use]
     pub fn is_on(self) -> bool {

@@ -60,7 +60,7 @@ pub(super) fn slack(to: &Addressed<'_>, data: &Data, words: &Words) -> Request {
 pub(super) fn feishu(to: &Addressed<'_>, data: &Data, words: &Words, now: Timestamp) -> Request {
     let rank = data.incident.level.as_ref().map_or(4, |level| level.rank);
     let colour = match rank {
-        _ if !data.incident.state.is_on() => "green",
+        _ if data.incident.state.is_over() => "green",
         0..=1 => "red",
         2 => "orange",
         3 => "yellow",

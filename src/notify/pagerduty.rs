@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::declare::contract::Data;
-use crate::model::{Event, State};
+use crate::model::Event;
 
 use super::webhook::severity;
 use crate::model::text::cut;
@@ -16,10 +16,10 @@ const SUMMARY_BYTES_MAX: usize = 1024;
 
 pub(super) fn request(to: &Addressed<'_>, data: &Data, words: &Words) -> Request {
     let (incident, evidence) = (&data.incident, &data.incident.evidence);
-    let action = match (data.event.kind, incident.state) {
-        (Event::Acknowledged, _) => "acknowledge",
-        (_, State::Declared | State::Recovering | State::Suspected) => "trigger",
-        _ => "resolve",
+    let action = match data.event.kind {
+        Event::Acknowledged => "acknowledge",
+        _ if incident.state.is_over() => "resolve",
+        _ => "trigger",
     };
     let mut body = json!({"routing_key": to.secret, "event_action": action, "dedup_key": incident.id});
     if action == "trigger" {

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::declare::contract::{Body, Data, Happening};
-use crate::model::State;
 
 use super::{Addressed, Request, Words, hmac_sha256, idempotency};
 
@@ -47,8 +46,8 @@ const NOT_YET: &str = "0001-01-01T00:00:00Z";
 
 pub(super) fn request(to: &Addressed<'_>, data: &Data, words: &Words) -> Request {
     let (incident, evidence) = (&data.incident, &data.incident.evidence);
-    let is_on = incident.state.is_on() || incident.state == State::Suspected;
-    let status = if is_on { "firing" } else { "resolved" };
+    let is_over = incident.state.is_over();
+    let status = if is_over { "resolved" } else { "firing" };
     // What was no fault, or is another one's, is over for whoever is told.
     let ended = incident.recovered_at.as_deref().unwrap_or(&data.event.at);
     let rank = incident.level.as_ref().map_or(4, |level| level.rank);
@@ -78,7 +77,7 @@ pub(super) fn request(to: &Addressed<'_>, data: &Data, words: &Words) -> Request
             labels: &labels,
             annotations: &annotations,
             starts_at: &incident.started_at,
-            ends_at: if is_on { NOT_YET } else { ended },
+            ends_at: if is_over { ended } else { NOT_YET },
             generator_url: "",
             fingerprint: &incident.id,
         }],
