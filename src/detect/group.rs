@@ -120,7 +120,7 @@ impl Group {
     /// When its absence has to be judged; never again while it is told already.
     pub(super) fn absent_from(&self, watch: &Watch) -> Option<Timestamp> {
         let after = self.gaps.absent_after(&watch.judge, watch.every)?;
-        (!self.hold.open()).then_some(self.seen + after)
+        (!self.hold.goes_on()).then_some(self.seen + after)
     }
 
     /// Something may be told of it though nothing comes: it is bad and not yet for long enough, or its absence is not told yet.
@@ -217,7 +217,7 @@ impl Group {
         if let Some(moved) = self.hold.goes_stale(clock, subject.watch.every) {
             return self.told(subject, moved);
         }
-        if self.hold.open() { None } else { self.missing(subject, clock) }
+        if self.hold.goes_on() { None } else { self.missing(subject, clock) }
     }
 
     fn moved(&mut self, subject: Subject<'_>, step: Timestamp, verdict: Verdict) -> Option<Breach> {

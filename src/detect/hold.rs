@@ -128,6 +128,11 @@ impl Hold {
         self.bad.as_ref().is_some_and(|bad| bad.open)
     }
 
+    /// A breach is open, and nothing speaks for its end.
+    pub(super) fn goes_on(&self) -> bool {
+        self.open() && self.good.is_none()
+    }
+
     /// It is bad, be it for long enough or not.
     pub(super) fn is_bad(&self) -> bool {
         self.bad.is_some()
