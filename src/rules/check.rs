@@ -55,7 +55,8 @@ pub fn check(files: &Files) -> (Rules, Vec<Fault>) {
     let (topology, entities) = checker.topology(&files.topology);
     let (levels, slos) = checker.levels(&files.levels);
     let listed = Listed { entities: &entities, topology: &topology };
-    let duty = checker.duty(&files.duty, listed);
+    let ranks = levels.sequences.iter().map(|sequence| sequence.levels).max().unwrap_or_default();
+    let duty = checker.duty(&files.duty, listed, ranks);
     let suppress = checker.suppress(&files.suppress, listed);
     let mut rules = Rules { monitors: vec![], levels, topology, suppress, duty, plans: vec![], notes: vec![] };
     let mut names = BTreeMap::new();
@@ -163,7 +164,7 @@ impl Checker {
         }
     }
 
-    fn duty(&mut self, files: &[(String, String)], listed: Listed<'_>) -> Duty {
+    fn duty(&mut self, files: &[(String, String)], listed: Listed<'_>, ranks: u8) -> Duty {
         let files: Vec<(&String, raw::DutyFile)> = files.iter().map(|(file, text)| (file, self.decode(file, text))).collect();
         for (file, raw) in files.iter().flat_map(|(file, raw)| raw.calendars.iter().map(move |calendar| (*file, calendar))) {
             let dates = raw.holidays.iter().filter_map(|day| {
@@ -184,7 +185,7 @@ impl Checker {
         for (file, raw) in &files {
             self.note_unlisted(file, raw.teams.iter().flat_map(|team| &team.owns), listed);
         }
-        let (duty, faults) = teams::compile(&files, &self.calendars);
+        let (duty, faults) = teams::compile(&files, &self.calendars, ranks);
         self.faults.extend(faults);
         duty
     }
@@ -209,6 +210,9 @@ impl Checker {
         for (file, text) in files {
             let raw: raw::SuppressFile = self.decode(file, text);
             self.note_unlisted(file, raw.maintenance.iter().filter_map(|at| at.value.entity.as_ref()), listed);
+            if let Some(again) = raw.flapping.as_ref().filter(|_| all.flapping.is_some()) {
+                self.faults.push(again.fault(file, "another file has `flapping` already; say it once"));
+            }
             let (suppress, faults) = suppressed::compile(file, raw, &self.calendars);
             self.faults.extend(faults);
             all.inhibit.extend(suppress.inhibit);

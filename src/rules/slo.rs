@@ -47,9 +47,9 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         .chain(usual)
         .map(|(level, rate, long, short)| {
             let query = format!("{} * ({} > bool {rate})", errors(long), errors(short));
-            if short >= long || rate * budget > 1.0 {
+            if short >= long || rate * budget > 1.0 || rate <= 0.0 || rate.is_nan() {
                 let most = 1.0 / budget;
-                faults.push(level.fault(file, format!("the short window is the shorter one, and the rate {most:.0} at the most")));
+                faults.push(level.fault(file, format!("the short window is the shorter one, and the rate above 0, {most:.0} at the most")));
             }
             let windows = format!("{} and {}", duration::show(long), duration::show(short));
             let because = format!("the error budget burns more than {rate} times as fast as it may, over {windows}");
@@ -59,6 +59,10 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
     let over = slo.over.as_ref().map_or(OVER, |over| over.value.0);
     monitors.extend(slo.spent.iter().map(|spent| {
         let raw::Spent { level, budget, within } = &spent.value;
+        if within.0.is_zero() || within.0 > over || !(budget.0 > 0.0 && budget.0 <= 1.0) {
+            let over = duration::show(over);
+            faults.push(level.fault(file, format!("what is spent is more than 0% of the budget and 100% at the most, within {over} or less")));
+        }
         let share = within.0.as_secs_f64() / over.as_secs_f64();
         let query = format!("{} * {share}", errors(within.0));
         let level = level.with(level.value);

@@ -85,6 +85,9 @@ impl Compiler<'_> {
         if *times < 2 {
             self.faults.push(at.fault(self.file, "what fires once does not flap; let `times` be 2 or more"));
         }
+        if within.0.is_zero() {
+            self.faults.push(at.fault(self.file, "nothing flaps within no time; leave `flapping` out to switch it off"));
+        }
         if *times > TIMES_MAX {
             self.faults.push(at.fault(self.file, format!("so many starts are not remembered; let `times` be {TIMES_MAX} at most")));
         }

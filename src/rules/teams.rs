@@ -20,7 +20,7 @@ const DAY_SECONDS: u64 = 86_400;
 pub(super) const VARIABLES: [&str; 9] = ["id", "title", "level", "sequence", "rank", "scenario", "business", "owner", "entity"];
 
 /// Raw duty files of one name each → who is on duty, with the faults.
-pub(super) fn compile(files: &[(&String, raw::DutyFile)], calendars: &[Arc<Calendar>]) -> (Duty, Vec<Fault>) {
+pub(super) fn compile(files: &[(&String, raw::DutyFile)], calendars: &[Arc<Calendar>], ranks: u8) -> (Duty, Vec<Fault>) {
     let mut compiler = Compiler { calendars, faults: vec![] };
     let mut duty = Duty::default();
     for (file, raw) in files {
@@ -34,7 +34,7 @@ pub(super) fn compile(files: &[(&String, raw::DutyFile)], calendars: &[Arc<Calen
     }
     for (file, raw) in files {
         duty.roles.extend(raw.roles.iter().map(|role| compiler.role(file, role)));
-        let emergency: Vec<Emergency> = raw.emergency.iter().map(|one| compiler.emergency(file, &one.value, &duty)).collect();
+        let emergency: Vec<Emergency> = raw.emergency.iter().map(|one| compiler.emergency(file, one, &duty, ranks)).collect();
         duty.emergency.extend(emergency);
     }
     (duty, compiler.faults)
@@ -80,6 +80,9 @@ impl Compiler<'_> {
         if raw.people.is_empty() {
             self.faults.push(at.fault(file, "a shift without people"));
         }
+        if raw.days.as_ref().is_some_and(Vec::is_empty) {
+            self.faults.push(at.fault(file, "a shift on no day"));
+        }
         let calendar = self.calendar(file, raw.calendar.as_ref()).or_else(|| team.cloned());
         let days = raw.days.as_deref().map_or([true; 7], raw::Day::week);
         let mut clock = |text: Option<&At<String>>| match text {
@@ -114,7 +117,19 @@ impl Compiler<'_> {
         Role { name: raw.name.value.clone(), people: raw.people.clone(), may }
     }
 
-    fn emergency(&mut self, file: &str, raw: &raw::Emergency, duty: &Duty) -> Emergency {
+    fn emergency(&mut self, file: &str, at: &At<raw::Emergency>, duty: &Duty, ranks: u8) -> Emergency {
+        let raw = &at.value;
+        if let Some(levels) = raw.levels.as_ref().filter(|levels| levels.value.is_empty()) {
+            self.faults.push(levels.fault(file, "it is for no level at all"));
+        }
+        for level in raw.levels.iter().flat_map(|levels| levels.value.iter().map(|level| levels.with(*level))) {
+            if !(1..=ranks).contains(&level.value) {
+                self.faults.push(level.fault(file, format!("level {}; there are 1 to {ranks}", level.value)));
+            }
+        }
+        if raw.escalate.iter().any(|step| step.to.is_empty()) {
+            self.faults.push(at.fault(file, "a step of `escalate` asks nobody"));
+        }
         let mut known = |name: &At<String>| {
             let found = duty.team(&name.value).map(|team| team.name.clone());
             self.good(file, name, found.ok_or_else(|| format!("unknown team {:?}; add it under `teams`", name.value)))
@@ -130,6 +145,6 @@ impl Compiler<'_> {
         escalate.sort();
         let mut text = |text: Option<&At<String>>| text.and_then(|text| self.good(file, text, Text::parse(&text.value, &VARIABLES)));
         let (group, channel, conference) = (text(raw.group.as_ref()), text(raw.channel.as_ref()), text(raw.conference.as_ref()));
-        Emergency { levels: raw.levels.clone(), business: raw.business.clone(), gather, group, channel, conference, escalate }
+        Emergency { levels: raw.levels.as_ref().map(|levels| levels.value.clone()), business: raw.business.clone(), gather, group, channel, conference, escalate }
     }
 }

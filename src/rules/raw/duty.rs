@@ -80,7 +80,7 @@ pub(in crate::rules) struct Role {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Emergency {
-    pub(in crate::rules) levels: Option<Vec<u8>>,
+    pub(in crate::rules) levels: Option<At<Vec<u8>>>,
     pub(in crate::rules) business: Option<Vec<String>>,
     #[serde(default)]
     pub(in crate::rules) gather: Vec<At<String>>,

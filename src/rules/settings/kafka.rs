@@ -19,7 +19,7 @@ const SECRETS: [&str; 6] = [
 const SNAPSHOT_EVERY_MAX: Duration = Duration::from_secs(12 * 3600);
 
 /// Properties that the promise of the daemon rests on, with the reason they are not for passing through.
-const RESERVED: [(&str, &str); 12] = [
+const RESERVED: [(&str, &str); 13] = [
     ("message.timeout.ms", "records are never given up"),
     ("delivery.timeout.ms", "records are never given up"),
     ("partition.assignment.strategy", "partitions move one by one, cooperatively"),
@@ -32,6 +32,7 @@ const RESERVED: [(&str, &str); 12] = [
     ("enable.idempotence", "the producer is idempotent"),
     ("group.id", "set kafka.prefix"),
     ("bootstrap.servers", "set kafka.brokers"),
+    ("metadata.broker.list", "set kafka.brokers"),
 ];
 
 /// Every fault in what is said of Kafka.
@@ -68,12 +69,36 @@ pub(super) fn check(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
     if !(1..=15).contains(&kafka.replication_factor.value) {
         faults.push(kafka.replication_factor.fault(file, "a replication factor is from 1 to 15"));
     }
+    let mechanism = kafka.properties.iter().find(|(name, _)| matches!(name.as_str(), "sasl.mechanism" | "sasl.mechanisms"));
+    let bearer = |value: &Property| matches!(value, Property::Inline(text) if text.eq_ignore_ascii_case("OAUTHBEARER"));
+    let own = kafka.properties.keys().any(|name| name.starts_with("sasl.oauthbearer."));
+    match (&kafka.oauth_token_file, mechanism) {
+        (Some(_), None) => {
+            let place = Place { file: file.to_owned(), ..Place::default() };
+            let message = "`kafka.oauth_token_file` is for the property `sasl.mechanism: OAUTHBEARER`, which is not set";
+            faults.push(Fault { place, message: message.into() });
+        }
+        (Some(_), Some((name, value))) if matches!(value.value, Property::Inline(_)) && !bearer(&value.value) => {
+            faults.push(value.fault(file, format!("`kafka.oauth_token_file` is for `{name}: OAUTHBEARER`")));
+        }
+        (None, Some((name, value))) if bearer(&value.value) && !own => {
+            faults.push(value.fault(file, format!("`{name}: OAUTHBEARER` needs `kafka.oauth_token_file`")));
+        }
+        _ => {}
+    }
     for (name, value) in &kafka.properties {
         if SECRETS.contains(&name.as_str()) && matches!(value.value, Property::Inline(_)) {
             faults.push(value.fault(file, format!("`{name}` is a secret; give {{file: ...}} or {{env: ...}} instead")));
         }
         if let Some((_, why)) = RESERVED.iter().find(|(reserved, _)| reserved == name) {
             faults.push(value.fault(file, format!("`{name}` cannot be set: {why}")));
+        }
+        // The client would read 5s as five milliseconds.
+        if let Property::Inline(text) = &value.value
+            && name.ends_with(".ms")
+            && text.parse::<i64>().is_err()
+        {
+            faults.push(value.fault(file, format!("`{name}` is a number of milliseconds, found {text:?}")));
         }
     }
 }
