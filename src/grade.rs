@@ -195,7 +195,11 @@ pub fn grade(definition: &Definition, facts: &Facts<'_>) -> Grade {
 /// The nearest level above, by whichever of the definitions' conditions, the business definition's first.
 fn next(definition: &Definition, place: u8, now: Option<u8>, facts: &Facts<'_>) -> Option<Next> {
     let rungs = definition.ladders().flat_map(|ladder| &ladder.rungs);
-    let above: Vec<&Rung> = rungs.filter(|rung| rung.level.place == place && now.is_none_or(|now| rung.level.rank < now)).collect();
+    // Of what is measured without anything that is expected nothing drops.
+    let measured = |test: &Test| test.measure.can_be_said() || test.measured(facts.reading, facts.numbers).is_some();
+    let within_reach = |rung: &&Rung| facts.reading.value.is_nan() || rung.condition.tests.iter().all(measured);
+    let is_above = |rung: &&Rung| rung.level.place == place && now.is_none_or(|now| rung.level.rank < now);
+    let above: Vec<&Rung> = rungs.filter(is_above).filter(within_reach).collect();
     // Where a worse level is met no later, there is no way to this one.
     let passed = |rung: &Rung| above.iter().any(|worse| worse.level.rank < rung.level.rank && rung.condition.implies(&worse.condition));
     let nearest = &above.iter().filter(|rung| !passed(rung)).max_by_key(|rung| rung.level.rank)?.level;
@@ -317,5 +321,16 @@ mod tests {
         let grade = at(&Definition { own, ..Definition::default() }, 0);
         let next = grade.0.values().find_map(|standing| standing.next.clone()).expect("a level above");
         assert_eq!((next.level.to_string(), next.distance), ("P3".into(), "in 10m if it lasts".into()));
+    }
+
+    #[test]
+    fn a_level_that_nothing_measures_is_not_the_next() {
+        let drops = Test { measure: Measure::Drop, comparison: Comparison::AtLeast, limit: 0.9 };
+        let condition = Condition { tests: vec![drops], hold: Duration::from_secs(1800) };
+        let rung = Rung { level: Level { rank: 2, place: 0, sequence: "P".into() }, condition, because: String::new() };
+        let (own, generic) = (vec![ladder("P", 0, &[(1, 120), (3, 0)])], vec![Ladder { rungs: vec![rung] }]);
+        let grade = at(&Definition { own, generic, ..Definition::default() }, 0);
+        let next = grade.leading().and_then(|standing| standing.next.clone()).expect("a level above");
+        assert_eq!((next.level.to_string(), next.distance), ("P1".into(), "in 2h if it lasts".into()));
     }
 }

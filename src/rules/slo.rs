@@ -61,7 +61,9 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         let raw::Spent { level, budget, within } = &spent.value;
         if within.0.is_zero() || within.0 > over || !(budget.0 > 0.0 && budget.0 <= 1.0) {
             let over = duration::show(over);
-            faults.push(level.fault(file, format!("what is spent is more than 0% of the budget and 100% at the most, within {over} or less")));
+            faults.push(
+                level.fault(file, format!("what is spent is more than 0% of the budget and 100% at the most, within {over} or less")),
+            );
         }
         let share = within.0.as_secs_f64() / over.as_secs_f64();
         let query = format!("{} * {share}", errors(within.0));

@@ -145,6 +145,14 @@ impl Compiler<'_> {
         escalate.sort();
         let mut text = |text: Option<&At<String>>| text.and_then(|text| self.good(file, text, Text::parse(&text.value, &VARIABLES)));
         let (group, channel, conference) = (text(raw.group.as_ref()), text(raw.channel.as_ref()), text(raw.conference.as_ref()));
-        Emergency { levels: raw.levels.as_ref().map(|levels| levels.value.clone()), business: raw.business.clone(), gather, group, channel, conference, escalate }
+        Emergency {
+            levels: raw.levels.as_ref().map(|levels| levels.value.clone()),
+            business: raw.business.clone(),
+            gather,
+            group,
+            channel,
+            conference,
+            escalate,
+        }
     }
 }
