@@ -38,20 +38,15 @@ pub(super) fn foreign(file: &str, text: &str) -> Option<(Catalog, Vec<Fault>)> {
     let documents = documents(text);
     // Ours is read, and found fault with, elsewhere.
     let first: Json = decode(file, documents.first()?).0?;
-    if !is_backstage(&first) {
-        return Some((read(&first)?, vec![]));
-    }
+    let Some(version) = first["apiVersion"].as_str() else { return Some((read(&first)?, vec![])) };
     let (mut entities, mut faults) = (vec![], vec![]);
     for document in &documents {
         let (entity, found) = decode::<Json>(file, document);
         entities.extend(entity);
         faults.extend(found);
     }
-    Some((backstage(&entities), faults))
-}
-
-fn is_backstage(document: &Json) -> bool {
-    document["apiVersion"].as_str().is_some_and(|version| version.starts_with("backstage.io/"))
+    let catalog = if version.starts_with("backstage.io/") { backstage(&entities) } else { kubernetes(&entities) };
+    Some((catalog, faults))
 }
 
 /// One of the shapes that are one document.
@@ -71,14 +66,36 @@ fn read(document: &Json) -> Option<Catalog> {
         // The parent depends on the child where the type says so.
         let depends = relations.iter().filter(|r| text(&r["type"]["display_value"]).starts_with("Depends on"));
         catalog.edges.extend(depends.map(|r| (text(&r["parent"]["display_value"]), text(&r["child"]["display_value"]))));
-    } else if let Some(name) = document["app.kubernetes.io/name"].as_str() {
-        catalog.services.push(name.to_owned());
-        // The whole depends on its parts.
-        catalog.edges.extend(document["app.kubernetes.io/part-of"].as_str().map(|whole| (whole.to_owned(), name.to_owned())));
+    } else if document["app.kubernetes.io/name"].is_string() {
+        catalog.label(document);
     } else {
         return None;
     }
     Some(catalog)
+}
+
+impl Catalog {
+    /// What Kubernetes' recommended labels say of an application: the whole depends on its parts.
+    fn label(&mut self, labels: &Json) {
+        let Some(name) = labels["app.kubernetes.io/name"].as_str() else { return };
+        self.services.push(name.to_owned());
+        let whole = labels["app.kubernetes.io/part-of"].as_str().filter(|whole| *whole != name);
+        self.edges.extend(whole.map(|whole| (whole.to_owned(), name.to_owned())));
+    }
+}
+
+/// Manifests, or lists of such.
+fn kubernetes(objects: &[Json]) -> Catalog {
+    let mut catalog = Catalog::default();
+    for object in objects {
+        let items = object["items"].as_array().into_iter().flatten();
+        std::iter::once(object).chain(items).for_each(|object| catalog.label(&object["metadata"]["labels"]));
+    }
+    catalog.services.sort();
+    catalog.services.dedup();
+    catalog.edges.sort();
+    catalog.edges.dedup();
+    catalog
 }
 
 /// Entities that refer to one another as `[kind:][namespace/]name`, in any case.
@@ -129,6 +146,21 @@ mod tests {
         assert_eq!(faults, []);
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(catalog.edges, [pair("shop-svc", "db"), pair("shop-svc", "tax"), pair("shop-svc", "tax")]);
+    }
+
+    #[test]
+    fn manifests_say_of_what_they_are_part() {
+        let manifest = |kind: &str, name: &str| {
+            format!(
+                "apiVersion: v1\nkind: {kind}\nmetadata:\n  name: x\n  labels:\n    app.kubernetes.io/name: {name}\n    \
+                 app.kubernetes.io/part-of: shop\n"
+            )
+        };
+        let text =
+            [manifest("Deployment", "cart"), manifest("Service", "cart"), "kind: Secret\nmetadata: { name: y }\n".into()].join("---\n");
+        let (catalog, faults) = foreign("f", &text).expect("a catalog");
+        assert_eq!((catalog.services, faults), (vec!["cart".to_owned()], vec![]));
+        assert_eq!(catalog.edges, [("shop".to_owned(), "cart".to_owned())]);
     }
 
     #[test]

@@ -231,7 +231,7 @@ impl Checker {
         for (file, text) in files {
             if let Some((catalog, faults)) = catalog::foreign(file, text) {
                 self.faults.extend(faults);
-                catalogs.push(catalog);
+                catalogs.push((file, catalog));
                 continue;
             }
             let raw: raw::TopologyFile = self.decode(file, text);
@@ -271,7 +271,12 @@ impl Checker {
         aliases.into_iter().for_each(|(alias, (of, _))| topology.alias(alias, of));
         let mut entities: BTreeSet<Entity> = entities.into_keys().collect();
         let service = |topology: &Topology, name: &str| topology.entity(&Labels::of([("service", name)]));
-        for catalog in &catalogs {
+        for (file, catalog) in &catalogs {
+            if let Some(name) = catalog.services.first().filter(|name| service(&topology, name).is_none()) {
+                let place = Place { file: (*file).clone(), ..Place::default() };
+                let message = format!("it names services such as {name:?}, and no template of `entity_from` has the label service");
+                self.notes.push(Fault { place, message });
+            }
             entities.extend(catalog.services.iter().filter_map(|name| service(&topology, name)));
             for (from, to) in &catalog.edges {
                 if let (Some(from), Some(to)) = (service(&topology, from), service(&topology, to)) {
