@@ -1,6 +1,6 @@
 .PHONY: demo build test chaos fuzz promql accuracy storms rootcause bench-correlate bench-detect bench-kafka bench-route lint deny check-deploy clean
 
-# A recorded fault, from the first sign to the recovery.
+# A recorded fault, from the first sign to its review.
 demo: build
 	@./target/release/richter demo
 

@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     /// Why, or whatever else there is to say
     #[arg(long, short, default_value = "")]
     comment: String,
-    /// Who says so; the name you are logged in by where it is missing
+    /// Who says so; $USER where it is missing
     #[arg(long, env = "USER")]
     author: String,
     /// The command's id: told twice it is done once; made up where it is missing
@@ -169,7 +169,10 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         }
         // A silence is not told of.
         None if matches!(command.order, Order::Silence { .. } | Order::Unsilence { .. }) => {}
-        None => eprintln!("nothing came of it within {}: it was done before, or no instance is running", duration::show(arguments.wait)),
+        None => eprintln!(
+            "nothing came of it within {}: it was done before, no instance is running, or the topic is so new that it is not read yet",
+            duration::show(arguments.wait)
+        ),
     }
     Ok(())
 }
