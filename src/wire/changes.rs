@@ -23,7 +23,7 @@ impl Decoder {
         let parts = |record: Json| match self.change_format(&record, headers) {
             Format::Cdevents => cdevents::decode(&record, headers).map(change),
             Format::GithubDeploymentStatus => github::decode(&record).map(change),
-            Format::KubernetesEvents => kubernetes::decode(&record).map(Some).map(change),
+            Format::KubernetesEvents => kubernetes::decode(&record).map(change),
             _ => self.mapped(&record, appended),
         };
         Ok(documents(payload)?.into_iter().flat_map(|record| parts(record).unwrap_or_else(refused)).collect())
