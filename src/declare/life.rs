@@ -11,6 +11,7 @@ use super::costs;
 use super::evidence::Grounds;
 use super::incident::{Graded, Incident, Review};
 use super::merged::Shared;
+use super::picture::called;
 use super::reason::Reason;
 use super::story::{Story, discovered};
 use super::{Declare, trace};
@@ -66,7 +67,7 @@ impl Declare {
                 self.again(id, Event::RecoveryRevoked, "it is bad again", at, graded, out);
             }
             (State::Declared | State::Recovering | State::Recovered, Some(graded)) => {
-                let other = format!("; {} of {}", member.source.name(), member.entity);
+                let other = format!("; {}", called(member, ""));
                 let Some(incident) = self.state.incidents.get_mut(&id) else { return };
                 let leader = incident.leader;
                 let risen = incident.take(&graded);
@@ -155,7 +156,7 @@ impl Declare {
         let Some((incident, (_, member))) = self.state.incidents.get_mut(&id).zip(self.state.situations.member(key)) else { return };
         let leader = self.state.situations.member(incident.leader).map(|(_, leader)| leader);
         let again = leader.is_none_or(|leader| leader.is_called_as(member));
-        let what = format!("{} of {}", member.source.name(), member.entity);
+        let what = called(member, "");
         let reason = if again { format!("{what} again") } else { format!("now also {what}") };
         let (state, acknowledged) = (incident.state, incident.acknowledged.is_some());
         incident.situations.push(situation);
@@ -206,7 +207,7 @@ impl Declare {
         let other = Some(member).filter(|member| {
             member.ends_at.is_none() && leader.is_some_and(|leader| leader.ends_at.is_some() && !leader.is_called_as(member))
         });
-        other.map_or_else(|| "the same trouble again".to_owned(), |other| format!("now {} of {}", other.source.name(), other.entity))
+        other.map_or_else(|| "the same trouble again".to_owned(), |other| format!("now {}", called(other, "")))
     }
 
     /// It was over, or seemed to be.

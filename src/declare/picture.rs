@@ -73,6 +73,13 @@ fn members<'s>(situations: &'s [&Situation]) -> impl Iterator<Item = &'s Member>
     situations.iter().flat_map(|situation| &situation.members)
 }
 
+/// What users cannot do, as that says more than what it is known by, and by what of whom.
+pub(super) fn called(member: &Member, more: &str) -> String {
+    let (name, scenario) = (member.source.name(), member.summary());
+    let what = format!("{name} of {}{more}", member.entity);
+    if scenario.is_empty() || scenario == name { what } else { format!("{scenario} ({what})") }
+}
+
 /// What it is called, of whom, and by which labels it differs from the first that is called so.
 fn named(member: &Member, situations: &[&Situation]) -> String {
     let name = member.source.name();
@@ -82,8 +89,5 @@ fn named(member: &Member, situations: &[&Situation]) -> String {
         own.iter().filter(|(name, value)| first.get(name) != *value).map(|(name, value)| format!("{name}={value}")).collect()
     });
     let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
-    let what = format!("{name} of {}{others}", member.entity);
-    // What users cannot do says more than what it is measured by.
-    let scenario = member.summary();
-    if scenario.is_empty() || scenario == name { what } else { format!("{scenario} ({what})") }
+    called(member, &others)
 }
