@@ -61,6 +61,8 @@ pub struct Declare {
     state: Domain,
     /// The command that is being done, by its id.
     answers: Option<String>,
+    /// Why what is declared now made no fault so far.
+    held_back: Option<String>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -107,7 +109,7 @@ impl Declare {
     /// The stage of a log that begins with its first record: nothing is history.
     #[must_use]
     pub fn from_the_start(config: Arc<Config>) -> Self {
-        Self { rules: config.rules.clone(), config, state: Domain::default(), answers: None }
+        Self { rules: config.rules.clone(), config, state: Domain::default(), answers: None, held_back: None }
     }
 
     /// What was over before that time only teaches; what lasts acts then.
@@ -377,12 +379,14 @@ impl Declare {
         while let Some((at, key)) = self.state.rungs.next(clock) {
             self.reaches_rung(at, key, out);
         }
-        for key in self.state.situations.released(clock, &self.rules) {
+        for (key, why) in self.state.situations.released(clock, &self.rules) {
             let Some((situation, member)) = self.state.situations.member(key) else { continue };
             out.decide(|| trace::released(situation.id, member, clock));
             // What it was told of last may be ahead of what others tell.
             let at = clock.max(member.heard_at);
+            self.held_back = Some(why).filter(|why| !why.is_empty());
             self.grade_member(key, at, out);
+            self.held_back = None;
         }
         self.listens_for_heartbeats(clock, out);
         self.turns(None, clock, out);

@@ -345,8 +345,8 @@ impl Situations {
         own.freed.extend(own.inhibited.range((key, 0)..=(key, u64::MAX)).map(|(_, inhibited)| *inhibited));
     }
 
-    /// What is suppressed no more and still lasts: it acts from now on.
-    pub fn released(&mut self, now: Timestamp, rules: &Rules) -> Vec<u64> {
+    /// What is suppressed no more and still lasts, and why it was: it acts from now on.
+    pub fn released(&mut self, now: Timestamp, rules: &Rules) -> Vec<(u64, String)> {
         let own = &mut self.suppression;
         let due = |(until, _): &&(Timestamp, u64)| own.ask_all || *until <= now;
         let mut asked: BTreeSet<u64> = own.muted.iter().take_while(due).map(|(_, key)| *key).collect();
@@ -361,12 +361,12 @@ impl Situations {
         for key in asked {
             let Some((_, member)) = self.member(key).filter(|(_, member)| member.ends_at.is_none()) else { continue };
             let (before, after) = (member.suppressed.clone(), self.suppressed(member, now, rules));
-            if let Some(before) = before {
-                self.suppression.unmute(key, &before);
+            if let Some(before) = &before {
+                self.suppression.unmute(key, before);
             }
             match &after {
                 Some(other) => self.suppression.mute(key, other),
-                None => released.push(key),
+                None => released.push((key, before.map_or_else(String::new, |before| before.why))),
             }
             self.update(key, |member| member.suppressed = after.map(Box::new));
         }

@@ -191,7 +191,8 @@ impl Declare {
             Some(crate::correlate::Source::Person { author, .. }) => author.clone(),
             _ => RICHTER.to_owned(),
         };
-        self.event(id, Event::Declared, at, &author, graded.reason(), out);
+        let held_back = self.held_back.as_ref().map_or_else(String::new, |why| format!("; it made no fault so far: {why}"));
+        self.event(id, Event::Declared, at, &author, graded.reason() + &held_back, out);
         self.make_room(at, out);
     }
 
@@ -339,7 +340,7 @@ impl Declare {
     }
 
     fn tell(&mut self, id: SituationId, event: Event, author: &str, reason: &str, out: &mut Outbox) {
-        let Self { config, rules, state, answers } = self;
+        let Self { config, rules, state, answers, .. } = self;
         let Some(incident) = state.incidents.get_mut(&id) else { return };
         let grounds = Grounds::of(incident, incident.at, &state.situations, rules, &config.tuning);
         if let Some(grounds) = &grounds {
