@@ -13,7 +13,7 @@ use sha2::Sha256;
 
 use serde::Serialize;
 
-use crate::declare::contract::{Body, Change, Data, Evidence, Happening, Note};
+use crate::declare::contract::{Body, Change, Data, Evidence, Happening, Levels, Note};
 use crate::model::change::RUNBOOK;
 use crate::model::text::{clock, hours};
 use crate::model::{Event, State, Timestamp};
@@ -157,7 +157,8 @@ fn usual_text(data: &Data) -> String {
     line("it says", if first == evidence.scenario { rest } else { evidence.says.trim() }.to_owned());
     line("since", since(incident));
     line("business", evidence.business.clone());
-    line(if incident.state == State::Declared { "also failing" } else { "also failed" }, others(evidence));
+    let lasts = matches!(incident.state, State::Suspected | State::Declared);
+    line(if lasts { "also failing" } else { "also failed" }, others(evidence));
     line("impact", incident.impact.in_words());
     match &incident.cause {
         Some(cause) => line("cause", format!("{} ({})", cause.cause, cause.by)),
@@ -171,6 +172,7 @@ fn usual_text(data: &Data) -> String {
     line("related to", incident.related.iter().map(|related| related.incident.clone()).collect::<Vec<_>>().join(", "));
     let next = incident.level.as_ref().and_then(|level| level.next.as_ref()).filter(|next| !next.distance.is_empty());
     line("next", next.map_or_else(String::new, |next| format!("{} {}", next.level, next.distance)));
+    line("level as well", incident.levels.iter().skip(1).map(level).collect::<Vec<_>>().join(", "));
     if let Some(emergency) = &incident.emergency {
         let people = emergency.people.iter().map(|p| match p.contact.as_str() {
             "" => p.name.clone(),
@@ -198,6 +200,12 @@ fn usual_text(data: &Data) -> String {
     }
     line("incident", format!("{} event {}", incident.id, incident.sequence));
     lines.join("\n")
+}
+
+/// A level in another sequence than the leading one, and how far the next is.
+fn level(level: &Levels) -> String {
+    let next = level.next.as_ref().filter(|next| !next.distance.is_empty());
+    level.effective.clone() + &next.map_or_else(String::new, |next| format!(" ({} {})", next.level, next.distance))
 }
 
 /// Since when, and for how long; what leads may have begun later.
