@@ -10,7 +10,8 @@ use crate::rules::notify::Messenger;
 
 use crate::model::text::cut;
 
-use super::{Addressed, Request, Words, base64, hmac_sha256, idempotency};
+use super::words::Words;
+use super::{Addressed, Request, base64, hmac_sha256, idempotency};
 
 /// What the parts of a message may hold there: characters of Slack's, bytes of the others'.
 const SLACK_HEADER_MAX: usize = 150;

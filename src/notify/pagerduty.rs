@@ -9,7 +9,8 @@ use crate::model::Event;
 use super::webhook::severity;
 use crate::model::text::cut;
 
-use super::{Addressed, Request, Words, idempotency, runbook};
+use super::words::{Words, runbook};
+use super::{Addressed, Request, idempotency};
 
 /// What a summary may hold there.
 const SUMMARY_BYTES_MAX: usize = 1024;

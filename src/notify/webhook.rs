@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::declare::contract::{Body, Data, Happening};
 
-use super::{Addressed, Request, Words, hmac_sha256, idempotency};
+use super::words::Words;
+use super::{Addressed, Request, hmac_sha256, idempotency};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,0 +1,170 @@
+//! What a person reads of an event: in the target's own words, or in the usual ones.
+
+use serde::Serialize;
+
+use crate::declare::contract::{Body, Change, Data, Evidence, Happening, Levels, Note};
+use crate::model::change::RUNBOOK;
+use crate::model::text::{clock, hours};
+use crate::model::{Event, State};
+use crate::rules::notify::Target;
+
+/// Entities that are named of what else fails.
+const OTHERS_MAX: usize = 6;
+
+/// Notes that are told of with what is new to who reads it.
+const NOTES_MAX: usize = 3;
+
+/// What a person reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Words {
+    pub(super) title: String,
+    /// In lines.
+    pub(super) text: String,
+}
+
+/// What templates see.
+#[derive(Serialize)]
+struct Given<'g> {
+    event: &'g Happening,
+    incident: &'g Body,
+}
+
+impl Words {
+    /// In the target's own words; what cannot be filled in is told as usual, and why it could not.
+    pub(super) fn of(target: &Target, data: &Data) -> Self {
+        let given = Given { event: &data.event, incident: &data.incident };
+        let mut wrong = vec![];
+        let mut own = |text: &Option<crate::rules::Text>| {
+            text.as_ref()?.fill(&given).map_err(|why| wrong.push(format!("\nits own text: {why}"))).ok()
+        };
+        // A message without a title is taken by nobody.
+        let title = own(&target.title).filter(|title| !title.trim().is_empty());
+        let text = own(&target.text);
+        let (title, text) = (title.unwrap_or_else(|| usual_title(data)), text.unwrap_or_else(|| usual_text(data)));
+        Self { title, text: text + &wrong.concat() }
+    }
+}
+
+fn usual_title(data: &Data) -> String {
+    match data.event.kind {
+        Event::Declared => data.incident.title.clone(),
+        kind => format!("{}: {}", kind.as_str().replace('_', " "), data.incident.title),
+    }
+}
+
+/// Why, what is known of it, who is suspected, what was changed, who is on duty, what can be done, where to meet.
+fn usual_text(data: &Data) -> String {
+    let (incident, evidence) = (&data.incident, &data.incident.evidence);
+    let mut lines = vec![data.event.reason.clone()];
+    let mut line = |what: &str, text: String| {
+        if !text.is_empty() {
+            lines.push(format!("{what}: {text}"));
+        }
+    };
+    // The title says the first line already.
+    let (first, rest) = evidence.says.split_once('\n').unwrap_or((&evidence.says, ""));
+    line("it says", if first == evidence.scenario { rest } else { evidence.says.trim() }.to_owned());
+    line("since", since(incident));
+    line("business", evidence.business.clone());
+    let lasts = matches!(incident.state, State::Suspected | State::Declared);
+    line(if lasts { "also failing" } else { "also failed" }, others(evidence));
+    line("impact", incident.impact.in_words());
+    match &incident.cause {
+        Some(cause) => line("cause", format!("{} ({})", cause.cause, cause.by)),
+        None => line("suspected", suspected(evidence)),
+    }
+    line("changed", changed(evidence));
+    line("changed since", evidence.changes_since.iter().rev().take(2).map(Change::in_words).collect::<Vec<_>>().join(", "));
+    if matches!(data.event.kind, Event::HandedOver | Event::Escalated | Event::Reopened) {
+        line("noted", noted(&incident.notes));
+    }
+    line("related to", incident.related.iter().map(|related| related.incident.clone()).collect::<Vec<_>>().join(", "));
+    let next = incident.level.as_ref().and_then(|level| level.next.as_ref()).filter(|next| !next.distance.is_empty());
+    line("next", next.map_or_else(String::new, |next| format!("{} {}", next.level, next.distance)));
+    line("level as well", incident.levels.iter().skip(1).map(level).collect::<Vec<_>>().join(", "));
+    if let Some(emergency) = &incident.emergency {
+        let people = emergency.people.iter().map(|p| match p.contact.as_str() {
+            "" => p.name.clone(),
+            contact => format!("{} ({contact})", p.name),
+        });
+        let people = people.collect::<Vec<_>>().join(", ");
+        line("on duty", if people.is_empty() { "NOBODY".to_owned() } else { people });
+        let taken = incident.acknowledged.as_ref().map_or_else(|| "nobody yet".to_owned(), |by| by.by.clone());
+        line("taken on by", taken);
+        line("meet", [&emergency.channel, &emergency.conference].into_iter().flatten().cloned().collect::<Vec<_>>().join(" "));
+    }
+    line(
+        "plans",
+        incident
+            .plans
+            .iter()
+            .take(3)
+            .map(|plan| format!("{} {}", plan.name, plan.link).trim_end().to_owned())
+            .collect::<Vec<_>>()
+            .join("; "),
+    );
+    if let Some(review) = incident.review.as_ref().filter(|review| review.done.is_none()) {
+        let by = if review.owner.is_empty() { String::new() } else { format!(" by {}", review.owner) };
+        line("review", format!("due {} UTC{by}", clock(&review.due_at)));
+    }
+    line("incident", format!("{} event {}", incident.id, incident.sequence));
+    lines.join("\n")
+}
+
+/// A level in another sequence than the leading one, and how far the next is.
+fn level(level: &Levels) -> String {
+    let next = level.next.as_ref().filter(|next| !next.distance.is_empty());
+    level.effective.clone() + &next.map_or_else(String::new, |next| format!(" ({} {})", next.level, next.distance))
+}
+
+/// Since when, and for how long; what leads may have begun later.
+fn since(incident: &Body) -> String {
+    let started = clock(&incident.started_at);
+    let long = hours(incident.lasted_seconds);
+    let long = match incident.recovered_at {
+        _ if incident.state.is_on() => format!(", for {long}"),
+        Some(_) => format!(", it lasted {long}"),
+        // What was no fault, or is part of another one, has no length of its own.
+        None => String::new(),
+    };
+    let leads = incident.evidence.since.as_deref().map(clock).filter(|leads| *leads > started);
+    let leads = leads.map_or_else(String::new, |leads| format!("; what leads, since {leads} UTC"));
+    format!("{started} UTC{long}{leads}")
+}
+
+/// Who is suspected; that what failed alone may be its own cause says nothing.
+fn suspected(evidence: &Evidence) -> String {
+    let suspects = &evidence.suspects;
+    if evidence.undetermined || suspects.len() == 1 && suspects[0].entity == evidence.entity {
+        return String::new();
+    }
+    suspects.iter().take(2).map(|s| format!("{} ({:.0}%)", s.entity, s.probability * 100.0)).collect::<Vec<_>>().join(", ")
+}
+
+/// What was changed before: first what is suspected, then the latest.
+fn changed(evidence: &Evidence) -> String {
+    let suspect = evidence.suspects.first().filter(|_| !evidence.undetermined).and_then(|suspect| suspect.change.as_ref());
+    let mut changes: Vec<&Change> = evidence.changes.iter().rev().collect();
+    changes.sort_by_key(|change| Some(&change.id) != suspect);
+    changes.into_iter().take(2).map(Change::in_words).collect::<Vec<_>>().join(", ")
+}
+
+/// What people noted last.
+fn noted(notes: &[Note]) -> String {
+    let last = &notes[notes.len().saturating_sub(NOTES_MAX)..];
+    last.iter().map(|note| format!("{} ({}, {} UTC)", note.text, note.by, clock(&note.at))).collect::<Vec<_>>().join("; ")
+}
+
+/// Where the leading alert says that its runbook is.
+pub(super) fn runbook(evidence: &Evidence) -> Option<&str> {
+    let mut urls = evidence.says.lines().filter_map(|line| line.strip_prefix(RUNBOOK));
+    // One that was cut leads nowhere.
+    urls.find(|url| url.starts_with("http") && !url.ends_with('…'))
+}
+
+/// What else fails by now, or did.
+fn others(evidence: &Evidence) -> String {
+    let named = &evidence.others[..evidence.others.len().min(OTHERS_MAX)];
+    let more = evidence.others_total.saturating_sub(named.len() as u64);
+    named.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+}
