@@ -130,8 +130,9 @@ impl Declare {
                 let unheard = unheard(incident, at).map_or_else(String::new, |unheard| unheard + "; ");
                 let flaps = self.flapped(id).filter(|_| incident.state == State::Recovering);
                 let flaps = flaps.map_or_else(String::new, |(what, _)| format!("{what} flaps: it recovers once that stays away; "));
-                let news = unheard + &flaps + &news(incident);
-                self.event(id, Event::FollowUpDue, at, RICHTER, news, out);
+                let (new, since) = news(incident);
+                let new = new.unwrap_or_else(|| format!("nothing new since {since}"));
+                self.event(id, Event::FollowUpDue, at, RICHTER, unheard + &flaps + &new, out);
             }
             Timer::Review => {
                 let Some(review) = self.state.incidents.get_mut(&id).and_then(|incident| incident.review.as_mut()) else { return };
@@ -293,7 +294,9 @@ impl Declare {
             incident.gathered.escalate.iter().filter(|(after, _)| Some(*after) <= incident.asked).flat_map(|(_, teams)| teams.iter());
         let asked: Vec<&str> = asked.filter(|team| !incident.gathered.teams.contains(team)).map(String::as_str).collect();
         let also = if asked.is_empty() { String::new() } else { format!("; asked as well: {}", asked.join(", ")) };
-        self.event(id, Event::FollowUpDue, at, RICHTER, unheard + &also, out);
+        let (new, _) = news(incident);
+        let new = new.map_or_else(String::new, |new| format!("; {new}"));
+        self.event(id, Event::FollowUpDue, at, RICHTER, unheard + &also + &new, out);
     }
 }
 
@@ -315,18 +318,18 @@ fn rounds(every: Duration, at: Timestamp, until: Timestamp) -> Duration {
     every.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
 }
 
-/// What has happened since it was last told how things stand.
-fn news(incident: &Incident) -> String {
+/// What has happened since it was last told how things stand, if anything has, and when that was.
+fn news(incident: &Incident) -> (Option<String>, String) {
     let followed = incident.history.iter().rev().find(|told| told.event == Event::FollowUpDue).map(|told| told.at.clone());
     let since = followed.unwrap_or_default().max(incident.on_since.to_string());
     let new: Vec<&Told> = incident.history.iter().filter(|told| told.at > since && told.event != Event::FollowUpDue).collect();
     let clock = &since[11..16];
     if new.is_empty() {
-        return format!("nothing new since {clock}");
+        return (None, clock.to_owned());
     }
     let told = |told: &&Told| format!("{} ({})", told.event.as_str(), told.reason);
     let parts: Vec<String> = new.iter().rev().take(NEWS_MAX).rev().map(told).collect();
     let more = new.len() - parts.len();
     let more = if more > 0 { format!("{} before, ", counted(more, "event")) } else { String::new() };
-    format!("since {clock}: {more}{}", parts.join("; "))
+    (Some(format!("since {clock}: {more}{}", parts.join("; "))), clock.to_owned())
 }
