@@ -6,7 +6,6 @@
 
 mod acts;
 mod agenda;
-pub mod contract;
 mod costs;
 mod evidence;
 mod gather;

@@ -11,8 +11,8 @@
 //! 3. [`declare`] owns partitions of the signals topic. It puts what belongs together into situations
 //!    ([`correlate`]), maps the conditions that are met to levels ([`grade`]), and declares: once, in order, with the
 //!    reasons, as CloudEvents. It then follows the fault, with what people say of it, until nothing is left to do.
-//! 4. Behind the incidents topic, [`notify`] makes of an event what a target outside is told, and [`report`] of many
-//!    incidents what they teach.
+//! 4. Behind the incidents topic, whose events are a [`contract`], [`notify`] makes of an event what a target outside is
+//!    told, and [`report`] of many incidents what they teach.
 //!
 //! # What it rests on
 //!
@@ -32,6 +32,7 @@
 //! The words are those of [`model`]; each means one thing, in code, configuration and documents alike.
 
 pub mod cli;
+pub mod contract;
 pub mod correlate;
 pub mod declare;
 pub mod detect;

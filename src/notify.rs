@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::declare::contract::Data;
+use crate::contract::Data;
 use crate::model::Timestamp;
 use crate::rules::notify::{Messenger, Target};
 

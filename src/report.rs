@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::declare::contract::{Body, Data, Source};
+use crate::contract::{Body, Data, Source};
 use crate::model::{Class, Event, State, Timestamp};
 
 pub use weakness::{Stage, Weakness, weaknesses};

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 
-use crate::declare::contract::{Data, Rejection};
+use crate::contract::{Data, Rejection};
 use crate::model::command::COMMANDS;
 use crate::model::{Class, Command, Order, Point, Timestamp, duration};
 use crate::rules::Kind;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::declare::contract::{Body, Drawn, Measured};
+use crate::contract::{Body, Drawn, Measured};
 use crate::model::text::{clock, counted, hours};
 use crate::model::{Event, Judge, Point, Timestamp};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
-use crate::declare::contract::Data;
+use crate::contract::Data;
 use crate::shell::incidents;
 
 use super::{Failure, config};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::declare::contract::{Body, Evidence, Part};
+use crate::contract::{Body, Evidence, Part};
 use crate::model::text::clock;
 
 use super::events::Which;

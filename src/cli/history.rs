@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::anyhow;
 use serde_json::{Value, json};
 
-use crate::declare::contract::Data;
+use crate::contract::Data;
 use crate::engine::Pipeline;
 use crate::model::{Event, Origin, Timestamp};
 use crate::rules::{Fault, Place};

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::Context;
 use serde_json::Value;
 
-use crate::declare::contract::{Body, Change, Data, Dimension, Evidence, Levels, Met, Suspect};
+use crate::contract::{Body, Change, Data, Dimension, Evidence, Levels, Met, Suspect};
 use crate::model::command::RICHTER;
 use crate::model::number::significant;
 use crate::model::text::{clock, hours};

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::anyhow;
 use schemars::{Schema, schema_for};
 
-use crate::declare::contract::{Data, Rejection};
+use crate::contract::{Data, Rejection};
 use crate::rules::schemas;
 
 use super::{Failure, Outcome, stdout};

@@ -14,10 +14,10 @@ use crate::stage::{Count, Outbox, Outcome};
 use crate::wire::cloudevent::{Attributes, message};
 
 use super::Declare;
-use super::contract::{Action, Cause, Discovery, Note, REJECTED, Rejection, Source, Stamp};
 use super::costs;
 use super::incident::NOTES_MAX;
 use super::trace;
+use crate::contract::{Action, Cause, Discovery, Note, REJECTED, Rejection, Source, Stamp};
 
 /// Commands whose ids are remembered; of more, the oldest is forgotten.
 const COMMANDS_MAX: usize = 20_000;

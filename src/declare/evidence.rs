@@ -8,10 +8,10 @@ use crate::model::text::cut;
 use crate::model::{Entity, Numbers, Reading, Step, Timestamp};
 use crate::rules::{Rules, Tuning};
 
-use super::contract::{self, Alternative, Change, Counted, Drawn, Evidence, Measured, Part};
 use super::costs;
 use super::incident::Incident;
 use super::picture::Picture;
+use crate::contract::{self, Alternative, Change, Counted, Drawn, Evidence, Measured, Part};
 
 /// Members and suspects that an event shows; all are counted.
 const MEMBERS_MAX: usize = 50;

@@ -8,7 +8,7 @@ use crate::model::{Entity, Event, Level, Timestamp};
 use crate::rules::Duty;
 use crate::rules::duty::{Gather, Team};
 
-use super::contract::{Evidence, Person};
+use crate::contract::{Evidence, Person};
 
 /// Who is gathered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,11 +13,11 @@ use crate::rules::{Handling, OVERDUE_AFTER, Tuning};
 
 use super::LOOK_EVERY_MIN;
 use super::agenda::Timer;
-use super::contract::{Action, Cause, Discovery, Evidence, Note, Related, Stamp, Told};
 use super::gather::Gathered;
 use super::merged::Brought;
 use super::picture::Picture;
 use super::reason::Reason;
+use crate::contract::{Action, Cause, Discovery, Evidence, Note, Related, Stamp, Told};
 
 /// Events that an incident's history keeps; each event carries it whole.
 const HISTORY_MAX: usize = 100;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::grade::Stated;
 use crate::model::{Point, Timestamp};
 
-use super::contract::{Cause, Discovery, Stamp};
 use super::incident::{Held, Incident, NOTES_MAX};
+use crate::contract::{Cause, Discovery, Stamp};
 
 /// What of an incident another one can change that becomes part of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -3,8 +3,8 @@
 use crate::correlate::Joined;
 use crate::model::Entity;
 
-use super::contract::Part;
 use super::evidence::part;
+use crate::contract::Part;
 
 /// In words, with the parts of its score where it has one.
 #[derive(Clone, Debug, Default)]

@@ -6,8 +6,8 @@ use crate::model::{Event, State, Timestamp};
 use crate::stage::Outbox;
 
 use super::Declare;
-use super::contract::Related;
 use super::reason::Reason;
+use crate::contract::Related;
 
 /// Incidents that one is related to; further ones are not told of.
 const RELATED_MAX: usize = 20;

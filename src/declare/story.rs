@@ -11,13 +11,13 @@ use crate::rules::{Input, Rules};
 use crate::stage::Message;
 use crate::wire::cloudevent::{Attributes, message};
 
-use super::contract::{
-    Body, Data, Discovery, Durations, Emergency, Evidence, Happening, INCIDENT, Impact, Levels, Met, Next, Plan, Rank, Related, Review,
-    Source, Stamp,
-};
 use super::evidence::{Grounds, rounded, source};
 use super::gather::{self, Fault, gather};
 use super::incident::{Held, Incident, latest};
+use crate::contract::{
+    Body, Data, Discovery, Durations, Emergency, Evidence, Happening, INCIDENT, Impact, Levels, Met, Next, Plan, Rank, Related, Review,
+    Source, Stamp,
+};
 
 /// Plans that an event shows, the best ones.
 const PLANS_MAX: usize = 5;
@@ -226,7 +226,7 @@ impl<'a> Story<'a> {
 }
 
 /// Nobody has to write a plan for taking a change back.
-fn roll_back(change: &super::contract::Change) -> Plan {
+fn roll_back(change: &crate::contract::Change) -> Plan {
     Plan {
         name: format!("roll {} of {} back", change.in_words(), change.entity),
         kind: Kind::RollBack,

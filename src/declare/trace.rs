@@ -6,8 +6,8 @@ use crate::correlate::{Joined, Member, Ranking, Relation, SituationId, Source, S
 use crate::model::{Entity, Event, Timestamp};
 
 use super::Incident;
-use super::contract::Rejection;
 use super::reason::Reason;
+use crate::contract::Rejection;
 
 /// Suspects of a ranking that are traced.
 const SUSPECTS_MAX: usize = 10;

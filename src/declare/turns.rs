@@ -11,11 +11,11 @@ use crate::rules::{Calendar, Handling, Input};
 use crate::stage::Outbox;
 
 use super::agenda::Timer;
-use super::contract::Told;
 use super::evidence::Grounds;
 use super::gather::{handed_over, joined};
 use super::story::Story;
 use super::{Declare, Incident, LOOK_EVERY_MIN};
+use crate::contract::Told;
 
 /// What has happened since the last follow-up, in so many parts at the most.
 const NEWS_MAX: usize = 5;

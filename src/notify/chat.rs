@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::declare::contract::Data;
+use crate::contract::Data;
 use crate::model::Timestamp;
 use crate::rules::notify::Messenger;
 

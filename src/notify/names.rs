@@ -3,7 +3,7 @@
 use schemars::schema_for;
 use serde_json::Value;
 
-use crate::declare::contract::Data;
+use crate::contract::Data;
 use crate::rules::notify::Target;
 use crate::rules::{Fault, Text};
 

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::declare::contract::Data;
+use crate::contract::Data;
 use crate::model::Event;
 
 use super::webhook::severity;

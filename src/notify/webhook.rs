@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::declare::contract::{Body, Data, Happening};
+use crate::contract::{Body, Data, Happening};
 
 use super::words::Words;
 use super::{Addressed, Request, hmac_sha256, idempotency};

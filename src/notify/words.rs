@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::declare::contract::{Body, Change, Data, Evidence, Happening, Levels, Note};
+use crate::contract::{Body, Change, Data, Evidence, Happening, Levels, Note};
 use crate::model::change::RUNBOOK;
 use crate::model::text::{clock, hours};
 use crate::model::{Event, State};

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
-use crate::declare::contract::Data;
+use crate::contract::Data;
 use crate::model::Timestamp;
 use crate::notify::{Addressed, Answer, Rate, answer, is_told, request};
 use crate::rules::notify::Target;

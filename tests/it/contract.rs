@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use richter::declare::contract::Data;
+use richter::contract::Data;
 use richter::model::Timestamp;
 use richter::report::Log;
 use richter::rules::{Files, check, schemas};

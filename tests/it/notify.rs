@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use richter::declare::contract::Data;
+use richter::contract::Data;
 use richter::model::Timestamp;
 use richter::notify::{Addressed, is_told, request};
 use richter::rules::notify::{Route, Target};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use richter::contract::{Data, Levels, Met};
 use richter::declare::Declare;
-use richter::declare::contract::{Data, Levels, Met};
 use richter::detect::Detect;
 use richter::model::{Event, Origin, State, Timestamp};
 use richter::route::Route;

@@ -71,6 +71,7 @@ fn a_stage_never_imports_a_later_one() {
         "rules",
         "stage",
         "wire",
+        "contract",
         "route",
         "detect",
         "correlate",

@@ -15,10 +15,10 @@ use crate::wire::cloudevent;
 pub use evidence::{Alternative, Change, Counted, Dimension, Drawn, Evidence, Measured, Member, Metric, Part, Reading, Suspect};
 
 /// With what the types of events about incidents begin.
-pub(super) const INCIDENT: &str = "io.richter.incident.";
+pub(crate) const INCIDENT: &str = "io.richter.incident.";
 
 /// The type of an answer to a command that was not done.
-pub(super) const REJECTED: &str = "io.richter.command.rejected.v1";
+pub(crate) const REJECTED: &str = "io.richter.command.rejected.v1";
 
 /// The data of an event about an incident.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
