@@ -38,7 +38,7 @@ use crate::wire::{Reject, dead_letter};
 use acts::Seen;
 use agenda::{Agenda, Rungs};
 use heartbeats::Heartbeats;
-pub use incident::Incident;
+use incident::Incident;
 use incidents::Incidents;
 use reason::Reason;
 

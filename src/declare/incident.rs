@@ -33,83 +33,83 @@ const OVERDUE_MAX: u8 = 6;
 
 /// A fault, suspected or declared.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Incident {
+pub(super) struct Incident {
     /// The day of its first sign and a hash of what began it: the same on every machine and after every replay.
-    pub id: String,
+    pub(super) id: String,
     /// Where it is in its life.
-    pub state: State,
+    pub(super) state: State,
     /// The number of its last event; the first is 1, without gaps.
-    pub sequence: u32,
+    pub(super) sequence: u32,
     /// Its level in each sequence, by the sequence's place.
     pub(super) held: BTreeMap<u8, Held>,
     /// The levels that it has had, in any sequence, in order.
-    pub had: Vec<Level>,
+    pub(super) had: Vec<Level>,
     /// The member that leads: by whom it was graded so.
-    pub leader: u64,
+    pub(super) leader: u64,
     /// The input that its first breach came from; none where alerts or people alone made it.
-    pub origin: Option<Origin>,
+    pub(super) origin: Option<Origin>,
     /// The situations it is of: its own, and those of what was merged into it.
-    pub situations: Vec<SituationId>,
+    pub(super) situations: Vec<SituationId>,
     /// When it was declared; when it was suspected first while it is.
-    pub declared_at: Timestamp,
+    pub(super) declared_at: Timestamp,
     /// When all that counts had ended, while it is recovering or recovered.
-    pub good_since: Option<Timestamp>,
+    pub(super) good_since: Option<Timestamp>,
     /// The time of its last event.
-    pub at: Timestamp,
+    pub(super) at: Timestamp,
     /// When its picture was last looked at.
-    pub looked_at: Timestamp,
+    pub(super) looked_at: Timestamp,
     /// Since when it is on and known to be: its declaration, or its last relapse.
-    pub on_since: Timestamp,
+    pub(super) on_since: Timestamp,
     /// Since when somebody is asked to take it on: that, or when its level first asked for it.
-    pub asks_since: Timestamp,
+    pub(super) asks_since: Timestamp,
     /// When it was last told how things stand.
-    pub followed_at: Timestamp,
+    pub(super) followed_at: Timestamp,
     /// The picture that its last event showed.
-    pub picture: Picture,
+    pub(super) picture: Picture,
     /// Who has taken it on.
-    pub acknowledged: Option<Stamp>,
+    pub(super) acknowledged: Option<Stamp>,
     /// Whoever has taken it on did so as it was handled then, and it is handled otherwise by now.
-    pub asks_anew: bool,
+    pub(super) asks_anew: bool,
     /// After how long somebody was asked last.
-    pub asked: Option<Duration>,
+    pub(super) asked: Option<Duration>,
     /// Data of a monitor in it has stopped.
-    pub no_data: bool,
+    pub(super) no_data: bool,
     /// Nobody tells of any of its alerts.
-    pub unheard: bool,
+    pub(super) unheard: bool,
     /// It has not recovered before then, for nothing tells whether what ended did.
-    pub held_until: Option<Timestamp>,
+    pub(super) held_until: Option<Timestamp>,
     /// When it is closed at the earliest, of what was cancelled and goes on.
-    pub close_at: Timestamp,
+    pub(super) close_at: Timestamp,
     /// What people say it costs.
-    pub said: Stated,
+    pub(super) said: Stated,
     /// What it was measured to cost when its situation was let go of.
-    pub measured: Numbers,
+    pub(super) measured: Numbers,
     /// How it was noticed.
-    pub discovery: Option<Discovery>,
+    pub(super) discovery: Option<Discovery>,
     /// Points in time.
-    pub timeline: BTreeMap<Point, (Timestamp, String)>,
+    pub(super) timeline: BTreeMap<Point, (Timestamp, String)>,
     /// The root cause.
-    pub cause: Option<Cause>,
+    pub(super) cause: Option<Cause>,
     /// What people noted.
-    pub notes: Vec<Note>,
+    pub(super) notes: Vec<Note>,
     /// What is to be done so that it does not come again.
-    pub actions: Vec<Action>,
+    pub(super) actions: Vec<Action>,
     /// Whom to gather.
     pub(super) gathered: Gathered,
     /// Its review.
-    pub review: Option<Review>,
+    pub(super) review: Option<Review>,
     /// The incident it is part of.
-    pub merged_into: Option<String>,
+    pub(super) merged_into: Option<String>,
     /// What it has brought to that one.
     pub(super) brought: Option<Box<Brought>>,
     /// The incidents that are part of it.
-    pub merged: Vec<String>,
+    pub(super) merged: Vec<String>,
     /// The incidents that would be part of it, or it of them, had not both been declared.
-    pub related: Vec<Related>,
+    pub(super) related: Vec<Related>,
     /// What it rested on when its situation was let go of.
-    pub kept: Option<Box<Evidence>>,
+    pub(super) kept: Option<Box<Evidence>>,
     /// Its events so far; of very many those that only say how things stood are left out first.
-    pub history: Vec<Told>,
+    pub(super) history: Vec<Told>,
 }
 
 /// A level in a sequence.
@@ -127,17 +127,17 @@ pub(super) struct Held {
 
 /// The review after the recovery.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Review {
+pub(super) struct Review {
     /// From when it is due within the time that its level gives: the recovery.
-    pub since: Timestamp,
+    pub(super) since: Timestamp,
     /// When it is due.
-    pub due_at: Timestamp,
+    pub(super) due_at: Timestamp,
     /// When it is reminded of next.
-    pub remind_at: Timestamp,
+    pub(super) remind_at: Timestamp,
     /// How often it was found overdue.
-    pub overdue: u8,
+    pub(super) overdue: u8,
     /// Who has done it.
-    pub done: Option<Stamp>,
+    pub(super) done: Option<Stamp>,
 }
 
 /// A member that meets a definition, and how it is graded.
@@ -165,8 +165,7 @@ pub(super) fn latest(said: &Stated) -> impl Iterator<Item = (Measure, f64)> {
 
 impl Member {
     /// Whether it is graded by its duration alone.
-    #[must_use]
-    pub fn by_duration(&self) -> bool {
+    pub(super) fn by_duration(&self) -> bool {
         !matches!(self.source, Source::Breach { .. })
     }
 
@@ -264,8 +263,7 @@ impl Incident {
     }
 
     /// The leading level; none while it is suspected.
-    #[must_use]
-    pub fn level(&self) -> Option<&Level> {
+    pub(super) fn level(&self) -> Option<&Level> {
         self.held().next().map(|held| &held.level)
     }
 

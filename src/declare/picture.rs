@@ -15,7 +15,7 @@ const NAMED_MAX: usize = 5;
 
 /// Who is in it, what of it counts and lasts, and who is suspected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Picture {
+pub(super) struct Picture {
     entities: BTreeSet<Entity>,
     /// The fingerprints of what monitors and alerts tell.
     counting: BTreeSet<u64>,
