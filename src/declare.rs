@@ -9,6 +9,7 @@ mod agenda;
 mod costs;
 mod evidence;
 mod gather;
+mod grading;
 mod heartbeats;
 mod incident;
 mod incidents;

@@ -9,7 +9,8 @@ use crate::stage::{Count, Outbox};
 
 use super::costs;
 use super::evidence::Grounds;
-use super::incident::{Graded, Incident, Review};
+use super::grading::Graded;
+use super::incident::{Incident, Review};
 use super::merged::Shared;
 use super::picture::called;
 use super::reason::Reason;

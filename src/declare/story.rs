@@ -13,7 +13,8 @@ use crate::wire::cloudevent::{Attributes, message};
 
 use super::evidence::{Grounds, rounded, source};
 use super::gather::{self, Fault, gather};
-use super::incident::{Held, Incident, latest};
+use super::grading::latest;
+use super::incident::{Held, Incident};
 use crate::contract::{
     Body, Data, Discovery, Durations, Emergency, Evidence, Happening, INCIDENT, Impact, Levels, Met, Next, Plan, Rank, Related, Review,
     Source, Stamp,
