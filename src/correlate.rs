@@ -57,7 +57,7 @@ pub use part::Part;
 pub use related::Relation;
 pub use said::Said;
 pub use sign::SignId;
-pub use situation::{Judged, Member, Situation, SituationId, Source};
+pub use situation::{Hold, Judged, Member, Situation, SituationId, Source};
 pub use storm::Tally;
 pub use suppress::{Suppressed, Suppressor};
 pub use taken::{News, Taken};
@@ -197,11 +197,18 @@ impl Situations {
         std::mem::take(&mut self.news)
     }
 
-    /// An incident was declared on a situation, or has recovered, or is on again; and whether somebody has acknowledged it.
-    pub fn declared(&mut self, id: SituationId, recovered_at: Option<Timestamp>, acknowledged: bool) {
+    /// A situation's incident was declared, or has recovered, or is on again; or it is part of none any more.
+    pub fn hold(&mut self, id: SituationId, hold: Hold) {
         let Some(situation) = self.open.get_mut(&id) else { return };
-        situation.declared = true;
-        situation.acknowledged = acknowledged;
+        let (acknowledged, recovered_at) = match hold {
+            Hold::On { acknowledged } => (acknowledged, None),
+            Hold::Over { since, acknowledged } => (acknowledged, Some(since)),
+            Hold::Free => {
+                (situation.declared, situation.acknowledged) = (false, false);
+                return;
+            }
+        };
+        (situation.declared, situation.acknowledged) = (true, acknowledged);
         situation.relapsed |= situation.recovered_at.is_some() && recovered_at.is_none();
         situation.recovered_at = recovered_at;
         let of = situation.members.iter().filter(|member| member.definition.is_some()).map(|member| (member.relapse_key(), id));
@@ -211,13 +218,6 @@ impl Situations {
             for key in of {
                 self.recovered.remove(&key);
             }
-        }
-    }
-
-    /// A situation is no part of an incident any more.
-    pub fn undeclared(&mut self, id: SituationId) {
-        if let Some(situation) = self.open.get_mut(&id) {
-            (situation.declared, situation.acknowledged) = (false, false);
         }
     }
 

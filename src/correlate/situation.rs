@@ -50,6 +50,25 @@ pub struct Situation {
     pub recovered_at: Option<Timestamp>,
 }
 
+/// What becomes of a situation by what becomes of its incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// It is part of none.
+    Free,
+    /// It was declared, and is on.
+    On {
+        /// Somebody has acknowledged it: it gives nothing away any more.
+        acknowledged: bool,
+    },
+    /// It has recovered, or is none: it takes in only a relapse.
+    Over {
+        /// When it did.
+        since: Timestamp,
+        /// Somebody had acknowledged it.
+        acknowledged: bool,
+    },
+}
+
 /// How many members last.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Lasting {

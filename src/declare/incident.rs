@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Member, SituationId};
+use crate::correlate::{Hold, Member, SituationId};
 use crate::grade::{Grade, Standing, Stated};
 use crate::model::text::moment;
 use crate::model::{Event, Level, Numbers, Origin, Point, State, Timestamp, labels::Fnv};
@@ -362,6 +362,17 @@ impl Incident {
                 held.standing = standing;
             } else {
                 held.standing.next = standing.next;
+            }
+        }
+    }
+
+    /// What correlation may do with its situations.
+    pub(super) fn hold(&self) -> Hold {
+        let acknowledged = self.acknowledged.is_some();
+        match self.state {
+            State::Suspected | State::Declared | State::Recovering | State::Merged => Hold::On { acknowledged },
+            State::Recovered | State::Reviewed | State::Cancelled | State::Closed => {
+                Hold::Over { since: self.good_since.unwrap_or(self.at), acknowledged }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! From situations to incidents: suspicion, declaration, escalation, recovery, and what becomes of them together.
 
-use crate::correlate::{How, Member, Situation, SituationId, Why};
+use crate::correlate::{Hold, How, Member, Situation, SituationId, Why};
 use crate::grade::Grade;
 use crate::model::command::RICHTER;
 use crate::model::{Breach, Event, Level, Numbers, Phase, Point, State, Timestamp};
@@ -148,7 +148,7 @@ impl Declare {
         let Some(place) = incident.situations.iter().position(|of| *of != id && Some(*of) != led_by && !lasts(of)) else { return false };
         let over = incident.situations.remove(place);
         self.state.owners.remove(&over);
-        self.state.situations.undeclared(over);
+        self.state.situations.hold(over, Hold::Free);
         true
     }
 
@@ -162,7 +162,7 @@ impl Declare {
         let (state, acknowledged) = (incident.state, incident.acknowledged.is_some());
         incident.situations.push(situation);
         self.state.owners.insert(situation, id);
-        self.state.situations.declared(situation, None, acknowledged);
+        self.state.situations.hold(situation, Hold::On { acknowledged });
         if state == State::Declared {
             self.event(id, Event::Updated, at, RICHTER, reason, out);
             self.has_told(id, at);
@@ -325,10 +325,8 @@ impl Declare {
         // What was only suspected, or is part of another one, leaves its situation as it is.
         let own = state != State::Suspected && state != State::Merged;
         let own = own && (state != State::Closed || !matches!(before, Some(State::Suspected | State::Merged)));
-        let over = matches!(state, State::Recovered | State::Reviewed | State::Cancelled | State::Closed);
-        let recovered_at = over.then(|| incident.good_since.unwrap_or(incident.at));
         for situation in incident.situations.iter().filter(|_| own) {
-            self.state.situations.declared(*situation, recovered_at, incident.acknowledged.is_some());
+            self.state.situations.hold(*situation, incident.hold());
         }
         self.tell(id, event, author, &reason.words, out);
         match state {
@@ -423,13 +421,10 @@ impl Declare {
         if self.state.suspected.remove(&whole) {
             self.state.suspected.insert(kept);
         }
-        let on = incident.state != State::Suspected;
-        let recovered_at = incident.good_since.filter(|_| !incident.state.is_on());
-        let acknowledged = incident.acknowledged.is_some();
-        self.state.incidents.insert(kept, incident);
-        if on {
-            self.state.situations.declared(kept, recovered_at, acknowledged);
+        if incident.state != State::Suspected {
+            self.state.situations.hold(kept, incident.hold());
         }
+        self.state.incidents.insert(kept, incident);
         self.schedule(kept);
         self.relate_all(kept, out);
     }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::correlate::{Member, SituationId, Source};
+use crate::correlate::{Hold, Member, SituationId, Source};
 use crate::model::command::RICHTER;
 use crate::model::text::{counted, moment};
 use crate::model::{Event, Origin, State, Timestamp, duration};
@@ -166,7 +166,8 @@ impl Declare {
             incident.close_at = close_at;
         }
         if self.owner(id) == id {
-            self.situations_of(id).into_iter().for_each(|situation| self.state.situations.declared(situation, Some(last), true));
+            let over = Hold::Over { since: last, acknowledged: true };
+            self.situations_of(id).into_iter().for_each(|situation| self.state.situations.hold(situation, over));
         }
     }
 
