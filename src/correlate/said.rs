@@ -37,7 +37,7 @@ impl Situations {
         }
         let entity = rules.topology.resolve(said.entity);
         let fingerprint = Fnv::of(&[b"person", entity.as_str().as_bytes()]);
-        let source = Source::Person { author: said.author, command: said.command, comment: said.comment };
+        let source = Source::Person { author: said.author.into(), command: said.command.into(), comment: said.comment.into() };
         let definition = Some(Arc::new(said.definition));
         let member = Member { definition, ..Member::new(key, entity, source, self.origin(&said.origin), said.at) };
         self.told = said.at;

@@ -208,11 +208,11 @@ pub enum Source {
     /// A person says so.
     Person {
         /// Who.
-        author: String,
+        author: Box<str>,
         /// The command's id.
-        command: String,
+        command: Box<str>,
         /// What was said with it.
-        comment: String,
+        comment: Box<str>,
     },
 }
 

@@ -189,7 +189,7 @@ impl Declare {
             self.state.about.insert(member.entity.clone(), id);
         }
         let author = match self.state.situations.member(graded.key).map(|(_, member)| &member.source) {
-            Some(crate::correlate::Source::Person { author, .. }) => author.clone(),
+            Some(crate::correlate::Source::Person { author, .. }) => author.to_string(),
             _ => RICHTER.to_owned(),
         };
         let held_back = self.held_back.as_ref().map_or_else(String::new, |why| format!("; it made no fault so far: {why}"));
