@@ -16,7 +16,7 @@ use super::situation::{Member, Situation, Source};
 use super::{News, Part, Situations};
 
 /// Silences at once; a further one is refused.
-const SILENCES_MAX: usize = 2000;
+const SILENCES_MAX: usize = 1000;
 
 /// Why something makes no fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

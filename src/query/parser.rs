@@ -1,6 +1,7 @@
 //! PromQL text → its tree.
 
 use promql_parser::parser::Expr;
+use promql_parser::util::unquote_string;
 use regex::RegexBuilder;
 
 use super::Refusal;
@@ -11,7 +12,7 @@ const SECONDS_MAX: f64 = 1e15;
 
 /// Matchers of a selector that came with a record, and bytes of all regular expressions in it, once compiled.
 const MATCHERS_MAX: usize = 16;
-const PATTERNS_BYTES_MAX: usize = 256 << 10;
+const PATTERNS_BYTES_MAX: usize = 1 << 20;
 
 /// The place of a fault is sought in so many characters at the end.
 const LOOKED_BACK_MAX: usize = 2000;
@@ -33,36 +34,23 @@ pub(super) fn parse(text: &str) -> Result<Expr, Refusal> {
 /// It is none, or has too many or too large regular expressions.
 pub(super) fn parse_told(text: &str) -> Result<Expr, String> {
     let places = Places::of(text);
-    if places.durations().next().is_some() {
-        return Err("it has a range or an offset".into());
+    if let Some((_, duration)) = places.durations().find(|(_, duration)| is_endless(duration)) {
+        return Err(format!("{duration} seconds are no duration"));
     }
     if places.matchers() > MATCHERS_MAX {
         return Err(format!("more than {MATCHERS_MAX} matchers"));
     }
-    let patterns: Vec<String> = Places::patterns(text).map(unescaped).collect::<Result<_, _>>()?;
-    for pattern in &patterns {
-        let bounded = RegexBuilder::new(pattern).size_limit(PATTERNS_BYTES_MAX / patterns.len()).build();
-        if let Err(regex::Error::CompiledTooBig(_)) = bounded {
-            return Err(format!("the regular expression {pattern:?} is too large"));
-        }
+    let patterns = places.patterns().ok_or("`=~` and `!~` compare with a text")?;
+    for written in patterns {
+        let pattern = unquote_string(written)?;
+        // As the parser reads it, which would mend some that are wrong: what is mended may be larger than what was looked at.
+        let bounded = RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(PATTERNS_BYTES_MAX / patterns.len()).build();
+        bounded.map_err(|why| match why {
+            regex::Error::CompiledTooBig(_) => format!("the regular expression {pattern:?} is too large"),
+            why => why.to_string(),
+        })?;
     }
     promql_parser::parser::parse(text)
-}
-
-/// What a text in quotes stands for, of which only the usual escapes are read.
-fn unescaped((quote, written): (char, &str)) -> Result<String, String> {
-    if quote == '`' {
-        return Ok(written.to_owned());
-    }
-    let (mut text, mut chars) = (String::new(), written.chars());
-    while let Some(c) = chars.next() {
-        match (c, if c == '\\' { chars.next() } else { None }) {
-            ('\\', Some(escaped @ ('\\' | '"' | '\''))) => text.push(escaped),
-            ('\\', escaped) => return Err(format!("the escape \\{} is not known", escaped.unwrap_or_default())),
-            (c, _) => text.push(c),
-        }
-    }
-    Ok(text)
 }
 
 /// Where what cannot be parsed begins, as the parser does not say it: at the end of the shortest beginning that fails as the whole

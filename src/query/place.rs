@@ -4,12 +4,15 @@
 /// The words and signs of an expression, strings and comments left out.
 pub(super) struct Places<'t> {
     tokens: Vec<(usize, &'t str)>,
+    /// The texts right behind `=~` and `!~`, with their quotes.
+    patterns: Vec<&'t str>,
     next: usize,
 }
 
 impl<'t> Places<'t> {
     pub(super) fn of(text: &'t str) -> Self {
-        let (mut tokens, mut at) = (vec![], 0);
+        let (mut tokens, mut patterns, mut at): (Vec<(usize, &str)>, _, _) = (vec![], vec![], 0);
+        let mut compares = false;
         while let Some(first) = text[at..].chars().next() {
             let rest = &text[at..];
             let long = match first {
@@ -20,12 +23,18 @@ impl<'t> Places<'t> {
                 c if word(c) => rest.find(|c| !word(c)).unwrap_or(rest.len()),
                 c => sign(rest).unwrap_or(c.len_utf8()),
             };
-            if !first.is_whitespace() && !matches!(first, '"' | '\'' | '`' | '#') {
-                tokens.push((at, &rest[..long]));
+            match first {
+                '"' | '\'' | '`' => patterns.extend(std::mem::take(&mut compares).then_some(&rest[..long])),
+                '#' => {}
+                c if c.is_whitespace() => {}
+                _ => {
+                    compares = matches!(&rest[..long], "=~" | "!~");
+                    tokens.push((at, &rest[..long]));
+                }
             }
             at += long;
         }
-        Self { tokens, next: 0 }
+        Self { tokens, patterns, next: 0 }
     }
 
     /// How many signs of comparison there are.
@@ -33,14 +42,10 @@ impl<'t> Places<'t> {
         self.tokens.iter().filter(|(_, token)| matches!(*token, "=" | "==" | "!=" | "=~" | "!~")).count()
     }
 
-    /// The texts that stand behind `=~` or `!~`, as they are written in those quotes.
-    pub(super) fn patterns(text: &'t str) -> impl Iterator<Item = (char, &'t str)> {
-        let after = text.match_indices('~').map(|(at, _)| text[at + 1..].trim_start());
-        after.filter_map(|rest| {
-            let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\'' | '`'))?;
-            let inside = &rest[quote.len_utf8()..string(rest, quote)];
-            Some((quote, inside.strip_suffix(quote).unwrap_or(inside)))
-        })
+    /// The regular expressions, as they are written, with their quotes; none where something else stands in the place of one.
+    pub(super) fn patterns(&self) -> Option<&[&'t str]> {
+        let compared = self.tokens.iter().filter(|(_, token)| matches!(*token, "=~" | "!~")).count();
+        (compared == self.patterns.len()).then_some(&self.patterns)
     }
 
     /// What stands where a duration does, and where that is.

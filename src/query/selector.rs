@@ -23,8 +23,8 @@ impl Selector {
         Self::of(text, parse(text).map_err(|refusal| refusal.message))
     }
 
-    /// Reads a selector of alerts that came with a record: one of at most 16 matchers, whose regular expressions
-    /// take 256 KiB at most once compiled, as whoever may write there need not be trusted.
+    /// Reads a selector of alerts that came with a record: one of at most 16 matchers, each regular expression of
+    /// which takes no more than its share of 1 MiB once compiled, as whoever may write there need not be trusted.
     ///
     /// # Errors
     /// It is not a plain selector, or too large.
@@ -96,16 +96,27 @@ mod tests {
     #[test]
     fn what_a_record_brings_may_not_cost_much() {
         let read = |text: &str| Selector::parse_told(text);
-        for fine in [r#"{job=~"(web|api)-\\w+-\\d+", pod!~`\w+\.x`}"#, "Down", r#"{summary="a =~ \"b\""}"#] {
+        for fine in [
+            r#"{job=~"(web|api)-\\w+-\\d+", pod!~`\w+\.x`}"#,
+            r#"{pod=~"checkout-\\w{10}-\\w{5}"}"#,
+            "{a=~`\\w+-\\w+`, b=~`\\w+-\\w+`, c=~`\\w+-\\w+`, d=~`\\w+-\\w+`}",
+            r#"{summary=~"a\n.*"}"#,
+            r#"{msg="~'\\d'", offset="x"}"#,
+            "Down",
+            r#"{summary="a =~ \"b\""}"#,
+        ] {
             assert_eq!(read(fine), Selector::parse(fine), "{fine}");
         }
         let many = format!("{{{}}}", (0..17).map(|n| format!("l{n}=\"x\"")).collect::<Vec<_>>().join(","));
         for (large, why) in [
-            (r#"{job=~"\\w{100}"}"#, "is too large"),
-            ("{job=~`\\w{100}|x1`}", "is too large"),
-            (r#"{job=~"\x5cw{100}"}"#, "is not known"),
+            (r#"{job=~"\\w{400}"}"#, "is too large"),
+            ("{job=~`\\w{400}|x1`}", "is too large"),
+            (r#"{job=~"\x5cw{400}"}"#, "is too large"),
+            (r#"{job=~"\\w{100}{"}"#, "repetition"),
+            ("{job=~ # c\n `\\w{400}`}", "is too large"),
+            ("{job=~ job}", "compare with a text"),
             (many.as_str(), "more than 16 matchers"),
-            ("up offset 5m", "a range or an offset"),
+            ("up offset 5m", "is not a selector"),
         ] {
             assert!(read(large).is_err_and(|told| told.contains(why)), "{large}");
         }
