@@ -64,7 +64,7 @@ impl Decoder {
             Format::AlertmanagerEvents => recorder::decode(record).map(whole),
             _ => self.mapped(&record, appended),
         };
-        Ok(documents(payload)?.into_iter().flat_map(|record| parts(record).unwrap_or_else(refused)).collect())
+        all_parts(documents(payload)?, parts)
     }
 
     /// The format named, or the one whose marks the record has.
@@ -84,13 +84,23 @@ impl Decoder {
     }
 }
 
+/// The parts of all documents of a record.
+pub(super) fn all_parts(documents: Vec<Json>, parts: impl Fn(Json) -> Result<Parts, Reject>) -> Result<Parts, Reject> {
+    let mut all = vec![];
+    for document in documents {
+        all.extend(parts(document).unwrap_or_else(refused));
+        few_enough(all.len())?;
+    }
+    Ok(all)
+}
+
 /// All of a record was read.
 fn whole(signals: Vec<Signal>) -> Parts {
     signals.into_iter().map(Ok).collect()
 }
 
 /// Nothing of a document was.
-pub(super) fn refused(reject: Reject) -> Parts {
+fn refused(reject: Reject) -> Parts {
     vec![Err(reject)]
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use crate::model::{Change, Signal, Timestamp};
 use crate::rules::Format;
 
-use super::alerts::{Decoder, documents, refused};
+use super::alerts::{Decoder, all_parts, documents};
 use super::{Headers, Parts, Reject, within_limits};
 
 impl Decoder {
@@ -26,7 +26,7 @@ impl Decoder {
             Format::KubernetesEvents => kubernetes::decode(&record).map(change),
             _ => self.mapped(&record, appended),
         };
-        Ok(documents(payload)?.into_iter().flat_map(|record| parts(record).unwrap_or_else(refused)).collect())
+        all_parts(documents(payload)?, parts)
     }
 
     fn change_format(&self, record: &Json, headers: &Headers<'_>) -> Format {
