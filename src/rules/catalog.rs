@@ -29,7 +29,8 @@ fn documents(text: &str) -> Vec<String> {
             last.push('\n');
         }
     }
-    documents.retain(|document| !document.trim().is_empty());
+    let says_nothing = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    documents.retain(|document| !document.lines().all(says_nothing));
     documents
 }
 
@@ -38,7 +39,8 @@ pub(super) fn foreign(file: &str, text: &str) -> Option<(Catalog, Vec<Fault>)> {
     let documents = documents(text);
     // Ours is read, and found fault with, elsewhere.
     let first: Json = decode(file, documents.first()?).0?;
-    let Some(version) = first["apiVersion"].as_str() else { return Some((read(&first)?, vec![])) };
+    let is_object = first["kind"].is_string() && first["metadata"].is_object();
+    let Some(version) = first["apiVersion"].as_str().filter(|_| is_object) else { return Some((read(&first)?, vec![])) };
     let (mut entities, mut faults) = (vec![], vec![]);
     for document in &documents {
         let (entity, found) = decode::<Json>(file, document);

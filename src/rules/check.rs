@@ -272,11 +272,8 @@ impl Checker {
         let mut entities: BTreeSet<Entity> = entities.into_keys().collect();
         let service = |topology: &Topology, name: &str| topology.entity(&Labels::of([("service", name)]));
         for (file, catalog) in &catalogs {
-            if let Some(name) = catalog.services.first().filter(|name| service(&topology, name).is_none()) {
-                let place = Place { file: (*file).clone(), ..Place::default() };
-                let message = format!("it names services such as {name:?}, and no template of `entity_from` has the label service");
-                self.notes.push(Fault { place, message });
-            }
+            let named = catalog.services.first();
+            self.note_catalog(file, named, named.is_some_and(|name| service(&topology, name).is_none()));
             entities.extend(catalog.services.iter().filter_map(|name| service(&topology, name)));
             for (from, to) in &catalog.edges {
                 if let (Some(from), Some(to)) = (service(&topology, from), service(&topology, to)) {
@@ -289,6 +286,16 @@ impl Checker {
             topology.list(entity);
         }
         (topology, entities)
+    }
+
+    /// A catalog of others of which nothing is taken.
+    fn note_catalog(&mut self, file: &str, named: Option<&String>, unknown: bool) {
+        let message = match named {
+            None => "it names no service".to_owned(),
+            Some(name) if unknown => format!("it names services such as {name:?}, and no template of `entity_from` has the label service"),
+            Some(_) => return,
+        };
+        self.notes.push(Fault { place: Place { file: file.to_owned(), ..Place::default() }, message });
     }
 
     /// What is written down, with how likely it is.

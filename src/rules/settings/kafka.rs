@@ -96,7 +96,7 @@ pub(super) fn check(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
         // The client would read 5s as five milliseconds.
         if let Property::Inline(text) = &value.value
             && name.ends_with(".ms")
-            && text.parse::<i64>().is_err()
+            && !text.parse::<f64>().is_ok_and(f64::is_finite)
         {
             faults.push(value.fault(file, format!("`{name}` is a number of milliseconds, found {text:?}")));
         }
