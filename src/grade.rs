@@ -196,8 +196,9 @@ pub fn grade(definition: &Definition, facts: &Facts<'_>) -> Grade {
 fn next(definition: &Definition, place: u8, now: Option<u8>, facts: &Facts<'_>) -> Option<Next> {
     let rungs = definition.ladders().flat_map(|ladder| &ladder.rungs);
     // Of what is measured without anything that is expected nothing drops.
-    let measured = |test: &Test| test.measure.can_be_said() || test.measured(facts.reading, facts.numbers).is_some();
-    let within_reach = |rung: &&Rung| facts.reading.value.is_nan() || rung.condition.tests.iter().all(measured);
+    let expected = facts.reading.value.is_nan() || facts.reading.expected.is_some();
+    let within_reach =
+        |rung: &&Rung| expected || rung.condition.tests.iter().all(|test| !matches!(test.measure, Measure::Rise | Measure::Drop));
     let is_above = |rung: &&Rung| rung.level.place == place && now.is_none_or(|now| rung.level.rank < now);
     let above: Vec<&Rung> = rungs.filter(is_above).filter(within_reach).collect();
     // Where a worse level is met no later, there is no way to this one.
