@@ -12,8 +12,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::contract::Data;
-use crate::model::Timestamp;
+use crate::contract::{Data, Told};
+use crate::model::{Event, Timestamp};
 use crate::rules::notify::{Messenger, Target};
 
 pub use names::faults;
@@ -66,7 +66,12 @@ pub fn is_told(target: &Target, data: &Data) -> bool {
     // What was told before the others were has one.
     let evidence = &incident.evidence;
     let businesses = if evidence.businesses.is_empty() { std::slice::from_ref(&evidence.business) } else { &evidence.businesses };
-    target.routes.iter().any(|route| route.takes(data.event.kind, &levels, businesses))
+    // Nobody has to be told that what he was not told of is revoked.
+    let seems_over = |told: &&Told| matches!(told.event, Event::Recovering | Event::Recovered);
+    let before = incident.history.iter().rev().find(seems_over).map(|told| told.event);
+    let untold = data.event.kind == Event::RecoveryRevoked && before == Some(Event::Recovering);
+    let mut routes = target.routes.iter().filter(|route| !untold || route.events.is_some());
+    routes.any(|route| route.takes(data.event.kind, &levels, businesses))
 }
 
 /// The request that tells a target of an event, signed as of now.

@@ -40,6 +40,9 @@ pub struct Evidence {
     /// How many of these there are.
     #[serde(default)]
     pub others_total: u64,
+    /// Whether they fail still.
+    #[serde(default)]
+    pub others_last: bool,
     /// What the leading monitor measured; nothing where an alert leads.
     pub measure: Option<Measured>,
     /// The entities that may be at its root, the likeliest first.

@@ -250,7 +250,13 @@ impl Declare {
                 said.drain(..said.len().saturating_sub(NOTES_MAX));
             }
         });
-        let words: Vec<String> = numbers.iter().map(|(measure, number)| format!("{measure} {number}")).collect();
+        let said = |measure: &Measure| self.state.incidents.get(&id).and_then(|incident| incident.said.get(measure)?.last().copied());
+        let since = |measure: &Measure| said(measure).filter(|(_, at)| *at > command.at);
+        let words = numbers.iter().map(|(measure, number)| match since(measure) {
+            Some((later, at)) => format!("{measure} {number}, and {later} since {}", moment(at)),
+            None => format!("{measure} {number}"),
+        });
+        let words: Vec<String> = words.collect();
         self.says(id, Event::Updated, command, with(command, &words.join(", ")), out)?;
         self.grade_all(id, command.at, out);
         self.watches(id, numbers, command.at);

@@ -114,7 +114,7 @@ impl<'g> Grounds<'g> {
         let definition = self.leader.and_then(|m| m.definition.as_ref());
         let known = || self.members().filter(|m| m.starts_at <= self.at);
         let first = self.situations.iter().filter_map(|s| s.started_at()).min().unwrap_or(self.at);
-        let others = self.others();
+        let (others, others_last) = self.others();
         Evidence {
             scenario: self.leader.map_or_else(String::new, |m| m.summary().to_owned()),
             business: definition.map_or_else(String::new, |d| d.business.clone()),
@@ -122,9 +122,10 @@ impl<'g> Grounds<'g> {
             owner: definition.map(|d| d.owner.as_str()).filter(|owner| !owner.is_empty()).or(self.owner).unwrap_or_default().to_owned(),
             entity: self.leader.map_or_else(String::new, |m| m.entity.to_string()),
             since: self.leader.map(|m| m.starts_at.to_string()),
-            says: self.leader.map_or_else(String::new, |m| cut(m.words(), WORDS_BYTES_MAX)),
+            says: cut(self.words(), WORDS_BYTES_MAX),
             others: others.iter().take(OTHERS_MAX).map(ToString::to_string).collect(),
             others_total: others.len() as u64,
+            others_last,
             measure: self.leader.and_then(|leader| self.measured(leader)),
             suspects: self.ranking.suspects.iter().take(SUSPECTS_MAX).map(suspect).collect(),
             undetermined: self.ranking.is_undetermined(),
@@ -137,8 +138,17 @@ impl<'g> Grounds<'g> {
         }
     }
 
-    /// What fails beside what leads, or once nothing does what did; in the order in which it began, what is only counted last.
-    fn others(&self) -> Vec<&Entity> {
+    /// What is said of what leads: by itself, or else by what means something too and lasts where that is.
+    fn words(&self) -> &'g str {
+        let Some(leader) = self.leader else { return "" };
+        let beside = |m: &&Member| m.counts() && m.ends_at.is_none() && m.entity == leader.entity;
+        let mut words = std::iter::once(leader).chain(self.members().filter(beside)).map(Member::words);
+        words.find(|words| !words.is_empty()).unwrap_or_default()
+    }
+
+    /// What fails beside what leads, or once nothing does what did, and which of both; in the order in which it began, what is only
+    /// counted last.
+    fn others(&self) -> (Vec<&Entity>, bool) {
         let known = || self.members().filter(|m| m.starts_at <= self.at && m.suppressed.is_none());
         let fails = |member: &Member| member.ends_at.is_none_or(|end| end > self.at);
         let lasts = known().any(fails);
@@ -146,7 +156,7 @@ impl<'g> Grounds<'g> {
         failed.sort_by_key(|member| (member.starts_at, member.key));
         let counted = self.tallies.iter().filter(|tally| !lasts || tally.firing > 0).map(|tally| &tally.entity);
         let mut seen: BTreeSet<&Entity> = self.leader.map(|leader| &leader.entity).into_iter().collect();
-        failed.into_iter().map(|member| &member.entity).chain(counted).filter(|entity| seen.insert(entity)).collect()
+        (failed.into_iter().map(|member| &member.entity).chain(counted).filter(|entity| seen.insert(entity)).collect(), lasts)
     }
 
     /// What it costs, as it is measured.

@@ -51,12 +51,17 @@ impl Declare {
     /// By when all breaches of an incident that have ended had stayed so for long enough, data being there, and what flaps had
     /// stayed away; none as long as one of them has not.
     fn settled_at(&self, incident: &Incident) -> Option<Timestamp> {
-        let situations = || incident.situations.iter().filter_map(|id| self.state.situations.get(*id));
-        let breaches = situations().flat_map(|situation| &situation.members).filter(|member| member.counts() && !member.by_duration());
-        let settled = breaches
-            .map(|member| member.settled_at)
-            .chain(situations().map(|situation| self.state.situations.calm_at(situation, &self.rules)));
+        let situations = incident.situations.iter().filter_map(|id| self.state.situations.get(*id));
+        let breaches = situations.flat_map(|situation| &situation.members).filter(|member| member.counts() && !member.by_duration());
+        let settled = breaches.map(|member| member.settled_at).chain([self.calm_at(incident)]);
         settled.into_iter().try_fold(Timestamp::MIN, |latest, at| Some(latest.max(at?)))
+    }
+
+    /// By when all that flaps of an incident will have stayed away for long enough; none while some of it is there.
+    fn calm_at(&self, incident: &Incident) -> Option<Timestamp> {
+        let situations = incident.situations.iter().filter_map(|id| self.state.situations.get(*id));
+        let calm = situations.map(|situation| self.state.situations.calm_at(situation, &self.rules));
+        calm.into_iter().try_fold(Timestamp::MIN, |latest, at| Some(latest.max(at?)))
     }
 
     /// From now on it is looked at when something of it is due: in the time of its data, so that its story does not depend on
@@ -110,10 +115,13 @@ impl Declare {
             }
             Timer::Recovery if self.is_deaf_to(id, at) => self.holds(id, at, out),
             Timer::Recovery => {
-                let flapped = self.flapped(id).map(|(what, ended)| {
-                    let incident = self.state.incidents.get_mut(&id);
-                    incident.into_iter().for_each(|incident| incident.good_since = incident.good_since.max(Some(ended)));
-                    format!("; {what} flapped until {}", moment(ended))
+                let flapped = self.flapped(id).and_then(|(what, ended)| {
+                    let incident = self.state.incidents.get_mut(&id)?;
+                    let is_last = incident.good_since.is_none_or(|good| ended > good);
+                    is_last.then(|| {
+                        incident.good_since = Some(ended);
+                        format!("; {what} flapped until {}", moment(ended))
+                    })
                 });
                 let held = duration::show(self.config.tuning.recover_after);
                 let reason = format!("{}, for {held}{}", self.ended(id), flapped.unwrap_or_default());
@@ -128,7 +136,8 @@ impl Declare {
             Timer::FollowUp => {
                 let Some(incident) = self.state.incidents.get(&id) else { return };
                 let unheard = unheard(incident, at).map_or_else(String::new, |unheard| unheard + "; ");
-                let flaps = self.flapped(id).filter(|_| incident.state == State::Recovering);
+                let waits = incident.state == State::Recovering && self.calm_at(incident).is_none_or(|calm| calm > at);
+                let flaps = self.flapped(id).filter(|_| waits);
                 let flaps = flaps.map_or_else(String::new, |(what, _)| format!("{what} flaps: it recovers once that stays away; "));
                 let (new, since) = news(incident);
                 let new = new.unwrap_or_else(|| format!("nothing new since {since}"));
@@ -207,8 +216,7 @@ impl Declare {
     fn listens(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let (heard, patience) = (self.heard_at(id), self.config.tuning.forget_alerts_after);
         let Some(incident) = self.state.incidents.get_mut(&id).filter(|incident| incident.state == State::Declared) else { return };
-        let Some(heard) = heard else { return };
-        match (incident.unheard, at.since(heard) > patience) {
+        match (incident.unheard, heard.is_some_and(|heard| at.since(heard) > patience)) {
             (false, true) => {
                 incident.unheard = true;
                 let reason = format!("nothing was heard of it for {}: nothing tells whether it lasts", duration::show(patience));
@@ -216,7 +224,7 @@ impl Declare {
             }
             (true, false) => {
                 incident.unheard = false;
-                self.event(id, Event::Updated, at, RICHTER, "its alerts are heard of again", out);
+                self.event(id, Event::Updated, at, RICHTER, "it is heard of again", out);
             }
             (true, true) | (false, false) => {}
         }

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::contract::{Body, Change, Data, Evidence, Happening, Levels, Note};
+use crate::model::Event;
 use crate::model::change::RUNBOOK;
 use crate::model::text::{clock, hours};
-use crate::model::{Event, State};
 use crate::rules::notify::Target;
 
 /// Entities that are named of what else fails.
@@ -66,8 +66,7 @@ fn usual_text(data: &Data) -> String {
     line("it says", if first == evidence.scenario { rest } else { evidence.says.trim() }.to_owned());
     line("since", since(incident));
     line("business", evidence.business.clone());
-    let lasts = matches!(incident.state, State::Suspected | State::Declared);
-    line(if lasts { "also failing" } else { "also failed" }, others(evidence));
+    line(if evidence.others_last { "also failing" } else { "also failed" }, others(evidence));
     line("impact", incident.impact.in_words());
     match &incident.cause {
         Some(cause) => line("cause", format!("{} ({})", cause.cause, cause.by)),
@@ -122,7 +121,7 @@ fn since(incident: &Body) -> String {
     let started = clock(&incident.started_at);
     let long = hours(incident.lasted_seconds);
     let long = match incident.recovered_at {
-        _ if incident.state.is_on() => format!(", for {long}"),
+        _ if !incident.state.is_over() => format!(", for {long}"),
         Some(_) => format!(", it lasted {long}"),
         // What was no fault, or is part of another one, has no length of its own.
         None => String::new(),

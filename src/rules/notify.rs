@@ -18,7 +18,7 @@ use super::text::Text;
 const VARIABLES: [&str; 2] = ["event", "incident"];
 
 /// Events that are told where a route does not say: what people act on.
-const TOLD: [Event; 14] = [
+const TOLD: [Event; 15] = [
     Event::Declared,
     Event::Escalated,
     Event::Downgraded,
@@ -27,6 +27,7 @@ const TOLD: [Event; 14] = [
     Event::FollowUpDue,
     Event::Stale,
     Event::Recovered,
+    Event::RecoveryRevoked,
     Event::Reopened,
     Event::Cancelled,
     Event::Merged,

@@ -167,3 +167,9 @@ fn what_was_changed_since_is_told_and_suspected_of_nothing() {
     assert_eq!(since, [(&json!("shop-v8"), &json!(600))]);
     assert_eq!((&incident["changes"], &incident["suspects"][0]["change"]), (&json!([]), &Value::Null));
 }
+
+#[test]
+fn the_words_of_an_alert_stay_when_a_monitor_of_the_same_leads() {
+    let worse = told("story_words_of_what_leads", "escalated").pop().expect("it gets worse");
+    assert_eq!(worse["says"], "psp returns 502\nrunbook: https://wiki/pay");
+}

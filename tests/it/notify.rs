@@ -324,3 +324,16 @@ fn what_people_said_is_told_to_whoever_is_woken_next() {
     let by_hand = told.iter().find(|event| event["data"]["event"]["author"] == "eve").expect("eve's")["data"]["incident"].clone();
     assert_eq!((&by_hand["says"], &by_hand["durations"]["detect"]), (&json!("support has 14 tickets"), &Value::Null));
 }
+
+/// A recovery is revoked towards whom it was told: that it seems to recover is told to nobody who does not ask.
+#[test]
+fn only_a_recovery_that_was_told_is_revoked() {
+    let (settings, ..) = settings("f", "notify: [ { name: t, kind: pagerduty, secret: { env: S } } ]", &BTreeMap::new());
+    let target = &settings.expect("checked").notify[0];
+    let told = |case: &str| {
+        let events = events(&super::kafka::case(case).run().messages);
+        let revoked = events.into_iter().find(|event| event["data"]["event"]["type"] == "recovery_revoked").expect("one is revoked");
+        is_told(target, &serde_json::from_value(revoked["data"].clone()).expect("an event"))
+    };
+    assert!(!told("a_flapping_alert_keeps_its_incident_open") && told("story_recovery_revoked_by_hand"));
+}
