@@ -84,7 +84,7 @@ pub(super) fn dossier(incident: &Body) -> Document {
 
 /// How long it lasted; of what is on, as of its last event, and nothing of what was no fault or is part of another one.
 fn downtime(incident: &Body) -> String {
-    if !incident.state.is_on() && incident.recovered_at.is_none() {
+    if incident.state.is_over() && incident.recovered_at.is_none() {
         return String::new();
     }
     let (long, from) = (hours(incident.lasted_seconds), clock(&incident.started_at));

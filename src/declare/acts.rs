@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use crate::contract::{Action, Cause, Discovery, Note, REJECTED, Rejection, Source, Stamp};
 use crate::correlate::{Member, Said, SituationId};
 use crate::model::command::RICHTER;
 use crate::model::text::moment;
@@ -17,7 +18,6 @@ use super::Declare;
 use super::costs;
 use super::incident::NOTES_MAX;
 use super::trace;
-use crate::contract::{Action, Cause, Discovery, Note, REJECTED, Rejection, Source, Stamp};
 
 /// Commands whose ids are remembered; of more, the oldest is forgotten.
 const COMMANDS_MAX: usize = 20_000;

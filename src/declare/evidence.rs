@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::contract::{self, Alternative, Change, Counted, Drawn, Evidence, Measured, Part};
 use crate::correlate::{Changed, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
 use crate::grade::Stated;
 use crate::model::text::cut;
@@ -11,7 +12,6 @@ use crate::rules::{Rules, Tuning};
 use super::costs;
 use super::incident::Incident;
 use super::picture::Picture;
-use crate::contract::{self, Alternative, Change, Counted, Drawn, Evidence, Measured, Part};
 
 /// Members and suspects that an event shows; all are counted.
 const MEMBERS_MAX: usize = 50;

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::contract::{Evidence, Person};
 use crate::model::{Entity, Event, Level, Timestamp};
 use crate::rules::Duty;
 use crate::rules::duty::{Gather, Team};
-
-use crate::contract::{Evidence, Person};
 
 /// Who is gathered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

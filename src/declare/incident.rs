@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::contract::{Action, Cause, Discovery, Evidence, Note, Related, Stamp, Told};
 use crate::correlate::{Hold, Member, SituationId};
 use crate::grade::{Grade, Standing, Stated};
 use crate::model::text::moment;
@@ -18,7 +19,6 @@ use super::grading::Graded;
 use super::merged::Brought;
 use super::picture::Picture;
 use super::reason::Reason;
-use crate::contract::{Action, Cause, Discovery, Evidence, Note, Related, Stamp, Told};
 
 /// Events that an incident's history keeps; each event carries it whole.
 const HISTORY_MAX: usize = 100;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::contract::{Cause, Discovery, Stamp};
 use crate::grade::Stated;
 use crate::model::{Point, Timestamp};
 
 use super::incident::{Held, Incident, NOTES_MAX};
-use crate::contract::{Cause, Discovery, Stamp};
 
 /// What of an incident another one can change that becomes part of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! Why an event is told.
 
+use crate::contract::Part;
 use crate::correlate::Joined;
 use crate::model::Entity;
 
 use super::evidence::part;
-use crate::contract::Part;
 
 /// In words, with the parts of its score where it has one.
 #[derive(Clone, Debug, Default)]

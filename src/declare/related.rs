@@ -1,5 +1,6 @@
 //! Incidents that are related: they would be one, had not both been declared.
 
+use crate::contract::Related;
 use crate::correlate::{Relation, SituationId};
 use crate::model::command::RICHTER;
 use crate::model::{Event, State, Timestamp};
@@ -7,7 +8,6 @@ use crate::stage::Outbox;
 
 use super::Declare;
 use super::reason::Reason;
-use crate::contract::Related;
 
 /// Incidents that one is related to; further ones are not told of.
 const RELATED_MAX: usize = 20;

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::contract::{
+    Body, Change, Data, Discovery, Durations, Emergency, Evidence, Happening, INCIDENT, Impact, Levels, Met, Next, Plan, Rank, Related,
+    Review, Source, Stamp,
+};
 use crate::correlate::Member;
 use crate::grade;
 use crate::model::command::RICHTER;
@@ -15,10 +19,6 @@ use super::evidence::{Grounds, rounded, source};
 use super::gather::{self, Fault, gather};
 use super::grading::latest;
 use super::incident::{Held, Incident};
-use crate::contract::{
-    Body, Data, Discovery, Durations, Emergency, Evidence, Happening, INCIDENT, Impact, Levels, Met, Next, Plan, Rank, Related, Review,
-    Source, Stamp,
-};
 
 /// Plans that an event shows, the best ones.
 const PLANS_MAX: usize = 5;
@@ -227,7 +227,7 @@ impl<'a> Story<'a> {
 }
 
 /// Nobody has to write a plan for taking a change back.
-fn roll_back(change: &crate::contract::Change) -> Plan {
+fn roll_back(change: &Change) -> Plan {
     Plan {
         name: format!("roll {} of {} back", change.in_words(), change.entity),
         kind: Kind::RollBack,

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::contract::Rejection;
 use crate::correlate::{Joined, Member, Ranking, Relation, SituationId, Source, Suppressed, Tally};
 use crate::model::{Entity, Event, Timestamp};
 
 use super::Incident;
 use super::reason::Reason;
-use crate::contract::Rejection;
 
 /// Suspects of a ranking that are traced.
 const SUSPECTS_MAX: usize = 10;

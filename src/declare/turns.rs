@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use crate::contract::Told;
 use crate::correlate::{Hold, Member, SituationId, Source};
 use crate::model::command::RICHTER;
 use crate::model::text::{counted, moment};
@@ -15,7 +16,6 @@ use super::evidence::Grounds;
 use super::gather::{handed_over, joined};
 use super::story::Story;
 use super::{Declare, Incident, LOOK_EVERY_MIN};
-use crate::contract::Told;
 
 /// What has happened since the last follow-up, in so many parts at the most.
 const NEWS_MAX: usize = 5;

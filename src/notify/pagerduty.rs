@@ -5,10 +5,9 @@ use serde_json::json;
 
 use crate::contract::Data;
 use crate::model::Event;
-
-use super::webhook::severity;
 use crate::model::text::cut;
 
+use super::webhook::severity;
 use super::words::{Words, runbook};
 use super::{Addressed, Request, idempotency};
 
