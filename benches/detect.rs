@@ -107,7 +107,7 @@ fn stage(size: usize) {
     let (config, faults) = Config::new(&files, Tuning { series_max: size, groups_max: size, ..Tuning::default() });
     assert_eq!(faults, []);
     let key = config.rules.watches().next().expect("the monitor").1.key;
-    let mut detect = Detect::new(Arc::new(config), 0, Partitions { samples: 1, signals: 1 });
+    let mut detect = Detect::new(Arc::new(config), 0, Partitions { samples: 1 });
     let mut random = Random(1);
     let series: Vec<Labels> = (0..size).map(|i| Labels::of([("__name__", "m"), ("s", &*i.to_string())])).collect();
     let (order, origin) = (order(size, &mut random), Origin { topic: "m".into(), partition: 0 });

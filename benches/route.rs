@@ -60,7 +60,7 @@ fn query(share: u64) -> String {
 
 fn route(encoding: Encoding, partitions: u32, query: &str) -> (Route, Arc<Config>) {
     let text = format!(
-        "sources: [ {{ topic: m, kind: metrics, format: {} }} ]\nkafka: {{ partitions: {{ samples: {partitions}, signals: 1 }} }}",
+        "sources: [ {{ topic: m, kind: metrics, format: {} }} ]\nkafka: {{ partitions: {{ samples: {partitions} }} }}",
         encoding.name()
     );
     let (settings, _, faults) = settings("bench", &text, &std::collections::BTreeMap::new());
@@ -129,7 +129,7 @@ fn measure(encoding: Encoding, size: usize, share: u64) {
 fn memory() {
     let series = 20_000;
     let (mut route, config) = route(Encoding::RemoteWrite, 1, "sum by (service) (rate(http_requests_total[5m]))");
-    let mut detect = Detect::new(config, 0, Partitions { samples: 1, signals: 1 });
+    let mut detect = Detect::new(config, 0, Partitions { samples: 1 });
     let (mut out, mut kept) = (Outbox::default(), 0);
     for step in 0..40 {
         let (payloads, at) = load::at(series, 15_000 * step);

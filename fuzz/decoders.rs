@@ -61,7 +61,7 @@ fn target() -> &'static Target {
 
 fn source(kind: &str, format: &str) -> Target {
     let text =
-        format!("sources: [ {{ topic: t, kind: {kind}, format: {format} }} ]\nkafka: {{ partitions: {{ samples: 1, signals: 1 }} }}");
+        format!("sources: [ {{ topic: t, kind: {kind}, format: {format} }} ]\nkafka: {{ partitions: {{ samples: 1 }} }}");
     let (settings, _, faults) = settings("fuzz", &text, &BTreeMap::new());
     assert_eq!(faults, []);
     let settings = Arc::new(settings.expect("settings"));

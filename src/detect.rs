@@ -35,7 +35,7 @@ use crate::model::labels::Fnv;
 use crate::model::{Breach, Hint, Labels, Origin, Signal, Timestamp};
 use crate::rules::{Config, Input, Monitor, Partitions, Rules, Watch};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, Topic, snapshot};
-use crate::wire::internal::{Batch, SamplesRecord, decode, signals_messages, signals_partition};
+use crate::wire::internal::{Batch, SamplesRecord, decode, signals_messages};
 use crate::wire::{Reject, dead_letter};
 
 pub use chance::Counted;
@@ -107,8 +107,7 @@ impl Detect {
 
     /// Announces this partition: correlation waits for it until it tells its progress or is let go as idle.
     pub fn announce(&self, out: &mut Outbox) {
-        let partition = signals_partition(self.partitions.signals);
-        out.messages.extend(signals_messages(partition, &self.origin, Timestamp::MIN, vec![]));
+        out.messages.extend(signals_messages(&self.origin, Timestamp::MIN, vec![]));
     }
 
     /// Follows another configuration from now on. A monitor with the same name and query keeps its whole state, one
@@ -236,8 +235,7 @@ impl Detect {
         // What is hinted at is known where a breach of the same time is looked into.
         let hints = hints.into_iter().map(Signal::Hint);
         let signals = hints.chain(breaches.into_iter().map(|breach| Signal::Breach(Box::new(breach)))).collect();
-        let partition = signals_partition(self.partitions.signals);
-        out.messages.extend(signals_messages(partition, &self.origin, progress, signals));
+        out.messages.extend(signals_messages(&self.origin, progress, signals));
     }
 }
 

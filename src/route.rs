@@ -18,7 +18,7 @@ use crate::model::{Origin, Timestamp};
 use crate::rules::{Config, Format, Kind, Settings, Source};
 use crate::stage::{Count, Outbox, Outcome, Record};
 use crate::wire::alerts::Decoder;
-use crate::wire::internal::{calls_messages, signals_messages, signals_partition};
+use crate::wire::internal::{calls_messages, signals_messages};
 use crate::wire::metrics::{self, Context, Scratch};
 use crate::wire::{Parts, Reject, commands, dead_letter, shape};
 
@@ -85,9 +85,7 @@ impl Route {
                 input.flush(&mut out.messages);
             }
             Kind::Alerts | Kind::Changes | Kind::Commands => {
-                for partition in 0..self.settings.partitions.signals {
-                    out.messages.extend(signals_messages(partition, &origin, Timestamp::MIN, vec![]));
-                }
+                out.messages.extend(signals_messages(&origin, Timestamp::MIN, vec![]));
             }
         }
         self.sources[place].inputs.insert(origin.partition, input);
@@ -169,7 +167,7 @@ impl Route {
         let Taken { taken, matched, refused, skipped, calls, .. } = taker.taken;
         sourced.matched += matched;
         if !calls.is_empty() {
-            out.messages.extend(calls_messages(signals_partition(settings.partitions.signals), calls));
+            out.messages.extend(calls_messages(calls));
         }
         for (reason, number) in skipped {
             out.add(Count::Skipped(source.topic.clone(), reason), number);
@@ -208,9 +206,8 @@ impl Route {
         }
         Self::parts(record, signals.len() as u64, refused, out)?;
         let outcome = if signals.is_empty() { Outcome::NotWanted } else { Outcome::Applied };
-        let partition = signals_partition(self.settings.partitions.signals);
         let origin = Origin { topic: record.topic.to_owned(), partition: record.partition };
-        out.messages.extend(signals_messages(partition, &origin, record.timestamp, signals));
+        out.messages.extend(signals_messages(&origin, record.timestamp, signals));
         Ok(outcome)
     }
 }

@@ -1,4 +1,4 @@
-//! Route, detect and declare around a log in memory, with as many partitions as the settings say.
+//! Route, detect and declare around a log in memory, with as many partitions of samples as the settings say.
 //!
 //! The log's clock is the records' own time: before a record, the owners of the partitions append a tick if one is
 //! due, so that idle inputs are let go as they are on Kafka. Each record goes all the way before the next.
@@ -27,7 +27,7 @@ const TICKS_MAX: usize = 10_000;
 pub struct Pipeline {
     route: Route,
     detect: Vec<Detect>,
-    declare: Vec<Declare>,
+    declare: Declare,
     settings: Arc<Settings>,
     origins: BTreeSet<Origin>,
     ticked: Timestamp,
@@ -38,22 +38,22 @@ pub struct Pipeline {
 #[derive(Debug)]
 struct Offsets {
     samples: Vec<i64>,
-    signals: Vec<i64>,
+    signals: i64,
 }
 
 impl Pipeline {
     /// The stages with no state yet. The origins are all the input partitions there will be: time waits for each.
     #[must_use]
     pub fn new(config: &Arc<Config>, settings: &Arc<Settings>, origins: impl IntoIterator<Item = Origin>) -> (Self, Outbox) {
-        let (samples, signals) = (settings.partitions.samples, settings.partitions.signals);
+        let samples = settings.partitions.samples;
         let mut pipeline = Self {
             route: Route::new(config.clone(), settings.clone()),
             detect: (0..samples).map(|p| Detect::new(config.clone(), p, settings.partitions)).collect(),
-            declare: (0..signals).map(|_| Declare::from_the_start(config.clone())).collect(),
+            declare: Declare::from_the_start(config.clone()),
             settings: settings.clone(),
             origins: BTreeSet::new(),
             ticked: Timestamp::MIN,
-            offsets: Offsets { samples: vec![0; samples as usize], signals: vec![0; signals as usize] },
+            offsets: Offsets { samples: vec![0; samples as usize], signals: 0 },
         };
         let mut out = Outbox::default();
         for origin in origins {
@@ -67,15 +67,14 @@ impl Pipeline {
 
     /// What was over before that time only teaches, as if Richter had first listened then.
     pub fn listen_since(&mut self, since: Timestamp) {
-        self.declare.iter_mut().for_each(|stage| stage.listen_since(since));
+        self.declare.listen_since(since);
     }
 
     /// Follows another configuration from now on.
     pub fn follow(&mut self, config: &Arc<Config>) -> Outbox {
         self.route.follow(config.clone());
         let samples = (0..self.settings.partitions.samples).map(|p| samples_follow(p, config));
-        let signals = (0..self.settings.partitions.signals).map(|p| signals_follow(p, config));
-        let messages = samples.chain(signals).collect();
+        let messages = samples.chain([signals_follow(config)]).collect();
         self.settle(Outbox { messages, ..Outbox::default() }, self.ticked)
     }
 
@@ -97,7 +96,7 @@ impl Pipeline {
     pub fn unheard<'c>(&self, config: &'c Config) -> impl Iterator<Item = &'c Monitor> {
         let heard = |monitor: &Monitor| match &monitor.input {
             Input::Watch(watch) => self.detect.iter().any(|stage| stage.has_heard(watch)),
-            Input::Heartbeat(..) => self.declare.iter().any(|stage| stage.has_heard(monitor)),
+            Input::Heartbeat(..) => self.declare.has_heard(monitor),
             Input::Alerts(_) => true,
         };
         config.rules.monitors.iter().filter(move |monitor| !heard(monitor))
@@ -105,7 +104,7 @@ impl Pipeline {
 
     /// Lines of the decision log: the suspects of all that is open, as they are ranked now.
     pub fn rankings(&self) -> impl Iterator<Item = serde_json::Value> {
-        self.declare.iter().flat_map(Declare::rankings)
+        self.declare.rankings()
     }
 
     /// The owners append the ticks that are due by `now`. Through a pause they go on, a little less often.
@@ -127,8 +126,7 @@ impl Pipeline {
     fn tick(&mut self, now: Timestamp) -> Outbox {
         self.ticked = self.ticked.max(now);
         let samples = (0..self.settings.partitions.samples).map(|p| samples_tick(p, now));
-        let signals = (0..self.settings.partitions.signals).map(|p| signals_tick(p, now));
-        let ticks = Outbox { messages: samples.chain(signals).collect(), ..Outbox::default() };
+        let ticks = Outbox { messages: samples.chain([signals_tick(now)]).collect(), ..Outbox::default() };
         self.settle(ticks, now)
     }
 
@@ -150,10 +148,9 @@ impl Pipeline {
 
     fn consume(&mut self, message: &Message, now: Timestamp, out: &mut Outbox) -> Consumed {
         let partition = message.partition.unwrap_or(0);
-        let place = partition as usize;
         let (stage, offset): (&mut dyn Stage, &mut i64) = match message.topic {
-            Topic::Samples => (&mut self.detect[place], &mut self.offsets.samples[place]),
-            Topic::Signals => (&mut self.declare[place], &mut self.offsets.signals[place]),
+            Topic::Samples => (&mut self.detect[partition as usize], &mut self.offsets.samples[partition as usize]),
+            Topic::Signals => (&mut self.declare, &mut self.offsets.signals),
             Topic::Incidents | Topic::DeadLetter | Topic::State => return Consumed::Not,
         };
         let record =

@@ -107,13 +107,11 @@ impl Default for Tuning {
 pub struct Partitions {
     /// Of the samples topic: the most instances detection can be spread over.
     pub samples: u32,
-    /// Of the signals topic: one is enough for one domain.
-    pub signals: u32,
 }
 
 impl Default for Partitions {
     fn default() -> Self {
-        Self { samples: 4, signals: 1 }
+        Self { samples: 4 }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::model::{Call, Labels, Origin, Signal, Timestamp, Value, labels::Fnv};
+use crate::model::{Call, Labels, Origin, Signal, Timestamp, Value};
 use crate::rules::Config;
 use crate::stage::{Message, Topic};
 
@@ -14,6 +14,9 @@ const VERSION: u8 = 14;
 
 /// The one domain there is today: everything may belong to one incident.
 const DOMAIN: &str = "default";
+
+/// Its signals are in one partition, the only one of the topic: one order over all that may belong together.
+const SIGNALS_PARTITION: u32 = 0;
 
 /// A record of the samples topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,12 +108,6 @@ pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Reject> {
     }
 }
 
-/// The signals partition of the one domain.
-#[must_use]
-pub fn signals_partition(partitions: u32) -> u32 {
-    u32::try_from(Fnv::of(&[DOMAIN.as_bytes()]) % u64::from(partitions.max(1))).unwrap_or(0)
-}
-
 /// A record larger than this is split: clients and brokers refuse more than a megabyte by default.
 const RECORD_BYTES_AIM: usize = 512 << 10;
 
@@ -147,25 +144,25 @@ fn renumbered(series: &[Labels], samples: &[BatchSample]) -> (Vec<Labels>, Vec<B
 
 /// Calls that were seen, as messages for a partition of the signals topic.
 #[must_use]
-pub fn calls_messages(partition: u32, mut calls: Vec<Call>) -> Vec<Message> {
+pub fn calls_messages(mut calls: Vec<Call>) -> Vec<Message> {
     let payload = encode(&SignalsRecord::Calls(calls.clone()));
     if payload.len() <= RECORD_BYTES_AIM || calls.len() < 2 {
-        return vec![message(Topic::Signals, partition, DOMAIN, payload)];
+        return vec![message(Topic::Signals, SIGNALS_PARTITION, DOMAIN, payload)];
     }
     let second = calls.split_off(calls.len() / 2);
-    calls_messages(partition, calls).into_iter().chain(calls_messages(partition, second)).collect()
+    calls_messages(calls).into_iter().chain(calls_messages(second)).collect()
 }
 
-/// One origin's signals as messages for a partition of the signals topic; only the last of several tells the progress.
+/// One origin's signals as messages for the signals topic; only the last of several tells the progress.
 #[must_use]
-pub fn signals_messages(partition: u32, origin: &Origin, progress: Timestamp, mut signals: Vec<Signal>) -> Vec<Message> {
+pub fn signals_messages(origin: &Origin, progress: Timestamp, mut signals: Vec<Signal>) -> Vec<Message> {
     let payload = encode(&SignalsRecord::Signals { origin: origin.clone(), progress, signals: signals.clone() });
     if payload.len() <= RECORD_BYTES_AIM || signals.len() < 2 {
-        return vec![message(Topic::Signals, partition, DOMAIN, payload)];
+        return vec![message(Topic::Signals, SIGNALS_PARTITION, DOMAIN, payload)];
     }
     let second = signals.split_off(signals.len() / 2);
-    let first = signals_messages(partition, origin, Timestamp::MIN, signals);
-    first.into_iter().chain(signals_messages(partition, origin, progress, second)).collect()
+    let first = signals_messages(origin, Timestamp::MIN, signals);
+    first.into_iter().chain(signals_messages(origin, progress, second)).collect()
 }
 
 /// The wall clock as a message for a partition of the samples topic.
@@ -174,10 +171,10 @@ pub fn samples_tick(partition: u32, now: Timestamp) -> Message {
     message(Topic::Samples, partition, "", encode(&SamplesRecord::Tick(now)))
 }
 
-/// The wall clock as a message for a partition of the signals topic.
+/// The wall clock as a message for the signals topic.
 #[must_use]
-pub fn signals_tick(partition: u32, now: Timestamp) -> Message {
-    message(Topic::Signals, partition, DOMAIN, encode(&SignalsRecord::Tick(now)))
+pub fn signals_tick(now: Timestamp) -> Message {
+    message(Topic::Signals, SIGNALS_PARTITION, DOMAIN, encode(&SignalsRecord::Tick(now)))
 }
 
 /// What to follow from there on, as a message for a partition of the samples topic.
@@ -186,10 +183,10 @@ pub fn samples_follow(partition: u32, config: &Config) -> Message {
     message(Topic::Samples, partition, "", encode(&SamplesRecord::Follow(config.bundle().to_vec())))
 }
 
-/// What to follow from there on, as a message for a partition of the signals topic.
+/// What to follow from there on, as a message for the signals topic.
 #[must_use]
-pub fn signals_follow(partition: u32, config: &Config) -> Message {
-    message(Topic::Signals, partition, DOMAIN, encode(&SignalsRecord::Follow(config.bundle().to_vec())))
+pub fn signals_follow(config: &Config) -> Message {
+    message(Topic::Signals, SIGNALS_PARTITION, DOMAIN, encode(&SignalsRecord::Follow(config.bundle().to_vec())))
 }
 
 fn message(topic: Topic, partition: u32, key: &str, payload: Vec<u8>) -> Message {

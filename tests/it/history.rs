@@ -40,7 +40,7 @@ struct Listener {
 impl Listener {
     fn new(settings: &str) -> Self {
         let mut listener = Self { stage: Declare::new(case(settings).config), out: Outbox::default() };
-        listener.hears(&signals_tick(0, at("12:00")));
+        listener.hears(&signals_tick(at("12:00")));
         for topic in ["alerts", "slow"] {
             listener.told(topic, Timestamp::MIN, vec![]);
         }
@@ -55,7 +55,7 @@ impl Listener {
 
     fn told(&mut self, topic: &str, progress: Timestamp, signals: Vec<Signal>) {
         let origin = Origin { topic: topic.into(), partition: 0 };
-        signals_messages(0, &origin, progress, signals).iter().for_each(|message| self.hears(message));
+        signals_messages(&origin, progress, signals).iter().for_each(|message| self.hears(message));
     }
 
     /// The service is down from then on, or was until then.
@@ -91,7 +91,7 @@ fn of_what_was_before_only_what_lasts_is_declared() {
 fn who_was_not_waited_for_tells_of_history_all_the_same() {
     let mut listener = Listener::new("");
     listener.told("alerts", at("12:00"), vec![]);
-    listener.hears(&signals_tick(0, at("12:01")));
+    listener.hears(&signals_tick(at("12:01")));
     listener.told("alerts", at("12:01"), vec![]);
     listener.down("slow", "db", "08:00", None);
     listener.down("slow", "db", "08:00", Some("08:30"));

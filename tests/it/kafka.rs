@@ -215,7 +215,7 @@ fn a_topic_with_other_partitions_is_refused_with_the_remedy() {
     let mut daemon = world.start();
     assert_eq!(daemon.0.wait().expect("it ends").code(), Some(2));
     let expected = format!(
-        "topic {}.samples has 2 partitions, the settings say 3: if it was made with 2, set kafka.partitions.samples to 2",
+        "topic {}.samples has 2 partitions, and should have 3: if it was made with 2, set kafka.partitions.samples to 2",
         world.name
     );
     assert!(world.log().contains(&expected), "{}", world.log());

@@ -189,7 +189,7 @@ fn an_internal_topic_that_has_grown_is_refused() {
     assert!(
         world
             .log()
-            .contains("has 3 partitions, the settings say 2: if it was made with 3, set kafka.partitions.samples to 3; it must never grow"),
+            .contains("has 3 partitions, and should have 2: if it was made with 3, set kafka.partitions.samples to 3; it must never grow"),
         "{}",
         world.log()
     );

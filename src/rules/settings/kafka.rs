@@ -51,9 +51,8 @@ pub(super) fn check(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
     if kafka.prefix.value.is_empty() || !kafka.prefix.value.chars().all(legal) {
         faults.push(kafka.prefix.fault(file, format!("{:?} cannot start a topic's name; use letters, digits, . _ -", kafka.prefix.value)));
     }
-    let counts = kafka.partitions.value;
-    if !(1..=1024).contains(&counts.samples) || !(1..=1024).contains(&counts.signals) {
-        faults.push(kafka.partitions.fault(file, "partition counts are from 1 to 1024"));
+    if !(1..=1024).contains(&kafka.partitions.value.samples) {
+        faults.push(kafka.partitions.fault(file, "`partitions.samples` is from 1 to 1024"));
     }
     if let Some(instance) = kafka.instance.as_ref().filter(|i| i.value.is_empty() || i.value.len() > 200 || !i.value.chars().all(legal)) {
         faults.push(instance.fault(file, format!("{:?} cannot name an instance; use letters, digits, . _ -", instance.value)));

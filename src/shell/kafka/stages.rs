@@ -74,8 +74,8 @@ impl Partitioned for Declare {
     const NAME: &'static str = "declare";
     const LOG: Topic = Topic::Signals;
 
-    fn partitions(settings: &Settings) -> u32 {
-        settings.partitions.signals
+    fn partitions(_: &Settings) -> u32 {
+        1
     }
 
     fn new(config: &Arc<Config>, _: &Settings, _: u32) -> Self {
@@ -84,12 +84,12 @@ impl Partitioned for Declare {
 
     fn announce(&self, _: &mut Outbox) {}
 
-    fn tick(partition: u32, now: Timestamp) -> Message {
-        signals_tick(partition, now)
+    fn tick(_: u32, now: Timestamp) -> Message {
+        signals_tick(now)
     }
 
-    fn follow(partition: u32, config: &Config) -> Message {
-        signals_follow(partition, config)
+    fn follow(_: u32, config: &Config) -> Message {
+        signals_follow(config)
     }
 
     fn show<'s>(stages: impl Iterator<Item = (u32, &'s Self)>, metrics: &Metrics) {

@@ -47,9 +47,8 @@ fn made_with(topic: Topic) -> &'static [(&'static str, &'static str)] {
 fn partitions(topic: Topic, settings: &Settings) -> u32 {
     match topic {
         Topic::Samples | Topic::State => settings.partitions.samples,
-        Topic::Signals => settings.partitions.signals,
-        // Few records: one order over all of them is worth more than a second partition.
-        Topic::Incidents | Topic::DeadLetter => 1,
+        // One order over all of them is worth more than a second partition.
+        Topic::Signals | Topic::Incidents | Topic::DeadLetter => 1,
     }
 }
 
@@ -149,18 +148,21 @@ impl Topics<'_> {
         for topic in there.iter().copied().filter(|topic| !matches!(topic, Topic::Incidents | Topic::DeadLetter)) {
             let (name, wanted) = (self.name(topic), partitions(topic, self.settings));
             let Some(count) = existing.get(&name).filter(|count| **count != wanted) else { continue };
-            let (key, delete) = match topic {
-                Topic::Signals => ("signals", name.clone()),
-                Topic::Samples | Topic::State | Topic::Incidents | Topic::DeadLetter => {
-                    ("samples", format!("{}\\.(samples|state)", self.settings.prefix))
-                }
+            let begin_anew = |topics: &str| {
+                format!(
+                    "To begin anew with {wanted}, stop all instances and run: kafka-topics.sh --bootstrap-server {} --delete --topic '{topics}'",
+                    self.broker()
+                )
             };
-            faults.push(format!(
-                "topic {name} has {count} partitions, the settings say {wanted}: if it was made with {count}, set \
-                 kafka.partitions.{key} to {count}; it must never grow. To begin anew with {wanted}, stop all instances and \
-                 run: kafka-topics.sh --bootstrap-server {} --delete --topic '{delete}'",
-                self.broker()
-            ));
+            let advice = if topic == Topic::Signals {
+                begin_anew(&name)
+            } else {
+                format!(
+                    "if it was made with {count}, set kafka.partitions.samples to {count}; it must never grow. {}",
+                    begin_anew(&format!("{}\\.(samples|state)", self.settings.prefix))
+                )
+            };
+            faults.push(format!("topic {name} has {count} partitions, and should have {wanted}: {advice}"));
         }
         faults
     }
