@@ -19,6 +19,7 @@ mod ladders;
 pub mod mapping;
 pub mod notify;
 pub mod plans;
+pub mod preset;
 mod raw;
 mod schema;
 pub mod settings;

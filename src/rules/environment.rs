@@ -73,8 +73,7 @@ mod tests {
     #[test]
     fn the_environment_is_as_strict_as_the_file_and_leaves_its_places_as_they_are() {
         let environment = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        let file =
-            "sources: [ { topic: a, kind: alerts, format: mapped, mapping: { key: [ /id ], name: [ /n ], marks: { /kind: [ x ] } } } ]";
+        let file = "sources: [ { topic: a, kind: alerts, format: mapped, mapping: { key: [ /id ], name: [ /n ], labels: { kind: /k } } } ]";
         let wrong = |text: &str, name: &str, value: &str| settings("f", text, &environment(name, value)).2;
         assert_eq!(wrong(file, "RICHTER__TIME__LATENESS", "7s"), []);
         assert_eq!(

@@ -1,6 +1,7 @@
 //! The formats that records are written in, by the names that settings have for them.
 
-use super::mapping::{Mapping, PRESETS};
+use super::mapping::Mapping;
+use super::preset::{PRESETS, Preset};
 use super::settings::Kind;
 
 /// How the records of a source are written.
@@ -105,8 +106,7 @@ impl Format {
         if let Some((_, _, format)) = NAMED.iter().find(|(of, known, _)| *of == kind && *known == name) {
             return Some((*format, None));
         }
-        let preset = PRESETS.iter().any(|(of, known, _)| *of == kind && *known == name);
-        preset.then(|| Mapping::preset(kind, name).ok()).flatten().map(|mapping| (Self::Mapped, Some(mapping)))
+        Preset::named(kind, name).ok().map(|preset| (Self::Mapped, Some(preset.mapping)))
     }
 
     /// The names there are for a kind.

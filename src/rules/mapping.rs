@@ -6,16 +6,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::decode::decode;
-use super::fault::Fault;
-use super::settings::Kind;
-
 /// Where everything is.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mapping {
-    /// By what it is recognised: paths that are there, with one of these values if there are any.
-    pub marks: BTreeMap<String, Vec<String>>,
     /// A text in which the JSON is that everything else refers to.
     pub text_at: Option<String>,
     /// A list of which each element is one alert or change; without it, the whole record is one, or each element of a
@@ -132,36 +126,7 @@ pub enum Unit {
     Nanoseconds,
 }
 
-/// The mappings that come with the program, for alerts and for changes, by name.
-pub const PRESETS: [(Kind, &str, &str); 15] = [
-    (Kind::Alerts, "azure", include_str!("presets/azure.yaml")),
-    (Kind::Alerts, "cloudwatch_sns", include_str!("presets/cloudwatch_sns.yaml")),
-    (Kind::Alerts, "datadog", include_str!("presets/datadog.yaml")),
-    (Kind::Alerts, "eventbridge", include_str!("presets/eventbridge.yaml")),
-    (Kind::Changes, "flux", include_str!("presets/flux.yaml")),
-    (Kind::Alerts, "grafana_kafka_rest", include_str!("presets/grafana_kafka_rest.yaml")),
-    (Kind::Alerts, "icinga2", include_str!("presets/icinga2.yaml")),
-    (Kind::Alerts, "keep", include_str!("presets/keep.yaml")),
-    (Kind::Changes, "launchdarkly", include_str!("presets/launchdarkly.yaml")),
-    (Kind::Alerts, "nightingale", include_str!("presets/nightingale.yaml")),
-    (Kind::Alerts, "pagerduty", include_str!("presets/pagerduty.yaml")),
-    (Kind::Changes, "pagerduty_change", include_str!("presets/pagerduty_change.yaml")),
-    (Kind::Alerts, "sentry", include_str!("presets/sentry.yaml")),
-    (Kind::Alerts, "skywalking", include_str!("presets/skywalking.yaml")),
-    (Kind::Alerts, "zabbix", include_str!("presets/zabbix.yaml")),
-];
-
 impl Mapping {
-    /// One that comes with the program.
-    ///
-    /// # Errors
-    /// What is wrong with it; a test sees to it that nothing is.
-    pub fn preset(kind: Kind, name: &str) -> Result<Self, Vec<Fault>> {
-        let text = PRESETS.iter().find(|(of, known, _)| *of == kind && *known == name).map_or("", |(_, _, text)| text);
-        let (mapping, faults) = decode(name, text);
-        mapping.filter(|_| faults.is_empty()).ok_or(faults)
-    }
-
     /// Every path in it, so that each can be checked.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         let keys = self.key.iter().flat_map(|key| match key {
@@ -173,22 +138,8 @@ impl Mapping {
             Label::Mapped { paths, .. } => paths.as_slice(),
         });
         let lists = [&self.name, &self.at, &self.starts_at, &self.ends_at, &self.summary, &self.kind, &self.label_objects];
-        let single = self.text_at.iter().chain(&self.each).chain(self.status.as_ref().map(|s| &s.path)).chain(self.marks.keys());
+        let single = self.text_at.iter().chain(&self.each).chain(self.status.as_ref().map(|s| &s.path));
         let nested = self.label_lists.iter().map(|l| &l.path).chain(self.label_texts.iter().map(|l| &l.path));
         keys.chain(labels).chain(lists.into_iter().flatten()).chain(single).chain(nested).map(String::as_str)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn presets_are_sound() {
-        for (kind, name, _) in PRESETS {
-            let mapping = Mapping::preset(kind, name).expect(name);
-            assert!(!mapping.marks.is_empty(), "{name} is recognised by something");
-            assert!(mapping.paths().all(|path| path.starts_with('/')), "{name}");
-        }
     }
 }

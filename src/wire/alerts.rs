@@ -7,7 +7,7 @@ pub mod recorder_proto;
 use serde_json::Value as Json;
 
 use crate::model::{Signal, Timestamp};
-use crate::rules::mapping::PRESETS;
+use crate::rules::preset::Preset;
 use crate::rules::{Format, Kind, Mapping};
 
 use super::mapped::{self, Use};
@@ -20,7 +20,7 @@ pub struct Decoder {
     format: Format,
     mapping: Option<Mapping>,
     /// What `auto` tries, for its kind.
-    presets: Vec<Mapping>,
+    presets: Vec<Preset>,
 }
 
 impl Decoder {
@@ -28,9 +28,7 @@ impl Decoder {
     #[must_use]
     pub fn new(kind: Kind, format: Format, mapping: Option<Mapping>) -> Self {
         let presets = match format {
-            Format::Auto => {
-                PRESETS.iter().filter(|(of, ..)| *of == kind).filter_map(|(_, name, _)| Mapping::preset(kind, name).ok()).collect()
-            }
+            Format::Auto => Preset::of(kind).collect(),
             _ => vec![],
         };
         Self { kind, format, mapping, presets }
@@ -42,7 +40,7 @@ impl Decoder {
 
     /// The signals of a record by a mapping: the source's own, or the preset that fits.
     pub(super) fn mapped(&self, record: &Json, appended: Timestamp) -> Result<Parts, Reject> {
-        let fitting = || self.presets.iter().find(|preset| mapped::fits(preset, record));
+        let fitting = || self.presets.iter().find(|preset| mapped::fits(&preset.marks, record)).map(|preset| &preset.mapping);
         let Some(mapping) = self.mapping.as_ref().or_else(fitting) else {
             return Err(Reject::new("unknown_shape", "JSON of no shape that is known; name the format, or write a mapping"));
         };

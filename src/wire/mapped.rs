@@ -1,5 +1,7 @@
 //! Alerts and changes of any JSON, found where a mapping says.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 
 use crate::model::labels::Fnv;
@@ -17,13 +19,12 @@ pub(super) struct Use<'u> {
     pub(super) appended: Timestamp,
 }
 
-/// Whether a record, or the first element of one that is a list, has the mapping's marks.
-pub(super) fn fits(mapping: &Mapping, record: &Json) -> bool {
+/// Whether a record, or the first element of one that is a list, has a preset's marks.
+pub(super) fn fits(marks: &BTreeMap<String, Vec<String>>, record: &Json) -> bool {
     let one = record.as_array().map_or(record, |list| list.first().unwrap_or(&Json::Null));
-    !mapping.marks.is_empty()
-        && mapping.marks.iter().all(|(path, values)| {
-            one.pointer(path).is_some_and(|found| values.is_empty() || text(found).is_some_and(|text| values.contains(&text)))
-        })
+    marks.iter().all(|(path, values)| {
+        one.pointer(path).is_some_and(|found| values.is_empty() || text(found).is_some_and(|text| values.contains(&text)))
+    })
 }
 
 /// The signals of a record.
