@@ -310,8 +310,6 @@ pub struct Matrix {
 pub struct Sequence {
     /// Short: P.
     pub name: String,
-    /// For people: priority.
-    pub title: String,
     /// How many levels, 1 being the most severe.
     pub levels: u8,
 }

@@ -43,6 +43,10 @@ pub(super) fn compile(file: &str, judge: &raw::Judge, every: Duration, calendars
     if let Some(least) = judge.min_traffic.as_ref().filter(|least| !least.value.is_finite() || least.value <= 0.0) {
         faults.push(least.fault(file, format!("{} is no number of requests; write one above 0", least.value)));
     }
+    let values_judged = limits.is_some() || baseline.is_some() || change.is_some() || compare.is_some() || forecast.is_some();
+    if let Some(absent) = judge.absent.as_ref().filter(|_| judge.hold.is_some() && !values_judged && judge.flatline.is_none()) {
+        faults.push(absent.fault(file, "`for` beside `absent` alone: it says itself how long nothing may come"));
+    }
     let min_traffic = judge.min_traffic.as_ref().map(|least| least.value);
     let (absent, combine) = (judge.absent.as_ref().map(|absent| absent.value), judge.combine);
     let keep_firing = judge.keep_firing_for.map_or(if baseline.is_some() { every * KEEP } else { Duration::ZERO }, |span| span.0);

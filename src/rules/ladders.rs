@@ -80,8 +80,7 @@ impl Checker {
             self.sequence(file, sequence, &mut levels);
         }
         if levels.sequences.is_empty() {
-            let default = [("P", "priority"), ("D", "data quality"), ("R", "public-opinion risk"), ("S", "SLA")];
-            levels.sequences = default.map(|(name, title)| Sequence { name: name.into(), title: title.into(), levels: 4 }).into();
+            levels.sequences = ["P", "D", "R", "S"].map(|name| Sequence { name: name.into(), levels: 4 }).into();
         }
         for (file, raw) in &files {
             self.generic(file, &raw.generic, &mut levels);
@@ -92,9 +91,15 @@ impl Checker {
                 levels.business.extend(self.faults(file, faults, Measurable::ANYTHING, &levels.sequences));
             }
             if let Some(matrix) = &raw.data_quality {
+                if levels.matrix.is_some() {
+                    self.faults.push(matrix.fault(file, "there is a `data_quality` already, in another file; write it once"));
+                }
                 levels.matrix = self.matrix(file, matrix, &levels.sequences).or(levels.matrix);
             }
-            levels.handling.extend(raw.handling.iter().flat_map(|handling| self.handling(file, handling, &levels.sequences)));
+            for handling in &raw.handling {
+                let rows = self.handling(file, handling, &levels);
+                levels.handling.extend(rows);
+            }
         }
         for (file, scenario) in files.iter().flat_map(|(file, raw)| raw.scenarios.iter().map(move |s| (*file, s))) {
             self.scenario(file, scenario, &mut levels);
@@ -116,8 +121,7 @@ impl Checker {
         if let Some(at) = raw.levels.as_ref().filter(|l| !(1..=9).contains(&l.value)) {
             self.faults.push(at.fault(file, format!("{} levels; a sequence has 1 to 9", at.value)));
         }
-        let title = raw.title.clone().unwrap_or_else(|| raw.name.value.clone());
-        levels.sequences.push(Sequence { name: raw.name.value.clone(), title, levels: count });
+        levels.sequences.push(Sequence { name: raw.name.value.clone(), levels: count });
     }
 
     fn generic(&mut self, file: &str, raw: &[raw::Generic], levels: &mut Levels) {
@@ -151,14 +155,20 @@ impl Checker {
     }
 
     /// What is not written is usual for the two most severe levels, and for the others, whichever of them are named first.
-    fn handling(&mut self, file: &str, at: &At<raw::Handling>, sequences: &[Sequence]) -> Vec<Handling> {
-        let raw = &at.value;
+    fn handling(&mut self, file: &str, at: &At<raw::Handling>, known: &Levels) -> Vec<Handling> {
+        let (raw, sequences) = (&at.value, &known.sequences);
         if raw.levels.is_empty() {
             self.faults.push(at.fault(file, "for no level; name some, such as [1, 2]"));
         }
         let most = sequences.iter().map(|s| s.levels).max().unwrap_or(0);
         if let Some(unknown) = raw.levels.iter().find(|rank| **rank == 0 || **rank > most) {
             self.faults.push(at.fault(file, format!("there is no level {unknown}; there are 1 to {most}")));
+        }
+        let of_all = |row: &Handling| row.sequence.is_none() || row.sequence.as_ref() == raw.sequence.as_ref().map(|s| &s.value);
+        let taken = |rank: &&u8| known.handling.iter().any(|row| of_all(row) && row.levels.contains(rank));
+        if let Some(rank) = raw.levels.iter().find(taken) {
+            self.faults
+                .push(at.fault(file, format!("a row before this one is for level {rank} already, and the first that fits is taken")));
         }
         if let Some(unknown) = raw.sequence.as_ref().filter(|wanted| sequences.iter().all(|s| s.name != wanted.value)) {
             self.faults.push(unknown.fault(file, format!("unknown sequence {:?}", unknown.value)));

@@ -120,7 +120,12 @@ impl Target {
                 ];
                 let nothing = nothing.into_iter().filter(|(_, length)| *length == Some(0));
                 let nothing = nothing.map(|(what, _)| format!("a route of it takes nothing: its `{what}` are none"));
-                unknown.chain(beyond).chain(nothing).collect::<Vec<_>>()
+                let graded = route.sequences.is_some() || route.levels.is_some();
+                let ungraded = route.events.iter().flatten().find(|event| graded && **event == Event::Suspected).map(|_| {
+                    "a route of it takes `suspected` by sequence or level, but what is only suspected has none: give it a route of its own"
+                        .to_owned()
+                });
+                unknown.chain(ungraded).chain(beyond).chain(nothing).collect::<Vec<_>>()
             })
             .map(|message| Fault { place: self.place.clone(), message })
     }
@@ -227,6 +232,11 @@ pub(super) fn compile(file: &str, raw: Vec<RawTarget>, faults: &mut Vec<Fault>) 
         }
         if let Some(secret) = target.secret.as_ref().filter(|secret| matches!(secret.value, Property::Inline(_))) {
             faults.push(secret.fault(file, "`secret` is a secret; give {file: ...} or {env: ...} instead"));
+        }
+        if let (Some(secret), Messenger::Slack | Messenger::Wecom) = (&target.secret, target.kind) {
+            faults.push(
+                secret.fault(file, format!("`secret` with {}, which signs nothing: who knows its `url` can write there", target.kind)),
+            );
         }
         if let Some(rate) = target.rate_per_minute.as_ref().filter(|rate| rate.value == 0) {
             faults.push(rate.fault(file, "no message a minute would be none at all"));

@@ -66,7 +66,6 @@ pub(in crate::rules) struct LevelFile {
 #[serde(deny_unknown_fields)]
 pub(in crate::rules) struct Sequence {
     pub(in crate::rules) name: At<String>,
-    pub(in crate::rules) title: Option<String>,
     pub(in crate::rules) levels: Option<At<u8>>,
 }
 
