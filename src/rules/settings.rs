@@ -1,6 +1,7 @@
 //! The daemon's own settings: `richter.yaml`, overlaid by `RICHTER__SECTION__KEY`, then decoded strictly.
 
 mod kafka;
+mod raw;
 
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
@@ -10,21 +11,20 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::model::{Topic, duration};
+use crate::model::Topic;
 
 use super::decode::decode_under;
 use super::environment;
 use super::fault::{At, Fault, Place};
 use super::format::Format;
 use super::mapping::{Mapping, Unit};
-use super::notify::{self, RawTarget, Target};
-use super::raw::Span;
+use super::notify::{self, Target};
+
+pub(super) use raw::Raw;
+use raw::RawSource;
 
 /// The longest name of a topic, by Kafka's rules.
 const TOPIC_BYTES_MAX: usize = 249;
-
-/// A sample that may come later than this holds everything up for longer than anybody waits.
-const LATENESS_MAX: Duration = Duration::from_secs(86_400);
 
 /// The checked settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -244,208 +244,6 @@ pub struct Patterns {
     pub plans: Vec<(String, Place)>,
     /// What makes no fault.
     pub suppress: Vec<(String, Place)>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Raw {
-    kafka: Kafka,
-    sources: Vec<RawSource>,
-    rule_files: Vec<At<String>>,
-    level_files: Vec<At<String>>,
-    topology_files: Vec<At<String>>,
-    duty_files: Vec<At<String>>,
-    plan_files: Vec<At<String>>,
-    suppress_files: Vec<At<String>>,
-    http: Http,
-    notify: Vec<RawTarget>,
-    time: Time,
-    situations: Situations,
-    limits: Limits,
-}
-
-impl Raw {
-    /// What would stop the daemon, or have it do nothing.
-    fn out_of_range(&self, file: &str) -> Vec<Fault> {
-        let Time { idle_after, lateness, forget_alerts_after, .. } = &self.time;
-        let limits = [
-            ("limits.groups_per_monitor", &self.limits.groups_per_monitor, "nothing would be watched"),
-            ("limits.series_per_monitor", &self.limits.series_per_monitor, "nothing would be watched"),
-            ("situations.size_max", &self.situations.size_max, "nothing would belong together"),
-        ];
-        let zero = limits.into_iter().filter(|(_, limit, _)| limit.value == 0);
-        let mut faults: Vec<Fault> = zero.map(|(name, limit, why)| limit.fault(file, format!("`{name}` is 0: {why}"))).collect();
-        let mut wrong = |name: &str, at: &At<Span>, is_wrong: bool, why: &str| {
-            if is_wrong {
-                faults.push(at.fault(file, format!("`time.{name}` is {}: {why}", duration::show(at.value.0))));
-            }
-        };
-        let under = |at: &At<Span>, least: u64| at.value.0 < Duration::from_secs(least);
-        wrong("idle_after", idle_after, under(idle_after, 1), "under a second, sources would be let go between two records");
-        wrong("lateness", lateness, lateness.value.0 > LATENESS_MAX, "over a day, nothing would be judged before it has passed");
-        let is_doubted = "under 10m, alerts would be doubted before anybody repeats them";
-        wrong("forget_alerts_after", forget_alerts_after, under(forget_alerts_after, 600), is_doubted);
-        faults
-    }
-
-    fn tuning(&self) -> Tuning {
-        Tuning {
-            lateness: self.time.lateness.value.0,
-            idle_after: self.time.idle_after.value.0,
-            ahead_max: self.time.ahead_max.0,
-            forget_alerts_after: self.time.forget_alerts_after.value.0,
-            forget_calls_after: self.time.forget_calls_after.0,
-            gap: self.situations.gap.0,
-            life_max: self.situations.life_max.0,
-            size_max: self.situations.size_max.value,
-            change_window: self.situations.change_window.0,
-            reopen_within: self.situations.reopen_within.0,
-            update_every: self.situations.update_every.0,
-            recover_after: self.situations.recover_after.0,
-            declare_history: self.situations.declare_history,
-            groups_max: self.limits.groups_per_monitor.value,
-            series_max: self.limits.series_per_monitor.value,
-        }
-    }
-}
-
-#[derive(Debug, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct Kafka {
-    brokers: Vec<At<String>>,
-    prefix: At<String>,
-    partitions: At<Partitions>,
-    replication_factor: At<i32>,
-    instance: Option<At<String>>,
-    commit_every: At<Span>,
-    snapshot_every: At<SnapshotEvery>,
-    oauth_token_file: Option<String>,
-    properties: BTreeMap<String, At<Property>>,
-}
-
-impl Default for Kafka {
-    fn default() -> Self {
-        Self {
-            brokers: vec![At::nowhere("localhost:9092".into())],
-            prefix: At::nowhere("richter".into()),
-            partitions: At::nowhere(Partitions::default()),
-            replication_factor: At::nowhere(1),
-            instance: None,
-            commit_every: At::nowhere(Span(Duration::from_millis(100))),
-            snapshot_every: At::nowhere(SnapshotEvery::default()),
-            oauth_token_file: None,
-            properties: BTreeMap::new(),
-        }
-    }
-}
-
-#[derive(Debug, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct SnapshotEvery {
-    min: Span,
-    max: Span,
-}
-
-impl Default for SnapshotEvery {
-    fn default() -> Self {
-        Self { min: Span(Duration::from_secs(30)), max: Span(Duration::from_secs(600)) }
-    }
-}
-
-#[derive(Debug, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-struct RawSource {
-    topic: At<String>,
-    kind: Kind,
-    #[serde(default = "auto")]
-    format: At<String>,
-    #[serde(default)]
-    mapping: Option<At<Mapping>>,
-    #[serde(default)]
-    timestamp_unit: Option<At<Unit>>,
-    #[serde(default)]
-    promote_resource_attributes: Vec<String>,
-}
-
-fn auto() -> At<String> {
-    At::nowhere("auto".into())
-}
-
-#[derive(Debug, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct Http {
-    listen: At<String>,
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self { listen: At::nowhere("127.0.0.1:9464".into()) }
-    }
-}
-
-#[derive(Debug, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct Time {
-    lateness: At<Span>,
-    idle_after: At<Span>,
-    ahead_max: Span,
-    forget_alerts_after: At<Span>,
-    forget_calls_after: Span,
-}
-
-impl Default for Time {
-    fn default() -> Self {
-        let seconds = |s| Span(Duration::from_secs(s));
-        Self {
-            lateness: At::nowhere(seconds(5)),
-            idle_after: At::nowhere(seconds(60)),
-            ahead_max: seconds(600),
-            forget_alerts_after: At::nowhere(seconds(86_400)),
-            forget_calls_after: seconds(86_400),
-        }
-    }
-}
-
-#[derive(Debug, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct Situations {
-    gap: Span,
-    life_max: Span,
-    size_max: At<usize>,
-    change_window: Span,
-    reopen_within: Span,
-    update_every: Span,
-    recover_after: Span,
-    declare_history: bool,
-}
-
-impl Default for Situations {
-    fn default() -> Self {
-        let minutes = |m: u64| Span(Duration::from_secs(60 * m));
-        Self {
-            gap: minutes(60),
-            life_max: minutes(360),
-            size_max: At::nowhere(1000),
-            change_window: minutes(60),
-            reopen_within: minutes(30),
-            update_every: minutes(5),
-            recover_after: minutes(5),
-            declare_history: false,
-        }
-    }
-}
-
-#[derive(Debug, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct Limits {
-    groups_per_monitor: At<usize>,
-    series_per_monitor: At<usize>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { groups_per_monitor: At::nowhere(10_000), series_per_monitor: At::nowhere(100_000) }
-    }
 }
 
 /// Reads and checks the settings. `variables` are those of the process's environment; only `RICHTER__*` are looked at.

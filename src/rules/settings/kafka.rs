@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::super::fault::{Fault, Place};
-use super::{Kafka, Property, SnapshotEvery};
+use super::Property;
+use super::raw::{Kafka, SnapshotEvery};
 
 /// Properties whose value is a secret and may not stand in the file.
 const SECRETS: [&str; 6] = [
