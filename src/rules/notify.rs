@@ -175,22 +175,32 @@ impl fmt::Display for Messenger {
 #[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTarget {
+    /// Unique; its consumer group is named after it.
     name: At<String>,
+    /// How it is spoken to.
     kind: Messenger,
+    /// Where it is; of a chat robot a secret, by {file: ...} or {env: ...}. PagerDuty's own where it is missing.
     #[serde(default)]
     url: Option<At<Property>>,
+    /// The routing key of PagerDuty, or what is signed with: webhook, feishu, dingtalk.
     #[serde(default)]
     secret: Option<At<Property>>,
+    /// How long it may take to answer, 1m at most; 10s where it is missing.
     #[serde(default = "ten_seconds")]
     timeout: At<Span>,
+    /// Messages it takes in a minute, where that is not what is usual for its kind.
     #[serde(default)]
     rate_per_minute: Option<At<u32>>,
+    /// An event that it did not take for so long is a dead letter, 23h at most; 12h where it is missing.
     #[serde(default = "half_a_day")]
     give_up_after: At<Span>,
+    /// Which events it is told of: those of any of these. All that people act on where it is missing.
     #[serde(default)]
     routes: Vec<Route>,
+    /// The message in a line, a template of `event` and `incident`.
     #[serde(default)]
     title: Option<At<String>>,
+    /// The message, likewise.
     #[serde(default)]
     text: Option<At<String>>,
 }

@@ -25,6 +25,7 @@ pub(super) use plans::PlanFile;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MonitorFile {
+    /// What is measured or listened to, and what it means.
     #[serde(default)]
     pub(super) monitors: Vec<Monitor>,
 }
@@ -39,17 +40,27 @@ macro_rules! span {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Monitor {
+    /// Unique; events and metrics name it.
     pub(super) name: At<String>,
+    /// What the user cannot do, in a sentence: its breaches make faults. Without one they are evidence only.
     pub(super) scenario: Option<String>,
+    /// Whose it is: notifications and emergencies may go by it. Where it is missing, that of the scenario.
     pub(super) business: Option<String>,
+    /// The team that is gathered for it. Where it is missing, that of the scenario.
     pub(super) owner: Option<String>,
+    /// What it is about, as a template of the labels of the query's result, or of the alert: `service={{ service }}`.
     pub(super) entity: At<String>,
     /// What the entity calls, where the query measures calls by who makes them and who serves them.
     pub(super) calls: Option<At<String>>,
+    /// PromQL. Each series of its result is a group that is judged by itself.
     pub(super) query: Option<At<String>>,
+    /// In place of a query, a selector of the alerts that it stands for: `{alertname="CheckoutDown"}`.
     pub(super) alerts: Option<At<String>>,
+    /// How often the query is evaluated; 1m where it is missing.
     pub(super) every: Option<At<Span>>,
+    /// How long a series' last sample counts; 5m where it is missing.
     pub(super) lookback: Option<At<Span>>,
+    /// When its value is bad.
     pub(super) judge: Option<At<Judge>>,
     /// How much the business depends on it.
     #[serde(default)]
@@ -57,50 +68,74 @@ pub(super) struct Monitor {
     /// It measures the business as a whole: its breach is global unavailability.
     #[serde(default)]
     pub(super) global: bool,
+    /// It watches data: graded by `data_quality` of the level files.
     pub(super) data: Option<At<Data>>,
+    /// What its breaches cost.
     pub(super) impact: Option<At<Impact>>,
     /// Labels by which its sum, or its quotient of two, is broken down, to say what carries a breach.
     #[serde(default)]
     pub(super) dimensions: Vec<At<String>>,
+    /// What fault a breach is: one ladder, or a list of them, one a sequence.
     pub(super) fault: Option<Faults>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Impact {
+    /// The time that the query counts by; 1s, as of a rate, where it is missing.
     pub(super) per: Option<At<Span>>,
+    /// PromQL, in the monitor's groups: users who cannot do it.
     pub(super) affected_users: Option<At<String>>,
+    /// Merchants who cannot.
     pub(super) affected_merchants: Option<At<String>>,
+    /// Complaints about it.
     pub(super) complaints: Option<At<String>>,
+    /// How often it is spoken of in public.
     pub(super) mentions: Option<At<String>>,
+    /// The share of that which is negative: 0 to 1.
     pub(super) negative_share: Option<At<String>>,
+    /// How many people read of it.
     pub(super) reach: Option<At<String>>,
+    /// What a lost unit is worth.
     pub(super) money: Option<Money>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Money {
+    /// In the currency, for each unit of the query that is lost.
     pub(super) per_lost_unit: At<f64>,
+    /// Of three letters: EUR.
     pub(super) currency: At<String>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Judge {
+    /// A fixed limit is passed.
     #[serde(rename = "static")]
     pub(super) fixed: Option<At<Static>>,
+    /// It leaves what is usual for it: the time of day or week, and its noise.
     pub(super) baseline: Option<At<Baseline>>,
+    /// It differs from what it was shortly before.
     pub(super) change: Option<At<Change>>,
+    /// It differs from the same time of an earlier day or week.
     pub(super) compare: Option<At<Compare>>,
+    /// Its trend reaches a limit.
     pub(super) forecast: Option<At<Forecast>>,
+    /// It is the very same for so long, and is not so by nature.
     pub(super) flatline: Option<At<Span>>,
+    /// There is no value for so long.
     pub(super) absent: Option<At<Absent>>,
+    /// Whether one judge is enough, or all that judge values have to agree.
     #[serde(default)]
     pub(super) combine: Combine,
+    /// For a quotient: with fewer requests a step than this it is not judged.
     pub(super) min_traffic: Option<At<f64>>,
+    /// Bad for so long before a breach opens; 0 where it is missing.
     #[serde(rename = "for")]
     pub(super) hold: Option<Span>,
+    /// Good for so long before a breach ends; two steps with a baseline, otherwise 0.
     pub(super) keep_firing_for: Option<Span>,
 }
 
@@ -114,43 +149,61 @@ impl Judge {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Static {
+    /// Bad above it.
     pub(super) above: Option<f64>,
+    /// Bad below it.
     pub(super) below: Option<f64>,
+    /// Once bad, good again only from there on.
     pub(super) until: Option<At<f64>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Change {
+    /// How long before.
     pub(super) within: At<Span>,
+    /// Bad from this rise on.
     pub(super) rise: Option<Amount>,
+    /// Bad from this drop on.
     pub(super) drop: Option<Amount>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Compare {
+    /// How long before: 1d, 7d.
     pub(super) with: At<Span>,
+    /// Bad from this rise on.
     pub(super) rise: Option<Amount>,
+    /// Bad from this drop on.
     pub(super) drop: Option<Amount>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Forecast {
+    /// How far ahead.
     pub(super) within: At<Span>,
+    /// Bad where it will be above it.
     pub(super) above: Option<f64>,
+    /// Bad where it will be below it.
     pub(super) below: Option<f64>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Baseline {
+    /// After what time its values repeat.
     pub(super) season: Season,
+    /// How odd is bad.
     pub(super) sensitivity: Sensitivity,
+    /// Whether too much is bad, too little, or both.
     pub(super) direction: Direction,
+    /// What is odd but smaller than this stays quiet.
     pub(super) min_change: MinChange,
+    /// What has lasted for so long is the new normal.
     pub(super) relearn: Option<At<Span>>,
+    /// Of the duty files: whose time of day, and whose holidays.
     pub(super) calendar: Option<At<String>>,
 }
 
@@ -171,7 +224,9 @@ impl Default for Baseline {
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct MinChange {
+    /// In the query's unit.
     pub(super) absolute: Option<f64>,
+    /// A share of what is expected.
     pub(super) relative: Option<Share>,
 }
 
@@ -290,20 +345,27 @@ impl<'de> Deserialize<'de> for Absent {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SuppressFile {
+    /// What makes no fault while something else fires.
     #[serde(default)]
     pub(super) inhibit: Vec<Inhibit>,
+    /// Planned work.
     #[serde(default)]
     pub(super) maintenance: Vec<At<Maintenance>>,
+    /// When an alert is taken for one that comes and goes.
     pub(super) flapping: Option<At<Flapping>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Inhibit {
+    /// A selector of what fires.
     pub(super) source: At<String>,
+    /// A selector of what then makes no fault.
     pub(super) target: At<String>,
+    /// Labels whose values are the same in both.
     #[serde(default)]
     pub(super) equal: Vec<String>,
+    /// Only where the target's entity depends on the source's.
     pub(super) along: Option<Along>,
 }
 
@@ -316,20 +378,30 @@ pub(super) enum Along {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Maintenance {
+    /// What is done, in words.
     pub(super) name: String,
+    /// On what; all that depends on it is included.
     pub(super) entity: Option<At<String>>,
+    /// Or on what these labels are of, a selector.
     pub(super) alerts: Option<At<String>>,
+    /// When it begins, once: RFC 3339.
     pub(super) from: Option<At<String>>,
+    /// When it ends.
     pub(super) to: Option<At<String>>,
+    /// Or when it is every week.
     pub(super) weekly: Option<At<Weekly>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Weekly {
+    /// On which days it begins.
     pub(super) days: Vec<Day>,
+    /// The time of day: "03:00".
     pub(super) from: At<String>,
+    /// Until when; where that is no later, on the next day.
     pub(super) to: At<String>,
+    /// Whose time of day; UTC where it is missing.
     pub(super) calendar: Option<At<String>>,
 }
 
@@ -357,16 +429,21 @@ impl Day {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Flapping {
+    /// It fired so many times
     pub(super) times: u32,
+    /// within so long:
     pub(super) within: Span,
+    /// then it makes a fault only once it has lasted for so long.
     pub(super) settle: Span,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TopologyFile {
+    /// How labels name an entity: the first template whose labels are all there. `service={{ service }}` where it is missing.
     #[serde(default)]
     pub(super) entity_from: Vec<At<Naming>>,
+    /// What there is, and what it depends on.
     #[serde(default)]
     pub(super) entities: Vec<Entity>,
 }
@@ -374,11 +451,15 @@ pub(super) struct TopologyFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Entity {
+    /// As templates give it: service=checkout.
     pub(super) name: At<String>,
+    /// Other names for it.
     #[serde(default)]
     pub(super) aliases: Vec<At<String>>,
+    /// What it cannot do without.
     #[serde(default)]
     pub(super) depends_on: Vec<At<String>>,
+    /// Where that is not certain.
     #[serde(default)]
     pub(super) may_depend_on: Vec<Doubted>,
 }
@@ -412,6 +493,7 @@ pub(super) struct NamingOf {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Doubted {
+    /// On what.
     pub(super) entity: At<String>,
     /// How likely it is.
     pub(super) confidence: At<Share>,

@@ -71,9 +71,12 @@ impl JsonSchema for Property {
         "Property".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let named = |name: &str| json_schema!({"type": "object", "properties": {name: {"type": "string"}}, "required": [name], "additionalProperties": false});
+        let named = |name: &str, what: &str| {
+            let property = json_schema!({"type": "string", "description": what});
+            json_schema!({"type": "object", "properties": {name: property}, "required": [name], "additionalProperties": false})
+        };
         json_schema!({
-            "anyOf": [{"type": ["string", "number", "boolean"]}, named("file"), named("env")],
+            "anyOf": [{"type": ["string", "number", "boolean"]}, named("file", "a file whose content it is"), named("env", "an environment variable whose value it is")],
             "description": "a text, number or boolean, or where a secret is: {file: ...} or {env: ...}",
         })
     }
@@ -86,5 +89,41 @@ impl JsonSchema for raw::Faults {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let one = generator.subschema_for::<raw::Definition>();
         json_schema!({"anyOf": [one, {"type": "array", "items": one}]})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value as Json;
+
+    use super::*;
+
+    /// The properties below a place that no description tells of.
+    fn undescribed(place: &str, schema: &Json, found: &mut Vec<String>) {
+        for (key, value) in schema.as_object().into_iter().flatten() {
+            let inner = format!("{place}/{key}");
+            if key != "properties" {
+                undescribed(&inner, value, found);
+                continue;
+            }
+            for (name, property) in value.as_object().into_iter().flatten() {
+                if property.get("description").is_none() {
+                    found.push(format!("{place}/{name}"));
+                }
+                undescribed(&format!("{place}/{name}"), property, found);
+            }
+        }
+        schema.as_array().into_iter().flatten().for_each(|item| undescribed(place, item, found));
+    }
+
+    #[test]
+    fn every_option_is_described() {
+        let mut found = vec![];
+        for (name, schema) in schemas() {
+            undescribed(name, schema.as_value(), &mut found);
+        }
+        // What the keys of a map are is said of the map.
+        found.retain(|place| !place.starts_with("levels/importance/"));
+        assert!(found.is_empty(), "{found:#?}");
     }
 }

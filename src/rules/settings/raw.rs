@@ -20,18 +20,31 @@ const LATENESS_MAX: Duration = Duration::from_secs(86_400);
 #[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::rules) struct Raw {
+    /// Where Kafka is, and how Richter's own topics are made.
     pub(super) kafka: Kafka,
+    /// Topics that are read.
     pub(super) sources: Vec<RawSource>,
+    /// Patterns of files with monitors, relative to this file.
     pub(super) rule_files: Vec<At<String>>,
+    /// Of those with levels.
     pub(super) level_files: Vec<At<String>>,
+    /// Of those with entities.
     pub(super) topology_files: Vec<At<String>>,
+    /// Of those with calendars, teams, roles and emergencies.
     pub(super) duty_files: Vec<At<String>>,
+    /// Of those with recovery plans.
     pub(super) plan_files: Vec<At<String>>,
+    /// Of those with what makes no fault.
     pub(super) suppress_files: Vec<At<String>>,
+    /// The pages for Prometheus and for people.
     pub(super) http: Http,
+    /// Who outside is told of what.
     pub(super) notify: Vec<RawTarget>,
+    /// Limits of time.
     pub(super) time: Time,
+    /// How signals are put together.
     pub(super) situations: Situations,
+    /// Limits of size.
     pub(super) limits: Limits,
 }
 
@@ -83,14 +96,23 @@ impl Raw {
 #[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Kafka {
+    /// host:port.
     pub(super) brokers: Vec<At<String>>,
+    /// Consumer groups and Richter's own topics start with it. Instances with the same one share the work.
     pub(super) prefix: At<String>,
+    /// Of the topic of samples, when it is made; this cannot be changed later.
     pub(super) partitions: At<Partitions>,
+    /// Of its own topics, when they are made.
     pub(super) replication_factor: At<i32>,
+    /// This one's name: no two alike, and the same after a restart. Host and port served where it is missing.
     pub(super) instance: Option<At<String>>,
+    /// No output waits longer than this for its transaction.
     pub(super) commit_every: At<Span>,
+    /// How often the state is written down.
     pub(super) snapshot_every: At<SnapshotEvery>,
+    /// For sasl.mechanism OAUTHBEARER: a file with the token, read again when one is needed.
     pub(super) oauth_token_file: Option<String>,
+    /// Of librdkafka; secrets by {file: ...} or {env: ...}.
     pub(super) properties: BTreeMap<String, At<Property>>,
 }
 
@@ -113,7 +135,9 @@ impl Default for Kafka {
 #[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SnapshotEvery {
+    /// Not more often than this;
     pub(super) min: Span,
+    /// not less often.
     pub(super) max: Span,
 }
 
@@ -126,14 +150,20 @@ impl Default for SnapshotEvery {
 #[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSource {
+    /// Its name.
     pub(super) topic: At<String>,
+    /// What its records are.
     pub(super) kind: Kind,
+    /// How they are written; `auto` knows JSON by its marks.
     #[serde(default = "auto")]
     pub(super) format: At<String>,
+    /// Where things are, for `format: mapped`.
     #[serde(default)]
     pub(super) mapping: Option<At<Mapping>>,
+    /// What a bare number of time counts.
     #[serde(default)]
     pub(super) timestamp_unit: Option<At<Unit>>,
+    /// Of OTLP: what of the resource becomes labels.
     #[serde(default)]
     pub(super) promote_resource_attributes: Vec<String>,
 }
@@ -145,6 +175,7 @@ fn auto() -> At<String> {
 #[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Http {
+    /// address:port.
     pub(super) listen: At<String>,
 }
 
@@ -157,10 +188,15 @@ impl Default for Http {
 #[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Time {
+    /// How long after its time a sample may still come and count.
     pub(super) lateness: At<Span>,
+    /// An input silent for this long no longer holds time back.
     pub(super) idle_after: At<Span>,
+    /// A sample further ahead of its record than this is refused: a wrong clock.
     pub(super) ahead_max: Span,
+    /// An alert that nobody repeats for so long may be over: longer than Alertmanager's repeat_interval.
     pub(super) forget_alerts_after: At<Span>,
+    /// A dependency learnt from traces' metrics and not seen for so long is forgotten.
     pub(super) forget_calls_after: Span,
 }
 
@@ -180,13 +216,21 @@ impl Default for Time {
 #[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Situations {
+    /// Without an incident, and quiet for this long, a situation is over.
     pub(super) gap: Span,
+    /// A situation takes in nothing that begins this long after its first sign, unless that explains it.
     pub(super) life_max: Span,
+    /// Entities with signs in one situation.
     pub(super) size_max: At<usize>,
+    /// A change this long before the first sign is a suspect.
     pub(super) change_window: Span,
+    /// A relapse within this time reopens the incident.
     pub(super) reopen_within: Span,
+    /// An open incident of which more is known is told of at most this often.
     pub(super) update_every: Span,
+    /// An incident has recovered once it has been good, and heard of, for this long.
     pub(super) recover_after: Span,
+    /// Whether what was over before Richter first listened is declared too.
     pub(super) declare_history: bool,
 }
 
@@ -209,7 +253,9 @@ impl Default for Situations {
 #[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Limits {
+    /// Label sets that one monitor may judge in one partition; more are counted and left out.
     pub(super) groups_per_monitor: At<usize>,
+    /// Series that it may read in one partition; likewise.
     pub(super) series_per_monitor: At<usize>,
 }
 
