@@ -38,6 +38,8 @@ struct Heartbeat {
     alert: Alert,
     origin: Origin,
     heard: Timestamp,
+    /// How often it is heard, at the least; none until that is known.
+    pace: Option<Duration>,
     /// When it was heard of which that is not time yet: other inputs may still tell of before.
     ahead: BTreeSet<Timestamp>,
     /// Since when it is silent.
@@ -47,9 +49,9 @@ struct Heartbeat {
 }
 
 impl Heartbeats {
-    /// When the first of those was heard last that are silent now, or were until so lately.
+    /// When the first of those was heard last that are silent or overdue now, or were until so lately.
     pub(super) fn unheard_since(&self, now: Timestamp, lately: Duration) -> Option<Timestamp> {
-        let silent = self.all.values().filter(|heartbeat| heartbeat.silent.is_some()).map(|heartbeat| heartbeat.heard);
+        let silent = self.all.values().filter(|heartbeat| heartbeat.is_overdue(now)).map(|heartbeat| heartbeat.heard);
         let was = self.unheard.filter(|(_, until)| now < *until + lately).map(|(since, _)| since);
         silent.chain(was).min()
     }
@@ -59,6 +61,22 @@ impl Heartbeat {
     fn next(&self) -> (Timestamp, u64) {
         let ahead = self.ahead.first().copied();
         (ahead.map_or(self.due, |ahead| ahead.min(self.due)), self.alert.fingerprint)
+    }
+
+    /// Whether it should have been heard again by then, by how often it usually is; it is told to be silent only later.
+    fn is_overdue(&self, now: Timestamp) -> bool {
+        self.silent.is_some() || self.pace.is_some_and(|pace| now.since(self.heard) > pace + pace / 4)
+    }
+
+    /// It is heard then. Gives whether it had been missed.
+    fn beats(&mut self, at: Timestamp) -> bool {
+        let (between, missed) = (at.since(self.heard), self.is_overdue(at));
+        if between <= self.within {
+            // The slowest of late: a repetition comes with the next round of what sends it, or with the one after.
+            self.pace = Some(self.pace.map_or(between, |pace| between.max(pace * 9 / 10)));
+        }
+        (self.heard, self.due) = (at, at + self.within);
+        missed
     }
 
     /// Takes note of a time ahead, but for one between two that are close enough.
@@ -117,7 +135,9 @@ impl Heartbeats {
         let (monitor, alert, origin) = (monitor.to_owned(), alert.clone(), origin.clone());
         let mut heartbeat = match self.remove(alert.fingerprint) {
             Some(known) => Heartbeat { monitor, within, alert, origin, ..known },
-            None => Heartbeat { monitor, within, alert, origin, heard: at, ahead: BTreeSet::new(), silent: None, due: at + within },
+            None => {
+                Heartbeat { monitor, within, alert, origin, heard: at, pace: None, ahead: BTreeSet::new(), silent: None, due: at + within }
+            }
         };
         if at > heartbeat.heard {
             heartbeat.hears_ahead(at);
@@ -144,11 +164,11 @@ impl Heartbeats {
         let origin = heartbeat.origin.clone();
         let (alert, again) = if heartbeat.ahead.first() == Some(&at) {
             heartbeat.ahead.pop_first();
-            let over = heartbeat.silent.take().map(|since| heartbeat.silence(since, Some(at)));
-            if over.is_some() {
-                self.unheard = Some((heartbeat.heard, at));
+            let last = heartbeat.heard;
+            if heartbeat.beats(at) {
+                self.unheard = Some((last, at));
             }
-            (heartbeat.heard, heartbeat.due) = (at, at + heartbeat.within);
+            let over = heartbeat.silent.take().map(|since| heartbeat.silence(since, Some(at)));
             (over, false)
         } else {
             let (since, again) = (heartbeat.silent.unwrap_or(at), heartbeat.silent.is_some());

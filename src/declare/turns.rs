@@ -207,7 +207,7 @@ impl Declare {
     fn holds(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         if incident.held_until.replace(at + LOOK_AGAIN).is_none() {
-            let reason = "a heartbeat is silent, so its alerts may have ended for nobody tells of them: it waits to recover";
+            let reason = "a heartbeat is overdue, so its alerts may have ended for nobody tells of them: it waits to recover";
             self.event(id, Event::Updated, at, RICHTER, reason, out);
         }
     }
