@@ -156,9 +156,13 @@ impl Changes {
     /// with a clock that is fast.
     pub(super) fn likeliest(&self, entity: &Entity, onset: Timestamp, window: Duration, entities: usize) -> Option<Likely<'_>> {
         let own = self.of.get(entity)?;
-        let likely = own.iter().filter(|own| own.at <= onset + TOLERANCE && onset.since(own.at) <= window).map(|Own { at, id, .. }| {
+        // What is changed since, as to take back what made it, says nothing of how often it is changed.
+        let by = onset + TOLERANCE;
+        let known = || own.iter().filter(|own| own.at <= by);
+        let rate = self.rate(known().count(), by, entities);
+        let likely = known().filter(|own| onset.since(own.at) <= window).map(|Own { at, id, .. }| {
             let before = seconds(onset, *at);
-            Likely { id, before, density: density_of_change(before.max(0.0)), rate: self.rate(own, entities) }
+            Likely { id, before, density: density_of_change(before.max(0.0)), rate }
         });
         likely.max_by(|a, b| a.density.total_cmp(&b.density))
     }
@@ -168,11 +172,12 @@ impl Changes {
         self.likeliest(entity, onset, window, entities).map_or(1.0, |change| change.likelier())
     }
 
-    /// How often the entity is changed, in a second; who is changed often is little suspected for it.
-    fn rate(&self, own: &[Own], entities: usize) -> f64 {
-        let watched = self.began.map_or(0.0, |began| seconds(self.newest, began)).max(WATCHED);
-        let usual = self.changes.len() as f64 / entities.max(1) as f64;
-        ((own.len() as f64 - 1.0).max(usual)).max(f64::MIN_POSITIVE) / watched
+    /// How often an entity is changed of which so many changes are known by then, in a second; who is changed often is little
+    /// suspected for it.
+    fn rate(&self, own: usize, by: Timestamp, entities: usize) -> f64 {
+        let watched = self.began.map_or(0.0, |began| seconds(self.newest.min(by), began)).max(WATCHED);
+        let usual = self.changes.partition_point(|c| c.change.at <= by) as f64 / entities.max(1) as f64;
+        ((own as f64 - 1.0).max(usual)).max(f64::MIN_POSITIVE) / watched
     }
 }
 
@@ -182,18 +187,34 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn an_id_is_unique_in_its_source() {
-        let change = |source: &str| Change {
-            id: "1234".into(),
+    fn change(id: &str, source: &str, at: i64) -> Change {
+        Change {
+            id: id.into(),
             kind: "deploy".into(),
             labels: Labels::default(),
-            at: Timestamp(1_760_000_000_000),
+            at: Timestamp(1_760_000_000_000 + at * 1000),
             summary: String::new(),
             source: source.into(),
-        };
+        }
+    }
+
+    #[test]
+    fn an_id_is_unique_in_its_source() {
         let (mut changes, shop) = (Changes::default(), Some(Entity::new("service", "shop")));
-        let outcomes = ["jenkins", "argo", "jenkins"].map(|source| changes.push(&change(source), shop.clone()));
+        let outcomes = ["jenkins", "argo", "jenkins"].map(|source| changes.push(&change("1234", source, 0), shop.clone()));
         assert_eq!(outcomes, [Outcome::Applied, Outcome::Applied, Outcome::Duplicate]);
+    }
+
+    #[test]
+    fn a_rollback_does_not_clear_what_it_takes_back() {
+        let (mut changes, shop) = (Changes::default(), Entity::new("service", "shop"));
+        let onset = change("onset", "ci", 120).at;
+        let likelier = |changes: &Changes| changes.likelier(&shop, onset, Duration::from_secs(3600), 1);
+        for deploy in 0..3 {
+            changes.push(&change(&format!("deploy-{deploy}"), "ci", -86_400 * deploy), Some(shop.clone()));
+        }
+        let before = likelier(&changes);
+        changes.push(&change("rollback", "ci", 1800), Some(shop.clone()));
+        assert!(before > 10.0 && likelier(&changes) >= before, "{before}, then {}", likelier(&changes));
     }
 }
