@@ -10,8 +10,9 @@ use super::fault::{At, Fault};
 use super::ladders::plain;
 use super::raw::{self, Slo};
 
-/// The level, how many times as fast as it may the budget burns, and the two windows, where the objective does not say.
-const BURN: [(u8, f64, u64, u64); 3] = [(2, 14.4, 3600, 300), (3, 6.0, 21_600, 1800), (4, 1.0, 259_200, 21_600)];
+/// The level, how many times as fast as it may the budget burns, and the two windows, where the objective does not say: those that
+/// somebody is woken for. What burns slowly is over hours after it has ended, by a short window of hours.
+const BURN: [(u8, f64, u64, u64); 2] = [(2, 14.4, 3600, 300), (3, 6.0, 21_600, 1800)];
 
 /// The budget is for so long where the objective does not say.
 const OVER: Duration = Duration::from_secs(30 * 86_400);

@@ -183,7 +183,7 @@ pub(in crate::rules) struct Slo {
     pub(in crate::rules) total: At<String>,
     /// How often it is evaluated; 1m where it is missing.
     pub(in crate::rules) every: Option<At<Span>>,
-    /// Levels by how fast the budget burns; where neither this nor `spent` is given, 14.4, 6 and 1 times over 1h, 6h and 3d.
+    /// Levels by how fast the budget burns; where neither this nor `spent` is given, 14.4 and 6 times over 1h and 6h.
     #[serde(default)]
     pub(in crate::rules) burn: Vec<At<Burn>>,
     /// Levels by how much of the budget is spent.
