@@ -185,6 +185,16 @@ fn directions_and_least_changes_are_minded() {
     assert_eq!(found, [(10 * DAY + 100, Judge::Baseline)]);
 }
 
+/// What is odd but smaller than `min_change` says nothing of where an alert comes from.
+#[test]
+fn what_is_too_small_is_no_evidence() {
+    let text =
+        include_str!("../cases/what_is_odd_explains_an_alert.txt").replace("direction: up", "direction: up, min_change: { relative: 60% }");
+    let case = Case::parse("what_is_too_small", &text);
+    let told: Vec<String> = events(&case.run().messages).iter().map(line).collect();
+    assert!(told[0].ends_with("suspects shop, pay, db"), "{told:#?}");
+}
+
 #[test]
 fn a_new_level_becomes_normal_and_the_profile_follows() {
     let values = changed(wave(5, 16), 10 * DAY..16 * DAY, |value| value + 60.0);
