@@ -28,8 +28,8 @@ pub(super) struct Hold {
     good: Option<Streak>,
     /// The last step with a verdict.
     last: Option<Timestamp>,
-    /// It was told that there has been none for long.
-    stale: bool,
+    /// When it was told that there has been none for long. By the clock that may be ahead of steps that are judged only later.
+    stale: Option<Timestamp>,
     /// What has ended, until it has stayed so for long enough.
     after: Option<Box<After>>,
 }
@@ -168,7 +168,7 @@ impl Hold {
     /// When it goes stale, where no data comes.
     pub(super) fn stale_from(&self, every: Duration) -> Option<Timestamp> {
         let absent = self.judge() == Some(Judge::Absent);
-        let last = self.last.filter(|_| self.waits() && !self.stale && !absent)?;
+        let last = self.last.filter(|_| self.waits() && self.stale.is_none() && !absent)?;
         Some(last + stale_after(every))
     }
 
@@ -183,7 +183,7 @@ impl Hold {
         let passed = self.last.map_or(Duration::ZERO, |last| step.since(last).min(terms.every));
         let gap = self.last.is_some_and(|last| step.since(last) >= stale_after(terms.every));
         self.last = Some(step);
-        let fresh = std::mem::take(&mut self.stale);
+        let fresh = self.stale.take_if(|told| step >= *told).is_some();
         let (moved, reading) = match verdict {
             Verdict::Unknown => return None,
             Verdict::Good { reading } => (self.good_step(terms, step, passed, reading, (fresh, gap)), reading),
@@ -204,6 +204,8 @@ impl Hold {
             }
         };
         let back = || self.bad.as_ref().filter(|bad| fresh && bad.open).map(|bad| bad.judge);
+        // What was before the data stopped is no sign that it has come back.
+        let moved = moved.filter(|moved| self.stale.is_none() || moved.phase != Phase::Changed);
         moved.or_else(|| Some(Moved::at(Phase::Changed, step, back()?, reading)))
     }
 
@@ -211,7 +213,7 @@ impl Hold {
     pub(super) fn goes_stale(&mut self, now: Timestamp, every: Duration) -> Option<Moved> {
         self.stale_from(every).filter(|from| *from <= now)?;
         let judge = self.told()?.judge;
-        self.stale = true;
+        self.stale = Some(now);
         Some(Moved::at(Phase::Stale, now, judge, Reading { value: f64::NAN, ..Reading::default() }))
     }
 
