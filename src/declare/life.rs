@@ -156,7 +156,7 @@ impl Declare {
     fn joins(&mut self, key: u64, situation: SituationId, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let Some((incident, (_, member))) = self.state.incidents.get_mut(&id).zip(self.state.situations.member(key)) else { return };
         let leader = self.state.situations.member(incident.leader).map(|(_, leader)| leader);
-        let again = leader.is_none_or(|leader| leader.is_called_as(member));
+        let again = leader.is_none_or(|leader| leader.ends_at.is_some() && leader.is_called_as(member));
         let what = called(member, "");
         let reason = if again { format!("{what} again") } else { format!("now also {what}") };
         let (state, acknowledged) = (incident.state, incident.acknowledged.is_some());
@@ -185,15 +185,18 @@ impl Declare {
         }
         incident.take(graded);
         self.state.suspected.remove(&id);
-        if let Some((_, member)) = self.state.situations.member(graded.key) {
-            self.state.about.insert(member.entity.clone(), id);
-        }
+        let about = self.state.situations.member(graded.key).map(|(_, member)| member.entity.clone());
+        let before = about.and_then(|entity| Some((self.state.about.insert(entity.clone(), id)?, entity)));
+        let named = self.state.situations.member(graded.key).is_some_and(|(_, member)| !member.is_nameless());
         let author = match self.state.situations.member(graded.key).map(|(_, member)| &member.source) {
             Some(crate::correlate::Source::Person { author, .. }) => author.to_string(),
             _ => RICHTER.to_owned(),
         };
         let held_back = self.held_back.as_ref().map_or_else(String::new, |why| format!("; it made no fault so far: {why}"));
         self.event(id, Event::Declared, at, &author, graded.reason() + &held_back, out);
+        if let Some((other, entity)) = before.filter(|_| named) {
+            self.relate_of_one_entity((id, other), &entity, at, out);
+        }
         self.make_room(at, out);
     }
 

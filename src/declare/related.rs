@@ -3,7 +3,7 @@
 use crate::contract::Related;
 use crate::correlate::{Relation, SituationId};
 use crate::model::command::RICHTER;
-use crate::model::{Event, State, Timestamp};
+use crate::model::{Entity, Event, State, Timestamp};
 use crate::stage::Outbox;
 
 use super::Declare;
@@ -26,7 +26,20 @@ impl Declare {
     /// Two situations would be one, for that reason: so their incidents are related, where both were declared. Each tells so at
     /// its own time, and not before `at`, or before there was a reason.
     pub(super) fn relate(&mut self, situation: SituationId, relation: &Relation, at: Timestamp, out: &mut Outbox) {
-        let (one, other) = (self.owner(situation), self.owner(relation.with));
+        let Relation { entity, why, since, .. } = relation;
+        let words = format!("{entity} {why} ({:+.1} nats)", why.odds.nats());
+        let reason = Reason::connects(entity, why, words);
+        self.relate_two((self.owner(situation), self.owner(relation.with)), &reason, at.max(*since), out);
+    }
+
+    /// Two incidents are about the same entity, and yet not one: they are another team's, or one has lasted for too long.
+    pub(super) fn relate_of_one_entity(&mut self, two: (SituationId, SituationId), entity: &Entity, at: Timestamp, out: &mut Outbox) {
+        if self.state.incidents.get(&two.1).is_some_and(|incident| incident.state.is_on()) {
+            self.relate_two(two, &format!("both are about {entity}").into(), at, out);
+        }
+    }
+
+    fn relate_two(&mut self, (one, other): (SituationId, SituationId), why: &Reason, at: Timestamp, out: &mut Outbox) {
         let declared = |id: SituationId| self.state.incidents.get(&id).filter(|i| i.state.is_on() || i.state == State::Recovered);
         let Some((first, second)) = declared(one).zip(declared(other)).filter(|_| one != other) else { return };
         let names = [first.id.clone(), second.id.clone()];
@@ -35,11 +48,8 @@ impl Declare {
             if incident.related.len() >= RELATED_MAX || incident.related.iter().any(|known| known.incident == *with) {
                 continue;
             }
-            let Relation { entity, why, .. } = relation;
-            let words = format!("{entity} {why} ({:+.1} nats)", why.odds.nats());
-            let reason = Reason::connects(entity, why, format!("related to {with}: {words}"));
-            incident.related.push(Related { incident: with.clone(), why: words });
-            self.event(id, Event::Updated, at.max(relation.since), RICHTER, reason, out);
+            incident.related.push(Related { incident: with.clone(), why: why.words.clone() });
+            self.event(id, Event::Updated, at, RICHTER, why.told(|words| format!("related to {with}: {words}")), out);
         }
     }
 }
