@@ -17,6 +17,7 @@ mod handling;
 mod judges;
 mod ladders;
 pub mod mapping;
+mod notes;
 pub mod notify;
 pub mod plans;
 pub mod preset;

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::{Comparison, Condition, Definition, Ladder, Level, Measure, Rung, Test, duration};
 
 use super::check::{Checker, selector};
-use super::compiled::{Generic, JudgeRules, Levels, Matrix, Scenario, Sequence, Side};
-use super::duty::Duty;
+use super::compiled::{Generic, Levels, Matrix, Scenario, Sequence};
 use super::fault::{At, Fault};
 use super::handling::Handling;
 use super::raw;
@@ -17,7 +16,7 @@ pub(super) type Objectives<'f> = Vec<(&'f String, Vec<raw::Monitor>)>;
 
 /// What a monitor's breaches can be measured by.
 #[derive(Clone, Copy)]
-struct Measurable<'m> {
+pub(super) struct Measurable<'m> {
     value: bool,
     expected: bool,
     impact: Option<&'m raw::Impact>,
@@ -30,7 +29,7 @@ impl Measurable<'_> {
     const DURATION: Self = Self { value: false, expected: false, impact: None, anything: false };
 
     /// Why a measure cannot be taken, if it cannot.
-    fn lacks(self, measure: Measure) -> Option<&'static str> {
+    pub(super) fn lacks(self, measure: Measure) -> Option<&'static str> {
         let expected = "needs an expected value; add `baseline`, `compare` or `change` to `judge`";
         let unsaid = "is not measured; name its query under `impact`";
         let impact = self.impact;
@@ -55,7 +54,7 @@ impl Measurable<'_> {
     }
 
     /// Whether a monitor tells it.
-    fn measures(self, measure: Measure) -> bool {
+    pub(super) fn measures(self, measure: Measure) -> bool {
         self.lacks(measure).is_none() && !self.said(measure)
     }
 
@@ -364,135 +363,6 @@ impl Checker {
             let hold = duration::show(rung.condition.hold);
             let message = format!("`{}` grows as the fault lasts; `for {hold}` counts the same time twice", test.measure);
             self.notes.push(at.fault(file, message));
-        }
-    }
-
-    /// Where a business definition can come out lower than a generic one by what the monitor measures, with an example.
-    fn note_lower(&mut self, file: &str, raw: &raw::Monitor, business: &[Ladder], generic: &[Ladder], measurable: Measurable<'_>) {
-        for floor in generic.iter().flat_map(|ladder| &ladder.rungs) {
-            let own = business.iter().flat_map(|ladder| &ladder.rungs).filter(|rung| rung.level.place == floor.level.place);
-            let speaks = own.clone().next().is_some();
-            if !speaks || !floor.condition.tests.iter().all(|test| measurable.measures(test.measure)) {
-                continue;
-            }
-            let meets = own.clone().filter(|rung| floor.condition.implies(&rung.condition)).map(|rung| &rung.level).min();
-            if meets.is_none_or(|level| level.rank > floor.level.rank) {
-                let own = meets.map_or_else(|| "no level".to_owned(), ToString::to_string);
-                let message = format!(
-                    "at {} its own definition says {own}, the generic one {}: that one will be effective",
-                    floor.condition, floor.level
-                );
-                self.notes.push(raw.name.fault(file, message));
-            }
-        }
-    }
-
-    /// The two most severe levels must not wait for people to say how bad it is.
-    fn note_unmeasured(&mut self, file: &str, raw: &raw::Monitor, business: &[Ladder], measurable: Measurable<'_>) {
-        if raw.scenario.is_some() {
-            let all = [Measure::Value, Measure::Rise, Measure::Drop].into_iter().chain(Measure::NUMBERS);
-            self.measured.extend(all.filter(|measure| measurable.measures(*measure)));
-        }
-        for rung in business.iter().flat_map(|ladder| &ladder.rungs).filter(|rung| rung.level.rank <= 2) {
-            let lacks = |test: &&Test| !measurable.measures(test.measure);
-            if let Some(test) = rung.condition.tests.iter().find(lacks) {
-                let message = format!(
-                    "{} at `{}`: `{}` is measured by nobody here, only people can say it",
-                    rung.level, rung.condition, test.measure
-                );
-                self.notes.push(raw.name.fault(file, message));
-            }
-        }
-    }
-
-    /// A scenario without a level that its monitor, or people, can meet: nothing would ever be declared.
-    fn note_levelless(&mut self, file: &str, raw: &raw::Monitor, definition: &Definition, measurable: Measurable<'_>, levels: &Levels) {
-        let can_be_met = |test: &Test| measurable.measures(test.measure) || test.measure.can_be_said();
-        let mut rungs = definition.ladders().flat_map(|ladder| &ladder.rungs);
-        if rungs.any(|rung| rung.condition.tests.iter().all(can_be_met)) {
-            return;
-        }
-        let scenario = &definition.scenario;
-        let known: Vec<&str> = levels.scenarios.iter().map(|known| known.name.as_str()).collect();
-        let which = if known.is_empty() || known.contains(&scenario.as_str()) {
-            String::new()
-        } else {
-            format!("; the level files have no scenario {scenario:?}, they have {}", known.join(", "))
-        };
-        let message = format!("nothing of it is ever declared: there is no level that it can meet; give it a `fault`{which}");
-        self.notes.push(raw.name.fault(file, message));
-    }
-
-    /// Levels that ask for what is good, on the side on which its judges find what is bad.
-    pub(super) fn note_contradicted(&mut self, file: &str, raw: &raw::Monitor, definition: Option<&Definition>, judge: &JudgeRules) {
-        if judge.flatline.is_some() {
-            return;
-        }
-        let side = judge.side();
-        let only = judge.baseline.is_none() && judge.change.is_none() && judge.compare.is_none() && judge.forecast.is_none();
-        let limits = judge.limits.filter(|_| only);
-        let is_good = |test: &Test| match (test.measure, side) {
-            (Measure::Drop, Side::Above) | (Measure::Rise, Side::Below) => test.limit >= 0.0,
-            (Measure::Value, Side::Above) => {
-                let clears = limits.and_then(|limits| limits.until.or(limits.above));
-                matches!(test.comparison, Comparison::Below | Comparison::AtMost) && clears.is_some_and(|clears| test.limit <= clears)
-            }
-            (Measure::Value, Side::Below) => {
-                let clears = limits.and_then(|limits| limits.until.or(limits.below));
-                matches!(test.comparison, Comparison::Above | Comparison::AtLeast) && clears.is_some_and(|clears| test.limit >= clears)
-            }
-            _ => false,
-        };
-        let rungs = definition.iter().flat_map(|definition| &definition.own).flat_map(|ladder| &ladder.rungs);
-        for rung in rungs.filter(|rung| rung.condition.tests.iter().any(is_good)) {
-            let message =
-                format!("{} at `{}` is never met: that is no breach, as its judges look the other way", rung.level, rung.condition);
-            self.notes.push(raw.name.fault(file, message));
-        }
-    }
-
-    /// No data has no measure: an absence must not wait for one.
-    fn note_absent(&mut self, file: &str, raw: &raw::Monitor, definition: &Definition) {
-        let Some(absent) = raw.judge.as_ref().and_then(|judge| judge.value.absent.as_ref()).filter(|_| raw.query.is_some()) else { return };
-        let mut rungs = definition.ladders().flat_map(|ladder| &ladder.rungs);
-        if !rungs.any(|rung| rung.condition.tests.is_empty()) {
-            let message = "no data meets none of its levels by itself, for each asks for a measure; add a rung that asks for none, such as \
-                           { level: 3, for: 30m }";
-            self.notes.push(absent.fault(file, message));
-        }
-    }
-
-    /// An importance that lowers nothing.
-    fn note_importance(&mut self, file: &str, raw: &raw::Monitor, levelled: bool) {
-        if raw.importance.is_some() && levelled {
-            let message = "its `importance` changes nothing: it lowers the `business` template only, and this has levels of its own";
-            self.notes.push(raw.name.fault(file, message));
-        }
-    }
-
-    /// Names that lead nowhere, so that nobody would be called.
-    pub(super) fn note_nobody(&mut self, file: &str, raw: &raw::Monitor, duty: &Duty) {
-        let owner = raw.owner.as_ref().filter(|owner| !duty.teams.is_empty() && duty.team(owner).is_none());
-        if let Some(owner) = owner {
-            let message = format!("its owner {owner:?} is no team of the duty files: nobody of it can be called");
-            self.notes.push(raw.name.fault(file, message));
-        }
-    }
-
-    /// Scenarios and generic definitions of the two most severe levels that no monitor measures.
-    pub(super) fn unmeasured(&mut self, rules: &super::Rules) {
-        for (rung, place) in std::mem::take(&mut self.floors) {
-            if let Some(test) = rung.condition.tests.iter().find(|test| !self.measured.contains(&test.measure)) {
-                let message =
-                    format!("{} at `{}`: no monitor measures `{}`, only people can say it", rung.level, rung.condition, test.measure);
-                self.notes.push(Fault { place, message });
-            }
-        }
-        let measured = |scenario: &str| rules.monitors.iter().any(|m| m.definition.as_ref().is_some_and(|d| d.scenario == scenario));
-        let severe = std::mem::take(&mut self.severe);
-        for (scenario, place) in severe.into_iter().filter(|(scenario, _)| !measured(scenario)) {
-            let message = format!("{scenario:?} can be a fault of level 1 or 2, and no monitor measures it");
-            self.notes.push(Fault { place, message });
         }
     }
 }
