@@ -187,6 +187,8 @@ impl Checker {
         }
         let (duty, faults) = teams::compile(&files, &self.calendars, ranks);
         self.faults.extend(faults);
+        let places = files.iter().flat_map(|(file, raw)| raw.teams.iter().map(|team| team.name.place(file)));
+        self.note_unattended(&duty, places);
         duty
     }
 

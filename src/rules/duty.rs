@@ -14,6 +14,11 @@ use super::text::Text;
 /// Days that are looked ahead for the next change of shifts.
 const AHEAD: i64 = 8;
 
+const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
+
+/// Midnight of a Monday, 2026-01-05: shifts are alike each week, but for summer time.
+const MONDAY: Timestamp = Timestamp(1_767_571_200_000);
+
 /// Teams, roles, and whom to gather.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Duty {
@@ -104,6 +109,18 @@ pub struct Emergency {
     pub escalate: Vec<(Duration, Vec<String>)>,
 }
 
+impl Emergency {
+    /// Whether it fits whatever the other one fits.
+    fn all_of<T: PartialEq>(own: Option<&Vec<T>>, other: Option<&Vec<T>>) -> bool {
+        own.is_none_or(|own| other.is_some_and(|other| other.iter().all(|one| own.contains(one))))
+    }
+
+    /// Whether it is for all faults that another one is for.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        Self::all_of(self.levels.as_ref(), other.levels.as_ref()) && Self::all_of(self.business.as_ref(), other.business.as_ref())
+    }
+}
+
 /// A team to gather.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gather {
@@ -162,6 +179,17 @@ impl Team {
         let mut seen = std::collections::BTreeSet::new();
         people.retain(|person| seen.insert(*person));
         people
+    }
+
+    /// For how much of a week nobody is on duty of a team that has shifts, to half an hour, and from when: "Sat 02:30".
+    pub(super) fn unattended(&self) -> Option<(Duration, String)> {
+        let at = |half: u32| MONDAY + HALF_AN_HOUR * half;
+        let nobody = |half: &u32| self.shifts.iter().all(|shift| shift.on_duty(at(*half)).is_empty());
+        let empty: Vec<u32> = (0..7 * 48).filter(|half| !self.shifts.is_empty() && nobody(half)).collect();
+        let first = empty.first()?;
+        let day = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][*first as usize / 48];
+        let length = HALF_AN_HOUR * u32::try_from(empty.len()).unwrap_or(u32::MAX);
+        Some((length, format!("{day} {:02}:{:02} UTC", first / 2 % 24, first % 2 * 30)))
     }
 
     /// When others may be on duty next.

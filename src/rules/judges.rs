@@ -40,6 +40,11 @@ pub(super) fn compile(file: &str, judge: &raw::Judge, every: Duration, calendars
     if let Some(absent) = judge.absent.as_ref().filter(|absent| absent.value == Absent::After(Duration::ZERO)) {
         faults.push(absent.fault(file, "absent after 0s; give it longer than the time between two samples"));
     }
+    if let Some(absent) =
+        judge.absent.as_ref().filter(|absent| matches!(absent.value, Absent::After(after) if !after.is_zero() && after < every))
+    {
+        faults.push(absent.fault(file, "absent before the next step: it is looked at once in `every`, so give it that long at the least"));
+    }
     if let Some(least) = judge.min_traffic.as_ref().filter(|least| !least.value.is_finite() || least.value <= 0.0) {
         faults.push(least.fault(file, format!("{} is no number of requests; write one above 0", least.value)));
     }

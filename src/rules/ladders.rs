@@ -226,6 +226,8 @@ impl Checker {
         };
         self.note_absent(file, raw, &definition);
         self.note_levelless(file, raw, &definition, measurable, levels);
+        self.note_unlisted_scenario(file, raw, levels);
+        self.note_global(file, raw, levels);
         Some(definition)
     }
 

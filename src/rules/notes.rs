@@ -1,11 +1,11 @@
 //! Notes: what is no fault, but should be looked at.
 
-use crate::model::{Comparison, Definition, Ladder, Measure, Test};
+use crate::model::{Comparison, Definition, Ladder, Measure, Rung, Test, duration};
 
 use super::check::Checker;
 use super::compiled::{JudgeRules, Levels, Side};
-use super::duty::Duty;
-use super::fault::Fault;
+use super::duty::{Duty, Emergency, Gather};
+use super::fault::{Fault, Place};
 use super::ladders::Measurable;
 use super::raw;
 
@@ -100,11 +100,60 @@ impl Checker {
             }
             _ => false,
         };
-        let rungs = definition.iter().flat_map(|definition| &definition.own).flat_map(|ladder| &ladder.rungs);
-        for rung in rungs.filter(|rung| rung.condition.tests.iter().any(is_good)) {
+        let rungs = || definition.iter().flat_map(|definition| &definition.own).flat_map(|ladder| &ladder.rungs);
+        for rung in rungs().filter(|rung| rung.condition.tests.iter().any(is_good)) {
             let message =
                 format!("{} at `{}` is never met: that is no breach, as its judges look the other way", rung.level, rung.condition);
             self.notes.push(raw.name.fault(file, message));
+        }
+        let is_reverse = |test: &Test| match (test.measure, side) {
+            (Measure::Value, Side::Above) => matches!(test.comparison, Comparison::Below | Comparison::AtMost),
+            (Measure::Value, Side::Below) => matches!(test.comparison, Comparison::Above | Comparison::AtLeast),
+            _ => false,
+        };
+        let reverse = |rung: &&Rung| rung.condition.tests.iter().any(|test| is_reverse(test) && !is_good(test));
+        for rung in rungs().filter(reverse).filter(|_| limits.is_some()) {
+            let message =
+                format!("{} at `{}` is met no more once it is worse, as its judges look the other way", rung.level, rung.condition);
+            self.notes.push(raw.name.fault(file, message));
+        }
+    }
+
+    /// A scenario that no level file lists, of a monitor that leaves to it what it does not say itself.
+    pub(super) fn note_unlisted_scenario(&mut self, file: &str, raw: &raw::Monitor, levels: &Levels) {
+        let Some(scenario) = raw.scenario.as_ref().filter(|name| levels.scenarios.iter().all(|known| known.name != **name)) else { return };
+        let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+        let alike = levels.scenarios.iter().find(|known| letters(&known.name) == letters(scenario));
+        let lacks = raw.owner.is_none() && raw.business.is_none() && raw.fault.is_none();
+        let which = match alike {
+            Some(known) => format!("; is {:?} meant?", known.name),
+            None if lacks && !levels.scenarios.is_empty() => ", so nothing says whose it is".to_owned(),
+            None => return,
+        };
+        self.notes.push(raw.name.fault(file, format!("the level files have no scenario {scenario:?}{which}")));
+    }
+
+    /// A ladder of what is always of the first level.
+    pub(super) fn note_global(&mut self, file: &str, raw: &raw::Monitor, levels: &Levels) {
+        let first = levels.sequences.first().map(|sequence| &sequence.name);
+        let own = raw.fault.iter().flat_map(|faults| &faults.0).find(|fault| raw.global && Some(&fault.value.sequence.value) == first);
+        if let Some(fault) = own {
+            self.notes.push(fault.fault(file, format!("changes nothing: with `global` it is always {}1", fault.value.sequence.value)));
+        }
+    }
+
+    /// Teams that nobody of is on duty for some of the time, though they are to be gathered or asked.
+    pub(super) fn note_unattended(&mut self, duty: &Duty, places: impl Iterator<Item = Place>) {
+        for (team, place) in duty.teams.iter().zip(places) {
+            let named = |emergency: &Emergency| {
+                emergency.gather.contains(&Gather::Team(team.name.clone()))
+                    || emergency.escalate.iter().any(|(_, to)| to.contains(&team.name))
+            };
+            if let Some((time, from)) = team.unattended().filter(|_| duty.emergency.iter().any(named)) {
+                let length = duration::show(time);
+                let message = format!("nobody is on duty for {length} of a week, first on {from}, though it is to be gathered or asked");
+                self.notes.push(Fault { place, message });
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Who is notified of what: targets outside, and which events go to which.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Event;
 
+use super::Rules;
 use super::compiled::Sequence;
 use super::fault::{At, Fault, Place};
 use super::raw::Span;
@@ -129,6 +131,37 @@ impl Target {
             })
             .map(|message| Fault { place: self.place.clone(), message })
     }
+}
+
+/// What is no fault of the targets, but may leave somebody untold: businesses that nothing is of, and levels of which no declaration
+/// is told. Without any target people read the topic.
+#[must_use]
+pub fn notes(targets: &[Target], rules: &Rules) -> Vec<Fault> {
+    let own = rules.monitors.iter().filter_map(|monitor| monitor.definition.as_ref()).map(|definition| &definition.business);
+    let known: BTreeSet<&String> = own.chain(rules.levels.scenarios.iter().map(|scenario| &scenario.business)).collect();
+    let mut notes = vec![];
+    for target in targets {
+        let unknown: BTreeSet<&String> =
+            target.routes.iter().flat_map(|route| route.business.iter().flatten()).filter(|name| !known.contains(name)).collect();
+        for name in unknown {
+            notes.push(Fault {
+                place: target.place.clone(),
+                message: format!("a route of it is for {name:?}, and no monitor is of that business"),
+            });
+        }
+    }
+    let routes = || targets.iter().flat_map(|target| &target.routes);
+    let told = |sequence: &str, rank: u8| {
+        routes().any(|route| route.takes(Event::Declared, &[(sequence, rank)], route.business.as_deref().unwrap_or_default()))
+    };
+    let levels = rules.levels.sequences.iter().flat_map(|sequence| (1..=sequence.levels).map(|rank| (sequence.name.as_str(), rank)));
+    let untold: Vec<String> =
+        levels.filter(|(sequence, rank)| !told(sequence, *rank)).map(|(sequence, rank)| format!("{sequence}{rank}")).collect();
+    if let Some(target) = targets.first().filter(|_| !untold.is_empty()) {
+        let message = format!("no target is told of declarations of {}", untold.join(", "));
+        notes.push(Fault { place: target.place.clone(), message });
+    }
+    notes
 }
 
 impl Route {

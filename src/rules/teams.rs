@@ -34,8 +34,15 @@ pub(super) fn compile(files: &[(&String, raw::DutyFile)], calendars: &[Arc<Calen
     }
     for (file, raw) in files {
         duty.roles.extend(raw.roles.iter().map(|role| compiler.role(file, role)));
-        let emergency: Vec<Emergency> = raw.emergency.iter().map(|one| compiler.emergency(file, one, &duty, ranks)).collect();
-        duty.emergency.extend(emergency);
+        for one in &raw.emergency {
+            let emergency = compiler.emergency(file, one, &duty, ranks);
+            if duty.emergency.iter().any(|before| before.covers(&emergency)) {
+                compiler.faults.push(
+                    one.fault(file, "never looked at: one before it is for all of its levels and businesses, and the first is taken"),
+                );
+            }
+            duty.emergency.push(emergency);
+        }
     }
     (duty, compiler.faults)
 }

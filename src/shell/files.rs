@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 
 use crate::notify;
-use crate::rules::{Config, Fault, Files, Place, Settings, Tuning, settings};
+use crate::rules::{self, Config, Fault, Files, Place, Settings, Tuning, settings};
 
 use super::kafka::wrong_properties;
 
@@ -51,11 +51,15 @@ pub fn checked(file: &str, text: &str, environment: &BTreeMap<String, String>, r
         suppress: read(&patterns.suppress, &mut faults),
     };
     let tuning = settings.as_ref().map_or_else(Tuning::default, |s| s.tuning.clone());
-    let (config, found) = Config::new(&files, tuning);
+    let (mut config, found) = Config::new(&files, tuning);
     faults.extend(found);
     for message in settings.iter().flat_map(wrong_properties) {
         faults.push(Fault { place: Place { file: file.to_owned(), ..Place::default() }, message });
     }
+    config
+        .rules
+        .notes
+        .extend(settings.iter().flat_map(|settings| rules::notify::notes(&settings.notify, &config.rules)).collect::<Vec<_>>());
     for target in settings.iter().flat_map(|settings| &settings.notify) {
         faults.extend(target.faults(&config.rules.levels.sequences));
         faults.extend(notify::faults(target));

@@ -297,14 +297,24 @@ fn what_can_never_be_declared_is_noted() {
         \x20 - { name: nowhere, scenario: Checkout dwn, entity: a=b, query: sum by (x) (up), judge: { static: { below: 1 } } }\n\
         \x20 - { name: other, scenario: Checkout, entity: a=b, query: sum by (x) (up), judge: { static: { above: 5 } },\n\
         \x20     fault: { sequence: P, ladder: [ { level: 1, value: \"< 2\" }, { level: 2, value: \"> 7\" } ] } }\n\
-        \x20 - { name: alert, entity: a=b, alerts: Down }\n";
+        \x20 - { name: alert, entity: a=b, alerts: Down }\n\
+        \x20 - { name: alike, scenario: checkout  DOWN!, entity: a=b, alerts: Out, fault: { sequence: P, ladder: [ { level: 3 } ] } }\n\
+        \x20 - { name: worse, scenario: Checkout down, entity: a=b, query: sum by (x) (up), judge: { static: { above: 5 } },\n\
+        \x20     fault: { sequence: P, ladder: [ { level: 3, value: \"< 9\" }, { level: 4 } ] } }\n\
+        \x20 - { name: whole, scenario: Checkout down, entity: a=b, query: sum by (x) (up), judge: { static: { above: 5 } }, global: true,\n\
+        \x20     fault: { sequence: P, ladder: [ { level: 3 } ] } }\n";
+    let duty = "teams: [ { name: ops, shifts: [ { name: day, people: [ ann ], from: \"08:00\", to: \"20:00\" } ] } ]\n\
+        emergency: [ { gather: [ ops ] } ]\n";
     let files = [
         ("m.yaml", monitors),
+        ("d.yaml", duty),
         ("l.yaml", "scenarios: [ { name: Checkout down, fault: { sequence: P, ladder: [ { level: 3 } ] } } ]\n"),
         ("s.yaml", "maintenance: [ { name: n, entity: \"a=*\", weekly: { days: [ mon ], from: 01:00, to: 02:00 } } ]\n"),
         (
             "richter.yaml",
-            "sources: [ { topic: m, kind: metrics } ]\nrule_files: [ m.yaml ]\nlevel_files: [ l.yaml ]\nsuppress_files: [ s.yaml ]\n",
+            "sources: [ { topic: m, kind: metrics } ]\nrule_files: [ m.yaml ]\nlevel_files: [ l.yaml ]\nsuppress_files: [ s.yaml ]\n\
+             duty_files: [ d.yaml ]\nnotify: [ { name: t, kind: webhook, url: \"https://x/\",\n\
+             \x20 routes: [ { sequences: [ P ], levels: [ 1, 2, 3 ], business: [ shopp ] }, { sequences: [ D, R, S ] } ] } ]\n",
         ),
     ];
     files.iter().for_each(|(name, text)| std::fs::write(folder.join(name), text).expect("written"));
@@ -313,10 +323,16 @@ fn what_can_never_be_declared_is_noted() {
         "m.yaml:2:13: nothing of it is ever declared: there is no level that it can meet; give it a `fault`; the level files have no \
          scenario \"Checkout dwn\", they have Checkout down",
         "m.yaml:3:13: P1 at `value < 2` is never met: that is no breach, as its judges look the other way",
+        "m.yaml:6:13: the level files have no scenario \"checkout  DOWN!\"; is \"Checkout down\" meant?",
+        "m.yaml:7:13: P3 at `value < 9` is met no more once it is worse, as its judges look the other way",
+        "changes nothing: with `global` it is always P1",
+        "d.yaml:1:18: nobody is on duty for 3d12h of a week, first on Mon 00:00 UTC, though it is to be gathered or asked",
+        "richter.yaml:6:19: a route of it is for \"shopp\", and no monitor is of that business",
+        "richter.yaml:6:19: no target is told of declarations of P4",
         "s.yaml:1:35: a=* is the name of one entity",
         "note: there is no source of alerts",
     ];
-    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    assert_eq!(checked.code, Some(0), "{}", checked.stdout);
     assert!(told.iter().all(|note| checked.stderr.contains(note)) && !checked.stderr.contains("P2 at"), "{}", checked.stderr);
 }
 
