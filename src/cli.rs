@@ -156,12 +156,45 @@ fn topics(settings: &Settings) -> String {
 }
 
 /// Standard output, buffered.
-fn stdout() -> io::BufWriter<io::StdoutLock<'static>> {
-    io::BufWriter::new(io::stdout().lock())
+fn stdout() -> io::BufWriter<Shown<io::StdoutLock<'static>>> {
+    io::BufWriter::new(Shown(io::stdout().lock()))
+}
+
+/// Shows control characters instead of having the terminal obey them: what is printed holds what others say.
+struct Shown<W>(W);
+
+impl<W: Write> Write for Shown<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let is_control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t');
+        match bytes.iter().position(is_control) {
+            Some(0) => {
+                write!(self.0, "\\u{{{:x}}}", bytes[0])?;
+                Ok(1)
+            }
+            Some(place) => self.0.write(&bytes[..place]),
+            None => self.0.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// One line.
 fn put(out: &mut impl Write, line: &[u8]) -> io::Result<()> {
     out.write_all(line)?;
     out.write_all(b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_terminal_obeys_nothing_that_others_say() {
+        let mut out = Shown(vec![]);
+        out.write_all("\u{1b}]0;mine\u{7}\tfine\r\nfault 故障".as_bytes()).expect("written");
+        assert_eq!(String::from_utf8(out.0).expect("text"), "\\u{1b}]0;mine\\u{7}\tfine\\u{d}\nfault 故障");
+    }
 }

@@ -50,5 +50,5 @@ pub use schema::schemas;
 pub use settings::{Kind, Partitions, Patterns, Property, Settings, Source, Tuning, settings};
 pub use suppress::{Flapping, Inhibit, Maintenance, Of, Suppress, Window};
 pub use template::Template;
-pub use text::Text;
+pub use text::{Text, unlinked};
 pub use topology::{CONFIDENCE_LEAST, Dependency, Naming, Node, Topology};

@@ -27,7 +27,8 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 
 fn log(format: Format) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = Subscriber::builder().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written is no reason to stop: the default would say so on the same stderr, and panic.
+    let log = Subscriber::builder().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     match format {
         Format::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
         Format::Json => log.json().flatten_event(true).init(),

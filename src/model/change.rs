@@ -7,6 +7,13 @@ use super::{Labels, Timestamp};
 /// What the line of a summary begins with that says where the runbook is.
 pub const RUNBOOK: &str = "runbook: ";
 
+/// What others say in a summary: no line of it says where the runbook is, which only an annotation of that name does.
+#[must_use]
+pub fn said(text: &str) -> String {
+    let plain = |line: &str| if line.starts_with(RUNBOOK) { format!(" {line}") } else { line.to_owned() };
+    if text.contains(RUNBOOK) { text.lines().map(plain).collect::<Vec<_>>().join("\n") } else { text.to_owned() }
+}
+
 /// An external alert, as it was told last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {

@@ -7,6 +7,7 @@ use crate::model::Event;
 use crate::model::change::RUNBOOK;
 use crate::model::text::{clock, hours};
 use crate::rules::notify::Target;
+use crate::rules::unlinked;
 
 /// Entities that are named of what else fails.
 const OTHERS_MAX: usize = 6;
@@ -40,7 +41,8 @@ impl Words {
         // A message without a title is taken by nobody.
         let title = own(&target.title).filter(|title| !title.trim().is_empty());
         let text = own(&target.text);
-        let (title, text) = (title.unwrap_or_else(|| usual_title(data)), text.unwrap_or_else(|| usual_text(data)));
+        let usual_title = || unlinked(&usual_title(data));
+        let (title, text) = (title.unwrap_or_else(usual_title), text.unwrap_or_else(|| usual_text(data)));
         Self { title, text: text + &wrong.concat() }
     }
 }
@@ -55,10 +57,10 @@ fn usual_title(data: &Data) -> String {
 /// Why, what is known of it, who is suspected, what was changed, who is on duty, what can be done, where to meet.
 fn usual_text(data: &Data) -> String {
     let (incident, evidence) = (&data.incident, &data.incident.evidence);
-    let mut lines = vec![data.event.reason.clone()];
+    let mut lines = vec![quoted(&data.event.reason)];
     let mut line = |what: &str, text: String| {
         if !text.is_empty() {
-            lines.push(format!("{what}: {text}"));
+            lines.push(format!("{what}: {}", quoted(&text)));
         }
     };
     // The title says the first line already.
@@ -108,6 +110,11 @@ fn usual_text(data: &Data) -> String {
     }
     line("incident", format!("{} event {}", incident.id, incident.sequence));
     lines.join("\n")
+}
+
+/// What others say, in a line of ours: its own lines are none of ours, and its links go nowhere else than they say.
+fn quoted(text: &str) -> String {
+    unlinked(&text.trim().replace('\n', "\n· "))
 }
 
 /// A level in another sequence than the leading one, and how far the next is.
@@ -166,4 +173,15 @@ fn others(evidence: &Evidence) -> String {
     let named = &evidence.others[..evidence.others.len().min(OTHERS_MAX)];
     let more = evidence.others_total.saturating_sub(named.len() as u64);
     named.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_say_is_no_line_of_ours_and_no_link() {
+        let said = quoted("it fails\non duty: mallory\n[the runbook](http://elsewhere.example)\n");
+        assert_eq!(said, "it fails\n· on duty: mallory\n· [the runbook] (http://elsewhere.example)");
+    }
 }

@@ -52,8 +52,19 @@ impl Text {
     }
 }
 
+/// The text without Markdown's links and pictures, whose words may say something else than where they lead.
+#[must_use]
+pub fn unlinked(text: &str) -> String {
+    text.replace("](", "] (")
+}
+
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
+    // Whoever wrote the template may link, but not what it is filled in with.
+    environment.set_formatter(|out, state, value| match value.as_str() {
+        Some(text) => minijinja::escape_formatter(out, state, &unlinked(text).into()),
+        None => minijinja::escape_formatter(out, state, value),
+    });
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
     environment.set_fuel(Some(FUEL));
     environment

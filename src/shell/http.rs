@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::sync::{mpsc, oneshot};
@@ -59,7 +59,11 @@ async fn ready(State(served): State<Served>) -> (StatusCode, String) {
     }
 }
 
-async fn reload(State(served): State<Served>) -> (StatusCode, String) {
+/// A reload, but not by a page that some browser shows: those say where they come from.
+async fn reload(State(served): State<Served>, headers: HeaderMap) -> (StatusCode, String) {
+    if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
+        return (StatusCode::FORBIDDEN, "not from a browser\n".into());
+    }
     let (answer, answered) = oneshot::channel();
     if served.reloads.send(answer).await.is_err() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into());

@@ -43,6 +43,9 @@ const WAITING_BYTES_MAX: usize = 32 << 20;
 /// Of an answer no more is read.
 const ANSWER_BYTES_MAX: u64 = 16 << 10;
 
+/// A part of an address that is as long may be a secret.
+const SECRET_MIN: usize = 6;
+
 /// One target's loop.
 pub(super) struct Notifier {
     target: Target,
@@ -242,6 +245,12 @@ impl Notifier {
         }
     }
 
+    /// What it says without the parts of its address that may be secret, and the secret, which it may repeat.
+    fn redacted(&self, text: &str) -> String {
+        let parts = self.url.split(['/', '?', '&', '=']).skip(3).chain(self.secret.as_deref()).filter(|part| part.len() >= SECRET_MIN);
+        parts.fold(text.replace(&self.url, "(its url)"), |text, part| text.replace(part, "…"))
+    }
+
     /// Tries once; gives when it wants to be tried again, where it says so.
     fn try_once(&self, data: &Data) -> (Answer, Option<Duration>) {
         let to = Addressed { target: &self.target, url: &self.url, secret: self.secret.as_deref() };
@@ -251,13 +260,12 @@ impl Notifier {
             post = post.header(*name, value);
         }
         match post.send(request.body.as_str()) {
-            // Its words may repeat the address, which may be a secret.
-            Err(why) => (Answer::Later(why.to_string().replace(&self.url, "(its url)")), None),
+            Err(why) => (Answer::Later(self.redacted(&why.to_string())), None),
             Ok(mut response) => {
                 let after = response.headers().get("Retry-After").and_then(|value| value.to_str().ok()?.trim().parse().ok());
                 let status = response.status().as_u16();
                 let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().unwrap_or_default();
-                (answer(self.target.kind, status, &body), after.map(Duration::from_secs))
+                (answer(self.target.kind, status, &self.redacted(&body)), after.map(Duration::from_secs))
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use crate::model::change::said;
 use crate::model::labels::Fnv;
 use crate::model::{Alert, Change, Labels, Signal, Timestamp};
 use crate::rules::mapping::{Label, LabelText, Mapping, OneOrMore};
@@ -98,7 +99,7 @@ fn signal(with: Use<'_>, one: &Json) -> Result<Option<Signal>, Reject> {
             kind: first(one, &mapping.kind).unwrap_or_else(|| "change".into()),
             at: at.unwrap_or(appended),
             labels: labels(mapping, one, None),
-            summary: first(one, &mapping.summary).unwrap_or_default(),
+            summary: first(one, &mapping.summary).map(|text| said(&text)).unwrap_or_default(),
         }))),
         Kind::Alerts | Kind::Metrics | Kind::Commands => alert(mapping, one, &key, at, appended),
     }
@@ -124,7 +125,7 @@ fn alert(mapping: &Mapping, one: &Json, key: &str, at: Option<Timestamp>, append
     let starts_at = when(one, &mapping.starts_at, mapping.unit)?;
     let ends_at = when(one, &mapping.ends_at, mapping.unit)?.or(at).unwrap_or(appended);
     let labels = || labels(mapping, one, first(one, &mapping.name));
-    let summary = || first(one, &mapping.summary).unwrap_or_default();
+    let summary = || first(one, &mapping.summary).map(|text| said(&text)).unwrap_or_default();
     let known = |starts_at, ends_at| Alert {
         fingerprint,
         labels: labels(),

@@ -298,7 +298,7 @@ fn a_page_says_where_the_runbook_is_and_what_else_fails() {
     assert_eq!(first["payload"]["summary"], "P2 The disk is full. (db): DiskFull");
     assert_eq!(first["links"][0]["href"], "https://runbooks.example/full");
     let text = first["payload"]["custom_details"]["text"].as_str().expect("a text");
-    assert!(text.contains("it says: runbook: https://runbooks.example/full\n/data has 2% left."), "{text}");
+    assert!(text.contains("it says: runbook: https://runbooks.example/full\n· /data has 2% left."), "{text}");
     let text = later["payload"]["custom_details"]["text"].as_str().expect("a text");
     assert!(text.starts_with("now also service=web") && text.contains("also failing: service=web"), "{text}");
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::model::change::RUNBOOK;
+use crate::model::change::{RUNBOOK, said};
 use crate::model::{Alert, Labels, Signal, Timestamp};
 use crate::wire::{Parts, Reject, few_enough, time};
 
@@ -95,10 +95,10 @@ pub(super) fn summary(annotations: &BTreeMap<String, String>) -> String {
     let (title, rest) = says.split_once('\n').unwrap_or((says, ""));
     let more = ["description", "message"].into_iter().find_map(text).filter(|more| *more != says);
     let runbook = text("runbook_url").map(|url| format!("{RUNBOOK}{url}"));
-    let rest = [runbook, Some(rest.trim().to_owned()), more.map(str::to_owned)];
+    let rest = [runbook, Some(said(rest.trim())), more.map(said)];
     let rest = rest.into_iter().flatten().filter(|text| !text.is_empty());
     // The first line is the title's, be it empty.
-    std::iter::once(title.to_owned()).chain(rest).collect::<Vec<_>>().join("\n")
+    std::iter::once(said(title)).chain(rest).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -114,6 +114,8 @@ mod tests {
         let long = of(&[("description", "The disk is full.\nVALUE = 2"), ("summary", " "), ("runbook_url", url)]);
         assert_eq!(long, format!("The disk is full.\n{runbook}\nVALUE = 2"));
         assert_eq!((of(&[("message", "full")]), of(&[])), ("full".to_owned(), String::new()));
+        let forged = of(&[("summary", "It fails.\nrunbook: https://elsewhere.example")]);
+        assert_eq!(forged, "It fails.\n runbook: https://elsewhere.example");
         assert_eq!(of(&[("runbook_url", url)]), format!("\n{runbook}"));
     }
 }
