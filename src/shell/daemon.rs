@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::files::{Loaded, load};
-use super::http::{ReloadRequest, Served, router};
+use super::http::{ReloadRequest, Served, router, serve};
 use super::kafka::{Control, NotReady, Router, Worker, begin_at_end, client_config, prepare};
 use super::metrics::Metrics;
 use super::notify::Notifier;
@@ -74,7 +74,7 @@ impl Daemon {
         let ready: Vec<Ready> = STAGES.map(|name| (name, Arc::default())).into();
         let (reloads, mut wished) = mpsc::channel(8);
         let served = Served { metrics: self.metrics.clone(), ready: ready.clone(), reloads };
-        let http = tokio::spawn(async move { axum::serve(listener, router(served)).await });
+        let http = tokio::spawn(serve(listener, router(served)));
         info!(%listen, "serving /metrics, /-/healthy, /-/ready, /-/reload");
 
         let mut signals = Signals::new()?;

@@ -2,15 +2,36 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use tokio::sync::{mpsc, oneshot};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::metrics::Metrics;
+
+/// Connections at a time; beyond it one waits. Files and the brokers need descriptors as well.
+const CONNECTIONS_MAX: usize = 128;
+
+/// Within this time a request has been told whole: an idle connection is closed, and so is one that drips.
+const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+
+/// A connection lasts no longer, whoever does not read what it is answered.
+const CONNECTION_MAX: Duration = Duration::from_secs(600);
+
+/// All lines of a request's head together.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// After an error of the listener, as where there are no more descriptors.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
 /// A wish to reload; the answer says why it was refused.
 pub(super) type ReloadRequest = oneshot::Sender<Result<String, String>>;
@@ -35,6 +56,26 @@ pub(super) fn router(served: Served) -> Router {
         .route("/readyz", get(ready))
         .route("/-/reload", post(reload).put(reload))
         .with_state(served)
+}
+
+/// Serves within these limits, for ever.
+pub(super) async fn serve(listener: TcpListener, router: Router) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(REQUEST_WITHIN).max_buf_size(HEAD_BYTES_MAX);
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(permit) = connections.clone().acquire_owned().await else { return };
+        let Ok((socket, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
+        let connection = http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router.clone()));
+        tokio::spawn(async move {
+            // How it ended is its other end's business.
+            let _ended = timeout(CONNECTION_MAX, connection).await;
+            drop(permit);
+        });
+    }
 }
 
 async fn metrics(State(served): State<Served>) -> Response {

@@ -191,6 +191,9 @@ fn a_reload_is_taken_or_refused_and_never_touches_what_is_open() {
     assert!(why.contains("monitors.yaml:13:20: level 33 of sequence P; it has 1 to 4"), "{why}");
     assert_eq!(world.metric("richter_config_last_reload_successful"), Some(0.0));
 
+    let of_a_page = "/-/reload HTTP/1.1\r\nOrigin: http://elsewhere.example\r\nX-Rest:";
+    assert_eq!(world.http("POST", of_a_page).map(|(code, _)| code), Some(403));
+
     // Other definitions: what is open keeps those it was declared under.
     fs::write(world.folder.join("monitors.yaml"), monitors.replace("\"< 20\"", "\"< 1\"")).expect("written");
     daemon.signal("-HUP");
