@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 use crate::contract::{Data, Told};
 use crate::model::{Event, Timestamp};
-use crate::rules::notify::{Messenger, Target};
+use crate::rules::notify::{Messenger, Routed, Target};
 
 pub use names::faults;
 pub use rate::Rate;
@@ -70,8 +70,10 @@ pub fn is_told(target: &Target, data: &Data) -> bool {
     let seems_over = |told: &&Told| matches!(told.event, Event::Recovering | Event::Recovered);
     let before = incident.history.iter().rev().find(seems_over).map(|told| told.event);
     let untold = data.event.kind == Event::RecoveryRevoked && before == Some(Event::Recovering);
+    // As of before the others were told.
+    let owners = if evidence.owners.is_empty() { std::slice::from_ref(&evidence.owner) } else { &evidence.owners };
     let mut routes = target.routes.iter().filter(|route| !untold || route.events.is_some());
-    routes.any(|route| route.takes(data.event.kind, &levels, businesses))
+    routes.any(|route| route.takes(data.event.kind, Routed { levels: &levels, businesses, owners }))
 }
 
 /// The request that tells a target of an event, signed as of now.

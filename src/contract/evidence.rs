@@ -26,6 +26,9 @@ pub struct Evidence {
     pub businesses: Vec<String>,
     /// The team that owns it; where no monitor says so the one that looks after what it is about.
     pub owner: String,
+    /// The teams that own what counts in it.
+    #[serde(default)]
+    pub owners: Vec<String>,
     /// What it is about.
     pub entity: String,
     /// When what leads began; none in events of before this was told.

@@ -35,13 +35,17 @@ pub(super) fn title(summary: &str) -> Option<&str> {
 /// What an alert means: by its monitor, or else by the generic definitions.
 pub(super) fn definition(labels: &Labels, summary: &str, rules: &Rules) -> Option<Definition> {
     rules.alert_monitor(labels).and_then(|m| m.definition.clone()).or_else(|| {
-        let mut generic: Vec<Ladder> = rules.levels.fallback(labels).cloned().collect();
+        let own = || rules.levels.fallback(labels);
+        let mut generic: Vec<Ladder> = own().map(|generic| generic.ladder.clone()).collect();
         if generic.is_empty() {
             return None;
         }
         generic.extend(rules.levels.floor_by_numbers());
         let scenario = title(summary).unwrap_or_else(|| labels.get("alertname")).to_owned();
-        Some(Definition { scenario, generic, ..Definition::default() })
+        // The first that says so and has the labels for it.
+        let owner = own().find_map(|generic| generic.owner.as_ref()?.fill(labels)).unwrap_or_default();
+        let business = own().find_map(|generic| generic.business.as_ref()?.fill(labels)).unwrap_or_default();
+        Some(Definition { scenario, generic, owner, business, ..Definition::default() })
     })
 }
 

@@ -102,12 +102,17 @@ impl<'g> Grounds<'g> {
     /// The businesses of what counts.
     fn businesses(&self) -> Vec<String> {
         let definitions = self.members().filter(|m| m.counts()).filter_map(|m| m.definition.as_ref());
-        let businesses: BTreeSet<&str> = definitions.map(|definition| definition.business.as_str()).collect();
-        businesses.into_iter().filter(|business| !business.is_empty()).map(str::to_owned).collect()
+        distinct(definitions.map(|definition| definition.business.as_str()))
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = &'g Member> + Clone {
         self.situations.iter().flat_map(|situation| &situation.members)
+    }
+
+    /// The team that owns what leads; where no monitor says so, the one that looks after what it is about.
+    fn owner(&self) -> &'g str {
+        let own = self.leader.and_then(|m| m.definition.as_ref()).map(|definition| definition.owner.as_str());
+        own.filter(|owner| !owner.is_empty()).or(self.owner).unwrap_or_default()
     }
 
     pub(super) fn evidence(&self) -> Evidence {
@@ -119,7 +124,8 @@ impl<'g> Grounds<'g> {
             scenario: self.leader.map_or_else(String::new, |m| m.summary().to_owned()),
             business: definition.map_or_else(String::new, |d| d.business.clone()),
             businesses: self.businesses(),
-            owner: definition.map(|d| d.owner.as_str()).filter(|owner| !owner.is_empty()).or(self.owner).unwrap_or_default().to_owned(),
+            owner: self.owner().to_owned(),
+            owners: distinct(std::iter::once(self.owner()).chain(self.owners())),
             entity: self.leader.map_or_else(String::new, |m| m.entity.to_string()),
             since: self.leader.map(|m| m.starts_at.to_string()),
             says: cut(self.words(), WORDS_BYTES_MAX),
@@ -322,4 +328,10 @@ fn member(member: &Member, at: Timestamp) -> contract::Member {
 
 fn counted(tally: &Tally) -> Counted {
     Counted { entity: tally.entity.to_string(), name: tally.name.to_string(), told: tally.told, firing: tally.firing }
+}
+
+/// Those that are named, each once.
+fn distinct<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
+    let names: BTreeSet<&str> = names.filter(|name| !name.is_empty()).collect();
+    names.into_iter().map(str::to_owned).collect()
 }

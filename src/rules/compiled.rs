@@ -319,6 +319,10 @@ pub struct Sequence {
 pub struct Generic {
     /// Grades the external alerts this selects; without it, every business monitor.
     pub alerts: Option<Selector>,
+    /// The team that owns these alerts, by their labels.
+    pub owner: Option<Template>,
+    /// Whose business they are, by their labels.
+    pub business: Option<Template>,
     /// When it is which level.
     pub ladder: Ladder,
 }
@@ -414,8 +418,8 @@ impl Levels {
     }
 
     /// The generic ladders that grade an external alert.
-    pub fn fallback(&self, labels: &Labels) -> impl Iterator<Item = &Ladder> {
-        self.generic.iter().filter(|g| g.alerts.as_ref().is_some_and(|s| s.matches(labels))).map(|g| &g.ladder)
+    pub fn fallback(&self, labels: &Labels) -> impl Iterator<Item = &Generic> {
+        self.generic.iter().filter(|g| g.alerts.as_ref().is_some_and(|s| s.matches(labels)))
     }
 }
 

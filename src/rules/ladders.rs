@@ -10,6 +10,7 @@ use super::fault::{At, Fault};
 use super::handling::Handling;
 use super::raw;
 use super::slo;
+use super::template::Template;
 
 /// The monitors that level files stand for, by file.
 pub(super) type Objectives<'f> = Vec<(&'f String, Vec<raw::Monitor>)>;
@@ -126,6 +127,16 @@ impl Checker {
     fn generic(&mut self, file: &str, raw: &[raw::Generic], levels: &mut Levels) {
         for generic in raw {
             let alerts = generic.alerts.as_ref().map(|text| (text, self.good(file, text, selector(&text.value))));
+            let mut named = |text: Option<&At<String>>| {
+                let text = text?;
+                let template = if generic.alerts.is_some() {
+                    Template::of(&text.value)
+                } else {
+                    Err("is for alerts; a monitor says itself whose it is".into())
+                };
+                self.good(file, text, template)
+            };
+            let (owner, business) = (named(generic.owner.as_ref()), named(generic.business.as_ref()));
             let measurable = if alerts.is_some() { Measurable::DURATION } else { Measurable::ANYTHING };
             let ladder = self.ladder(file, &generic.sequence, &generic.ladder, measurable, &levels.sequences);
             let sequence = levels.sequences.iter().position(|sequence| sequence.name == generic.sequence.value);
@@ -133,7 +144,7 @@ impl Checker {
             let severe = severe.filter_map(|raw| Some((rung(&raw.value, levels.sequences.get(sequence?)?, sequence?), raw.place(file))));
             self.floors.extend(severe);
             if let (Some(ladder), None | Some((_, Some(_)))) = (ladder, &alerts) {
-                levels.generic.push(Generic { alerts: alerts.and_then(|(_, s)| s), ladder });
+                levels.generic.push(Generic { alerts: alerts.and_then(|(_, s)| s), owner, business, ladder });
             }
         }
     }

@@ -93,8 +93,21 @@ pub struct Route {
     pub levels: Option<Vec<u8>>,
     /// Of these businesses.
     pub business: Option<Vec<String>>,
+    /// That one of these teams owns, be it of what counts in it beside what leads.
+    pub owner: Option<Vec<String>>,
     /// Of these types; where it is missing, of all that people act on.
     pub events: Option<Vec<Event>>,
+}
+
+/// What an incident is told of by.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Routed<'i> {
+    /// The levels that it has, or had.
+    pub levels: &'i [(&'i str, u8)],
+    /// Whose it is.
+    pub businesses: &'i [String],
+    /// The teams that own what counts in it.
+    pub owners: &'i [String],
 }
 
 impl Target {
@@ -119,6 +132,7 @@ impl Target {
                     ("levels", route.levels.as_ref().map(Vec::len)),
                     ("events", route.events.as_ref().map(Vec::len)),
                     ("business", route.business.as_ref().map(Vec::len)),
+                    ("owner", route.owner.as_ref().map(Vec::len)),
                 ];
                 let nothing = nothing.into_iter().filter(|(_, length)| *length == Some(0));
                 let nothing = nothing.map(|(what, _)| format!("a route of it takes nothing: its `{what}` are none"));
@@ -143,6 +157,15 @@ pub fn notes(targets: &[Target], rules: &Rules) -> Vec<Fault> {
     for target in targets {
         let unknown: BTreeSet<&String> =
             target.routes.iter().flat_map(|route| route.business.iter().flatten()).filter(|name| !known.contains(name)).collect();
+        let teams: BTreeSet<&String> = rules.duty.teams.iter().map(|team| &team.name).collect();
+        let unled: BTreeSet<&String> =
+            target.routes.iter().flat_map(|route| route.owner.iter().flatten()).filter(|name| !teams.contains(name)).collect();
+        for name in unled {
+            notes.push(Fault {
+                place: target.place.clone(),
+                message: format!("a route of it is for the owner {name:?}, and no duty file has such a team"),
+            });
+        }
         for name in unknown {
             notes.push(Fault {
                 place: target.place.clone(),
@@ -152,7 +175,8 @@ pub fn notes(targets: &[Target], rules: &Rules) -> Vec<Fault> {
     }
     let routes = || targets.iter().flat_map(|target| &target.routes);
     let told = |sequence: &str, rank: u8| {
-        routes().any(|route| route.takes(Event::Declared, &[(sequence, rank)], route.business.as_deref().unwrap_or_default()))
+        let all = |route: &Route| Route { business: None, owner: None, ..route.clone() };
+        routes().any(|route| all(route).takes(Event::Declared, Routed { levels: &[(sequence, rank)], ..Routed::default() }))
     };
     let levels = rules.levels.sequences.iter().flat_map(|sequence| (1..=sequence.levels).map(|rank| (sequence.name.as_str(), rank)));
     let untold: Vec<String> =
@@ -165,17 +189,20 @@ pub fn notes(targets: &[Target], rules: &Rules) -> Vec<Fault> {
 }
 
 impl Route {
-    /// Whether it takes an event of that type, of an incident of these businesses that has, or had, these levels: who was told
-    /// of its declaration is told of its end as well.
+    /// Whether it takes an event of that type, of such an incident: who was told of its declaration is told of its end as well.
     #[must_use]
-    pub fn takes(&self, event: Event, levels: &[(&str, u8)], businesses: &[String]) -> bool {
+    pub fn takes(&self, event: Event, of: Routed<'_>) -> bool {
+        let Routed { levels, businesses, owners } = of;
         let told = self.events.as_ref().map_or(TOLD.contains(&event), |events| events.contains(&event));
         let of = |(sequence, rank): &(&str, u8)| {
             self.sequences.as_ref().is_none_or(|all| all.iter().any(|one| one == sequence))
                 && self.levels.as_ref().is_none_or(|all| all.contains(rank))
         };
         let any = self.sequences.is_none() && self.levels.is_none();
-        told && (any || levels.iter().any(of)) && self.business.as_ref().is_none_or(|all| all.iter().any(|one| businesses.contains(one)))
+        let among = |wanted: &Option<Vec<String>>, known: &[String]| {
+            wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|one| known.contains(one)))
+        };
+        told && (any || levels.iter().any(of)) && among(&self.business, businesses) && among(&self.owner, owners)
     }
 }
 
@@ -331,11 +358,14 @@ mod tests {
     #[test]
     fn a_route_takes_what_people_act_on_unless_it_says() {
         let severe = Route { levels: Some(vec![1, 2]), ..Route::default() };
-        let shop = ["shop".to_owned()];
-        assert!(severe.takes(Event::Declared, &[("P", 2)], &shop));
-        assert!(!severe.takes(Event::Declared, &[("P", 3)], &shop));
-        assert!(!severe.takes(Event::Suspected, &[], &shop) && !Route::default().takes(Event::Recovering, &[("P", 1)], &shop));
+        let [shop, bank, ann] = ["shop", "bank", "ann's"].map(|name| [name.to_owned()]);
+        let of = |levels| Routed { levels, businesses: &shop, owners: &ann };
+        assert!(severe.takes(Event::Declared, of(&[("P", 2)])));
+        assert!(!severe.takes(Event::Declared, of(&[("P", 3)])));
+        assert!(!severe.takes(Event::Suspected, of(&[])) && !Route::default().takes(Event::Recovering, of(&[("P", 1)])));
         let early = Route { events: Some(vec![Event::Suspected]), business: Some(vec!["shop".into()]), ..Route::default() };
-        assert!(early.takes(Event::Suspected, &[], &shop) && !early.takes(Event::Suspected, &[], &["bank".to_owned()]));
+        assert!(early.takes(Event::Suspected, of(&[])) && !early.takes(Event::Suspected, Routed { businesses: &bank, ..of(&[]) }));
+        let own = Route { owner: Some(vec!["ann's".into()]), ..Route::default() };
+        assert!(own.takes(Event::Declared, of(&[("P", 3)])) && !own.takes(Event::Declared, Routed { owners: &bank, ..of(&[("P", 3)]) }));
     }
 }

@@ -22,6 +22,16 @@ impl Template {
     /// # Errors
     /// A brace that is not closed, a label name that is none, or no `kind=name` form.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let template = Self::of(text)?;
+        Entity::parse(&template.render(|label| label.to_owned()))?;
+        Ok(template)
+    }
+
+    /// Reads a template of any name.
+    ///
+    /// # Errors
+    /// A brace that is not closed, or a label name that is none.
+    pub fn of(text: &str) -> Result<Self, String> {
         let mut parts = vec![];
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
@@ -36,18 +46,20 @@ impl Template {
         }
         parts.push(Part::Text(rest.to_owned()));
         parts.retain(|p| *p != Part::Text(String::new()));
-        let template = Self(parts);
-        Entity::parse(&template.render(|label| label.to_owned()))?;
-        Ok(template)
+        Ok(Self(parts))
     }
 
     /// The entity, where every label it needs is there.
     #[must_use]
     pub fn entity(&self, labels: &Labels) -> Option<Entity> {
-        if self.labels().any(|name| labels.get(name).is_empty()) {
-            return None;
-        }
-        Entity::parse(&self.render(|name| labels.get(name).to_owned())).ok()
+        Entity::parse(&self.fill(labels)?).ok()
+    }
+
+    /// The text, where every label it needs is there.
+    #[must_use]
+    pub fn fill(&self, labels: &Labels) -> Option<String> {
+        let whole = self.labels().all(|name| !labels.get(name).is_empty());
+        whole.then(|| self.render(|name| labels.get(name).to_owned()))
     }
 
     /// The labels it fills in.

@@ -234,6 +234,32 @@ fn a_target_has_words_of_its_own_and_is_told_to_the_end() {
     assert_eq!(body["blocks"][1]["text"]["text"], "Customers cannot place orders P2");
 }
 
+/// An alert that no monitor reads is its team's, by a label: the team is gathered, and its own target is told.
+#[test]
+fn a_team_is_told_of_its_alerts() {
+    let case = r#"
+== monitors
+monitors: []
+== levels
+generic: [ { sequence: P, alerts: '{severity="page"}', owner: "{{ team }}", business: "{{ shop }}", ladder: [ { level: 3 } ] } ]
+== duty
+teams: [ { name: payments, shifts: [ { name: all, people: [ ann ] } ] }, { name: search, shifts: [ { name: all, people: [ bob ] } ] } ]
+emergency: [ { gather: [ owner ] } ]
+== records 2026-11-22T15:00:00Z every 1m
+alert 15:01 firing CardsRefused severity=page service=pay team=payments shop=eu
+"#;
+    let out = Case::parse("team", case).run();
+    let data: Data = serde_json::from_value(events(&out.messages)[0]["data"].clone()).expect("an event");
+    let (evidence, people) = (&data.incident.evidence, &data.incident.emergency.as_ref().expect("a handling").people);
+    assert_eq!((evidence.owner.as_str(), evidence.business.as_str(), people[0].name.as_str()), ("payments", "eu", "ann"));
+    let text = "notify: [ { name: p, kind: pagerduty, secret: { env: S }, routes: [ { owner: [ payments ] } ] },\n\
+        \x20 { name: s, kind: pagerduty, secret: { env: S }, routes: [ { owner: [ search ] } ] } ]";
+    let (settings, _, faults) = settings("f", text, &BTreeMap::new());
+    assert_eq!(faults, []);
+    let told: Vec<bool> = settings.expect("checked").notify.iter().map(|target| is_told(target, &data)).collect();
+    assert_eq!(told, [true, false]);
+}
+
 /// What each kind of target is told of the first declaration and of the recovery.
 #[test]
 fn each_kind_of_target_is_told_in_its_own_words() {

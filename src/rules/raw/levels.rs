@@ -99,6 +99,10 @@ pub(in crate::rules) struct Sequence {
 pub(in crate::rules) struct Generic {
     /// A selector: for these alerts, where no monitor reads them. Without it, for every business monitor.
     pub(in crate::rules) alerts: Option<At<String>>,
+    /// Beside `alerts`: the team that is gathered for them, as a template of their labels: `team-{{ team }}`.
+    pub(in crate::rules) owner: Option<At<String>>,
+    /// Beside `alerts`: whose they are, likewise.
+    pub(in crate::rules) business: Option<At<String>>,
     /// Which sequence it is of.
     pub(in crate::rules) sequence: At<String>,
     /// Most severe first.
