@@ -20,7 +20,7 @@ use crate::stage::{Count, Outbox, Outcome, Record};
 use crate::wire::alerts::Decoder;
 use crate::wire::internal::{calls_messages, signals_messages};
 use crate::wire::metrics::{self, Context, Scratch};
-use crate::wire::{Parts, Reject, commands, dead_letter, shape};
+use crate::wire::{Parts, Reject, commands, dated, dead_letter, shape};
 
 use input::Input;
 use limits::{Refused, admitted};
@@ -102,6 +102,7 @@ impl Route {
     pub fn apply(&mut self, record: &Record<'_>, out: &mut Outbox) {
         let Some(place) = self.place(record.topic) else { return };
         let decoder = &self.sources[place].decoder;
+        let dated = dated(record.timestamp);
         let signals = match self.settings.sources[place].kind {
             Kind::Metrics => None,
             Kind::Alerts => Some(decoder.alerts(record.payload, record.timestamp)),
@@ -109,6 +110,7 @@ impl Route {
             Kind::Commands => Some(commands::decode(record.payload, record.timestamp)),
         };
         let outcome = match signals {
+            _ if dated.is_err() => dated.map(|()| Outcome::DeadLettered),
             None => self.metrics(place, record, out),
             Some(parts) => parts.and_then(|parts| self.signals(record, parts, out)),
         };

@@ -92,6 +92,14 @@ fn time(field: &str, text: &str) -> Result<Timestamp, Reject> {
     Ok(parsed)
 }
 
+/// A record whose own time only a producer without a clock can give would date all that it tells.
+pub(crate) fn dated(appended: Timestamp) -> Result<(), Reject> {
+    if appended < YEAR_1980 {
+        return Err(Reject::new("bad_timestamp", format!("the record's own time is {appended}: has its producer no clock?")));
+    }
+    Ok(())
+}
+
 impl Unit {
     const ALL: [Self; 4] = [Self::Seconds, Self::Milliseconds, Self::Microseconds, Self::Nanoseconds];
 

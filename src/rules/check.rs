@@ -143,6 +143,13 @@ impl Source<'_> {
 
 impl Checker {
     pub(super) fn decode<T: serde::de::DeserializeOwned + Default>(&mut self, file: &str, text: &str) -> T {
+        if text.trim().is_empty() {
+            let place = Place { file: file.to_owned(), ..Place::default() };
+            self.faults.push(Fault {
+                place,
+                message: "the file is empty: was it written whole? Without it nothing of its kind would be known".into(),
+            });
+        }
         let (value, faults) = decode(file, text);
         self.faults.extend(faults);
         value.unwrap_or_default()

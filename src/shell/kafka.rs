@@ -24,7 +24,7 @@ use crate::rules::Config;
 
 pub(crate) use answers::Answers;
 pub(crate) use client::missing_secrets;
-pub(super) use client::{client_config, secret, wrong_properties};
+pub(super) use client::{Grumbles, client_config, secret, wrong_properties};
 pub(super) use follower::{Follower, Whose, begin_at_end};
 pub(crate) use history::incidents;
 pub(super) use router::Router;

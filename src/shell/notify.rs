@@ -23,7 +23,7 @@ use crate::rules::{Property, Settings};
 use crate::stage::{Record, Topic};
 use crate::wire::{Reject, dead_letter};
 
-use super::kafka::{Follower, Whose, now, secret, send};
+use super::kafka::{Follower, Grumbles, Whose, now, secret, send};
 use super::metrics::Metrics;
 
 /// Between two tries: at first, and at the most; each wait is twice as long as the one before.
@@ -59,6 +59,9 @@ pub(super) struct Notifier {
     rate: Rate,
     /// By incident, in order: the first has failed.
     waiting: BTreeMap<String, VecDeque<Task>>,
+    grumbles: Grumbles,
+    /// Since when it takes nothing.
+    refuses: Option<Instant>,
 }
 
 /// An event that the target is to be told of.
@@ -115,6 +118,8 @@ impl Notifier {
             since: Instant::now(),
             rate: Rate::new(target.rate),
             waiting: BTreeMap::new(),
+            grumbles: Grumbles::default(),
+            refuses: None,
         })
     }
 
@@ -222,6 +227,9 @@ impl Notifier {
             let (outcome, after) = self.try_once(&task.data);
             let (why, alone) = match outcome {
                 Answer::Taken => {
+                    if let Some(since) = self.refuses.take() {
+                        info!(target = self.target.name, after = ?since.elapsed(), "notifications are taken again");
+                    }
                     self.metrics.notified(&self.target.name, "delivered");
                     return Ok(Delivery::Done);
                 }
@@ -234,7 +242,18 @@ impl Notifier {
                 }
             };
             self.metrics.notified(&self.target.name, "retried");
-            warn!(target = self.target.name, incident = incident.id, why, "a notification is tried again");
+            let since = self.refuses.get_or_insert_with(Instant::now).elapsed().as_secs();
+            if self.grumbles.are_due() {
+                let (incident, event) = (&incident.id, incident.sequence);
+                warn!(
+                    target = self.target.name,
+                    incident,
+                    event,
+                    failing_seconds = since,
+                    why,
+                    "a notification is tried again, as may be others"
+                );
+            }
             let wait = after.unwrap_or(task.wait).clamp(RETRY_MIN, RETRY_MAX);
             task.wait = (task.wait * 2).min(RETRY_MAX);
             if alone {

@@ -15,6 +15,9 @@ use crate::query::Selector;
 use super::alerts::documents;
 use super::{Parts, Reject, time, within_limits};
 
+/// Commands of one record: people give few at a time, and some cost time to read.
+const COMMANDS_MAX: usize = 1000;
+
 /// What a command's texts may hold, in bytes each.
 const TEXT_BYTES_MAX: usize = 4096;
 
@@ -114,10 +117,17 @@ pub struct Written {
 /// It is no record at all; a command that cannot be read is a part that is refused.
 pub fn decode(payload: &[u8], appended: Timestamp) -> Result<Parts, Reject> {
     within_limits(payload)?;
-    Ok(documents(payload)?.into_iter().map(|one| command(one, appended).map(Signal::Command)).collect())
+    let documents = documents(payload)?;
+    if documents.len() > COMMANDS_MAX {
+        return Err(Reject::new("too_large", format!("{} commands in a record; {COMMANDS_MAX} at most", documents.len())));
+    }
+    Ok(documents.into_iter().map(|one| command(one, appended).map(Signal::Command)).collect())
 }
 
 fn command(one: serde_json::Value, appended: Timestamp) -> Result<Command, Reject> {
+    if !one.is_object() {
+        return Err(Reject::new("unexpected_shape", "a command is an object with `id`, `author` and `command`"));
+    }
     let written: Written = serde_json::from_value(one).map_err(|why| Reject::new("unexpected_shape", format!("no command: {why}")))?;
     written.read(appended)
 }

@@ -188,7 +188,7 @@ fn a_reload_is_taken_or_refused_and_never_touches_what_is_open() {
     fs::write(world.folder.join("monitors.yaml"), monitors.replace("level: 3", "level: 33")).expect("written");
     let (code, why) = world.http("POST", "/-/reload").expect("answered");
     assert_eq!(code, 400);
-    assert!(why.contains("monitors.yaml:13:20: level 33 of sequence P; it has 1 to 4"), "{why}");
+    assert!(why.contains("monitors.yaml:14:20: level 33 of sequence P; it has 1 to 4"), "{why}");
     assert_eq!(world.metric("richter_config_last_reload_successful"), Some(0.0));
 
     let of_a_page = "/-/reload HTTP/1.1\r\nOrigin: http://elsewhere.example\r\nX-Rest:";

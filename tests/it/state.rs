@@ -208,6 +208,28 @@ fn an_internal_topic_that_has_grown_is_refused() {
 }
 
 #[test]
+fn what_was_removed_while_it_was_away_is_counted_as_lost() {
+    let case = case("escalates_and_recovers");
+    let (world, daemon) = half_told("removed", &case, "");
+    assert_eq!(daemon.stops(), Some(0));
+    let read = case.records[..case.records.len() / 2].iter().filter(|record| record.topic == "metrics").count();
+    let rest = &case.records[case.records.len() / 2..];
+    world.produce(rest);
+    let missed = rest.iter().filter(|record| record.topic == "metrics").count();
+    let (admin, options, runtime) = admin(&world);
+    let name = world.topic("metrics");
+    let mut list = TopicPartitionList::new();
+    let end = Offset::Offset(i64::try_from(read + missed).expect("few"));
+    list.add_partition_offset(&name, 0, end).expect("a place");
+    runtime.block_on(admin.delete_records(&list, &options)).expect("answered");
+    let _daemon = world.start();
+    world.ready();
+    let lost = || world.metrics("richter_lost_records_total").into_iter().find(|line| line.contains(&name));
+    world.until("the loss", || lost().is_some_and(|line| line.ends_with(&format!(" {missed}"))));
+    assert!(world.log().contains("removed before they were read"), "{}", world.log());
+}
+
+#[test]
 fn a_source_that_came_while_it_was_away_is_read() {
     let case = case("escalates_and_recovers");
     let (world, daemon) = half_told("came", &case, "");

@@ -55,7 +55,7 @@ impl World {
     /// Writes the configuration; `kafka` is added to that section.
     pub(crate) fn configure(&self, case: &Case, kafka: &str) {
         for (file, section) in [("monitors.yaml", "monitors"), ("levels.yaml", "levels"), ("topology.yaml", "topology")] {
-            fs::write(self.folder.join(file), case.section(section)).expect("written");
+            fs::write(self.folder.join(file), format!("# {section}\n{}", case.section(section))).expect("written");
         }
         let Self { address, name, port, .. } = self;
         let session = if kafka.contains("properties:") { "" } else { SESSION };

@@ -32,11 +32,11 @@ const GRUMBLE_EVERY: Duration = Duration::from_secs(10);
 
 /// When a client's errors were logged last.
 #[derive(Debug, Default)]
-pub(super) struct Grumbles(Option<Instant>);
+pub(in crate::shell) struct Grumbles(Option<Instant>);
 
 impl Grumbles {
     /// Whether it is time for another line.
-    pub(super) fn are_due(&mut self) -> bool {
+    pub(in crate::shell) fn are_due(&mut self) -> bool {
         let due = self.0.is_none_or(|at| at.elapsed() > GRUMBLE_EVERY);
         if due {
             self.0 = Some(Instant::now());

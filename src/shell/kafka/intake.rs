@@ -266,6 +266,24 @@ impl Intake {
         self.consumer.incremental_assign(&list).context("partitions cannot be taken over")
     }
 
+    /// How many partitions a topic has; 0 where it is not there.
+    pub(super) fn partitions(&self, topic: &str) -> Result<usize, KafkaError> {
+        let metadata = self.consumer.fetch_metadata(Some(topic), ASK)?;
+        Ok(metadata
+            .topics()
+            .iter()
+            .find(|known| known.name() == topic && known.error().is_none())
+            .map_or(0, |known| known.partitions().len()))
+    }
+
+    /// How many records of a partition have been removed since the group committed how far it had read.
+    pub(super) fn gone(&self, (topic, partition): &Place) -> anyhow::Result<u64> {
+        let committed = self.committed(topic, std::iter::once(number(*partition)))?;
+        let Some((_, Some(committed))) = committed.first() else { return Ok(0) };
+        let (low, _) = self.consumer.fetch_watermarks(topic, *partition, ASK)?;
+        Ok(u64::try_from(low - committed).unwrap_or(0))
+    }
+
     /// Where a partition of ours gives nothing though there is something: its place, the next offset and the log's end.
     /// `positions` are the next offsets. One that is silent is asked after at a time.
     pub(super) fn silent(&mut self, positions: impl Iterator<Item = (Place, i64)>) -> Option<(Place, i64, i64)> {

@@ -189,7 +189,8 @@ impl Reader<'_> {
             bytes: 0,
             gone: 0,
         };
-        if at.committed.is_none() && at.end > at.low {
+        // At the very first start there is neither.
+        if at.committed.is_none() && at.bookmark.is_some() && at.end > at.low {
             warn!(
                 stage = S::NAME,
                 partition = wish.partition,

@@ -2,6 +2,7 @@
 //! a crash it may repeat itself; who reads it knows a repetition.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
@@ -11,7 +12,8 @@ use anyhow::bail;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
 use rdkafka::producer::{Producer as _, ThreadedProducer};
-use tracing::{info, warn};
+use serde_json::Value;
+use tracing::{error, info, warn};
 
 use crate::model::{Origin, Timestamp};
 use crate::route::Route;
@@ -42,6 +44,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// Of records that cannot be read the log tells at most this often; the metrics count all.
 const TELL_UNREADABLE_EVERY: Duration = Duration::from_secs(60);
 
+/// How often it is looked whether the sources are there.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
 /// Route's loop and its clients.
 pub(in crate::shell) struct Router {
     route: Route,
@@ -58,7 +63,10 @@ pub(in crate::shell) struct Router {
     uncommitted: BTreeMap<Place, i64>,
     committed: Instant,
     joined: bool,
-    told_unreadable: Option<Instant>,
+    /// When it was looked last whether the sources are there.
+    looked: Option<Instant>,
+    /// When it was said last that one of a topic cannot be read for that reason.
+    told_unreadable: BTreeMap<(String, String), Instant>,
     /// The group does not know us any more: until it does, a commit would be taken for an impostor's.
     estranged: bool,
 }
@@ -92,7 +100,8 @@ impl Router {
             uncommitted,
             committed,
             joined: false,
-            told_unreadable: None,
+            told_unreadable: BTreeMap::new(),
+            looked: None,
             estranged: false,
         })
     }
@@ -107,6 +116,7 @@ impl Router {
             for Control::Follow(config) in self.controls.try_iter() {
                 self.route.follow(config);
             }
+            self.looks_for_sources();
             let mut offsets = BTreeMap::new();
             for record in &records {
                 self.apply(record, &mut offsets, &mut out);
@@ -139,6 +149,7 @@ impl Router {
                     (self.joined, self.estranged) = (true, false);
                     let from: Vec<(Place, Option<i64>)> = places.iter().map(|place| (place.clone(), None)).collect();
                     self.intake.take(&from)?;
+                    self.misses(&places);
                     places.into_iter().for_each(|place| self.assigned(place, out));
                 }
                 Event::Revoked(places) => {
@@ -174,6 +185,37 @@ impl Router {
         self.metrics.rebalances.with_label_values(&[NAME, "assigned"]).inc();
         self.route.assign(Origin { topic: place.0.clone(), partition: number(place.1) }, out);
         self.owned.insert(place, None);
+    }
+
+    /// Looks now and then whether the sources are there: one that is not tells nothing, and the client says little of it.
+    fn looks_for_sources(&mut self) {
+        if self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        for source in &self.settings.sources {
+            // One that is not answered is no other than those after it.
+            let Ok(partitions) = self.intake.partitions(&source.topic) else { return };
+            self.metrics.source_partitions.with_label_values(&[&source.topic]).set(i64::try_from(partitions).unwrap_or(i64::MAX));
+            if partitions == 0 {
+                error!(stage = NAME, topic = source.topic, "the source is not there: nothing is read of it until it is");
+            }
+        }
+    }
+
+    /// Counts what was removed before it was read, and says so. Brokers that do not answer are not asked on.
+    fn misses(&self, places: &[Place]) {
+        for place in places {
+            let Ok(records) = self.intake.gone(place) else { return };
+            if records > 0 {
+                let (topic, partition) = place;
+                self.metrics.lost(topic, records);
+                error!(
+                    stage = NAME,
+                    topic, partition, records, "records were removed before they were read, by retention or by hand, and are lost"
+                );
+            }
+        }
     }
 
     fn give_up(&mut self, places: &[Place], what: &str) -> anyhow::Result<()> {
@@ -247,15 +289,22 @@ impl Router {
         }
     }
 
-    /// Says that a record cannot be read, unless one was said just now.
+    /// Says that a record cannot be read, unless one of its topic was said just now that cannot for the same reason.
     fn tell_unreadable(&mut self, letter: &Message) {
-        if self.told_unreadable.is_none_or(|at| at.elapsed() > TELL_UNREADABLE_EVERY) {
-            self.told_unreadable = Some(Instant::now());
-            let reason = letter.headers.first().map_or("", |(_, reason)| reason);
+        let (topic, reason) = (&letter.key, letter.headers.first().map_or("", |(_, reason)| reason));
+        let told = self.told_unreadable.entry((topic.clone(), reason.to_owned()));
+        let is_new = matches!(told, Entry::Vacant(_));
+        let told = told.or_insert_with(Instant::now);
+        if is_new || told.elapsed() > TELL_UNREADABLE_EVERY {
+            *told = Instant::now();
+            let letter: Value = serde_json::from_slice(&letter.payload).unwrap_or_default();
             warn!(
                 stage = NAME,
-                topic = letter.key,
+                topic,
+                partition = %letter["partition"],
+                offset = %letter["offset"],
                 reason,
+                detail = %letter["detail"],
                 "a record cannot be read; it is in the dead-letter topic, as are others like it"
             );
         }

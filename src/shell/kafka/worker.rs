@@ -17,7 +17,7 @@ use crate::rules::{Config, Settings};
 use crate::shell::metrics::Metrics;
 use crate::stage::{Message, Outbox, Record};
 
-use super::client::{Base, Event};
+use super::client::{Base, Event, Grumbles};
 use super::intake::{Intake, Place, number};
 use super::partition::{Partition, Told};
 use super::recovery::{Recovered, Recovery};
@@ -73,6 +73,8 @@ pub(in crate::shell) struct Worker<S> {
     ticked: Option<Instant>,
     /// When the metrics of the state were brought up to date.
     shown: Option<Instant>,
+    /// When it was logged last that a command is refused.
+    refusals: Grumbles,
 }
 
 impl<S: Partitioned> Worker<S> {
@@ -106,6 +108,7 @@ impl<S: Partitioned> Worker<S> {
             commit_took: Duration::ZERO,
             ticked: None,
             shown: None,
+            refusals: Grumbles::default(),
         })
     }
 
@@ -402,7 +405,7 @@ impl<S: Partitioned> Worker<S> {
             self.metrics.produced.with_label_values(&[message.topic.suffix()]).inc();
         }
         self.metrics.count(&out);
-        log_decisions(&out);
+        log_decisions(&out, &mut self.refusals);
     }
 
     /// Asks how far the group has committed. False where that is not told yet.
@@ -472,16 +475,24 @@ fn kept(intake: &mut Intake) -> Wait {
     intake.keep_place(Duration::ZERO).map_or(Wait::NoLonger, |()| Wait::Longer)
 }
 
-fn log_decisions(out: &Outbox) {
+fn log_decisions(out: &Outbox, refusals: &mut Grumbles) {
     for decision in &out.trace {
         let text = |key: &str| decision[key].as_str().unwrap_or_default();
         match text("kind") {
             "declaration" => {
                 info!(incident = text("incident"), level = text("level"), at = text("at"), reason = text("reason"), "{}", text("event"));
             }
-            "rejection" => {
+            // Its author is answered; the log has one of many.
+            "rejection" if refusals.are_due() => {
                 let (command, order, author) = (text("command"), text("order"), text("author"));
-                warn!(command, order, author, incident = text("incident"), reason = text("reason"), "a command is refused");
+                info!(
+                    command,
+                    order,
+                    author,
+                    incident = text("incident"),
+                    reason = text("reason"),
+                    "a command is refused, as may be others"
+                );
             }
             _ => {}
         }
