@@ -249,7 +249,7 @@ impl Declare {
         if taken.joined {
             let fires = member.ends_at.is_none() && matches!(member.source, Source::Alert { .. });
             if fires && member.definition.is_none() {
-                out.count(Count::Ungraded);
+                out.count(Count::Ungraded(member.source.name().to_owned()));
             }
             out.decide(|| trace::member(situation.id, member));
             // A ranking costs as much as the situation is large, so it is traced as the situation doubles, and at its end.

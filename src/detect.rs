@@ -152,6 +152,12 @@ impl Detect {
         self.state.monitors.get(&watch.key).is_some_and(|state| !watch.query.speaks_of_nothing() || state.has_samples())
     }
 
+    /// How many groups a query has here.
+    #[must_use]
+    pub fn groups_of(&self, watch: &Watch) -> usize {
+        self.state.monitors.get(&watch.key).map_or(0, MonitorState::groups)
+    }
+
     /// Up to when everything was evaluated.
     #[must_use]
     pub fn watermark(&self) -> Option<Timestamp> {

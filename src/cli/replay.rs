@@ -1,6 +1,6 @@
 //! `richter replay`: recordings through the stages, deterministically.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use anyhow::Context;
 use crate::engine::Pipeline;
 use crate::model::text::counted;
 use crate::model::{Origin, Timestamp};
+use crate::rules::Monitor;
 use crate::shell::files::Loaded;
 use crate::stage::{Count, Outbox, Outcome, Record, Topic};
 use crate::wire::csv::time;
@@ -19,6 +20,9 @@ use super::{Outcome as Exit, config, put, stdout, topics};
 
 /// Dead letters that are shown, of each topic and reason; of more the number is told.
 const LETTERS_SHOWN: usize = 10;
+
+/// Names that are told of the alerts without a definition.
+const UNGRADED_SHOWN: usize = 20;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -84,11 +88,16 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     }
     tell_strangers(&config, &records);
     tell_what_was_left_out(&counts);
-    let unheard: Vec<&str> = pipeline.unheard(&config.config).map(|monitor| monitor.name.as_str()).collect();
-    if !unheard.is_empty() {
-        eprintln!("nothing was heard of: {}", unheard.join(", "));
-    }
+    name_monitors("nothing was heard of", pipeline.unheard(&config.config));
+    name_monitors("measured, but their queries never gave a value", pipeline.valueless(&config.config));
     Ok(())
+}
+
+fn name_monitors<'m>(what: &str, monitors: impl Iterator<Item = &'m Monitor>) {
+    let names: Vec<&str> = monitors.map(|monitor| monitor.name.as_str()).collect();
+    if !names.is_empty() {
+        eprintln!("{what}: {}", names.join(", "));
+    }
 }
 
 fn told(number: u64, what: &str) -> String {
@@ -104,11 +113,19 @@ fn tell_what_was_left_out(counts: &BTreeMap<Count, u64>) {
             Count::Unmatched(monitor) => {
                 eprintln!("not evaluated, for its vectors do not match: {monitor}, {}", told(*number, "time"));
             }
-            Count::Ungraded => {
-                eprintln!("without a definition, so evidence only: {}", told(*number, "alert"));
-            }
             _ => {}
         }
+    }
+    let ungraded = counts.iter().filter_map(|(count, number)| match count {
+        Count::Ungraded(name) => Some((*number, name)),
+        _ => None,
+    });
+    let ungraded: BTreeSet<(u64, &String)> = ungraded.collect();
+    if !ungraded.is_empty() {
+        let all: u64 = ungraded.iter().map(|(number, _)| number).sum();
+        let most: Vec<String> = ungraded.iter().rev().take(UNGRADED_SHOWN).map(|(number, name)| format!("{name} {number}")).collect();
+        let more = if ungraded.len() > most.len() { format!(" and {} other names", ungraded.len() - most.len()) } else { String::new() };
+        eprintln!("without a definition, so evidence only: {}: {}{more}", told(all, "alert"), most.join(", "));
     }
 }
 

@@ -102,6 +102,18 @@ impl Pipeline {
         config.rules.monitors.iter().filter(move |monitor| !heard(monitor))
     }
 
+    /// The monitors that were measured and never had a value: their queries find nothing, though what they read is there.
+    pub fn valueless<'c>(&self, config: &'c Config) -> impl Iterator<Item = &'c Monitor> {
+        let valueless = |monitor: &Monitor| match &monitor.input {
+            Input::Watch(watch) => {
+                let known = || self.detect.iter().filter(|stage| stage.has_heard(watch));
+                known().next().is_some() && !watch.query.filters() && known().all(|stage| stage.groups_of(watch) == 0)
+            }
+            Input::Heartbeat(..) | Input::Alerts(_) => false,
+        };
+        config.rules.monitors.iter().filter(move |monitor| valueless(monitor))
+    }
+
     /// Lines of the decision log: the suspects of all that is open, as they are ranked now.
     pub fn rankings(&self) -> impl Iterator<Item = serde_json::Value> {
         self.declare.rankings()

@@ -1,9 +1,9 @@
 //! The daemon: starts the workers, serves HTTP, takes signals, reloads, drains.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -47,6 +47,8 @@ struct Daemon {
     controls: Vec<Sender<Control>>,
     /// The fingerprint of the sources that there were at the start.
     sources: u64,
+    /// Why nothing has begun yet.
+    waits: Arc<Mutex<Option<String>>>,
 }
 
 /// The stages in the order they are started: who receives before who sends.
@@ -65,7 +67,7 @@ impl Daemon {
         metrics.runs(&loaded.config, &loaded.settings);
         metrics.expects(&loaded.settings);
         STAGES.iter().for_each(|stage| metrics.ready(stage, false));
-        Ok(Self { path: path.to_owned(), loaded, metrics, stop: Arc::default(), controls: vec![], sources: 0 })
+        Ok(Self { path: path.to_owned(), loaded, metrics, stop: Arc::default(), controls: vec![], sources: 0, waits: Arc::default() })
     }
 
     async fn run(mut self) -> anyhow::Result<()> {
@@ -73,7 +75,7 @@ impl Daemon {
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let ready: Vec<Ready> = STAGES.map(|name| (name, Arc::default())).into();
         let (reloads, mut wished) = mpsc::channel(8);
-        let served = Served { metrics: self.metrics.clone(), ready: ready.clone(), reloads };
+        let served = Served { metrics: self.metrics.clone(), ready: ready.clone(), reloads, waits: self.waits.clone() };
         let http = tokio::spawn(serve(listener, router(served)));
         info!(%listen, "serving /metrics, /-/healthy, /-/ready, /-/reload");
 
@@ -106,9 +108,15 @@ impl Daemon {
                 }
             };
             match result {
-                Ok(sources) => return Ok(Some(sources)),
+                Ok(sources) => {
+                    self.waits_for(None);
+                    return Ok(Some(sources));
+                }
                 Err(NotReady::Wrong(why)) => return Err(why),
-                Err(NotReady::Unreachable(why)) => warn!(error = format!("{why:#}"), "waiting for kafka"),
+                Err(NotReady::Unreachable(why)) => {
+                    warn!(error = format!("{why:#}"), "waiting for kafka");
+                    self.waits_for(Some(format!("{why:#}")));
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(RETRY) => {}
@@ -117,6 +125,12 @@ impl Daemon {
                     Wish::Reload => drop(self.reload()),
                 },
             }
+        }
+    }
+
+    fn waits_for(&self, what: Option<String>) {
+        if let Ok(mut waits) = self.waits.lock() {
+            *waits = what;
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the daemon serves: `/metrics`, health, readiness and the reload.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -43,6 +43,8 @@ pub(super) struct Served {
     /// Of each worker, by its name.
     pub(super) ready: Vec<(&'static str, Arc<AtomicBool>)>,
     pub(super) reloads: mpsc::Sender<ReloadRequest>,
+    /// Why nothing has begun yet.
+    pub(super) waits: Arc<Mutex<Option<String>>>,
 }
 
 pub(super) fn router(served: Served) -> Router {
@@ -93,6 +95,9 @@ async fn healthy() -> &'static str {
 /// Ready: every stage has its partitions, and has rebuilt them.
 async fn ready(State(served): State<Served>) -> (StatusCode, String) {
     let waiting: Vec<&str> = served.ready.iter().filter(|(_, ready)| !ready.load(Ordering::Relaxed)).map(|(name, _)| *name).collect();
+    if let Ok(Some(why)) = served.waits.lock().as_deref() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("not ready, waiting for kafka: {why}\n"));
+    }
     if waiting.is_empty() {
         (StatusCode::OK, "ready\n".into())
     } else {

@@ -221,7 +221,7 @@ impl Metrics {
                 Count::Unmatched(monitor) => self.losses.unmatched.with_label_values(&[monitor.as_str()]).inc_by(*number),
                 Count::Matched => self.matched.inc_by(*number),
                 Count::Evaluations => self.evaluations.inc_by(*number),
-                Count::Ungraded => self.ungraded.inc_by(*number),
+                Count::Ungraded(_) => self.ungraded.inc_by(*number),
                 Count::Suppressed(by) => self.suppressed.with_label_values(&[*by]).inc_by(*number),
                 Count::Declarations(kind) => self.declarations.with_label_values(&[*kind]).inc_by(*number),
             }

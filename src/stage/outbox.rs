@@ -76,8 +76,8 @@ pub enum Count {
     Unmatched(String),
     /// Evaluations of a group at a step.
     Evaluations,
-    /// Alerts that no monitor and no generic definition is for: they are evidence only.
-    Ungraded,
+    /// Alerts that no monitor and no generic definition is for, by name: they are evidence only.
+    Ungraded(String),
     /// What makes no fault, by the kind of reason.
     Suppressed(&'static str),
     /// Declarations by type.
