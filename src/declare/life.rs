@@ -17,7 +17,8 @@ use super::reason::Reason;
 use super::story::{Story, discovered};
 use super::{Declare, trace};
 
-/// Incidents that are open or wait for their review; of more, the one that has recovered longest ago is closed.
+/// Incidents that are open or wait for their review. For a further one the one that has recovered longest ago is closed, or what was
+/// suspected longest; where all are on, no further one is declared but by people.
 const INCIDENTS_MAX: usize = 10_000;
 
 /// Situations that one incident is of; for a further one the oldest that is over goes, and where none is that is an incident of its
@@ -92,6 +93,11 @@ impl Declare {
         let Some((_, member)) = self.state.situations.member(key) else { return };
         if let Some(same) = self.same(member).filter(|same| self.makes_room_in(*same)) {
             return self.joins(key, id, same, at, out);
+        }
+        if self.state.incidents.len() >= INCIDENTS_MAX && !self.makes_room(at, out) {
+            // An alert's name may be any: only those of monitors are counted by.
+            let name = self.state.situations.member(key).and_then(|(_, member)| member.source.monitor()).unwrap_or_default();
+            return out.count(Count::Limited(name.to_owned(), "incidents"));
         }
         let Some((_, member)) = self.state.situations.member(key) else { return };
         let can_rise = |grade: &Grade| grade.0.values().any(|standing| standing.next.is_some());
@@ -197,7 +203,6 @@ impl Declare {
         if let Some((other, entity)) = before.filter(|_| named) {
             self.relate_of_one_entity((id, other), &entity, at, out);
         }
-        self.make_room(at, out);
     }
 
     /// By what an incident is on again.
@@ -516,15 +521,18 @@ impl Declare {
         self.state.incidents.remove(&id);
     }
 
-    fn make_room(&mut self, at: Timestamp, out: &mut Outbox) {
-        if self.state.incidents.len() <= INCIDENTS_MAX {
-            return;
-        }
-        let waiting = self.state.incidents.iter().filter(|(_, incident)| matches!(incident.state, State::Recovered | State::Reviewed));
-        if let Some(id) = waiting.min_by_key(|(id, incident)| (incident.good_since, **id)).map(|(id, _)| *id) {
-            let reason = format!("more than {INCIDENTS_MAX} incidents wait for their review");
-            self.event(id, Event::Closed, at, RICHTER, reason, out);
-        }
+    /// Closes the one that has waited longest for its review, or else was suspected longest; false where all are on.
+    fn makes_room(&mut self, at: Timestamp, out: &mut Outbox) -> bool {
+        let rank = |incident: &Incident| match incident.state {
+            State::Recovered | State::Reviewed => Some(0),
+            State::Suspected => Some(1),
+            _ => None,
+        };
+        let of = |(id, incident): (&SituationId, &Incident)| Some((rank(incident)?, incident.good_since.unwrap_or(incident.at), *id));
+        let Some((_, _, id)) = self.state.incidents.iter().filter_map(of).min() else { return false };
+        let reason = format!("there are {INCIDENTS_MAX} incidents: this one makes room");
+        self.event(id, Event::Closed, at, RICHTER, reason, out);
+        true
     }
 
     /// What often fails together, though no path is known, is believed to depend on one another.

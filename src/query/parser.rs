@@ -12,7 +12,7 @@ const SECONDS_MAX: f64 = 1e15;
 
 /// Matchers of a selector that came with a record, and bytes of all regular expressions in it, once compiled.
 const MATCHERS_MAX: usize = 16;
-const PATTERNS_BYTES_MAX: usize = 128 << 10;
+const PATTERNS_BYTES_MAX: usize = 1 << 20;
 
 /// The place of a fault is sought in so many characters at the end.
 const LOOKED_BACK_MAX: usize = 2000;

@@ -172,11 +172,7 @@ impl Metrics {
             )?,
             watermark_lag: make.floats("richter_watermark_lag_seconds", "How far that is behind the clock.", &["stage", "partition"])?,
             consumer_lag: make.gauges("richter_consumer_lag_records", "Records not yet consumed.", &["topic", "partition"])?,
-            source_partitions: make.gauges(
-                "richter_source_partitions",
-                "Partitions of a source, as the brokers told last; 0 where it is not there.",
-                &["topic"],
-            )?,
+            source_partitions: make.gauges("richter_source_partitions", "Partitions of a source; 0: it is not there.", &["topic"])?,
             stage_seconds: make.histograms(
                 "richter_stage_duration_seconds",
                 "From records polled to what came of them delivered.",

@@ -16,7 +16,7 @@ use super::alerts::documents;
 use super::{Parts, Reject, time, within_limits};
 
 /// Commands of one record: people give few at a time, and some cost time to read.
-const COMMANDS_MAX: usize = 1000;
+const COMMANDS_MAX: usize = 100;
 
 /// What a command's texts may hold, in bytes each.
 const TEXT_BYTES_MAX: usize = 4096;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use richter::stage::Topic;
+use richter::stage::{Count, Topic};
 use serde_json::json;
 
 use super::case::{Case, events};
@@ -114,4 +114,23 @@ fn a_small_record_that_comes_to_much_is_refused() {
     let letters: Vec<serde_json::Value> = letters.map(|letter| serde_json::from_slice(&letter.payload).expect("a letter")).collect();
     let reasons: Vec<_> = letters.iter().map(|letter| (letter["reason"].as_str().unwrap_or_default(), letter["part"] == true)).collect();
     assert_eq!(reasons, [("bad_histogram", false), ("too_large", true), ("too_large", false), ("too_large", false)]);
+}
+
+#[test]
+fn there_are_not_more_incidents_than_the_limit() {
+    let mut text = MONITORS.to_owned();
+    for part in 0..3 {
+        let alert = |i: usize| {
+            json!({
+                "status": "firing", "startsAt": "2026-11-22T15:01:00Z", "endsAt": "0001-01-01T00:00:00Z",
+                "labels": {"alertname": "Down", "service": format!("s{i}"), "severity": "page"}, "annotations": {},
+            })
+        };
+        let alerts: Vec<_> = (part * 4000..(part + 1) * 4000).map(alert).collect();
+        writeln!(text, "raw 15:0{} alerts {}", part + 1, json!({"version": "4", "alerts": alerts})).expect("a text");
+    }
+    let out = Case::parse("many", &text).run();
+    let declared = events(&out.messages).iter().filter(|event| event["data"]["event"]["type"] == "declared").count();
+    let refused = out.counts.get(&Count::Limited("pages".into(), "incidents"));
+    assert!(declared == 10_000 && refused.is_some_and(|refused| *refused >= 1000), "{declared}, {refused:?}");
 }

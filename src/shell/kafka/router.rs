@@ -35,7 +35,7 @@ const IDLE_ROUND: Duration = Duration::from_millis(100);
 /// After a round's first record others are waited for: enough for one fetch to bring what is in the other inputs.
 const GATHERS: Duration = Duration::from_millis(10);
 
-/// After this long of waiting for deliveries the consumer is polled, so that the group keeps us.
+/// After this long of reading records, or of waiting for deliveries, the consumer is polled, so that the group keeps us.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long a worker that is told to stop waits for what it has sent.
@@ -117,8 +117,13 @@ impl Router {
                 self.route.follow(config);
             }
             self.looks_for_sources();
-            let mut offsets = BTreeMap::new();
+            let (mut offsets, mut polled) = (BTreeMap::new(), began);
             for record in &records {
+                // Reading them may take long as well.
+                if polled.elapsed() > PATIENCE {
+                    self.intake.keep_place(Duration::ZERO)?;
+                    polled = Instant::now();
+                }
                 self.apply(record, &mut offsets, &mut out);
             }
             self.route.flush(&mut out);
