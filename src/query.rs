@@ -54,8 +54,6 @@ pub struct Query {
     subs: usize,
     key: Scope,
     share: Option<Share>,
-    /// For how long its value is too small once data has come.
-    fills: Duration,
     /// Some selector does not say the metric's name: series may become alike when it is dropped.
     ambiguous: bool,
 }
@@ -147,12 +145,6 @@ impl Query {
     #[must_use]
     pub fn reach(&self) -> Duration {
         self.leaves.iter().map(|leaf| leaf.reach).max().unwrap_or_default()
-    }
-
-    /// For how long its value is too small once data has come, or come again.
-    #[must_use]
-    pub fn fills(&self) -> Duration {
-        self.fills
     }
 
     /// Whether there is a result where nothing was ever measured, as of `absent()`.

@@ -41,18 +41,8 @@ impl Gaps {
         Some(match rules.absent? {
             Absent::After(after) => after,
             Absent::Learnt if self.seen < LEARNING => return None,
-            Absent::Learnt => self.odd_after(every),
+            Absent::Learnt => (every * STEPS).max(Duration::from_secs((GAPS * self.long).ceil() as u64)),
         })
-    }
-
-    /// Whether a sample should have come by now, so long after the last: Prometheus' `rate` extrapolates by one more gap, and a tenth.
-    pub(super) fn is_late(&self, passed: Duration) -> bool {
-        self.seen >= LEARNING && passed.as_secs_f32() > (1.1 * self.mean).max(self.long)
-    }
-
-    /// A gap that is as long is none of the usual ones.
-    pub(super) fn odd_after(&self, every: Duration) -> Duration {
-        (every * STEPS).max(Duration::from_secs((GAPS * self.long).ceil() as u64))
     }
 }
 

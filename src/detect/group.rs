@@ -49,8 +49,6 @@ pub(super) struct Group {
     began: Timestamp,
     /// The newest sample's time.
     seen: Timestamp,
-    /// When its samples began, or began anew after a gap that leaves too little for what adds up over a range.
-    since: Timestamp,
     /// The last step at which it had a value: a window may have one for long after its newest sample.
     measured: Timestamp,
     gaps: Gaps,
@@ -70,7 +68,6 @@ impl Group {
             labels,
             began: seen,
             seen,
-            since: seen,
             measured: seen,
             gaps: Gaps::default(),
             judges: Judges::default(),
@@ -92,13 +89,9 @@ impl Group {
     }
 
     /// A sample of it was seen.
-    pub(super) fn see(&mut self, at: Timestamp, watch: &Watch) {
+    pub(super) fn see(&mut self, at: Timestamp) {
         if at > self.seen {
-            let gap = at.since(self.seen);
-            if gap > (watch.query.fills() / 2).max(self.gaps.odd_after(watch.every)) {
-                self.since = at;
-            }
-            self.gaps.learn(gap);
+            self.gaps.learn(at.since(self.seen));
             self.seen = at;
         }
     }
@@ -165,9 +158,9 @@ impl Group {
         divisor: Option<f64>,
         hints: &mut Vec<Hint>,
     ) -> Option<Breach> {
-        let watch = subject.watch;
-        self.see(sampled, watch);
+        self.see(sampled);
         self.measured = step;
+        let watch = subject.watch;
         let counted = watch.query.share().zip(divisor).map(|(share, divisor)| Counted {
             of: share.counted(divisor),
             whole: share.whole,
@@ -175,7 +168,6 @@ impl Group {
         });
         let measured = Measured { step, every: watch.every, sampled, value, counted, divisor };
         let verdict = self.judges.judge(&watch.judge, measured, self.hold.judge());
-        let verdict = if self.lacks(watch, step, sampled) { verdict.while_filling(self.hold.judge()) } else { verdict };
         if watch.impact.is_some() && matches!(verdict, Verdict::Good { .. }) {
             self.daily.get_or_insert_default().see(value, watch.every);
         }
@@ -188,13 +180,6 @@ impl Group {
             hints.extend(self.hint(subject, step, verdict));
         }
         moved
-    }
-
-    /// Whether what its value adds up over is not all there, because samples have begun not long ago, or have stopped.
-    fn lacks(&self, watch: &Watch, step: Timestamp, sampled: Timestamp) -> bool {
-        let fills = watch.query.fills();
-        let is_new = self.since <= step && step.since(self.since) < fills;
-        is_new || (!fills.is_zero() && self.gaps.is_late(step.since(sampled)))
     }
 
     /// Tells of what is odd, and no breach: when it begins, each time it has doubled, and now and then while it lasts.

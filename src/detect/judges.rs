@@ -25,19 +25,6 @@ pub(super) enum Verdict {
     NewNormal { reading: Reading },
 }
 
-impl Verdict {
-    /// What is left of it while what the value adds up over is not all there: it is too small, so only that it is too large is known.
-    /// That there is one ends an absence all the same.
-    pub(super) fn while_filling(self, open: Option<Judge>) -> Self {
-        let too_large = |reading: &Reading| reading.upper.is_some_and(|upper| reading.value > upper);
-        match self {
-            Self::Bad { reading, .. } if too_large(&reading) => self,
-            Self::Bad { reading, .. } | Self::Good { reading } if open == Some(Judge::Absent) => Self::Good { reading },
-            _ => Self::Unknown,
-        }
-    }
-}
-
 /// What the judges of a group remember.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Judges {

@@ -286,7 +286,7 @@ impl MonitorState {
         out.add(Count::Evaluations, kept.groups.len() as u64);
         let filtered = outputs.len() < kept.groups.len() && query.filters() && kept.cell.is_alive(query, step);
         if let [group] = kept.groups.as_mut_slice() {
-            group.see(kept.seen, subject.watch);
+            group.see(kept.seen);
         }
         let mut outputs = outputs.into_iter().peekable();
         for group in &mut kept.groups {
@@ -335,7 +335,7 @@ impl MonitorState {
     pub(super) fn silence(&mut self, subject: Subject<'_>, clock: Timestamp, breaches: &mut Vec<Breach>) {
         for kept in self.cells.iter_mut().flatten() {
             if let [group] = kept.groups.as_mut_slice() {
-                group.see(kept.seen, subject.watch);
+                group.see(kept.seen);
             }
             breaches.extend(kept.groups.iter_mut().filter_map(|group| group.silence(subject, clock)));
         }

@@ -328,21 +328,6 @@ impl Node {
         itself || self.operands().into_iter().any(Self::filters)
     }
 
-    /// For how long the result is too small after its series have begun, or begun anew: what adds up over a range counts what is there
-    /// of it. Zero of a quotient of two such, as what both lack cancels out.
-    pub(super) fn fills(&self) -> Duration {
-        let most = || self.operands().into_iter().map(Self::fills).max().unwrap_or_default();
-        match self {
-            Self::Range(node) if node.function.adds_up() => node.range + most(),
-            Self::Histogram { .. } | Self::Absent { .. } | Self::Timestamp { .. } => Duration::ZERO,
-            Self::Binary(binary) if binary.op == Operator::Div => match (binary.left.fills(), binary.right.fills()) {
-                (above, Duration::ZERO) => above,
-                _ => Duration::ZERO,
-            },
-            _ => most(),
-        }
-    }
-
     /// Whether there is a result where nothing is measured.
     pub(super) fn speaks_of_nothing(&self) -> bool {
         match self {

@@ -69,7 +69,6 @@ impl Planner<'_> {
             ambiguous: self.leaves.iter().any(|leaf| leaf.selector.metric().is_none()),
             key: root.key(),
             share: Share::of(&root, &self.leaves),
-            fills: root.fills(),
             root,
             leaves: self.leaves,
             subs: self.subs,

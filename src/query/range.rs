@@ -59,11 +59,6 @@ pub enum RangeFunction {
 }
 
 impl RangeFunction {
-    /// Whether it gives the less the less of its range there is.
-    pub(super) fn adds_up(self) -> bool {
-        matches!(self, Self::Rate | Self::Increase | Self::Delta | Self::Sum | Self::Count | Self::Changes | Self::Resets)
-    }
-
     /// By the name PromQL has for it.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
