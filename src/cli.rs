@@ -165,19 +165,26 @@ struct Shown<W>(W);
 
 impl<W: Write> Write for Shown<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let is_control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t');
-        match bytes.iter().position(is_control) {
-            Some(0) => {
-                write!(self.0, "\\u{{{:x}}}", bytes[0])?;
-                Ok(1)
-            }
-            Some(place) => self.0.write(&bytes[..place]),
+        match bytes.iter().enumerate().find_map(|(place, _)| control(&bytes[place..]).map(|of| (place, of))) {
+            // As JSON writes it, which some of it is.
+            Some((0, (control, length))) => write!(self.0, "\\u{control:04x}").map(|()| length),
+            Some((place, _)) => self.0.write(&bytes[..place]),
             None => self.0.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+/// The control character that a text begins with, be it of the second set, and its bytes.
+fn control(text: &[u8]) -> Option<(u8, usize)> {
+    match *text {
+        [b'\n' | b'\t', ..] => None,
+        [control, ..] if control.is_ascii_control() => Some((control, 1)),
+        [0xc2, control @ 0x80..=0x9f, ..] => Some((control, 2)),
+        _ => None,
     }
 }
 
@@ -194,7 +201,7 @@ mod tests {
     #[test]
     fn the_terminal_obeys_nothing_that_others_say() {
         let mut out = Shown(vec![]);
-        out.write_all("\u{1b}]0;mine\u{7}\tfine\r\nfault 故障".as_bytes()).expect("written");
-        assert_eq!(String::from_utf8(out.0).expect("text"), "\\u{1b}]0;mine\\u{7}\tfine\\u{d}\nfault 故障");
+        out.write_all("\u{1b}]0;mine\u{7}\tfine\r\n\u{9b}fault 故障".as_bytes()).expect("written");
+        assert_eq!(String::from_utf8(out.0).expect("text"), "\\u001b]0;mine\\u0007\tfine\\u000d\n\\u009bfault 故障");
     }
 }

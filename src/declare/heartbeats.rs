@@ -15,6 +15,12 @@ use super::Declare;
 /// Heartbeats that are listened for. Beyond it one that is silent is forgotten, and where none is, a new one is not listened for.
 const HEARTBEATS_MAX: usize = 10_000;
 
+/// What is overdue for longer, and not silent yet by its monitor, holds nothing up any more: it may be gone for good.
+const OVERDUE_MAX: Duration = Duration::from_secs(1800);
+
+/// One that was missed again so soon after is missed since the first time.
+const MISSED_AGAIN: Duration = Duration::from_secs(600);
+
 /// Times ahead that are kept of one; beyond it the earliest goes.
 const AHEAD_MAX: usize = 1000;
 
@@ -65,7 +71,8 @@ impl Heartbeat {
 
     /// Whether it should have been heard again by then, by how often it usually is; it is told to be silent only later.
     fn is_overdue(&self, now: Timestamp) -> bool {
-        self.silent.is_some() || self.pace.is_some_and(|pace| now.since(self.heard) > pace + pace / 4)
+        let late = now.since(self.heard);
+        self.silent.is_some() || late <= OVERDUE_MAX && self.pace.is_some_and(|pace| late > pace + pace / 4)
     }
 
     /// It is heard then. Gives whether it had been missed.
@@ -166,7 +173,8 @@ impl Heartbeats {
             heartbeat.ahead.pop_first();
             let last = heartbeat.heard;
             if heartbeat.beats(at) {
-                self.unheard = Some((last, at));
+                let since = self.unheard.filter(|(_, until)| at.since(*until) <= MISSED_AGAIN).map_or(last, |(since, _)| since.min(last));
+                self.unheard = Some((since, at));
             }
             let over = heartbeat.silent.take().map(|since| heartbeat.silence(since, Some(at)));
             (over, false)

@@ -60,24 +60,24 @@ fn usual_text(data: &Data) -> String {
     let mut lines = vec![quoted(&data.event.reason)];
     let mut line = |what: &str, text: String| {
         if !text.is_empty() {
-            lines.push(format!("{what}: {}", quoted(&text)));
+            lines.push(format!("{what}: {text}"));
         }
     };
     // The title says the first line already.
     let (first, rest) = evidence.says.split_once('\n').unwrap_or((&evidence.says, ""));
-    line("it says", if first == evidence.scenario { rest } else { evidence.says.trim() }.to_owned());
+    line("it says", quoted(if first == evidence.scenario { rest } else { &evidence.says }));
     line("since", since(incident));
-    line("business", evidence.business.clone());
-    line(if evidence.others_last { "also failing" } else { "also failed" }, others(evidence));
+    line("business", quoted(&evidence.business));
+    line(if evidence.others_last { "also failing" } else { "also failed" }, quoted(&others(evidence)));
     line("impact", incident.impact.in_words());
     match &incident.cause {
-        Some(cause) => line("cause", format!("{} ({})", cause.cause, cause.by)),
-        None => line("suspected", suspected(evidence)),
+        Some(cause) => line("cause", quoted(&format!("{} ({})", cause.cause, cause.by))),
+        None => line("suspected", quoted(&suspected(evidence))),
     }
-    line("changed", changed(evidence));
-    line("changed since", evidence.changes_since.iter().rev().take(2).map(Change::in_words).collect::<Vec<_>>().join(", "));
+    line("changed", quoted(&changed(evidence)));
+    line("changed since", quoted(&evidence.changes_since.iter().rev().take(2).map(Change::in_words).collect::<Vec<_>>().join(", ")));
     if matches!(data.event.kind, Event::HandedOver | Event::Escalated | Event::Reopened) {
-        line("noted", noted(&incident.notes));
+        line("noted", quoted(&noted(&incident.notes)));
     }
     line("related to", incident.related.iter().map(|related| related.incident.clone()).collect::<Vec<_>>().join(", "));
     let next = incident.level.as_ref().and_then(|level| level.next.as_ref()).filter(|next| !next.distance.is_empty());
@@ -91,7 +91,7 @@ fn usual_text(data: &Data) -> String {
         let people = people.collect::<Vec<_>>().join(", ");
         line("on duty", if people.is_empty() { "NOBODY".to_owned() } else { people });
         let taken = incident.acknowledged.as_ref().map_or_else(|| "nobody yet".to_owned(), |by| by.by.clone());
-        line("taken on by", taken);
+        line("taken on by", quoted(&taken));
         line("meet", [&emergency.channel, &emergency.conference].into_iter().flatten().cloned().collect::<Vec<_>>().join(" "));
     }
     line(

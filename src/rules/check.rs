@@ -194,7 +194,7 @@ impl Checker {
         }
         let (duty, faults) = teams::compile(&files, &self.calendars, ranks);
         self.faults.extend(faults);
-        let places = files.iter().flat_map(|(file, raw)| raw.teams.iter().map(|team| team.name.place(file)));
+        let places = files.iter().flat_map(|(file, raw)| raw.emergency.iter().map(|emergency| emergency.place(file)));
         self.note_unattended(&duty, places);
         duty
     }

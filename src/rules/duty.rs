@@ -109,6 +109,20 @@ pub struct Emergency {
     pub escalate: Vec<(Duration, Vec<String>)>,
 }
 
+/// For how much of a week nobody is on duty of any of these teams, to half an hour, and from when: "Sat 02:30 UTC". A team without shifts
+/// is reached as it is.
+pub(super) fn unattended(teams: &[&Team]) -> Option<(Duration, String)> {
+    let nobody = |half: &u32| {
+        let at = MONDAY + HALF_AN_HOUR * *half;
+        teams.iter().all(|team| !team.shifts.is_empty() && team.shifts.iter().all(|shift| shift.on_duty(at).is_empty()))
+    };
+    let empty: Vec<u32> = (0..7 * 48).filter(|half| !teams.is_empty() && nobody(half)).collect();
+    let first = empty.first()?;
+    let day = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][*first as usize / 48];
+    let length = HALF_AN_HOUR * u32::try_from(empty.len()).unwrap_or(u32::MAX);
+    Some((length, format!("{day} {:02}:{:02} UTC", first / 2 % 24, first % 2 * 30)))
+}
+
 impl Emergency {
     /// Whether it fits whatever the other one fits.
     fn all_of<T: PartialEq>(own: Option<&Vec<T>>, other: Option<&Vec<T>>) -> bool {
@@ -179,17 +193,6 @@ impl Team {
         let mut seen = std::collections::BTreeSet::new();
         people.retain(|person| seen.insert(*person));
         people
-    }
-
-    /// For how much of a week nobody is on duty of a team that has shifts, to half an hour, and from when: "Sat 02:30".
-    pub(super) fn unattended(&self) -> Option<(Duration, String)> {
-        let at = |half: u32| MONDAY + HALF_AN_HOUR * half;
-        let nobody = |half: &u32| self.shifts.iter().all(|shift| shift.on_duty(at(*half)).is_empty());
-        let empty: Vec<u32> = (0..7 * 48).filter(|half| !self.shifts.is_empty() && nobody(half)).collect();
-        let first = empty.first()?;
-        let day = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][*first as usize / 48];
-        let length = HALF_AN_HOUR * u32::try_from(empty.len()).unwrap_or(u32::MAX);
-        Some((length, format!("{day} {:02}:{:02} UTC", first / 2 % 24, first % 2 * 30)))
     }
 
     /// When others may be on duty next.

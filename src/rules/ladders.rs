@@ -175,10 +175,9 @@ impl Checker {
             self.faults.push(at.fault(file, format!("there is no level {unknown}; there are 1 to {most}")));
         }
         let of_all = |row: &Handling| row.sequence.is_none() || row.sequence.as_ref() == raw.sequence.as_ref().map(|s| &s.value);
-        let taken = |rank: &&u8| known.handling.iter().any(|row| of_all(row) && row.levels.contains(rank));
-        if let Some(rank) = raw.levels.iter().find(taken) {
-            self.faults
-                .push(at.fault(file, format!("a row before this one is for level {rank} already, and the first that fits is taken")));
+        let taken = |rank: &u8| known.handling.iter().any(|row| of_all(row) && row.levels.contains(rank));
+        if !raw.levels.is_empty() && raw.levels.iter().all(taken) {
+            self.faults.push(at.fault(file, "never looked at: rows before it are for all of its levels, and the first that fits is taken"));
         }
         if let Some(unknown) = raw.sequence.as_ref().filter(|wanted| sequences.iter().all(|s| s.name != wanted.value)) {
             self.faults.push(unknown.fault(file, format!("unknown sequence {:?}", unknown.value)));

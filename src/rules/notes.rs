@@ -4,7 +4,7 @@ use crate::model::{Comparison, Definition, Ladder, Measure, Rung, Test, duration
 
 use super::check::Checker;
 use super::compiled::{JudgeRules, Levels, Side};
-use super::duty::{Duty, Emergency, Gather};
+use super::duty::{Duty, Gather, Team, unattended};
 use super::fault::{Fault, Place};
 use super::ladders::Measurable;
 use super::raw;
@@ -142,16 +142,21 @@ impl Checker {
         }
     }
 
-    /// Teams that nobody of is on duty for some of the time, though they are to be gathered or asked.
+    /// Times at which nobody is on duty of those whom an emergency gathers, by its place.
     pub(super) fn note_unattended(&mut self, duty: &Duty, places: impl Iterator<Item = Place>) {
-        for (team, place) in duty.teams.iter().zip(places) {
-            let named = |emergency: &Emergency| {
-                emergency.gather.contains(&Gather::Team(team.name.clone()))
-                    || emergency.escalate.iter().any(|(_, to)| to.contains(&team.name))
-            };
-            if let Some((time, from)) = team.unattended().filter(|_| duty.emergency.iter().any(named)) {
+        for (emergency, place) in duty.emergency.iter().zip(places) {
+            // Who owns it, or what is suspected, is known only then.
+            let teams: Option<Vec<&Team>> = emergency
+                .gather
+                .iter()
+                .map(|gather| match gather {
+                    Gather::Team(name) => duty.team(name),
+                    Gather::Owner | Gather::Suspect => None,
+                })
+                .collect();
+            if let Some((time, from)) = teams.and_then(|teams| unattended(&teams)) {
                 let length = duration::show(time);
-                let message = format!("nobody is on duty for {length} of a week, first on {from}, though it is to be gathered or asked");
+                let message = format!("nobody whom it gathers is on duty for {length} of a week, first on {from}");
                 self.notes.push(Fault { place, message });
             }
         }

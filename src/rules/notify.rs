@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Event;
+use crate::model::{Event, Level};
 
 use super::Rules;
 use super::compiled::Sequence;
@@ -147,45 +147,53 @@ impl Target {
     }
 }
 
-/// What is no fault of the targets, but may leave somebody untold: businesses that nothing is of, and levels of which no declaration
-/// is told. Without any target people read the topic.
+/// What is no fault of the targets, but may leave somebody untold: businesses and teams that nothing is of, and levels of which no
+/// declaration is told. Without any target people read the topic.
 #[must_use]
 pub fn notes(targets: &[Target], rules: &Rules) -> Vec<Fault> {
-    let own = rules.monitors.iter().filter_map(|monitor| monitor.definition.as_ref()).map(|definition| &definition.business);
-    let known: BTreeSet<&String> = own.chain(rules.levels.scenarios.iter().map(|scenario| &scenario.business)).collect();
     let mut notes = vec![];
+    let mut note = |target: &Target, message: String| notes.push(Fault { place: target.place.clone(), message });
     for target in targets {
-        let unknown: BTreeSet<&String> =
-            target.routes.iter().flat_map(|route| route.business.iter().flatten()).filter(|name| !known.contains(name)).collect();
-        let teams: BTreeSet<&String> = rules.duty.teams.iter().map(|team| &team.name).collect();
-        let unled: BTreeSet<&String> =
-            target.routes.iter().flat_map(|route| route.owner.iter().flatten()).filter(|name| !teams.contains(name)).collect();
-        for name in unled {
-            notes.push(Fault {
-                place: target.place.clone(),
-                message: format!("a route of it is for the owner {name:?}, and no duty file has such a team"),
-            });
+        for name in named(target, |route| &route.business).filter(|name| !has_business(rules, name)) {
+            note(target, format!("a route of it is for {name:?}, and no monitor is of that business"));
         }
-        for name in unknown {
-            notes.push(Fault {
-                place: target.place.clone(),
-                message: format!("a route of it is for {name:?}, and no monitor is of that business"),
-            });
+        for name in named(target, |route| &route.owner).filter(|name| !rules.duty.teams.is_empty() && rules.duty.team(name).is_none()) {
+            note(target, format!("a route of it is for the owner {name:?}, and no duty file has such a team"));
         }
     }
-    let routes = || targets.iter().flat_map(|target| &target.routes);
-    let told = |sequence: &str, rank: u8| {
-        let all = |route: &Route| Route { business: None, owner: None, ..route.clone() };
-        routes().any(|route| all(route).takes(Event::Declared, Routed { levels: &[(sequence, rank)], ..Routed::default() }))
-    };
-    let levels = rules.levels.sequences.iter().flat_map(|sequence| (1..=sequence.levels).map(|rank| (sequence.name.as_str(), rank)));
-    let untold: Vec<String> =
-        levels.filter(|(sequence, rank)| !told(sequence, *rank)).map(|(sequence, rank)| format!("{sequence}{rank}")).collect();
+    let untold = untold(targets, rules);
     if let Some(target) = targets.first().filter(|_| !untold.is_empty()) {
-        let message = format!("no target is told of declarations of {}", untold.join(", "));
-        notes.push(Fault { place: target.place.clone(), message });
+        note(target, format!("no target is told of declarations of {}", untold.join(", ")));
     }
     notes
+}
+
+/// What the routes of a target name, each once.
+fn named(target: &Target, names: impl Fn(&Route) -> &Option<Vec<String>>) -> impl Iterator<Item = &str> {
+    let all: BTreeSet<&str> = target.routes.iter().flat_map(|route| names(route).iter().flatten()).map(String::as_str).collect();
+    all.into_iter()
+}
+
+/// Whether something may be of a business; what labels say may be any.
+fn has_business(rules: &Rules, name: &str) -> bool {
+    let mut own = rules.monitors.iter().filter_map(|monitor| monitor.definition.as_ref()).map(|definition| &definition.business);
+    let mut by_labels = rules.levels.generic.iter().filter_map(|generic| generic.business.as_ref());
+    own.any(|business| business == name)
+        || rules.levels.scenarios.iter().any(|scenario| scenario.business == name)
+        || by_labels.any(|business| business.labels().next().is_some() || business.to_string() == name)
+}
+
+/// The levels that something can be of, and of which no target takes the declaration.
+fn untold(targets: &[Target], rules: &Rules) -> Vec<String> {
+    let own = rules.monitors.iter().filter_map(|monitor| monitor.definition.as_ref()).flat_map(|definition| definition.ladders());
+    let ladders = own.chain(rules.levels.generic.iter().map(|generic| &generic.ladder));
+    let levels: BTreeSet<&Level> = ladders.flat_map(|ladder| &ladder.rungs).map(|rung| &rung.level).collect();
+    let told = |level: &Level| {
+        let of = Routed { levels: &[(&level.sequence, level.rank)], ..Routed::default() };
+        let all = |route: &Route| Route { business: None, owner: None, ..route.clone() };
+        targets.iter().flat_map(|target| &target.routes).any(|route| all(route).takes(Event::Declared, of))
+    };
+    levels.into_iter().filter(|level| !told(level)).map(ToString::to_string).collect()
 }
 
 impl Route {

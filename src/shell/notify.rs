@@ -237,12 +237,14 @@ impl Notifier {
                 Answer::Failed(why) if task.begun.elapsed() < self.target.give_up_after => (why, true),
                 Answer::Later(why) | Answer::Failed(why) | Answer::Never(why) => {
                     let told = format!("it does not take {}.{}: {why}", incident.id, incident.sequence);
+                    self.refuses = None;
                     self.bury(&task.message, "notification_refused", &told)?;
                     return Ok(Delivery::Done);
                 }
             };
             self.metrics.notified(&self.target.name, "retried");
-            let since = self.refuses.get_or_insert_with(Instant::now).elapsed().as_secs();
+            // What fails alone says nothing of the target.
+            let since = if alone { task.begun } else { *self.refuses.get_or_insert_with(Instant::now) }.elapsed().as_secs();
             if self.grumbles.are_due() {
                 let (incident, event) = (&incident.id, incident.sequence);
                 warn!(

@@ -276,12 +276,12 @@ impl Intake {
             .map_or(0, |known| known.partitions().len()))
     }
 
-    /// How many records of a partition have been removed since the group committed how far it had read.
-    pub(super) fn gone(&self, (topic, partition): &Place) -> anyhow::Result<u64> {
+    /// How many records of a partition have been removed since the group committed how far it had read, and the first there is.
+    pub(super) fn gone(&self, (topic, partition): &Place) -> anyhow::Result<(u64, i64)> {
         let committed = self.committed(topic, std::iter::once(number(*partition)))?;
-        let Some((_, Some(committed))) = committed.first() else { return Ok(0) };
         let (low, _) = self.consumer.fetch_watermarks(topic, *partition, ASK)?;
-        Ok(u64::try_from(low - committed).unwrap_or(0))
+        let committed = committed.first().and_then(|(_, committed)| *committed);
+        Ok((committed.map_or(0, |committed| u64::try_from(low - committed).unwrap_or(0)), low))
     }
 
     /// Where a partition of ours gives nothing though there is something: its place, the next offset and the log's end.

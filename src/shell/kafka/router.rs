@@ -209,10 +209,12 @@ impl Router {
     }
 
     /// Counts what was removed before it was read, and says so. Brokers that do not answer are not asked on.
-    fn misses(&self, places: &[Place]) {
+    fn misses(&mut self, places: &[Place]) {
         for place in places {
-            let Ok(records) = self.intake.gone(place) else { return };
+            let Ok((records, first)) = self.intake.gone(place) else { return };
             if records > 0 {
+                // Once: where nothing comes after it, nothing would be committed.
+                self.uncommitted.insert(place.clone(), first);
                 let (topic, partition) = place;
                 self.metrics.lost(topic, records);
                 error!(
