@@ -59,7 +59,7 @@ pub use said::Said;
 pub use sign::SignId;
 pub use situation::{Hold, Judged, Member, Situation, SituationId, Source};
 pub use storm::Tally;
-pub use suppress::{Suppressed, Suppressor};
+pub use suppress::{Suppressed, Suppressor, maintained};
 pub use taken::{News, Taken};
 
 use fired::Fired;

@@ -394,7 +394,7 @@ impl Situations {
         let touches = |_: &Suppressed| !self.is_declared(member);
         let silenced = self.suppression.silenced(&labels, now).filter(touches);
         silenced
-            .or_else(|| maintained(member, &labels, now, rules))
+            .or_else(|| maintained(member, now, rules))
             .or_else(|| self.inhibited(member, &labels, rules).filter(touches))
             .or_else(|| self.flaps(member, now, rules).filter(|_| !self.reopens(member)))
     }
@@ -478,7 +478,10 @@ impl Situations {
     }
 }
 
-fn maintained(member: &Member, labels: &Labels, now: Timestamp, rules: &Rules) -> Option<Suppressed> {
+/// The work that is planned on what a member is of, now.
+#[must_use]
+pub fn maintained(member: &Member, now: Timestamp, rules: &Rules) -> Option<Suppressed> {
+    let labels = &labels(member);
     let (maintenance, until) = rules.suppress.maintenance.iter().find_map(|maintenance| {
         let until = maintenance.window.until(now)?;
         let on = match &maintenance.of {

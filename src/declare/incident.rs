@@ -65,6 +65,8 @@ pub(super) struct Incident {
     pub(super) asks_since: Timestamp,
     /// When it was last told how things stand.
     pub(super) followed_at: Timestamp,
+    /// Until when all that lasts of it is worked on, as was told: nobody is asked meanwhile.
+    pub(super) worked_on: Option<Timestamp>,
     /// The picture that its last event showed.
     pub(super) picture: Picture,
     /// Who has taken it on.
@@ -159,6 +161,7 @@ impl Incident {
             on_since: at,
             asks_since: at,
             followed_at: at,
+            worked_on: None,
             picture: Picture::default(),
             acknowledged: None,
             asks_anew: false,

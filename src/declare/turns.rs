@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::contract::Told;
-use crate::correlate::{Hold, Member, SituationId, Source};
+use crate::correlate::{Hold, Member, SituationId, Source, Suppressed, maintained};
 use crate::model::command::RICHTER;
 use crate::model::text::{counted, moment};
 use crate::model::{Event, Origin, State, Timestamp, duration};
@@ -82,7 +82,7 @@ impl Declare {
             // What was put off meanwhile is on the agenda once more.
             let due = self.state.incidents.get(&id).is_some_and(|incident| self.timers(incident).contains(&(timer, at)));
             if due {
-                if !self.put_off(id, timer, at, until) {
+                if !self.put_off(id, timer, at, until) && !self.waits_for_works(id, timer, at, out) {
                     self.turn(id, timer, at, until, out);
                 }
                 self.schedule(id);
@@ -106,6 +106,31 @@ impl Declare {
         let gone_by = rounds(every, at, until);
         *since = *since + gone_by;
         !gone_by.is_zero()
+    }
+
+    /// Whether nobody is asked or told how things stand, because all that lasts is under maintenance, which is told once.
+    fn waits_for_works(&mut self, id: SituationId, timer: Timer, at: Timestamp, out: &mut Outbox) -> bool {
+        if !matches!(timer, Timer::FollowUp | Timer::Unacknowledged) {
+            return false;
+        }
+        let lasting = self.counting(id).filter(|member| member.ends_at.is_none());
+        let works: Option<Vec<Suppressed>> = lasting.map(|member| maintained(member, at, &self.rules)).collect();
+        let works = works.and_then(|works| works.into_iter().min_by_key(|works| works.until));
+        let Some((works, incident)) = works.zip(self.state.incidents.get_mut(&id)) else { return false };
+        // From when they end the time runs anew.
+        (incident.followed_at, incident.asks_since) = (at, at);
+        if std::mem::replace(&mut incident.worked_on, works.until) != works.until {
+            let until = works.until.map_or_else(String::new, |until| format!(" until {}", moment(until)));
+            self.event(
+                id,
+                Event::Updated,
+                at,
+                RICHTER,
+                format!("what lasts is under {}{until}: nobody is asked meanwhile", works.why),
+                out,
+            );
+        }
+        true
     }
 
     fn turn(&mut self, id: SituationId, timer: Timer, at: Timestamp, until: Timestamp, out: &mut Outbox) {
