@@ -18,6 +18,9 @@ use super::{News, Part, Situations};
 /// Silences at once; a further one is refused.
 const SILENCES_MAX: usize = 1000;
 
+/// Bytes that their regular expressions may take together, once compiled.
+const SILENCES_BYTES_MAX: usize = 64 << 20;
+
 /// Why something makes no fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suppressed {
@@ -111,7 +114,7 @@ pub(super) struct Suppression {
     ask_all: bool,
     history: Option<History>,
     #[serde(skip)]
-    selectors: HashMap<String, Selector>,
+    selectors: HashMap<String, (Selector, usize)>,
 }
 
 /// The labels that selectors see: an alert's own, or a group's with the monitor as the alert's name.
@@ -149,7 +152,7 @@ impl Suppression {
 
     fn silenced(&self, labels: &Labels, now: Timestamp) -> Option<Suppressed> {
         let silences = self.silences.iter().filter(|(_, silence)| silence.from <= now && now < silence.until);
-        let (id, silence) = silences.into_iter().find(|(_, s)| self.selectors.get(&s.alerts).is_some_and(|of| of.matches(labels)))?;
+        let (id, silence) = silences.into_iter().find(|(_, s)| self.selectors.get(&s.alerts).is_some_and(|(of, _)| of.matches(labels)))?;
         let comment = if silence.comment.is_empty() { String::new() } else { format!(": {}", silence.comment) };
         let why = format!("silence {id} by {}{comment}", silence.author);
         Some(Suppressed { by: Suppressor::Silence, why, reference: format!("silence: {id}"), until: Some(silence.until), source: None })
@@ -186,6 +189,11 @@ impl Situations {
         let (author, comment, from) = (command.author.clone(), command.comment.clone(), command.at);
         own.silences.insert(command.id.clone(), Silence { author, comment, alerts: alerts.to_owned(), from, until });
         own.parse();
+        if own.selectors.values().map(|(_, bytes)| bytes).sum::<usize>() > SILENCES_BYTES_MAX {
+            own.silences.remove(&command.id);
+            own.parse();
+            return Err(format!("the regular expressions of all silences would take more than {} MiB", SILENCES_BYTES_MAX >> 20));
+        }
         self.silence_open(&command.id, command.at, rules);
         Ok(())
     }
@@ -194,7 +202,7 @@ impl Situations {
     #[must_use]
     pub fn is_under(&self, silence: &str, labels: &Labels) -> bool {
         let silence = self.suppression.silences.get(silence);
-        silence.and_then(|silence| self.suppression.selectors.get(&silence.alerts)).is_some_and(|of| of.matches(labels))
+        silence.and_then(|silence| self.suppression.selectors.get(&silence.alerts)).is_some_and(|(of, _)| of.matches(labels))
     }
 
     /// A silence ends now.

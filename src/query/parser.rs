@@ -28,11 +28,15 @@ pub(super) fn parse(text: &str) -> Result<Expr, Refusal> {
     promql_parser::parser::parse(text).map_err(|message| Refusal { offset: place(text, &message), message })
 }
 
-/// Parses an expression that came with a record: what it may cost is bounded, and where it is wrong is not sought.
+/// What a compiled regular expression is taken to be at the least; larger ones are measured by how often that has to be doubled twice.
+const PATTERN_BYTES: usize = 16 << 10;
+
+/// Parses an expression that came with a record: what it may cost is bounded, and where it is wrong is not sought. Gives as well the
+/// bytes that its regular expressions take at the most, once compiled.
 ///
 /// # Errors
 /// It is none, or has too many or too large regular expressions.
-pub(super) fn parse_told(text: &str) -> Result<Expr, String> {
+pub(super) fn parse_told(text: &str) -> Result<(Expr, usize), String> {
     let places = Places::of(text);
     if let Some((_, duration)) = places.durations().find(|(_, duration)| is_endless(duration)) {
         return Err(format!("{duration} seconds are no duration"));
@@ -40,17 +44,28 @@ pub(super) fn parse_told(text: &str) -> Result<Expr, String> {
     if places.matchers() > MATCHERS_MAX {
         return Err(format!("more than {MATCHERS_MAX} matchers"));
     }
+    let mut bytes = 0;
     let patterns = places.patterns().ok_or("`=~` and `!~` compare with a text")?;
     for written in patterns {
         let pattern = unquote_string(written)?;
-        // As the parser reads it, which would mend some that are wrong: what is mended may be larger than what was looked at.
-        let bounded = RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(PATTERNS_BYTES_MAX / patterns.len()).build();
-        bounded.map_err(|why| match why {
-            regex::Error::CompiledTooBig(_) => format!("the regular expression {pattern:?} is too large"),
-            why => why.to_string(),
-        })?;
+        bytes += compiled(&pattern, PATTERNS_BYTES_MAX / patterns.len())?;
     }
-    promql_parser::parser::parse(text)
+    Ok((promql_parser::parser::parse(text)?, bytes))
+}
+
+/// How many bytes a regular expression takes at the most, once compiled: so many, or four times as many, and so on up to the limit.
+fn compiled(pattern: &str, most: usize) -> Result<usize, String> {
+    // As the parser reads it, which would mend some that are wrong: what is mended may be larger than what was looked at.
+    let whole = format!("^(?:{pattern})$");
+    let mut limit = PATTERN_BYTES.min(most);
+    loop {
+        match RegexBuilder::new(&whole).size_limit(limit).build() {
+            Ok(_) => return Ok(limit),
+            Err(regex::Error::CompiledTooBig(_)) if limit < most => limit = (4 * limit).min(most),
+            Err(regex::Error::CompiledTooBig(_)) => return Err(format!("the regular expression {pattern:?} is too large")),
+            Err(why) => return Err(why.to_string()),
+        }
+    }
 }
 
 /// Where what cannot be parsed begins, as the parser does not say it: at the end of the shortest beginning that fails as the whole

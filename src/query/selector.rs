@@ -24,12 +24,14 @@ impl Selector {
     }
 
     /// Reads a selector of alerts that came with a record: one of at most 16 matchers, each regular expression of
-    /// which takes no more than its share of 1 MiB once compiled, as whoever may write there need not be trusted.
+    /// which takes no more than its share of 1 MiB once compiled, as whoever may write there need not be trusted. Gives as well what
+    /// they take together, at the most.
     ///
     /// # Errors
     /// It is not a plain selector, or too large.
-    pub fn parse_told(text: &str) -> Result<Self, String> {
-        Self::of(text, parse_told(text))
+    pub fn parse_told(text: &str) -> Result<(Self, usize), String> {
+        let (parsed, bytes) = parse_told(text).map_or_else(|why| (Err(why), 0), |(parsed, bytes)| (Ok(parsed), bytes));
+        Ok((Self::of(text, parsed)?, bytes))
     }
 
     fn of(text: &str, parsed: Result<Expr, String>) -> Result<Self, String> {
@@ -95,7 +97,7 @@ mod tests {
 
     #[test]
     fn what_a_record_brings_may_not_cost_much() {
-        let read = |text: &str| Selector::parse_told(text);
+        let read = |text: &str| Selector::parse_told(text).map(|(selector, _)| selector);
         for fine in [
             r#"{job=~"(web|api)-\\w+-\\d+", pod!~`\w+\.x`}"#,
             r#"{pod=~"checkout-\\w{10}-\\w{5}"}"#,
