@@ -90,6 +90,8 @@ enum Failure {
     No,
     /// It could not run.
     CouldNot(anyhow::Error),
+    /// It could not run, and has said why.
+    Told,
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
@@ -120,6 +122,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::No) => ExitCode::from(1),
+        Err(Failure::Told) => ExitCode::from(2),
         // The reader has gone: there is nobody left to tell.
         Err(Failure::CouldNot(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(Failure::CouldNot(error)) => {

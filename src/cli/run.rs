@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use tracing::error;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::Subscriber;
 
 use crate::shell::daemon;
+use crate::shell::files::load;
 
-use super::{Format, Outcome, config};
+use super::{Failure, Format, Outcome, config};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -20,9 +22,24 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let checked = config(&arguments.config)?;
     log(arguments.log_format);
-    Ok(daemon::run(&arguments.config, checked)?)
+    // Who reads JSON finds nothing else in it, least of all why it does not run.
+    if arguments.log_format == Format::Json {
+        return match load(&arguments.config) {
+            Ok(Ok(checked)) => daemon::run(&arguments.config, checked).map_err(|why| refuse(&format!("{why:#}"))),
+            Ok(Err(faults)) => {
+                faults.iter().for_each(|fault| error!(%fault, "the configuration is refused"));
+                Err(Failure::No)
+            }
+            Err(why) => Err(refuse(&format!("{why:#}"))),
+        };
+    }
+    Ok(daemon::run(&arguments.config, config(&arguments.config)?)?)
+}
+
+fn refuse(why: &str) -> Failure {
+    error!(error = why, "it cannot run");
+    Failure::Told
 }
 
 fn log(format: Format) {
