@@ -191,17 +191,20 @@ impl Declare {
         }
         incident.take(graded);
         self.state.suspected.remove(&id);
-        let about = self.state.situations.member(graded.key).map(|(_, member)| member.entity.clone());
-        let before = about.and_then(|entity| Some((self.state.about.insert(entity.clone(), id)?, entity)));
-        let named = self.state.situations.member(graded.key).is_some_and(|(_, member)| !member.is_nameless());
+        let about = self.state.situations.member(graded.key).map(|(_, member)| (member.entity.clone(), member.is_nameless()));
+        let before = about.and_then(|(entity, nameless)| {
+            let before = self.state.about.insert(entity.clone(), id)?;
+            // What names nothing has nothing in common with others of its name.
+            (!nameless).then_some((before, entity))
+        });
         let author = match self.state.situations.member(graded.key).map(|(_, member)| &member.source) {
             Some(crate::correlate::Source::Person { author, .. }) => author.to_string(),
             _ => RICHTER.to_owned(),
         };
         let held_back = self.held_back.as_ref().map_or_else(String::new, |why| format!("; it made no fault so far: {why}"));
         self.event(id, Event::Declared, at, &author, graded.reason() + &held_back, out);
-        if let Some((other, entity)) = before.filter(|_| named) {
-            self.relate_of_one_entity((id, other), &entity, at, out);
+        if let Some((before, entity)) = before {
+            self.relate_of_one_entity((id, before), &entity, at, out);
         }
     }
 
