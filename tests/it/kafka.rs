@@ -154,7 +154,10 @@ fn a_broker_that_is_away_is_waited_for() {
     let world = World::new("away", &case, &broker.address.clone());
     let _daemon = world.start();
     world.until("health", || world.http("GET", "/-/healthy").is_some_and(|(code, _)| code == 200));
-    assert_eq!(world.http("GET", "/-/ready").map(|(code, _)| code), Some(503));
+    let waits = |(code, why): (u16, String)| code == 503 && why.starts_with("not ready, waiting for kafka: ");
+    world.until("the reason", || world.http("GET", "/-/ready").is_some_and(waits));
+    let long = format!("/metrics HTTP/1.1\r\nX-Long: {}\r\nX-Rest:", "x".repeat(20_000));
+    assert_eq!(world.http("GET", &long).map(|(code, _)| code), Some(431));
     broker.start();
     world.make_sources(1);
     world.ready();

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use richter::model::Timestamp;
 use richter::stage::{Count, Topic};
 use serde_json::json;
 
@@ -133,4 +134,21 @@ fn there_are_not_more_incidents_than_the_limit() {
     let declared = events(&out.messages).iter().filter(|event| event["data"]["event"]["type"] == "declared").count();
     let refused = out.counts.get(&Count::Limited("pages".into(), "incidents"));
     assert!(declared == 10_000 && refused.is_some_and(|refused| *refused >= 1000), "{declared}, {refused:?}");
+}
+
+/// A producer without a clock would date an incident to 1970.
+#[test]
+fn a_record_of_1970_is_a_dead_letter() {
+    let alert = json!({
+        "status": "firing", "startsAt": "2026-11-22T15:00:00Z", "endsAt": "0001-01-01T00:00:00Z",
+        "labels": {"alertname": "Down", "service": "web", "severity": "page"}, "annotations": {},
+    });
+    let text = format!("{MONITORS}raw 15:01 alerts {}\n", json!({"version": "4", "alerts": [alert]}));
+    let mut case = Case::parse("clockless", &text);
+    assert_eq!(events(&case.run().messages).len(), 1);
+    case.records.iter_mut().for_each(|record| record.ts = Timestamp(1000));
+    let out = case.run();
+    let letters: Vec<_> = out.messages.iter().filter(|message| message.topic == Topic::DeadLetter).collect();
+    assert!(events(&out.messages).is_empty() && letters.len() == 1, "{letters:?}");
+    assert_eq!(letters[0].headers, [("reason", "bad_timestamp".to_owned())]);
 }
