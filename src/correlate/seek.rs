@@ -155,7 +155,7 @@ impl Forest {
         for caller in view.topology.callers(sign.node).iter().take(CALLERS_MAX) {
             let mut silent = true;
             for other in self.signs_near(*caller, sign.first, NEAR) {
-                silent = false;
+                silent &= seconds(self[other].first, sign.first).abs() >= kernel::NEAR_THROUGH;
                 if self.may_explain(sign, other, kernel::direct, view) {
                     affected.push(other);
                 }
