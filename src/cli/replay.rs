@@ -109,6 +109,7 @@ fn tell_what_was_left_out(counts: &BTreeMap<Count, u64>) {
     for (count, number) in counts {
         match count {
             Count::Samples(Outcome::Late) => eprintln!("late, and not taken in: {}; see time.lateness", told(*number, "sample")),
+            Count::Limited(_, "incidents") => eprintln!("not declared, for there are too many incidents: {}", told(*number, "member")),
             Count::Limited(monitor, limit) => eprintln!("refused by the limit of {limit} of {monitor}: {}", told(*number, "sample")),
             Count::Unmatched(monitor) => {
                 eprintln!("not evaluated, for its vectors do not match: {monitor}, {}", told(*number, "time"));

@@ -421,7 +421,7 @@ impl Declare {
         }
         let known = taken.member.and_then(|key| self.state.situations.place(key));
         let known = known.and_then(|(situation, _)| self.state.incidents.get(&self.owner(situation)));
-        Err(known.map_or_else(|| "it makes no fault now".to_owned(), |known| format!("it is part of {} already", known.id)))
+        Err(known.map_or_else(|| "there are too many incidents".to_owned(), |known| format!("it is part of {} already", known.id)))
     }
 
     /// Whether a point of the timeline can have been then, by the points that are known.

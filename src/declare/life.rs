@@ -1,6 +1,6 @@
 //! From situations to incidents: suspicion, declaration, escalation, recovery, and what becomes of them together.
 
-use crate::correlate::{Hold, How, Member, Situation, SituationId, Why};
+use crate::correlate::{Hold, How, Member, Situation, SituationId, Source, Why};
 use crate::grade::Grade;
 use crate::model::command::RICHTER;
 use crate::model::{Breach, Event, Level, Numbers, Phase, Point, State, Timestamp};
@@ -20,6 +20,9 @@ use super::{Declare, trace};
 /// Incidents that are open or wait for their review. For a further one the one that has recovered longest ago is closed, or what was
 /// suspected longest; where all are on, no further one is declared but by people.
 const INCIDENTS_MAX: usize = 10_000;
+
+/// So many more may be declared by people.
+const BY_PEOPLE: usize = 1_000;
 
 /// Situations that one incident is of; for a further one the oldest that is over goes, and where none is that is an incident of its
 /// own.
@@ -90,14 +93,16 @@ impl Declare {
         if self.state.situations.suppress_now(key, at, &self.rules) {
             return self.tell_news(out);
         }
-        let Some((_, member)) = self.state.situations.member(key) else { return };
-        if let Some(same) = self.same(member).filter(|same| self.makes_room_in(*same)) {
+        let same = self.state.situations.member(key).and_then(|(_, member)| self.same(member));
+        if let Some(same) = same.filter(|same| self.makes_room_in(*same)) {
             return self.joins(key, id, same, at, out);
         }
-        if self.state.incidents.len() >= INCIDENTS_MAX && !self.makes_room(at, out) {
-            // An alert's name may be any: only those of monitors are counted by.
-            let name = self.state.situations.member(key).and_then(|(_, member)| member.source.monitor()).unwrap_or_default();
-            return out.count(Count::Limited(name.to_owned(), "incidents"));
+        let Some((_, member)) = self.state.situations.member(key) else { return };
+        // An alert's name may be any: only those of monitors are counted by.
+        let (by_hand, monitor) = (matches!(member.source, Source::Person { .. }), member.source.monitor().unwrap_or_default().to_owned());
+        let most = INCIDENTS_MAX + if by_hand { BY_PEOPLE } else { 0 };
+        if self.state.incidents.len() >= most && !self.makes_room(at, out) {
+            return out.count(Count::Limited(monitor, "incidents"));
         }
         let Some((_, member)) = self.state.situations.member(key) else { return };
         let can_rise = |grade: &Grade| grade.0.values().any(|standing| standing.next.is_some());

@@ -130,9 +130,13 @@ fn there_are_not_more_incidents_than_the_limit() {
         let alerts: Vec<_> = (part * 4000..(part + 1) * 4000).map(alert).collect();
         writeln!(text, "raw 15:0{} alerts {}", part + 1, json!({"version": "4", "alerts": alerts})).expect("a text");
     }
+    text.push_str("say 15:05 ann declare level=P1 scenario=\"Nobody can pay\" entity=service=pay\n");
     let out = Case::parse("many", &text).run();
-    let declared = events(&out.messages).iter().filter(|event| event["data"]["event"]["type"] == "declared").count();
+    let events = events(&out.messages);
+    let declared = |level: &str| events.iter().filter(|event| event["data"]["event"]["type"] == "declared" && event["level"] == level).count();
     let refused = out.counts.get(&Count::Limited("pages".into(), "incidents"));
+    assert_eq!(declared("P1"), 1, "people still can");
+    let declared = declared("P2");
     assert!(declared == 10_000 && refused.is_some_and(|refused| *refused >= 1000), "{declared}, {refused:?}");
 }
 
