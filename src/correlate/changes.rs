@@ -176,7 +176,9 @@ impl Changes {
     /// suspected for it.
     fn rate(&self, own: usize, by: Timestamp, entities: usize) -> f64 {
         let watched = self.began.map_or(0.0, |began| seconds(self.newest.min(by), began)).max(WATCHED);
-        let usual = self.changes.partition_point(|c| c.change.at <= by) as f64 / entities.max(1) as f64;
+        // What is changed is there to be, whether the topology lists it or not.
+        let entities = entities.max(self.of.len()).max(1);
+        let usual = self.changes.partition_point(|c| c.change.at <= by) as f64 / entities as f64;
         ((own as f64 - 1.0).max(usual)).max(f64::MIN_POSITIVE) / watched
     }
 }
@@ -203,6 +205,20 @@ mod tests {
         let (mut changes, shop) = (Changes::default(), Some(Entity::new("service", "shop")));
         let outcomes = ["jenkins", "argo", "jenkins"].map(|source| changes.push(&change("1234", source, 0), shop.clone()));
         assert_eq!(outcomes, [Outcome::Applied, Outcome::Applied, Outcome::Duplicate]);
+    }
+
+    /// Forty others were deployed as well, of which the topology lists none.
+    #[test]
+    fn what_no_topology_lists_is_changed_as_seldom_as_what_one_does() {
+        let (mut changes, shop) = (Changes::default(), Entity::new("service", "shop"));
+        for other in 0..40 {
+            changes.push(&change(&format!("deploy-{other}"), "ci", -3600 - 60 * other), Some(Entity::new("service", &format!("other-{other}"))));
+        }
+        changes.push(&change("deploy", "ci", -60), Some(shop.clone()));
+        let onset = change("onset", "ci", 0).at;
+        let likelier = |entities| changes.likelier(&shop, onset, Duration::from_secs(3600), entities);
+        assert_eq!(likelier(1).to_bits(), likelier(41).to_bits());
+        assert!(likelier(1) > 2.0, "{}", likelier(1));
     }
 
     #[test]
