@@ -252,13 +252,16 @@ impl Situations {
         own.ask_all = true;
     }
 
+    /// Suppresses a member, whether it was before or not; another reason is news.
     fn mute(&mut self, key: u64, suppressed: Suppressed) {
-        // What fires again may have been suppressed for another reason.
-        if let Some(before) = self.member(key).and_then(|(_, member)| member.suppressed.clone()) {
-            self.suppression.unmute(key, &before);
+        let before = self.member(key).and_then(|(_, member)| member.suppressed.clone());
+        if let Some(before) = &before {
+            self.suppression.unmute(key, before);
         }
         self.suppression.mute(key, &suppressed);
-        self.news.push(News::Suppressed { member: key, suppressed: suppressed.clone() });
+        if before.is_none_or(|before| (before.by, &before.reference) != (suppressed.by, &suppressed.reference)) {
+            self.news.push(News::Suppressed { member: key, suppressed: suppressed.clone() });
+        }
         self.update(key, |member| member.suppressed = Some(Box::new(suppressed)));
     }
 
@@ -368,15 +371,14 @@ impl Situations {
         let mut released = vec![];
         for key in asked {
             let Some((_, member)) = self.member(key).filter(|(_, member)| member.ends_at.is_none()) else { continue };
-            let (before, after) = (member.suppressed.clone(), self.suppressed(member, now, rules));
-            if let Some(before) = &before {
-                self.suppression.unmute(key, before);
+            let Some(before) = member.suppressed.clone() else { continue };
+            if let Some(other) = self.suppressed(member, now, rules) {
+                self.mute(key, other);
+            } else {
+                self.suppression.unmute(key, &before);
+                self.update(key, |member| member.suppressed = None);
+                released.push((key, before.why));
             }
-            match &after {
-                Some(other) => self.suppression.mute(key, other),
-                None => released.push((key, before.map_or_else(String::new, |before| before.why))),
-            }
-            self.update(key, |member| member.suppressed = after.map(Box::new));
         }
         released
     }

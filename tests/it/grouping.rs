@@ -1,5 +1,6 @@
 //! Grouping on storms of known truth; `cargo bench --bench correlate` prints the scores.
 
+use richter::stage::Count;
 use serde_json::json;
 
 use super::case::{Case, events, line};
@@ -377,4 +378,20 @@ fn what_others_explain_is_suspected_less_than_what_nothing_does() {
         part.and_then(|part| part["value"].as_f64()).expect("what others say of it")
     };
     assert!(effect(&suspects[2]) > 10.0 * effect(&suspects[1]), "{suspects}");
+}
+
+/// A silence ends while works go on: that is another reason, which is told and counted as well.
+#[test]
+fn each_reason_why_something_is_suppressed_is_counted() {
+    let text = "== monitors\nmonitors:\n  - { name: down, scenario: Down, entity: service=a, alerts: Down, fault: { sequence: P, ladder: [ { level: 2 } ] } }\n\
+                == suppress\nmaintenance: [ { name: works, entity: service=a, from: 2026-11-22T15:00:00Z, to: 2026-11-22T15:40:00Z } ]\n\
+                == records 2026-11-22T15:00:00Z every 1m\nmetric noise{service=\"clock\"} 1x60\n\
+                raw 15:01 commands {\"id\":\"s1\",\"author\":\"ann\",\"command\":\"silence\",\"alerts\":\"Down\",\"until\":\"2026-11-22T15:15:00Z\"}\n\
+                alert 15:02 firing Down service=a\nalert 15:20 firing@15:02 Down service=a\n";
+    let out = Case::parse("suppressed", text).run();
+    let suppressed: Vec<_> = out.counts.iter().filter(|(count, _)| matches!(count, Count::Suppressed(_))).collect();
+    assert_eq!(suppressed, [(&Count::Suppressed("maintenance"), &1), (&Count::Suppressed("silence"), &1)]);
+    let told = |line: &&serde_json::Value| ["suppressed", "released"].contains(&line["kind"].as_str().unwrap_or_default());
+    let kinds: Vec<&str> = out.trace.iter().filter(told).filter_map(|line| line["kind"].as_str()).collect();
+    assert_eq!(kinds, ["suppressed", "suppressed", "released"]);
 }
