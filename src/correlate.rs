@@ -87,7 +87,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 pub struct Situations {
     open: BTreeMap<SituationId, Box<Situation>>,
     forest: Forest,
-    /// Those whose incident has recovered, by what a relapse of it would be of.
+    /// Situations whose incident has recovered, by the keys of the alerts or groups whose relapse would reopen it.
     recovered: BTreeSet<(u64, SituationId)>,
     /// Situations with alerts that are only counted and still fire, and when one of these was heard last.
     storms: BTreeMap<SituationId, Timestamp>,

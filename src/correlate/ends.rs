@@ -32,7 +32,7 @@ const BURST: Duration = Duration::from_secs(200);
 /// Two faults that no known way connects are parts of one, if that they ended so is so many times as likely of these.
 const AS_ONE: f32 = 8.0;
 
-/// So few effects tell nothing of whether their cause is over.
+/// So few effects, or fewer, say nothing of whether their cause is over.
 const FEW: usize = 3;
 
 /// No end speaks more against anything than by this factor.
@@ -288,7 +288,7 @@ impl Situations {
         }
         let Some(sign) = self.forest.get(id) else { return };
         let (from, entity) = (sign.situation, sign.entity.clone());
-        self.forest.narrow(id, rest.first, rest.ended, rest.members.len() as u32);
+        self.forest.narrow(id, rest.first, rest.ended, rest.members.len());
         for (new, why, burst) in parted {
             for fingerprint in &burst.fingerprints {
                 self.fired.entry(*fingerprint).and_modify(|fired| fired.sign = Some(new));

@@ -34,10 +34,10 @@ pub(super) const SILENT: f64 = 0.12;
 pub(super) enum Moved {
     /// All of one is in the other now.
     Merged { gone: SituationId, kept: SituationId, by: SignId, cause: Entity },
-    /// These signs are in another one now, with the one that has another cause; none where a person says so. Where it has none,
-    /// what connects it best is not enough.
+    /// These signs are in another situation now, because the sign `by` has another cause, or because a person says so, in which
+    /// case there is no `by`. `instead` is the best connection that is left, where it is too weak to be a cause.
     Split { signs: Vec<SignId>, from: SituationId, into: SituationId, by: Option<SignId>, instead: Option<Box<Joined>> },
-    /// An entity of one would be in the other, if that could take it in.
+    /// An entity of one situation would be in the other, if that could take it in.
     Related { situation: SituationId, relation: Relation },
 }
 
@@ -380,11 +380,12 @@ impl Forest {
     }
 
     /// A sign is only this, for the rest of it is another one now.
-    pub(super) fn narrow(&mut self, id: SignId, first: Timestamp, ended: Timestamp, told: u32) {
+    pub(super) fn narrow(&mut self, id: SignId, first: Timestamp, ended: Timestamp, members: usize) {
         self.uncount(id);
         self.begins(id, first);
         let sign = &mut self[id];
-        (sign.ended, sign.ends_span, sign.told) = (Some(ended), 0, told);
+        let told = members as u64 + sign.counted().iter().map(|counted| counted.told).sum::<u64>();
+        (sign.ended, sign.ends_span, sign.told) = (Some(ended), 0, u32::try_from(told).unwrap_or(u32::MAX));
         self.recount(id);
     }
 

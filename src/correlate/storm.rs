@@ -19,8 +19,10 @@ const MEMBERS_MAX: usize = 1000;
 /// Members that are kept of what is told in one second; beyond it what an entity shows more than once is only counted.
 const A_SECOND_MAX: u32 = 200;
 
-/// Names by which what an entity shows is counted; further ones are counted together.
+/// Names by which what an entity shows is counted.
 const NAMES_MAX: usize = 1000;
+
+/// By this one further ones are counted together.
 const OTHER_NAMES: &str = "(other names)";
 
 /// How many members were kept in the second that is told of.
@@ -58,7 +60,7 @@ pub struct Tally {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Counted {
     name: Arc<str>,
-    told: u64,
+    pub(super) told: u64,
     firing: u64,
 }
 
@@ -163,7 +165,9 @@ impl Situations {
             Source::Breach { .. } | Source::Person { .. } => None,
         };
         self.tallied.insert(member.key, Tallied { sign: member.sign, fingerprint, name });
-        if self.storms.insert(situation, member.heard_at).is_none() {
+        let known = self.storms.get(&situation).copied();
+        self.storms.insert(situation, known.map_or(member.heard_at, |known| known.max(member.heard_at)));
+        if known.is_none() {
             self.news.push(News::Storm { situation, worst: self.forest.worst(situation) });
         }
     }

@@ -102,7 +102,7 @@ impl Heartbeat {
         }
     }
 
-    /// The alert that it is silent since then; over, where that `ends`.
+    /// The alert that it is silent since then. One with an end tells that it is heard again.
     fn silence(&self, since: Timestamp, ends_at: Option<Timestamp>) -> Alert {
         let labels = self.alert.labels.clone();
         let fingerprint = Fnv::of(&[b"heartbeat", self.monitor.as_bytes(), &labels.fingerprint().to_be_bytes()]);

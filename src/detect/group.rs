@@ -22,7 +22,7 @@ pub(super) type Counts = BTreeMap<(Timestamp, Labels), Vec<(Measure, f64)>>;
 /// What values are made of, by step and group.
 pub(super) type Broken = BTreeMap<(Timestamp, Labels), Parts>;
 
-/// Of a score of this much it is told, though 1 makes a breach.
+/// A score from here on is told as a hint; 1 makes a breach.
 const HINTS_FROM: f64 = 0.5;
 
 /// Hints of one monitor at one step; what is beyond it is told of at a later one.
