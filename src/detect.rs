@@ -31,7 +31,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::labels::Fnv;
 use crate::model::{Breach, Hint, Labels, Origin, Signal, Timestamp};
 use crate::rules::{Config, Input, Monitor, Partitions, Rules, Watch};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, Topic, snapshot};
@@ -92,8 +91,8 @@ struct State {
 #[derive(Debug, Serialize, Deserialize)]
 struct Parked {
     since: Timestamp,
-    /// How it was judged, hashed.
-    judged: u64,
+    /// What it learnt is good under judges of this key.
+    memory: u64,
     state: MonitorState,
 }
 
@@ -117,23 +116,25 @@ impl Detect {
         let mut old = std::mem::take(&mut self.state.monitors);
         let mut parked = std::mem::take(&mut self.state.parked);
         for (monitor, watch) in config.rules.inputs() {
-            if let Some(Parked { judged, state, .. }) = parked.remove(&watch.key).filter(|_| !old.contains_key(&watch.key)) {
-                self.state.monitors.insert(watch.key, state.resumed(now, judged == how(watch)));
+            if let Some(Parked { memory, state, .. }) = parked.remove(&watch.key).filter(|_| !old.contains_key(&watch.key)) {
+                self.state.monitors.insert(watch.key, state.resumed(now, memory == watch.judge.memory_key(watch.every)));
             } else if let Some(mut state) = old.remove(&watch.key) {
                 if let Some((_, was)) = watched(&self.config.rules, &self.by_key, watch.key).filter(|(before, _)| *before != monitor) {
-                    state.reconfigure(was.every == watch.every && was.judge.remembers_as(&watch.judge));
+                    state.reconfigure(was.judge.memory_key(was.every) == watch.judge.memory_key(watch.every));
                 }
                 self.state.monitors.insert(watch.key, state);
-            } else if watch.key != watch.routed {
+            } else if let Some(key) = old.iter().find(|(_, s)| s.name == monitor.name).map(|(key, _)| *key)
                 // What is counted beside a monitor has no breach to keep.
-            } else if let Some(key) = old.iter().find(|(_, s)| s.name == monitor.name).map(|(key, _)| *key) {
+                && watch.key == watch.routed
+            {
                 let kept = old.remove(&key).map(|state| state.only_open_breaches(&watch.query));
                 self.state.monitors.extend(kept.map(|state| (watch.key, state)));
             }
         }
         for (key, state) in old {
-            let judged = watched(&self.config.rules, &self.by_key, key).map_or(0, |(_, watch)| how(watch));
-            parked.insert(key, Parked { since: now, judged, state });
+            let watch = watched(&self.config.rules, &self.by_key, key);
+            let memory = watch.map_or(0, |(_, watch)| watch.judge.memory_key(watch.every));
+            parked.insert(key, Parked { since: now, memory, state });
         }
         self.state.parked = parked;
         self.by_key = config.rules.by_key();
@@ -282,11 +283,6 @@ fn watched<'r>(rules: &'r Rules, by_key: &BTreeMap<u64, usize>, key: u64) -> Opt
         Input::Watch(watch) => watch.beside().find(|watch| watch.key == key).map(|watch| (monitor, watch)),
         Input::Alerts(_) | Input::Heartbeat(..) => None,
     }
-}
-
-/// How a monitor judges, hashed.
-fn how(watch: &Watch) -> u64 {
-    Fnv::of(&[format!("{:?} {:?}", watch.every, watch.judge).as_bytes()])
 }
 
 impl Stage for Detect {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::labels::Fnv;
+
 use super::baseline::{BaselineRule, Constants, Dynamics, MinChange, Season};
 use super::calendar::{Calendar, named};
 use super::compiled::{Absent, Amount, Combine, CompareRule, ForecastRule, JudgeRules, Limits, Side};
@@ -191,15 +193,14 @@ fn forecast(file: &str, at: &At<raw::Forecast>, faults: &mut Vec<Fault>) -> Fore
 }
 
 impl JudgeRules {
-    /// Whether what was learnt under these is good under others: limits, sensitivity and holidays may differ.
+    /// What is learnt at such steps is good under others of the same key: limits, sensitivity and holidays may differ.
     #[must_use]
-    pub fn remembers_as(&self, other: &Self) -> bool {
-        let baseline = |rules: &Self| {
-            rules.baseline.as_ref().map(|b| (b.season, b.calendar.as_ref().and_then(|calendar| calendar.zone_name().map(str::to_owned))))
-        };
-        let lags = |rules: &Self| [rules.change, rules.compare].map(|rule| rule.map(|rule| rule.lag));
-        let ahead = |rules: &Self| rules.forecast.map(|rule| rule.within);
-        baseline(self) == baseline(other) && lags(self) == lags(other) && ahead(self) == ahead(other)
+    pub fn memory_key(&self, every: Duration) -> u64 {
+        let zone = |baseline: &BaselineRule| baseline.calendar.as_ref().and_then(|calendar| calendar.zone_name().map(str::to_owned));
+        let season = self.baseline.as_ref().map(|baseline| (baseline.season, zone(baseline)));
+        let lags = [self.change, self.compare].map(|rule| rule.map(|rule| rule.lag));
+        let ahead = self.forecast.map(|rule| rule.within);
+        Fnv::of(&[format!("{every:?} {season:?} {lags:?} {ahead:?}").as_bytes()])
     }
 
     /// Whether what was is needed to judge what is.
