@@ -88,6 +88,8 @@ enum Pages {
 enum Failure {
     /// The answer is no, and was given.
     No,
+    /// There was no answer, which was said.
+    Unanswered,
     /// It could not run.
     CouldNot(anyhow::Error),
     /// It could not run, and has said why.
@@ -123,6 +125,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::No) => ExitCode::from(1),
         Err(Failure::Told) => ExitCode::from(2),
+        Err(Failure::Unanswered) => ExitCode::from(3),
         // The reader has gone: there is nobody left to tell.
         Err(Failure::CouldNot(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(Failure::CouldNot(error)) => {

@@ -20,6 +20,9 @@ pub(crate) const INCIDENT: &str = "io.richter.incident.";
 /// The type of an answer to a command that was not done.
 pub(crate) const REJECTED: &str = "io.richter.command.rejected.v1";
 
+/// The type of an answer to a command that was done and changes no incident of its own: a silence, or its end.
+pub(crate) const ACCEPTED: &str = "io.richter.command.accepted.v1";
+
 /// The data of an event about an incident.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Data {
@@ -36,6 +39,16 @@ impl Rejection {
     /// It is no event, or such an answer that is not of this shape.
     pub fn of(event: &[u8]) -> serde_json::Result<Option<Self>> {
         cloudevent::data(event, REJECTED)
+    }
+}
+
+impl Acceptance {
+    /// The answer to a command, if an event in the incidents topic is one.
+    ///
+    /// # Errors
+    /// It is no event, or such an answer that is not of this shape.
+    pub fn of(event: &[u8]) -> serde_json::Result<Option<Self>> {
+        cloudevent::data(event, ACCEPTED)
     }
 }
 
@@ -84,11 +97,17 @@ pub struct Body {
     /// The levels that it has had in any sequence, the first one first.
     #[serde(default)]
     pub levels_held: Vec<Rank>,
+    /// The businesses of all that has counted in it.
+    #[serde(default)]
+    pub businesses_held: Vec<String>,
+    /// The teams that own what has counted in it.
+    #[serde(default)]
+    pub owners_held: Vec<String>,
     /// The first sign of what counts.
     pub started_at: String,
     /// When it was declared; when it was suspected first while it is.
     pub declared_at: String,
-    /// When users felt it no more; none while it is on.
+    /// When users felt it no more; none while it is on, of what was cancelled or merged, and of what was only suspected.
     pub recovered_at: Option<String>,
     /// From the first sign to this event, or to the recovery.
     pub lasted_seconds: u64,
@@ -366,6 +385,9 @@ pub struct Note {
 pub struct Related {
     /// Its id.
     pub incident: String,
+    /// What it was called when that was told: scenario and entity.
+    #[serde(default)]
+    pub called: String,
     /// What connects the two, and how much likelier that is than that it came by itself.
     pub why: String,
 }
@@ -401,4 +423,17 @@ pub struct Rejection {
     pub incident: Option<String>,
     /// Why it was not done.
     pub reason: String,
+}
+
+/// The data of the answer to a command that was done and changes no incident of its own.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Acceptance {
+    /// The command's id; of a silence it is the silence's.
+    pub command: String,
+    /// What was to be done: `silence` or `unsilence`.
+    pub order: String,
+    /// Who wanted it.
+    pub author: String,
+    /// What has come of it.
+    pub outcome: String,
 }

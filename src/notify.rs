@@ -63,17 +63,20 @@ pub fn is_told(target: &Target, data: &Data) -> bool {
     let now = incident.levels.iter().map(|level| (level.sequence.as_str(), level.rank));
     let before = incident.levels_held.iter().map(|held| (held.sequence.as_str(), held.rank));
     let levels: Vec<(&str, u8)> = now.chain(before).collect();
-    // What was told before the others were has one.
     let evidence = &incident.evidence;
-    let businesses = if evidence.businesses.is_empty() { std::slice::from_ref(&evidence.business) } else { &evidence.businesses };
-    // Nobody has to be told that what he was not told of is revoked.
+    let businesses = of_all(&evidence.business, [&evidence.businesses, &incident.businesses_held]);
+    let owners = of_all(&evidence.owner, [&evidence.owners, &incident.owners_held]);
+    // Nobody has to be told that what he was not told of is revoked, or what becomes of what was never declared.
     let seems_over = |told: &&Told| matches!(told.event, Event::Recovering | Event::Recovered);
     let before = incident.history.iter().rev().find(seems_over).map(|told| told.event);
-    let untold = data.event.kind == Event::RecoveryRevoked && before == Some(Event::Recovering);
-    // As of before the others were told.
-    let owners = if evidence.owners.is_empty() { std::slice::from_ref(&evidence.owner) } else { &evidence.owners };
+    let untold = levels.is_empty() || data.event.kind == Event::RecoveryRevoked && before == Some(Event::Recovering);
     let mut routes = target.routes.iter().filter(|route| !untold || route.events.is_some());
-    routes.any(|route| route.takes(data.event.kind, Routed { levels: &levels, businesses, owners }))
+    routes.any(|route| route.takes(data.event.kind, Routed { levels: &levels, businesses: &businesses, owners: &owners }))
+}
+
+/// The first one's name, and those of all others, now and before; older events tell of fewer.
+fn of_all<'n>(first: &'n str, others: [&'n [String]; 2]) -> Vec<&'n str> {
+    std::iter::once(first).chain(others.into_iter().flatten().map(String::as_str)).collect()
 }
 
 /// The request that tells a target of an event, signed as of now.

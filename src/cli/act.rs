@@ -8,9 +8,9 @@ use anyhow::anyhow;
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 
-use crate::contract::{Data, Rejection};
+use crate::contract::{Acceptance, Data, Rejection};
 use crate::model::command::COMMANDS;
-use crate::model::{Class, Command, Order, Point, Timestamp, duration};
+use crate::model::{Class, Command, Point, Timestamp, duration};
 use crate::rules::Kind;
 use crate::shell::files::Loaded;
 use crate::shell::{Answers, now, send};
@@ -167,12 +167,13 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             eprintln!("refused: {why}");
             return Err(Failure::No);
         }
-        // A silence is not told of.
-        None if matches!(command.order, Order::Silence { .. } | Order::Unsilence { .. }) => {}
-        None => eprintln!(
-            "nothing came of it within {}: it was done before, no instance is running, or the topic is so new that it is not read yet",
-            duration::show(arguments.wait)
-        ),
+        None => {
+            eprintln!(
+                "nothing came of it within {}: it was done before, no instance is running, or the topic is so new that it is not read yet",
+                duration::show(arguments.wait)
+            );
+            return Err(Failure::Unanswered);
+        }
     }
     Ok(())
 }
@@ -181,6 +182,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 fn answer(event: &[u8], command: &Command) -> Option<Result<String, String>> {
     if let Ok(Some(rejection)) = Rejection::of(event) {
         return (rejection.command == command.id).then_some(Err(rejection.reason));
+    }
+    if let Ok(Some(acceptance)) = Acceptance::of(event) {
+        return (acceptance.command == command.id).then_some(Ok(acceptance.outcome));
     }
     let Data { event, incident } = Data::of(event).ok()??;
     let done = || format!("{} {}: {}", event.kind.as_str().replace('_', " "), incident.id, event.reason);

@@ -3,9 +3,8 @@
 use std::fmt::Write;
 
 use anyhow::Context;
-use serde_json::Value;
 
-use crate::contract::{Body, Change, Data, Dimension, Evidence, Levels, Met, Suspect};
+use crate::contract::{Acceptance, Body, Change, Data, Dimension, Evidence, Levels, Met, Rejection, Suspect};
 use crate::model::command::RICHTER;
 use crate::model::number::significant;
 use crate::model::text::{clock, hours};
@@ -64,13 +63,19 @@ fn changed(change: &Change) -> String {
     format!("{} {} {}, {when} the first sign", change.entity, change.kind, change.summary)
 }
 
+/// What came of a command that changes no incident.
+fn answer(payload: &[u8]) -> anyhow::Result<String> {
+    let (said, why) = match (Acceptance::of(payload)?, Rejection::of(payload)?) {
+        (Some(accepted), _) => ("accepted", accepted.outcome),
+        (None, Some(rejected)) => ("rejected", rejected.reason),
+        (None, None) => return Ok(String::new()),
+    };
+    Ok(format!("\n                  {said}  {why}\n"))
+}
+
 /// An event as a paragraph: what, since when, why this level, why this cause, who and how.
 pub(super) fn event(payload: &[u8]) -> anyhow::Result<String> {
-    // An answer to a command that was not taken has no incident.
-    let Ok(Some(Data { event, incident })) = Data::of(payload) else {
-        let rejected: Value = serde_json::from_slice(payload)?;
-        return Ok(format!("\n                  rejected  {}\n", rejected["data"]["reason"]));
-    };
+    let Ok(Some(Data { event, incident })) = Data::of(payload) else { return answer(payload) };
     let at = clock(&event.at);
     if matches!(event.kind, Event::Suspected | Event::Closed) {
         let title = incident.title.trim_start_matches("suspected: ");

@@ -44,10 +44,12 @@ enum Written {
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let mut log = Log::until(arguments.to);
     arguments.events.read(|data| log.read(data))?;
-    let Some((first, last)) = log.span() else {
+    // A quiet time has a report as well, where it is said which.
+    let Some((first, last)) = log.span().or(arguments.from.zip(arguments.from)).or(arguments.to.zip(arguments.to)) else {
         return Err(Failure::CouldNot(anyhow!("no incident was declared among the events")));
     };
-    let (from, to) = (arguments.from.unwrap_or(first), arguments.to.unwrap_or(Timestamp(last.0 + 1)));
+    let from = arguments.from.unwrap_or(first);
+    let to = arguments.to.unwrap_or(Timestamp(last.max(from).0 + 1));
     if to <= from {
         return Err(Failure::CouldNot(anyhow!("from {from} to {to} is no time at all")));
     }

@@ -5,20 +5,26 @@ use std::io::Write;
 use anyhow::anyhow;
 use schemars::{Schema, schema_for};
 
-use crate::contract::{Data, Rejection};
+use crate::contract::{Acceptance, Data, Rejection};
 use crate::rules::schemas;
+use crate::wire::commands::Written;
 
 use super::{Failure, Outcome, stdout};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Of what: richter (the settings), monitors, levels, topology, duty, plans, suppress; event (the data of an event about
-    /// an incident), rejection (that of an answer to a command). Without it, the names
+    /// an incident), acceptance and rejection (that of an answer to a command), command (what people say). Without it, the names
     what: Option<String>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let events = [("event", schema_for!(Data)), ("rejection", schema_for!(Rejection))];
+    let events = [
+        ("event", schema_for!(Data)),
+        ("acceptance", schema_for!(Acceptance)),
+        ("rejection", schema_for!(Rejection)),
+        ("command", schema_for!(Written)),
+    ];
     let all: Vec<(&str, Schema)> = schemas().into_iter().chain(events).collect();
     let mut out = stdout();
     match &arguments.what {

@@ -108,18 +108,20 @@ impl Measured {
 }
 
 impl Reading {
+    /// `47% below` what is expected, or else as [`in_numbers`](Self::in_numbers).
+    #[must_use]
+    pub fn deviation(&self) -> String {
+        self.value.zip(self.expected).and_then(|(value, expected)| share(value, expected)).unwrap_or_else(|| self.in_numbers())
+    }
+
     /// `41.3, expected 78.2 (47% below)`, or `0.75, below 0.95` where there is but a limit: four significant digits, which is as
     /// many as anybody reads.
     #[must_use]
     pub fn in_numbers(&self) -> String {
         let Some(value) = self.value else { return if self.infinite { "infinite" } else { "no data" }.into() };
         let shown = significant(value, 4);
-        match self.expected.filter(|expected| *expected != 0.0) {
-            Some(expected) => {
-                let share = (value - expected) / expected.abs() * 100.0;
-                let side = if share < 0.0 { "below" } else { "above" };
-                format!("{shown}, expected {} ({:.0}% {side})", significant(expected, 4), share.abs())
-            }
+        match self.expected.and_then(|expected| Some((expected, share(value, expected)?))) {
+            Some((expected, share)) => format!("{shown}, expected {} ({share})", significant(expected, 4)),
             None => match (self.lower.filter(|lower| value < *lower), self.upper.filter(|upper| value > *upper)) {
                 (Some(lower), _) => format!("{shown}, below {}", significant(lower, 4)),
                 (None, Some(upper)) => format!("{shown}, above {}", significant(upper, 4)),
@@ -127,6 +129,13 @@ impl Reading {
             },
         }
     }
+}
+
+/// `47% below`; none where nothing is expected.
+fn share(value: f64, expected: f64) -> Option<String> {
+    let share = (value - expected) / expected.abs() * 100.0;
+    let side = if share < 0.0 { "below" } else { "above" };
+    (expected != 0.0).then(|| format!("{:.0}% {side}", share.abs()))
 }
 
 /// A combination of labels that carries a breach.

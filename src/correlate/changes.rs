@@ -212,7 +212,10 @@ mod tests {
     fn what_no_topology_lists_is_changed_as_seldom_as_what_one_does() {
         let (mut changes, shop) = (Changes::default(), Entity::new("service", "shop"));
         for other in 0..40 {
-            changes.push(&change(&format!("deploy-{other}"), "ci", -3600 - 60 * other), Some(Entity::new("service", &format!("other-{other}"))));
+            changes.push(
+                &change(&format!("deploy-{other}"), "ci", -3600 - 60 * other),
+                Some(Entity::new("service", &format!("other-{other}"))),
+            );
         }
         changes.push(&change("deploy", "ci", -60), Some(shop.clone()));
         let onset = change("onset", "ci", 0).at;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{Action, Cause, Discovery, Note, REJECTED, Rejection, Source, Stamp};
+use crate::contract::{ACCEPTED, Acceptance, Action, Cause, Discovery, Note, REJECTED, Rejection, Source, Stamp};
 use crate::correlate::{Member, Said, SituationId};
 use crate::model::command::RICHTER;
 use crate::model::text::moment;
@@ -77,9 +77,14 @@ impl Declare {
                 self.state.situations.silence(command, alerts, *until, &self.rules)?;
                 self.tell_news(out);
                 self.goes_on_all_the_same(command, out);
+                accept(command, with(command, &format!("{alerts} is silenced until {}", moment(*until))), out);
                 Ok(())
             }
-            Order::Unsilence { silence } => self.state.situations.unsilence(silence),
+            Order::Unsilence { silence } => {
+                self.state.situations.unsilence(silence)?;
+                accept(command, with(command, &format!("the silence {silence} has ended")), out);
+                Ok(())
+            }
             Order::Declare { .. } => self.declare_by_hand(command, origin, out),
             Order::On { incident, act } => {
                 let id = self.find(incident)?;
@@ -97,7 +102,7 @@ impl Declare {
         let on = self.state.incidents.iter().filter(|(_, incident)| incident.state.is_on()).map(|(id, _)| *id);
         let on: Vec<SituationId> = on.filter(|id| self.counting(*id).any(is_silenced)).take(TOLD_OF_A_SILENCE_MAX).collect();
         for id in on {
-            let words = with(command, "a silence of what is on does not end it: acknowledge or cancel it");
+            let words = with(command, "the new silence does not end what is on already; acknowledge or cancel it");
             self.event(id, Event::Updated, command.at, &command.author, words, out);
         }
     }
@@ -485,21 +490,35 @@ fn reject(command: &Command, why: &str, out: &mut Outbox) {
         Order::On { incident, .. } => Some(incident.clone()),
         Order::Silence { .. } | Order::Unsilence { .. } | Order::Declare { .. } => None,
     };
+    let (order, author) = (command.order.as_str().to_owned(), command.author.clone());
+    let rejection = Rejection { command: command.id.clone(), order, author, incident: incident.clone(), reason: why.to_owned() };
+    answer(command, REJECTED, incident, &rejection, out);
+    out.count(Count::Declarations("command_rejected"));
+    out.trace.push(trace::answer("rejection", &rejection));
+}
+
+/// The answer to a command that is done, of which no incident tells.
+fn accept(command: &Command, outcome: String, out: &mut Outbox) {
+    let (order, author) = (command.order.as_str().to_owned(), command.author.clone());
+    let acceptance = Acceptance { command: command.id.clone(), order, author, outcome };
+    answer(command, ACCEPTED, None, &acceptance, out);
+    out.count(Count::Declarations("command_accepted"));
+    out.trace.push(trace::answer("acceptance", &acceptance));
+}
+
+/// It has a key of its own: the last record of an incident's key is the incident.
+fn answer<T: Serialize>(command: &Command, kind: &str, incident: Option<String>, data: &T, out: &mut Outbox) {
     let attributes = Attributes {
         specversion: "1.0",
         id: format!("command.{}", command.id),
         source: "/richter",
-        kind: REJECTED.into(),
-        subject: incident.clone().unwrap_or_default(),
+        kind: kind.into(),
+        subject: incident,
         time: command.at.to_string(),
         datacontenttype: "application/json",
-        partitionkey: incident.clone().unwrap_or_else(|| command.id.clone()),
+        partitionkey: format!("command.{}", command.id),
         sequence: None,
         level: None,
     };
-    let (order, author) = (command.order.as_str().to_owned(), command.author.clone());
-    let rejection = Rejection { command: command.id.clone(), order, author, incident, reason: why.to_owned() };
-    out.messages.push(message(&attributes, &rejection));
-    out.count(Count::Declarations("command_rejected"));
-    out.trace.push(trace::rejection(&rejection));
+    out.messages.push(message(&attributes, data));
 }

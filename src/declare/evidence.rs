@@ -86,7 +86,7 @@ impl<'g> Grounds<'g> {
             .filter(lasts)
             .filter_map(|m| Some((m.graded(self.at, &Stated::new(), &Numbers::new())?.grade.level()?.clone(), m)));
         let (level, worst) = graded.min_by(|(a, m), (b, n)| (a, m.starts_at, m.key).cmp(&(b, n.starts_at, n.key)))?;
-        Some(format!("{} of {}, by itself {level}", worst.source.name(), worst.entity))
+        Some(format!("{} of {} ({level} by itself)", worst.source.name(), worst.entity))
     }
 
     /// The first sign of what counts.
@@ -131,7 +131,7 @@ impl<'g> Grounds<'g> {
             says: cut(self.words(), WORDS_BYTES_MAX),
             others: others.iter().take(OTHERS_MAX).map(ToString::to_string).collect(),
             others_total: others.len() as u64,
-            others_last,
+            others_last: others_last && !others.is_empty(),
             measure: self.leader.and_then(|leader| self.measured(leader)),
             suspects: self.ranking.suspects.iter().take(SUSPECTS_MAX).map(suspect).collect(),
             undetermined: self.ranking.is_undetermined(),
@@ -294,8 +294,8 @@ fn change(changed: &Changed, first: Timestamp) -> Change {
 }
 
 impl Evidence {
-    /// What has become of its members by now.
-    pub(super) fn refresh(&mut self, situation: &Situation, at: Timestamp) {
+    /// What has become of its members by now; of `all` of them, if that situation is the last one.
+    pub(super) fn refresh(&mut self, situation: &Situation, at: Timestamp, all: bool) {
         let mut left: Vec<&mut contract::Member> = self.members.iter_mut().collect();
         for now in &situation.members {
             let (name, entity, started_at) = (now.source.name(), now.entity.to_string(), now.starts_at.to_string());
@@ -304,6 +304,13 @@ impl Evidence {
             if let Some(place) = left.iter().position(same) {
                 *left.remove(place) = member(now, at);
             }
+        }
+        if all && std::mem::take(&mut self.others_last) {
+            let failed = self.members.iter().map(|member| &member.entity).chain(self.counted.iter().map(|counted| &counted.entity));
+            let mut seen: BTreeSet<&String> = [&self.entity].into();
+            let others: Vec<String> = failed.filter(|entity| seen.insert(entity)).cloned().collect();
+            self.others_total = self.others_total.max(others.len() as u64);
+            self.others = others.into_iter().take(OTHERS_MAX).collect();
         }
     }
 }

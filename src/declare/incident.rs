@@ -1,6 +1,6 @@
 //! An incident: its life, its levels, and what people said of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ const HISTORY_MAX: usize = 100;
 /// Notes and actions that an incident keeps; further ones are refused.
 pub(super) const NOTES_MAX: usize = 200;
 
+/// Businesses, and teams, that it is remembered to have been of.
+const NAMES_MAX: usize = 200;
+
 /// How often it is told how things stand of what nobody tells of any more, at the most.
 const FOLLOW_UP_UNHEARD: Duration = Duration::from_secs(86_400);
 
@@ -45,6 +48,9 @@ pub(super) struct Incident {
     pub(super) held: BTreeMap<u8, Held>,
     /// The levels that it has had, in any sequence, in order.
     pub(super) had: Vec<Level>,
+    /// The businesses of all that has counted in it, and the teams that own it.
+    pub(super) of_businesses: BTreeSet<String>,
+    pub(super) of_owners: BTreeSet<String>,
     /// The member that leads: by whom it was graded so.
     pub(super) leader: u64,
     /// The input that its first breach came from; none where alerts or people alone made it.
@@ -57,6 +63,10 @@ pub(super) struct Incident {
     pub(super) good_since: Option<Timestamp>,
     /// The time of its last event.
     pub(super) at: Timestamp,
+    /// What it is called: scenario and entity.
+    pub(super) called: String,
+    /// How it stood, in numbers, when that was told last.
+    pub(super) stood: String,
     /// When its picture was last looked at.
     pub(super) looked_at: Timestamp,
     /// Since when it is on and known to be: its declaration, or its last relapse.
@@ -151,12 +161,16 @@ impl Incident {
             sequence: 0,
             held: BTreeMap::new(),
             had: vec![],
+            of_businesses: BTreeSet::new(),
+            of_owners: BTreeSet::new(),
             leader: member.key,
             origin: (!member.by_duration()).then(|| Origin::clone(&member.origin)),
             situations: vec![situation],
             declared_at: at,
             good_since: None,
             at,
+            called: String::new(),
+            stood: String::new(),
             looked_at: at,
             on_since: at,
             asks_since: at,
@@ -257,6 +271,16 @@ impl Incident {
         self.held.get(&place).map(|held| &held.level)
     }
 
+    /// It is of these businesses and teams: whoever was told of it by that is told of its end as well.
+    pub(super) fn is_of(&mut self, evidence: &Evidence) {
+        let add = |all: &mut BTreeSet<String>, names: &[String]| {
+            let new: Vec<&String> = names.iter().filter(|name| !all.contains(*name)).take(NAMES_MAX.saturating_sub(all.len())).collect();
+            all.extend(new.into_iter().cloned());
+        };
+        add(&mut self.of_businesses, &evidence.businesses);
+        add(&mut self.of_owners, &evidence.owners);
+    }
+
     /// Of a long story what only repeats goes first: how things stood, then what became known; how it began stays.
     fn forgets_one(&mut self) {
         let of = |events: &[Event]| self.history.iter().skip(1).position(|told| events.contains(&told.event)).map(|place| place + 1);
@@ -270,7 +294,7 @@ impl Incident {
         self.at = at.max(self.at);
         self.looked_at = self.at;
         self.sequence += 1;
-        self.state = state;
+        let before = std::mem::replace(&mut self.state, state);
         match event {
             Event::Declared => {
                 self.declared_at = self.at;
@@ -295,11 +319,16 @@ impl Incident {
             }
             Event::Reopened => {
                 (self.on_since, self.asks_since, self.followed_at) = (self.at, self.at, self.at);
-                (self.acknowledged, self.asked, self.asks_anew) = (None, None, false);
+                self.asked = None;
+                // Who had taken on what is a fault of its own again has it still.
+                if before != State::Merged {
+                    (self.acknowledged, self.asks_anew) = (None, false);
+                }
                 self.gathered.asked.clear();
                 self.goes_on();
             }
-            Event::RecoveryRevoked => self.goes_on(),
+            // What was no fault, or is part of another one, has no recovery of its own.
+            Event::RecoveryRevoked | Event::Cancelled | Event::Merged => self.goes_on(),
             _ => {}
         }
         for level in self.held.values().map(|held| &held.level) {
@@ -315,6 +344,7 @@ impl Incident {
         self.history.push(Told { event, at: self.at.to_string(), level, author: author.to_owned(), reason: words, evidence });
     }
 
+    /// It has not recovered.
     fn goes_on(&mut self) {
         (self.good_since, self.review, self.held_until) = (None, None, None);
         self.timeline.remove(&Point::Recovered);

@@ -1,9 +1,11 @@
 //! From situations to incidents: suspicion, declaration, escalation, recovery, and what becomes of them together.
 
+use std::time::Duration;
+
 use crate::correlate::{Hold, How, Member, Situation, SituationId, Source, Why};
 use crate::grade::Grade;
 use crate::model::command::RICHTER;
-use crate::model::{Breach, Event, Level, Numbers, Phase, Point, State, Timestamp};
+use crate::model::{Breach, Event, Level, Numbers, Phase, Point, State, Timestamp, duration};
 use crate::rules::Topology;
 use crate::stage::{Count, Outbox};
 
@@ -246,12 +248,12 @@ impl Declare {
             State::Suspected => self.event(id, Event::Closed, at, RICHTER, "it was over before it met a definition", out),
             State::Declared if self.config.tuning.recover_after.is_zero() && !self.is_deaf_to(id, at) => {
                 let at = self.ended_at(id).map_or(at, |ended| ended.max(at));
-                self.event(id, Event::Recovered, at, RICHTER, self.ended(id), out);
+                self.event(id, Event::Recovered, at, RICHTER, self.ended(id, None), out);
             }
             State::Declared => {
                 // What is told last need not be what ended last.
                 let at = self.ended_at(id).map_or(at, |ended| ended.max(at));
-                self.event(id, Event::Recovering, at, RICHTER, self.ended(id), out);
+                self.event(id, Event::Recovering, at, RICHTER, self.ended(id, None), out);
             }
             _ => {}
         }
@@ -269,12 +271,16 @@ impl Declare {
         self.counting(id).filter_map(|member| member.ends_at).max()
     }
 
-    /// Why an incident recovers once nothing of it lasts.
-    pub(super) fn ended(&self, id: SituationId) -> String {
+    /// Why an incident recovers once nothing of it lasts, be it for so long.
+    pub(super) fn ended(&self, id: SituationId, held: Option<Duration>) -> String {
         let settled = self.counting(id).filter(|member| member.new_normal);
         let settled: Vec<&str> = settled.filter_map(|member| member.source.monitor()).collect();
-        let ended = "all that counts has ended";
-        if settled.is_empty() { ended.to_owned() } else { format!("{ended}; the new normal level of {}", settled.join(", ")) }
+        let held = held.map_or_else(String::new, |held| format!(", for {}", duration::show(held)));
+        let settled = match settled.as_slice() {
+            [] => String::new(),
+            all => format!("; {} has not come back: its level is taken for the new normal one", all.join(", ")),
+        };
+        format!("all that counts has ended{held}{settled}")
     }
 
     /// What a breach tells of its data: that it has stopped, or is back.
@@ -379,6 +385,7 @@ impl Declare {
         let story = Story::new(incident, grounds.as_ref(), rules);
         let gathered = incident.state.is_on().then(|| story.gather(incident.at));
         let evidence = story.into_evidence();
+        incident.is_of(&evidence);
         if let Some(gathered) = gathered {
             incident.gathered.follows(gathered, event);
         }
@@ -402,6 +409,11 @@ impl Declare {
         }
         let story = Story::with(incident, grounds.as_ref(), rules, evidence);
         out.messages.push(story.message(event, author, reason, answers.as_deref()));
+        let (called, stood) = (story.called().to_owned(), story.stands());
+        incident.called = called;
+        if matches!(event, Event::Declared | Event::Reopened | Event::FollowUpDue) {
+            incident.stood = stood;
+        }
         out.count(Count::Declarations(event.as_str()));
         out.trace.push(trace::declaration(incident, event, reason));
         if let Some(grounds) = &grounds {
@@ -447,20 +459,23 @@ impl Declare {
 
     /// An incident becomes part of another one.
     pub(super) fn merge(&mut self, gone: SituationId, kept: SituationId, at: Timestamp, author: &str, reason: &Reason, out: &mut Outbox) {
-        let Some((into, before)) = self.state.incidents.get(&kept).map(|whole| (whole.id.clone(), Shared::of(whole))) else { return };
+        let Some(whole) = self.state.incidents.get(&kept) else { return };
+        let (into, before) = (whole.id.clone(), Shared::of(whole));
+        let whole = format!("{into}, {}", whole.called);
         let Some(incident) = self.state.incidents.get_mut(&gone) else { return };
         incident.merged_into = Some(into.clone());
         let (name, part) = (incident.id.clone(), incident.clone());
+        let called = format!("{name}, {}", part.called);
         let situations = part.situations.clone();
         self.state.suspected.remove(&gone);
-        self.event(gone, Event::Merged, at, author, reason.told(|reason| format!("it is part of {into}: {reason}")), out);
+        self.event(gone, Event::Merged, at, author, reason.told(|reason| format!("it is part of {whole}: {reason}")), out);
         if let Some(whole) = self.state.incidents.get_mut(&kept) {
             whole.hears_of(&part);
             whole.merged.push(name.clone());
             whole.situations.extend(situations.iter().filter(|id| **id != kept));
             self.state.owners.extend(situations.into_iter().filter(|id| *id != kept).map(|id| (id, kept)));
         }
-        self.event(kept, Event::Updated, at, author, reason.told(|reason| format!("{name} is part of it: {reason}")), out);
+        self.event(kept, Event::Updated, at, author, reason.told(|reason| format!("{called}, is part of it: {reason}")), out);
         self.has_told(kept, at);
         self.relate_all(kept, out);
         self.grade_all(kept, at, out);
@@ -516,7 +531,8 @@ impl Declare {
         self.state.owners.remove(&situation.id);
         if let Some(incident) = self.state.incidents.get_mut(&id) {
             incident.situations.retain(|known| *known != situation.id);
-            incident.kept.iter_mut().for_each(|evidence| evidence.refresh(situation, at));
+            let all = incident.situations.is_empty();
+            incident.kept.iter_mut().for_each(|evidence| evidence.refresh(situation, at, all));
         }
         if self.state.suspected.contains(&id) {
             self.event(id, Event::Closed, at, RICHTER, "nothing was heard of it any more", out);

@@ -49,7 +49,8 @@ impl Picture {
         let new: Vec<String> = some(entities).chain(some(self.named(before, situations))).collect();
         let joined = (!new.is_empty()).then(|| format!("now also {}", new.join(", ")));
         let suspect = self.suspect.as_ref().filter(|s| Some(*s) != before.suspect.as_ref()).map(|s| format!("first suspect is now {s}"));
-        let outlasts = self.outlasts.as_ref().filter(|of| Some(*of) != before.outlasts.as_ref()).map(|of| format!("what lasts is {of}"));
+        let outlasts =
+            self.outlasts.as_ref().filter(|of| Some(*of) != before.outlasts.as_ref()).map(|of| format!("what leads has ended, {of} lasts"));
         joined.into_iter().chain(outlasts).chain(suspect).collect::<Vec<_>>().join("; ")
     }
 

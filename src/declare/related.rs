@@ -42,14 +42,14 @@ impl Declare {
     fn relate_two(&mut self, (one, other): (SituationId, SituationId), why: &Reason, at: Timestamp, out: &mut Outbox) {
         let declared = |id: SituationId| self.state.incidents.get(&id).filter(|i| i.state.is_on() || i.state == State::Recovered);
         let Some((first, second)) = declared(one).zip(declared(other)).filter(|_| one != other) else { return };
-        let names = [first.id.clone(), second.id.clone()];
-        for (id, with) in [(one, &names[1]), (other, &names[0])] {
+        let names = [first, second].map(|incident| (incident.id.clone(), incident.called.clone()));
+        for (id, (with, called)) in [(one, &names[1]), (other, &names[0])] {
             let Some(incident) = self.state.incidents.get_mut(&id) else { continue };
             if incident.related.len() >= RELATED_MAX || incident.related.iter().any(|known| known.incident == *with) {
                 continue;
             }
-            incident.related.push(Related { incident: with.clone(), why: why.words.clone() });
-            self.event(id, Event::Updated, at, RICHTER, why.told(|words| format!("related to {with}: {words}")), out);
+            incident.related.push(Related { incident: with.clone(), called: called.clone(), why: why.words.clone() });
+            self.event(id, Event::Updated, at, RICHTER, why.told(|words| format!("related to {with}, {called}: {words}")), out);
         }
     }
 }

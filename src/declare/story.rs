@@ -30,6 +30,7 @@ pub(super) struct Story<'a> {
     /// None where its situations were let go of.
     grounds: Option<&'a Grounds<'a>>,
     evidence: Evidence,
+    called: String,
     title: String,
 }
 
@@ -41,8 +42,9 @@ impl<'a> Story<'a> {
 
     /// The same, of what it rests on by then.
     pub(super) fn with(incident: &'a Incident, grounds: Option<&'a Grounds<'a>>, rules: &'a Rules, evidence: Evidence) -> Self {
-        let title = title(incident, grounds, &evidence);
-        Self { incident, rules, grounds, evidence, title }
+        let called = called(&evidence);
+        let title = title(incident, grounds, &called);
+        Self { incident, rules, grounds, evidence, called, title }
     }
 
     /// Whom to gather, as of a time.
@@ -62,6 +64,18 @@ impl<'a> Story<'a> {
         gather(&fault, &self.rules.duty, at)
     }
 
+    /// What it is called: scenario and entity.
+    pub(super) fn called(&self) -> &str {
+        &self.called
+    }
+
+    /// How it stands in numbers: `22% below, lost 1725, money 73310 EUR`; nothing where nothing is measured.
+    pub(super) fn stands(&self) -> String {
+        let measured = self.evidence.measure.as_ref().map(|measure| measure.last.deviation());
+        let all = [measured.unwrap_or_default(), self.impact().in_words()];
+        all.into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(", ")
+    }
+
     /// What it rests on, to be kept when its situation goes.
     pub(super) fn into_evidence(self) -> Evidence {
         self.evidence
@@ -75,7 +89,7 @@ impl<'a> Story<'a> {
             id: format!("{}.{}", incident.id, incident.sequence),
             source: "/richter",
             kind: format!("{INCIDENT}{}.v1", event.as_str()),
-            subject: self.evidence.entity.clone(),
+            subject: Some(self.evidence.entity.clone()).filter(|entity| !entity.is_empty()),
             time: at.clone(),
             datacontenttype: "application/json",
             partitionkey: incident.id.clone(),
@@ -101,6 +115,8 @@ impl<'a> Story<'a> {
             title: self.title.clone(),
             level: levels.first().cloned(),
             levels,
+            businesses_held: incident.of_businesses.iter().cloned().collect(),
+            owners_held: incident.of_owners.iter().cloned().collect(),
             levels_held: incident.had.iter().map(|level| Rank { sequence: level.sequence.clone(), rank: level.rank }).collect(),
             started_at: started.to_string(),
             declared_at: incident.declared_at.to_string(),
@@ -248,10 +264,14 @@ fn unknown() -> Discovery {
     Discovery { by: Source::Person, name: String::new() }
 }
 
-fn title(incident: &Incident, grounds: Option<&Grounds<'_>>, evidence: &Evidence) -> String {
-    let level = incident.level().map_or_else(|| "suspected:".to_owned(), ToString::to_string);
+fn called(evidence: &Evidence) -> String {
     let entity = evidence.entity.split_once('=').map_or(evidence.entity.as_str(), |(_, name)| name);
-    let what = format!("{level} {} ({entity})", evidence.scenario);
+    format!("{} ({entity})", evidence.scenario)
+}
+
+fn title(incident: &Incident, grounds: Option<&Grounds<'_>>, called: &str) -> String {
+    let level = incident.level().map_or_else(|| "suspected:".to_owned(), ToString::to_string);
+    let what = format!("{level} {called}");
     match grounds.map(Grounds::in_numbers).filter(|numbers| !numbers.is_empty()) {
         Some(numbers) => format!("{what}: {numbers}"),
         None => what,

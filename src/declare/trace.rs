@@ -1,8 +1,8 @@
 //! Lines of the decision log.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::contract::Rejection;
 use crate::correlate::{Joined, Member, Ranking, Relation, SituationId, Source, Suppressed, Tally};
 use crate::model::{Entity, Event, Timestamp};
 
@@ -12,10 +12,10 @@ use super::reason::Reason;
 /// Suspects of a ranking that are traced.
 const SUSPECTS_MAX: usize = 10;
 
-/// A command that was not done.
-pub(super) fn rejection(rejection: &Rejection) -> Value {
-    let mut line = json!({ "kind": "rejection" });
-    if let (Value::Object(line), Ok(Value::Object(said))) = (&mut line, serde_json::to_value(rejection)) {
+/// What came of a command that changes no incident.
+pub(super) fn answer<T: Serialize>(kind: &str, answer: &T) -> Value {
+    let mut line = json!({ "kind": kind });
+    if let (Value::Object(line), Ok(Value::Object(said))) = (&mut line, serde_json::to_value(answer)) {
         line.extend(said);
     }
     line

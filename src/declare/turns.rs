@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::contract::Told;
 use crate::correlate::{Hold, Member, SituationId, Source, Suppressed, maintained};
 use crate::model::command::RICHTER;
-use crate::model::text::{counted, moment};
+use crate::model::text::{clock, counted, moment};
 use crate::model::{Event, Origin, State, Timestamp, duration};
 use crate::rules::{Calendar, Handling, Input};
 use crate::stage::Outbox;
@@ -148,8 +148,7 @@ impl Declare {
                         format!("; {what} flapped until {}", moment(ended))
                     })
                 });
-                let held = duration::show(self.config.tuning.recover_after);
-                let reason = format!("{}, for {held}{}", self.ended(id), flapped.unwrap_or_default());
+                let reason = self.ended(id, Some(self.config.tuning.recover_after)) + &flapped.unwrap_or_default();
                 self.event(id, Event::Recovered, at, RICHTER, reason, out);
             }
             Timer::Look => {
@@ -164,9 +163,10 @@ impl Declare {
                 let waits = incident.state == State::Recovering && self.calm_at(incident).is_none_or(|calm| calm > at);
                 let flaps = self.flapped(id).filter(|_| waits);
                 let flaps = flaps.map_or_else(String::new, |(what, _)| format!("{what} flaps: it recovers once that stays away; "));
-                let (new, since) = news(incident);
+                let (new, since) = news(incident, at);
                 let new = new.unwrap_or_else(|| format!("nothing new since {since}"));
-                self.event(id, Event::FollowUpDue, at, RICHTER, unheard + &flaps + &new, out);
+                let stood = self.stood(id, at).map_or_else(String::new, |stood| format!("; at that time {stood}"));
+                self.event(id, Event::FollowUpDue, at, RICHTER, unheard + &flaps + &new + &stood, out);
             }
             Timer::Review => {
                 let Some(review) = self.state.incidents.get_mut(&id).and_then(|incident| incident.review.as_mut()) else { return };
@@ -232,7 +232,7 @@ impl Declare {
     fn holds(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         if incident.held_until.replace(at + LOOK_AGAIN).is_none() {
-            let reason = "a heartbeat is overdue, so its alerts may have ended for nobody tells of them: it waits to recover";
+            let reason = "a heartbeat is overdue: the alerts may have ended only because nothing evaluates them, so recovery waits";
             self.event(id, Event::Updated, at, RICHTER, reason, out);
         }
     }
@@ -328,9 +328,23 @@ impl Declare {
             incident.gathered.escalate.iter().filter(|(after, _)| Some(*after) <= incident.asked).flat_map(|(_, teams)| teams.iter());
         let asked: Vec<&str> = asked.filter(|team| !incident.gathered.teams.contains(team)).map(String::as_str).collect();
         let also = if asked.is_empty() { String::new() } else { format!("; asked as well: {}", asked.join(", ")) };
-        let (new, _) = news(incident);
-        let new = new.map_or_else(String::new, |new| format!("; {new}"));
+        let (new, since) = news(incident, at);
+        let stood = self.stood(id, at);
+        let new = match (new, stood) {
+            (Some(new), Some(stood)) => format!("; {new}; at that time {stood}"),
+            (Some(new), None) => format!("; {new}"),
+            (None, Some(stood)) => format!("; at {since} {stood}"),
+            (None, None) => String::new(),
+        };
         self.event(id, Event::FollowUpDue, at, RICHTER, unheard + &also + &new, out);
+    }
+
+    /// How it stood in numbers when that was told last, where it stands otherwise by now.
+    fn stood(&self, id: SituationId, at: Timestamp) -> Option<String> {
+        let incident = self.state.incidents.get(&id).filter(|incident| !incident.stood.is_empty())?;
+        let grounds = Grounds::of(incident, at, &self.state.situations, &self.rules, &self.config.tuning);
+        let stands = Story::new(incident, grounds.as_ref(), &self.rules).stands();
+        (stands != incident.stood).then(|| incident.stood.clone())
     }
 }
 
@@ -353,17 +367,21 @@ fn rounds(every: Duration, at: Timestamp, until: Timestamp) -> Duration {
 }
 
 /// What has happened since it was last told how things stand, if anything has, and when that was.
-fn news(incident: &Incident) -> (Option<String>, String) {
+fn news(incident: &Incident, at: Timestamp) -> (Option<String>, String) {
     let followed = incident.history.iter().rev().find(|told| told.event == Event::FollowUpDue).map(|told| told.at.clone());
     let since = followed.unwrap_or_default().max(incident.on_since.to_string());
     let new: Vec<&Told> = incident.history.iter().filter(|told| told.at > since && told.event != Event::FollowUpDue).collect();
-    let clock = &since[11..16];
+    let at = at.to_string();
+    let clock = format!("{} UTC", if since[..10] == at[..10] { since[11..16].to_owned() } else { clock(&since) });
     if new.is_empty() {
-        return (None, clock.to_owned());
+        return (None, clock);
     }
-    let told = |told: &&Told| format!("{} ({})", told.event.as_str(), told.reason);
+    let told = |told: &&Told| match told.event.as_str() {
+        event if told.reason.starts_with(event) => told.reason.clone(),
+        event => format!("{event} ({})", told.reason),
+    };
     let parts: Vec<String> = new.iter().rev().take(NEWS_MAX).rev().map(told).collect();
     let more = new.len() - parts.len();
     let more = if more > 0 { format!("{} before, ", counted(more, "event")) } else { String::new() };
-    (Some(format!("since {clock}: {more}{}", parts.join("; "))), clock.to_owned())
+    (Some(format!("since {clock}: {more}{}", parts.join("; "))), clock)
 }

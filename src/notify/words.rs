@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use crate::contract::{Body, Change, Data, Evidence, Happening, Levels, Note};
+use crate::contract::{Body, Change, Data, Evidence, Happening, Levels, Note, Related};
 use crate::model::Event;
 use crate::model::change::RUNBOOK;
+use crate::model::command::RICHTER;
 use crate::model::text::{clock, hours};
 use crate::rules::notify::Target;
 use crate::rules::unlinked;
@@ -49,7 +50,8 @@ impl Words {
 
 fn usual_title(data: &Data) -> String {
     match data.event.kind {
-        Event::Declared => data.incident.title.clone(),
+        // Its title says that it is only suspected.
+        Event::Declared | Event::Suspected => data.incident.title.clone(),
         kind => format!("{}: {}", kind.as_str().replace('_', " "), data.incident.title),
     }
 }
@@ -57,7 +59,9 @@ fn usual_title(data: &Data) -> String {
 /// Why, what is known of it, who is suspected, what was changed, who is on duty, what can be done, where to meet.
 fn usual_text(data: &Data) -> String {
     let (incident, evidence) = (&data.incident, &data.incident.evidence);
-    let mut lines = vec![quoted(&data.event.reason)];
+    let Happening { reason, author, .. } = &data.event;
+    let by = if author == RICHTER || reason.contains(author.as_str()) { String::new() } else { format!(" ({author})") };
+    let mut lines = vec![quoted(&(reason.trim().to_owned() + &by))];
     let mut line = |what: &str, text: String| {
         if !text.is_empty() {
             lines.push(format!("{what}: {text}"));
@@ -72,14 +76,14 @@ fn usual_text(data: &Data) -> String {
     line("impact", incident.impact.in_words());
     match &incident.cause {
         Some(cause) => line("cause", quoted(&format!("{} ({})", cause.cause, cause.by))),
-        None => line("suspected", quoted(&suspected(evidence))),
+        None => line("likely cause", quoted(&suspected(evidence))),
     }
     line("changed", quoted(&changed(evidence)));
     line("changed since", quoted(&evidence.changes_since.iter().rev().take(2).map(Change::in_words).collect::<Vec<_>>().join(", ")));
     if matches!(data.event.kind, Event::HandedOver | Event::Escalated | Event::Reopened) {
         line("noted", quoted(&noted(&incident.notes)));
     }
-    line("related to", incident.related.iter().map(|related| related.incident.clone()).collect::<Vec<_>>().join(", "));
+    line("related to", quoted(&incident.related.iter().map(related).collect::<Vec<_>>().join(", ")));
     let next = incident.level.as_ref().and_then(|level| level.next.as_ref()).filter(|next| !next.distance.is_empty());
     line("next", next.map_or_else(String::new, |next| format!("{} {}", next.level, next.distance)));
     line("level as well", incident.levels.iter().skip(1).map(level).collect::<Vec<_>>().join(", "));
@@ -117,6 +121,12 @@ fn quoted(text: &str) -> String {
     unlinked(&text.trim().replace('\n', "\n· "))
 }
 
+/// Another incident, by what it is called where that was told.
+fn related(other: &Related) -> String {
+    let Related { incident, called, .. } = other;
+    if called.is_empty() { incident.clone() } else { format!("{called} {incident}") }
+}
+
 /// A level in another sequence than the leading one, and how far the next is.
 fn level(level: &Levels) -> String {
     let next = level.next.as_ref().filter(|next| !next.distance.is_empty());
@@ -134,7 +144,7 @@ fn since(incident: &Body) -> String {
         None => String::new(),
     };
     let leads = incident.evidence.since.as_deref().map(clock).filter(|leads| *leads > started);
-    let leads = leads.map_or_else(String::new, |leads| format!("; what leads, since {leads} UTC"));
+    let leads = leads.map_or_else(String::new, |leads| format!("; what leads began {leads} UTC"));
     format!("{started} UTC{long}{leads}")
 }
 

@@ -104,10 +104,10 @@ pub struct Route {
 pub struct Routed<'i> {
     /// The levels that it has, or had.
     pub levels: &'i [(&'i str, u8)],
-    /// Whose it is.
-    pub businesses: &'i [String],
-    /// The teams that own what counts in it.
-    pub owners: &'i [String],
+    /// Whose it is, or was.
+    pub businesses: &'i [&'i str],
+    /// The teams that own what counts in it, or did.
+    pub owners: &'i [&'i str],
 }
 
 impl Target {
@@ -207,8 +207,8 @@ impl Route {
                 && self.levels.as_ref().is_none_or(|all| all.contains(rank))
         };
         let any = self.sequences.is_none() && self.levels.is_none();
-        let among = |wanted: &Option<Vec<String>>, known: &[String]| {
-            wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|one| known.contains(one)))
+        let among = |wanted: &Option<Vec<String>>, known: &[&str]| {
+            wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|one| known.contains(&one.as_str())))
         };
         told && (any || levels.iter().any(of)) && among(&self.business, businesses) && among(&self.owner, owners)
     }
@@ -366,7 +366,7 @@ mod tests {
     #[test]
     fn a_route_takes_what_people_act_on_unless_it_says() {
         let severe = Route { levels: Some(vec![1, 2]), ..Route::default() };
-        let [shop, bank, ann] = ["shop", "bank", "ann's"].map(|name| [name.to_owned()]);
+        let [shop, bank, ann] = [["shop"], ["bank"], ["ann's"]];
         let of = |levels| Routed { levels, businesses: &shop, owners: &ann };
         assert!(severe.takes(Event::Declared, of(&[("P", 2)])));
         assert!(!severe.takes(Event::Declared, of(&[("P", 3)])));

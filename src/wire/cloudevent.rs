@@ -22,20 +22,21 @@ const TEXT_BYTES: [usize; 4] = [4096, 1024, 256, 64];
 pub struct Attributes {
     /// Always `1.0`.
     pub specversion: &'static str,
-    /// `<incident>.<sequence>`.
+    /// `<incident>.<sequence>`, or `command.<id>` of an answer to a command.
     pub id: String,
     /// Who declares.
     pub source: &'static str,
-    /// `io.richter.incident.<what>.v1`.
+    /// `io.richter.incident.<what>.v1`, or `io.richter.command.<what>.v1`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The entity the incident is about.
-    pub subject: String,
+    /// The entity the incident is about; of an answer to a command that incident, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// The event's time.
     pub time: String,
     /// Of the data.
     pub datacontenttype: &'static str,
-    /// The incident's id, so that its events stay in order.
+    /// The incident's id, so that its events stay in order; of an answer to a command `command.<id>`.
     pub partitionkey: String,
     /// The event's number within its incident, padded so that texts sort as numbers do; none of what is no incident's.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,11 +63,10 @@ pub fn message<T: Serialize>(attributes: &Attributes, data: &T) -> Message {
         ("ce_id", &a.id),
         ("ce_source", a.source),
         ("ce_type", &a.kind),
-        ("ce_subject", &a.subject),
         ("ce_time", &a.time),
         ("ce_partitionkey", &a.partitionkey),
     ];
-    let further = [("ce_sequence", &a.sequence), ("ce_level", &a.level)];
+    let further = [("ce_subject", &a.subject), ("ce_sequence", &a.sequence), ("ce_level", &a.level)];
     let further = further.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
     Message {
         topic: Topic::Incidents,

@@ -6,6 +6,7 @@
 //! {"id": "c-4", "author": "ann", "command": "acknowledge", "incident": "20261125-k3v9x0ab"}
 //! ```
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::command::{COMMANDS, RICHTER};
@@ -25,8 +26,9 @@ const TEXT_BYTES_MAX: usize = 4096;
 const NUMBER_MAX: f64 = 1e15;
 
 /// A command as it is written. Which of the fields are needed depends on the command.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Command")]
 pub struct Written {
     /// Unique: the same command told twice acts once.
     pub id: String,
@@ -36,6 +38,7 @@ pub struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
     /// What is to be done.
+    #[schemars(extend("enum" = COMMANDS))]
     pub command: String,
     /// Why, or whatever else there is to say.
     #[serde(default, skip_serializing_if = "String::is_empty")]

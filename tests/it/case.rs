@@ -97,7 +97,7 @@ fn named(recorded: &Recorded, messages: &[Message]) -> Option<Recorded> {
         return None;
     }
     let mut ids: Vec<&str> = vec![];
-    for message in messages.iter().filter(|m| m.topic == Topic::Incidents && !m.key.is_empty()) {
+    for message in messages.iter().filter(|m| m.topic == Topic::Incidents && !m.key.starts_with("command.")) {
         if !ids.contains(&message.key.as_str()) {
             ids.push(&message.key);
         }
@@ -147,6 +147,10 @@ pub(crate) fn line(event: &Value) -> String {
     let mut line = format!("{} ", &text("/time")[11..19]);
     if text("/type") == "io.richter.command.rejected.v1" {
         write!(line, "rejected {} of {}: {}", text("/data/order"), text("/data/author"), text("/data/reason")).expect("written");
+        return line;
+    }
+    if text("/type") == "io.richter.command.accepted.v1" {
+        write!(line, "accepted {} of {}: {}", text("/data/order"), text("/data/author"), text("/data/outcome")).expect("written");
         return line;
     }
     write!(line, "#{} ", event["data"]["incident"]["sequence"]).expect("written");

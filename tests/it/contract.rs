@@ -20,20 +20,23 @@ fn schema(what: &str) -> jsonschema::Validator {
 
 #[test]
 fn every_event_of_every_case_is_as_the_schema_says() {
-    let (event, rejection) = (schema("event"), schema("rejection"));
+    let (event, acceptance, rejection) = (schema("event"), schema("acceptance"), schema("rejection"));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let (mut told, mut rejected) = (0, 0);
+    let (mut told, mut accepted, mut rejected) = (0, 0, 0);
     for path in fs::read_dir(folder).expect("the cases").map(|e| e.expect("a case").path()) {
         let case = Case::parse("case", &fs::read_to_string(&path).expect("readable"));
         for data in events(&case.run().messages).iter().map(|event| &event["data"]) {
-            let about_incident = data["incident"].is_object();
-            let schema = if about_incident { &event } else { &rejection };
+            let (schema, count) = match () {
+                () if data["incident"].is_object() => (&event, &mut told),
+                () if data["outcome"].is_string() => (&acceptance, &mut accepted),
+                () => (&rejection, &mut rejected),
+            };
             let faults: Vec<String> = schema.iter_errors(data).map(|fault| format!("{}: {fault}", fault.instance_path)).collect();
             assert!(faults.is_empty(), "{}: {faults:#?}", path.display());
-            *(if about_incident { &mut told } else { &mut rejected }) += 1;
+            *count += 1;
         }
     }
-    assert!(told > 100 && rejected > 5, "{told} events, {rejected} rejections");
+    assert!(told > 100 && accepted > 5 && rejected > 5, "{told} events, {accepted} acceptances, {rejected} rejections");
     assert!(!event.is_valid(&json!({"event": {}, "incident": {}})), "a schema that takes anything is none");
 }
 
@@ -66,6 +69,40 @@ fn an_event_that_cannot_be_read_is_not_taken_for_one_about_no_incident() {
     assert!(of("io.richter.incident.declared.v1", json!({"event": {}})).is_err());
     assert!(Data::of(b"{").is_err());
     assert_eq!(of("io.richter.command.rejected.v1", json!({"reason": "no"})).ok(), Some(false));
+}
+
+const DOWN: &str = "== monitors\nmonitors:\n  - { name: down, scenario: Down, entity: \"service={{ service }}\", alerts: Down, \
+                    fault: { sequence: P, ladder: [ { level: 2 } ] } }\n== topology\nentities:\n  - { name: service=db }\n  \
+                    - { name: service=login, depends_on: [ service=db ] }\n== records 2026-11-22T15:00:00Z every 1m\n\
+                    metric noise{service=\"clock\"} 1x1600\n";
+
+/// The last event of an incident's kind in a story.
+fn last_of(rows: &str, kind: &str) -> Value {
+    let told = events(&Case::parse("down", &format!("{DOWN}{rows}")).run().messages);
+    told.into_iter().rfind(|event| event["data"]["event"]["type"] == kind).expect("such an event")["data"]["incident"].clone()
+}
+
+#[test]
+fn what_was_no_fault_has_not_recovered() {
+    let rows = "alert 15:05 firing Down service=login\nalert 15:08 resolved@15:05 Down service=login\nsay 15:20 ann cancel incident=@1\n";
+    let recovered = last_of(rows, "recovered");
+    assert_eq!(recovered["recovered_at"], "2026-11-22T15:08:00.000Z");
+    for kind in ["cancelled", "closed"] {
+        let told = last_of(rows, kind);
+        let over = [&told["recovered_at"], &told["review"], &told["timeline"]["recovered"]];
+        assert_eq!(over, [&Value::Null; 3], "{kind}");
+    }
+}
+
+/// What else failed has ended after the recovery, when nothing was told: the note of the next day knows it.
+#[test]
+fn what_else_failed_does_not_fail_for_ever() {
+    let rows = "alert 15:05 firing Slow service=db\nalert 15:05:10 firing Down service=login\nalert 15:30 resolved@15:05:10 Down service=login\n\
+                alert 15:50 resolved@15:05 Slow service=db\nsay +1d10:00 ann note incident=@1 comment=later\n";
+    let recovered = last_of(rows, "recovered");
+    assert_eq!((&recovered["others"], &recovered["others_last"]), (&json!(["service=db"]), &json!(true)));
+    let later = last_of(rows, "updated");
+    assert_eq!((&later["others"], &later["others_last"]), (&json!(["service=db"]), &json!(false)));
 }
 
 /// JSON is YAML: what the schema takes the check takes, and what one refuses the other does.

@@ -133,7 +133,8 @@ fn there_are_not_more_incidents_than_the_limit() {
     text.push_str("say 15:05 ann declare level=P1 scenario=\"Nobody can pay\" entity=service=pay\n");
     let out = Case::parse("many", &text).run();
     let events = events(&out.messages);
-    let declared = |level: &str| events.iter().filter(|event| event["data"]["event"]["type"] == "declared" && event["level"] == level).count();
+    let declared =
+        |level: &str| events.iter().filter(|event| event["data"]["event"]["type"] == "declared" && event["level"] == level).count();
     let refused = out.counts.get(&Count::Limited("pages".into(), "incidents"));
     assert_eq!(declared("P1"), 1, "people still can");
     let declared = declared("P2");

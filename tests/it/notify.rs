@@ -344,7 +344,7 @@ fn what_people_said_is_told_to_whoever_is_woken_next() {
         (body["payload"]["custom_details"]["text"].as_str().expect("a text").to_owned(), data)
     };
     let (first, _) = text("escalated", "P2");
-    assert!(first.contains("since: 2026-11-22 15:05 UTC, for 5 min; what leads, since 2026-11-22 15:10 UTC\n"), "{first}");
+    assert!(first.contains("since: 2026-11-22 15:05 UTC, for 5 min; what leads began 2026-11-22 15:10 UTC\n"), "{first}");
     let (worse, _) = text("escalated", "P1");
     assert!(worse.contains("\ncause: the payment provider is down (ann)\n") && !worse.contains("suspected"), "{worse}");
     assert!(worse.contains("\nnoted: do not restart pay (ann, 2026-11-22 15:14 UTC)\n"), "{worse}");
@@ -363,4 +363,28 @@ fn only_a_recovery_that_was_told_is_revoked() {
         is_told(target, &serde_json::from_value(revoked["data"].clone()).expect("an event"))
     };
     assert!(!told("a_flapping_alert_keeps_its_incident_open") && told("story_recovery_revoked_by_hand"));
+}
+
+/// Nobody is told of what becomes of what was only suspected; and a team that was told of a fault is told of its end, though the
+/// part that was its business is a fault of its own by then.
+#[test]
+fn whoever_was_told_is_told_of_the_end_and_nobody_else() {
+    let target = |route: &str| {
+        let text = format!("notify: [ {{ name: t, kind: pagerduty, secret: {{ env: S }}, routes: [ {{ {route} }} ] }} ]");
+        settings("f", &text, &BTreeMap::new()).0.expect("checked").notify.remove(0)
+    };
+    let told_of = |target: &Target, case: &Case| -> Vec<(String, String)> {
+        let told = events(&case.run().messages).into_iter().filter(|event| event["data"]["incident"].is_object());
+        let told = told.map(|event| serde_json::from_value::<Data>(event["data"].clone()).expect("an event"));
+        let told = told.filter(|data| is_told(target, data));
+        told.map(|data| (data.incident.id, data.event.kind.as_str().to_owned())).collect()
+    };
+    let suspected = "== monitors\nmonitors: [ { name: down, scenario: Down, entity: service=a, alerts: Down, \
+                     fault: { sequence: P, ladder: [ { level: 2, for: 10m } ] } } ]\n== records 2026-11-22T15:00:00Z every 1m\n\
+                     metric noise{service=\"clock\"} 1x240\nalert 15:05 firing Down service=a\n\
+                     say 15:06 ann note incident=@1 comment=hello\nalert 15:08 resolved@15:05 Down service=a\n";
+    assert_eq!(told_of(&target(""), &Case::parse("suspected", suspected)), []);
+    let all = told_of(&target("business: [ delivery ]"), &super::kafka::case("story_merge_undone"));
+    let last: BTreeMap<&String, &String> = all.iter().map(|(id, event)| (id, event)).collect();
+    assert!(last.len() == 2 && last.values().all(|event| *event == "recovered"), "{all:?}");
 }
