@@ -18,6 +18,7 @@ mod merged;
 mod picture;
 mod reason;
 mod related;
+mod same;
 mod story;
 mod trace;
 mod turns;
