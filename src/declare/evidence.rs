@@ -11,7 +11,7 @@ use crate::rules::{Rules, Tuning};
 
 use super::costs;
 use super::incident::Incident;
-use super::picture::Picture;
+use super::picture::{Lasts, Picture};
 
 /// Members and suspects that an event shows; all are counted.
 const MEMBERS_MAX: usize = 50;
@@ -71,22 +71,24 @@ impl<'g> Grounds<'g> {
     }
 
     pub(super) fn picture(&self) -> Picture {
-        Picture::of(&self.situations, &self.ranking, self.outlasts(), self.at)
+        Picture::of(&self.situations, &self.ranking, self.lasts(), self.at)
     }
 
-    /// Where all that is called as what leads is over and something else lasts: the worst of that, in words.
-    fn outlasts(&self) -> Option<String> {
+    /// What lasts: what leads, or what is called as that; or else the worst of the rest.
+    fn lasts(&self) -> Lasts {
         let lasts = |member: &&Member| member.counts() && member.ends_at.is_none();
-        let leader = self.leader.filter(|leader| leader.ends_at.is_some())?;
+        let Some(leader) = self.leader.filter(|leader| leader.ends_at.is_some()) else { return Lasts::Leader };
         if self.members().filter(lasts).any(|member| leader.is_called_as(member) && leader.entity == member.entity) {
-            return None;
+            return Lasts::Leader;
         }
         let graded = self
             .members()
             .filter(lasts)
             .filter_map(|m| Some((m.graded(self.at, &Stated::new(), &Numbers::new())?.grade.level()?.clone(), m)));
-        let (level, worst) = graded.min_by(|(a, m), (b, n)| (a, m.starts_at, m.key).cmp(&(b, n.starts_at, n.key)))?;
-        Some(format!("{} of {} ({level} by itself)", worst.source.name(), worst.entity))
+        match graded.min_by(|(a, m), (b, n)| (a, m.starts_at, m.key).cmp(&(b, n.starts_at, n.key))) {
+            Some((level, worst)) => Lasts::Other(format!("{} of {} ({level} by itself)", worst.source.name(), worst.entity)),
+            None => Lasts::Nothing,
+        }
     }
 
     /// The first sign of what counts.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract::{Action, Cause, Discovery, Evidence, Note, Related, Stamp, Told};
 use crate::correlate::{Hold, Member, SituationId};
 use crate::grade::{Grade, Standing, Stated};
+use crate::model::command::RICHTER;
 use crate::model::text::moment;
 use crate::model::{Event, Level, Numbers, Origin, Point, State, Timestamp, labels::Fnv};
 use crate::rules::{Handling, OVERDUE_AFTER, Tuning};
@@ -63,6 +64,10 @@ pub(super) struct Incident {
     pub(super) good_since: Option<Timestamp>,
     /// The time of its last event.
     pub(super) at: Timestamp,
+    /// When what it was told of was heard last, which may be later: nobody can be asked before.
+    pub(super) heard_at: Timestamp,
+    /// When a person said that it has not recovered after all: from then on something has to end for it to recover.
+    pub(super) revoked_at: Option<Timestamp>,
     /// What it is called: scenario and entity.
     pub(super) called: String,
     /// How it stood, in numbers, when that was told last.
@@ -169,6 +174,8 @@ impl Incident {
             declared_at: at,
             good_since: None,
             at,
+            heard_at: at,
+            revoked_at: None,
             called: String::new(),
             stood: String::new(),
             looked_at: at,
@@ -298,12 +305,11 @@ impl Incident {
         match event {
             Event::Declared => {
                 self.declared_at = self.at;
-                self.asks_since = self.asks_since.max(self.at);
-                (self.on_since, self.followed_at) = (self.asks_since, self.asks_since);
+                self.is_asked_for();
                 self.timeline.entry(Point::Discovered).or_insert((self.asks_since, author.to_owned()));
             }
             // An escalation tells how things stand.
-            Event::FollowUpDue | Event::Escalated => self.followed_at = self.at.max(self.asks_since),
+            Event::FollowUpDue | Event::Escalated => self.followed_at = self.known_at(),
             Event::Acknowledged => {
                 // When it was said, however late that was read.
                 let said_at = at.max(self.on_since);
@@ -318,8 +324,7 @@ impl Incident {
                 (self.no_data, self.unheard) = (false, false);
             }
             Event::Reopened => {
-                (self.on_since, self.asks_since, self.followed_at) = (self.at, self.at, self.at);
-                self.asked = None;
+                self.is_asked_for();
                 // Who had taken on what is a fault of its own again has it still.
                 if before != State::Merged {
                     (self.acknowledged, self.asks_anew) = (None, false);
@@ -327,8 +332,16 @@ impl Incident {
                 self.gathered.asked.clear();
                 self.goes_on();
             }
+            Event::RecoveryRevoked => {
+                // While all was well nobody was asked.
+                if before == State::Recovered {
+                    self.is_asked_for();
+                }
+                self.goes_on();
+                self.revoked_at = (author != RICHTER).then_some(self.at);
+            }
             // What was no fault, or is part of another one, has no recovery of its own.
-            Event::RecoveryRevoked | Event::Cancelled | Event::Merged => self.goes_on(),
+            Event::Cancelled | Event::Merged => self.goes_on(),
             _ => {}
         }
         for level in self.held.values().map(|held| &held.level) {
@@ -342,6 +355,17 @@ impl Incident {
         let level = self.level().map(ToString::to_string);
         let Reason { words, evidence } = reason.clone();
         self.history.push(Told { event, at: self.at.to_string(), level, author: author.to_owned(), reason: words, evidence });
+    }
+
+    /// The time of its last event, or when what that tells of was heard.
+    pub(super) fn known_at(&self) -> Timestamp {
+        self.at.max(self.heard_at)
+    }
+
+    /// From now on people are asked to take it on, and told how things stand.
+    fn is_asked_for(&mut self) {
+        let since = self.known_at();
+        (self.on_since, self.asks_since, self.followed_at, self.asked) = (since, since, since, None);
     }
 
     /// It has not recovered.

@@ -47,6 +47,9 @@ impl Declare {
         let Some((situation, member)) = self.state.situations.member(key) else { return };
         let own = situation.id;
         let id = self.owner(own);
+        if let Some(incident) = self.state.incidents.get_mut(&id).filter(|_| member.by_duration()) {
+            incident.heard_at = incident.heard_at.max(member.heard_at);
+        }
         let Some(incident) = self.state.incidents.get(&id) else {
             if member.counts() && member.ends_at.is_none() {
                 self.begin(key, own, at, out);
@@ -61,9 +64,14 @@ impl Declare {
         let (state, said) = (incident.state, &incident.said);
         let graded = member.graded(at, said, &costs::beside(member, self.counting(id)));
         match (state, graded) {
-            (State::Suspected, Some(graded)) => self.declares(id, at, &graded, out),
+            (State::Suspected, Some(graded)) => match self.same(member).filter(|same| self.makes_room_in(*same)) {
+                Some(same) => self.becomes_part(id, same, key, at, out),
+                None => self.declares(id, at, &graded, out),
+            },
             (State::Recovered | State::Reviewed, graded) if self.lasts(id) => {
-                let reason = self.relapses(id, key);
+                let (reason, after_all) = self.relapses(id, key);
+                // What contradicts a recovery does so when it is heard.
+                let at = if after_all { at.max(member.heard_at) } else { at };
                 self.again(id, Event::Reopened, &reason, at, graded, out);
             }
             (State::Recovering, graded) if self.lasts(id) => {
@@ -75,8 +83,11 @@ impl Declare {
                 let leader = incident.leader;
                 let risen = incident.take(&graded);
                 if !risen.is_empty() {
-                    let of = if incident.leader == leader { "" } else { &other };
+                    let leads = incident.leader != leader;
+                    let of = if leads { &other } else { "" };
+                    let before = if leads { self.is_now_about(id, key) } else { None };
                     self.event(id, Event::Escalated, at, RICHTER, risen.join("; ") + of, out);
+                    self.relate_to(id, before, at, out);
                 }
             }
             // What flaps may come back: recovery waits for it.
@@ -132,46 +143,39 @@ impl Declare {
         if self.state.situations.suppress_now(graded.key, at, &self.rules) {
             return self.tell_news(out);
         }
-        let member = self.state.situations.member(graded.key).map(|(_, member)| discovered(member));
-        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        let before = self.is_now_about(id, graded.key);
+        let Some((incident, (_, member))) = self.state.incidents.get_mut(&id).zip(self.state.situations.member(graded.key)) else {
+            return;
+        };
         incident.leader = graded.key;
-        incident.discovery = member;
-        // Of an alert that is told late nobody could know before.
-        if let Some((_, member)) = self.state.situations.member(graded.key).filter(|(_, member)| member.by_duration()) {
-            incident.asks_since = member.heard_at;
+        incident.discovery = Some(discovered(member));
+        if member.by_duration() {
+            incident.heard_at = member.heard_at;
         }
+        let author = match &member.source {
+            Source::Person { author, .. } => author.to_string(),
+            Source::Alert { .. } | Source::Breach { .. } => RICHTER.to_owned(),
+        };
         incident.take(graded);
         self.state.suspected.remove(&id);
-        let about = self.state.situations.member(graded.key).map(|(_, member)| (member.entity.clone(), member.is_nameless()));
-        let before = about.and_then(|(entity, nameless)| {
-            let before = self.state.about.insert(entity.clone(), id)?;
-            // What names nothing has nothing in common with others of its name.
-            (!nameless).then_some((before, entity))
-        });
-        let author = match self.state.situations.member(graded.key).map(|(_, member)| &member.source) {
-            Some(crate::correlate::Source::Person { author, .. }) => author.to_string(),
-            _ => RICHTER.to_owned(),
-        };
         let held_back = self.held_back.as_ref().map_or_else(String::new, |why| format!("; it made no fault so far: {why}"));
         self.event(id, Event::Declared, at, &author, graded.reason() + &held_back, out);
-        if let Some((before, entity)) = before {
-            self.relate_of_one_entity((id, before), &entity, at, out);
-        }
+        self.relate_to(id, before, at, out);
     }
 
-    /// By what an incident is on again.
-    fn relapses(&self, id: SituationId, key: u64) -> String {
+    /// By what an incident is on again, and whether it never ended.
+    fn relapses(&self, id: SituationId, key: u64) -> (String, bool) {
         let Some((incident, (_, member))) = self.state.incidents.get(&id).zip(self.state.situations.member(key)) else {
-            return "the same trouble again".to_owned();
+            return ("the same trouble again".to_owned(), false);
         };
         if member.ends_at.is_none() && incident.good_since.is_some_and(|good| member.starts_at < good) {
-            return "it lasts after all".to_owned();
+            return ("it lasts after all".to_owned(), member.by_duration());
         }
         let leader = self.state.situations.member(incident.leader).map(|(_, leader)| leader);
         let other = Some(member).filter(|member| {
             member.ends_at.is_none() && leader.is_some_and(|leader| leader.ends_at.is_some() && !leader.is_called_as(member))
         });
-        other.map_or_else(|| "the same trouble again".to_owned(), |other| format!("now {}", called(other, "")))
+        (other.map_or_else(|| "the same trouble again".to_owned(), |other| format!("now {}", called(other, ""))), false)
     }
 
     /// It was over, or seemed to be.
@@ -184,19 +188,22 @@ impl Declare {
 
     /// Nothing that counts lasts: it may have recovered, or was nothing.
     pub(super) fn recovers(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
-        let Some(state) = self.state.incidents.get(&id).map(|incident| incident.state) else { return };
-        if self.lasts(id) {
+        let Some(incident) = self.state.incidents.get(&id) else { return };
+        let ended = self.ended_at(id);
+        // What a person says goes on has not ended by what had ended before.
+        if self.lasts(id) || incident.revoked_at.is_some_and(|revoked| ended.is_none_or(|ended| ended <= revoked)) {
             return;
         }
-        match state {
+        let at_once = self.config.tuning.recover_after.is_zero() && self.calm_at(incident).is_some_and(|calm| calm <= at);
+        match incident.state {
             State::Suspected => self.event(id, Event::Closed, at, RICHTER, "it was over before it met a definition", out),
-            State::Declared if self.config.tuning.recover_after.is_zero() && !self.is_deaf_to(id, at) => {
-                let at = self.ended_at(id).map_or(at, |ended| ended.max(at));
+            State::Declared if at_once && !self.is_deaf_to(id, at) => {
+                let at = ended.map_or(at, |ended| ended.max(at));
                 self.event(id, Event::Recovered, at, RICHTER, self.ended(id, None), out);
             }
             State::Declared => {
                 // What is told last need not be what ended last.
-                let at = self.ended_at(id).map_or(at, |ended| ended.max(at));
+                let at = ended.map_or(at, |ended| ended.max(at));
                 self.event(id, Event::Recovering, at, RICHTER, self.ended(id, None), out);
             }
             _ => {}
@@ -280,10 +287,11 @@ impl Declare {
         let anew = author == RICHTER && incident.is_taken_on() && worse && handling(incident.level()) != handled;
         incident.asks_anew |= event == Event::Escalated && anew;
         // Nor is it found late in the moment in which it is told.
-        let late = |after| incident.asks_since + after <= incident.at;
+        let known_at = incident.known_at();
+        let late = |after| incident.asks_since + after <= known_at;
         let late = incident.level().is_some_and(|level| incident.asks(&self.rules.levels.handling(level)).any(late));
         if event == Event::Escalated && (!asked || anew || late || incident.asked.is_some()) {
-            (incident.asks_since, incident.asked) = (incident.at, None);
+            (incident.asks_since, incident.asked) = (known_at, None);
         }
         if state != State::Suspected {
             self.state.suspected.remove(&id);
@@ -322,8 +330,9 @@ impl Declare {
             }
             let occurred = grounds.started_at().unwrap_or(incident.at);
             let mark = incident.timeline.entry(Point::Occurred).or_insert_with(|| (occurred, RICHTER.to_owned()));
+            // What began it may be let go of by now.
             if mark.1 == RICHTER {
-                mark.0 = occurred;
+                mark.0 = mark.0.min(occurred);
             }
         }
         let story = Story::new(incident, grounds.as_ref(), rules);

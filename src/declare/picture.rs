@@ -20,20 +20,31 @@ pub(super) struct Picture {
     /// The fingerprints of what monitors and alerts tell.
     counting: BTreeSet<u64>,
     suspect: Option<Entity>,
-    /// What lasts, where what leads is over.
-    outlasts: Option<String>,
+    lasts: Lasts,
+}
+
+/// What of an incident lasts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Lasts {
+    /// What leads, with or without others.
+    #[default]
+    Leader,
+    /// The worst of what else counts, in words.
+    Other(String),
+    /// Nothing that counts.
+    Nothing,
 }
 
 impl Picture {
     /// Of situations, as it was known at a time.
-    pub(super) fn of(situations: &[&Situation], ranking: &Ranking, outlasts: Option<String>, at: Timestamp) -> Self {
+    pub(super) fn of(situations: &[&Situation], ranking: &Ranking, lasts: Lasts, at: Timestamp) -> Self {
         let known = || members(situations).filter(|m| m.starts_at <= at);
         let suspect = ranking.suspects.first().filter(|_| !ranking.is_undetermined());
         Self {
             entities: known().map(|m| m.entity.clone()).collect(),
             counting: known().filter(|m| m.counts() && m.source.labels().is_some()).take(COUNTING_MAX).map(Member::fingerprint).collect(),
             suspect: suspect.map(|s| s.entity.clone()),
-            outlasts,
+            lasts,
         }
     }
 
@@ -49,9 +60,12 @@ impl Picture {
         let new: Vec<String> = some(entities).chain(some(self.named(before, situations))).collect();
         let joined = (!new.is_empty()).then(|| format!("now also {}", new.join(", ")));
         let suspect = self.suspect.as_ref().filter(|s| Some(*s) != before.suspect.as_ref()).map(|s| format!("first suspect is now {s}"));
-        let outlasts =
-            self.outlasts.as_ref().filter(|of| Some(*of) != before.outlasts.as_ref()).map(|of| format!("what leads has ended, {of} lasts"));
-        joined.into_iter().chain(outlasts).chain(suspect).collect::<Vec<_>>().join("; ")
+        let lasts = match (&self.lasts, &before.lasts) {
+            (Lasts::Other(other), before) if self.lasts != *before => Some(format!("what leads has ended, {other} lasts")),
+            (Lasts::Leader, Lasts::Other(_)) => Some("what leads fails again".to_owned()),
+            _ => None,
+        };
+        joined.into_iter().chain(lasts).chain(suspect).collect::<Vec<_>>().join("; ")
     }
 
     /// What counts by now of entities that were in it already.

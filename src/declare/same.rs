@@ -2,7 +2,7 @@
 
 use crate::correlate::{Hold, Member, Situation, SituationId};
 use crate::model::command::RICHTER;
-use crate::model::{Event, State, Timestamp};
+use crate::model::{Entity, Event, State, Timestamp};
 use crate::stage::Outbox;
 
 use super::Declare;
@@ -28,7 +28,43 @@ impl Declare {
         }
         let Some((_, leader)) = self.state.situations.member(incident.leader) else { return Some(id) };
         let is_young = member.starts_at.since(incident.declared_at) <= self.config.tuning.life_max;
-        (leader.is_called_as(member) || is_young && leader.owner() == member.owner()).then_some(id)
+        // What nobody owns is no other team's.
+        let of_one_team = leader.owner() == member.owner() || leader.owner().is_empty() || member.owner().is_empty();
+        (leader.is_called_as(member) || is_young && of_one_team).then_some(id)
+    }
+
+    /// What an incident is about by a member that leads it now; and the one that was about the same, which stays that while it is on.
+    pub(super) fn is_now_about(&mut self, id: SituationId, key: u64) -> Option<(SituationId, Entity)> {
+        let (_, member) = self.state.situations.member(key)?;
+        let (entity, nameless) = (member.entity.clone(), member.is_nameless());
+        let before = self.state.about.get(&entity).copied();
+        let on = before.and_then(|before| self.state.incidents.get(&before)).is_some_and(|before| before.state.is_on());
+        if !on || self.state.incidents.get(&id).is_some_and(|incident| incident.level().is_none()) {
+            self.state.about.insert(entity.clone(), id);
+        }
+        // What names nothing has nothing in common with others of its name.
+        before.filter(|before| *before != id && !nameless).map(|before| (before, entity))
+    }
+
+    pub(super) fn relate_to(&mut self, id: SituationId, before: Option<(SituationId, Entity)>, at: Timestamp, out: &mut Outbox) {
+        if let Some((before, entity)) = before {
+            self.relate_of_one_entity((id, before), &entity, at, out);
+        }
+    }
+
+    /// What was only suspected is part of an incident that is on, by a member that would make it a fault.
+    pub(super) fn becomes_part(&mut self, id: SituationId, whole: SituationId, key: u64, at: Timestamp, out: &mut Outbox) {
+        let Some(reason) = self.comes_to(whole, key) else { return };
+        self.merge(id, whole, at, RICHTER, &reason.into(), out);
+    }
+
+    /// What a member brings to an incident, in words.
+    fn comes_to(&self, id: SituationId, key: u64) -> Option<String> {
+        let (incident, (_, member)) = self.state.incidents.get(&id).zip(self.state.situations.member(key))?;
+        let leader = self.state.situations.member(incident.leader).map(|(_, leader)| leader);
+        let again = leader.is_none_or(|leader| leader.ends_at.is_some() && leader.is_called_as(member));
+        let what = called(member, "");
+        Some(if again { format!("{what} again") } else { format!("now also {what}") })
     }
 
     /// Whether an incident can be of one situation more.
@@ -48,11 +84,8 @@ impl Declare {
 
     /// A situation becomes part of an incident that is on, by a member of it.
     pub(super) fn joins(&mut self, key: u64, situation: SituationId, id: SituationId, at: Timestamp, out: &mut Outbox) {
-        let Some((incident, (_, member))) = self.state.incidents.get_mut(&id).zip(self.state.situations.member(key)) else { return };
-        let leader = self.state.situations.member(incident.leader).map(|(_, leader)| leader);
-        let again = leader.is_none_or(|leader| leader.ends_at.is_some() && leader.is_called_as(member));
-        let what = called(member, "");
-        let reason = if again { format!("{what} again") } else { format!("now also {what}") };
+        let Some(reason) = self.comes_to(id, key) else { return };
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         let (state, acknowledged) = (incident.state, incident.acknowledged.is_some());
         incident.situations.push(situation);
         self.state.owners.insert(situation, id);
@@ -60,6 +93,9 @@ impl Declare {
         if state == State::Declared {
             self.event(id, Event::Updated, at, RICHTER, reason, out);
             self.has_told(id, at);
+        }
+        if let Some(heard) = self.state.incidents.get(&id).filter(|incident| incident.unheard).and_then(|_| self.heard_at(id)) {
+            self.listens(id, heard.max(at), out);
         }
         self.relate_all(id, out);
         self.grade_member(key, at, out);

@@ -58,7 +58,7 @@ impl Declare {
     }
 
     /// By when all that flaps of an incident will have stayed away for long enough; none while some of it is there.
-    fn calm_at(&self, incident: &Incident) -> Option<Timestamp> {
+    pub(super) fn calm_at(&self, incident: &Incident) -> Option<Timestamp> {
         let situations = incident.situations.iter().filter_map(|id| self.state.situations.get(*id));
         let calm = situations.map(|situation| self.state.situations.calm_at(situation, &self.rules));
         calm.into_iter().try_fold(Timestamp::MIN, |latest, at| Some(latest.max(at?)))
@@ -188,9 +188,20 @@ impl Declare {
         match state(id)? {
             State::Cancelled if self.lasts(id) => Some(goes_on),
             State::Cancelled => self.ended_at(id).filter(|ended| *ended + self.waits_for() > at),
-            State::Merged => state(self.owner(id)).is_some_and(State::is_on).then_some(goes_on),
+            State::Merged => self.whole_of(id).is_some_and(State::is_on).then_some(goes_on),
             _ => None,
         }
+    }
+
+    /// The state of what an incident is part of in the end.
+    fn whole_of(&self, id: SituationId) -> Option<State> {
+        let mut incident = self.state.incidents.get(&id)?;
+        // None is part of itself; a chain is no longer than there are incidents.
+        for _ in 0..self.state.incidents.len() {
+            let Some(into) = &incident.merged_into else { break };
+            incident = self.state.incidents.get(&self.state.incidents.named(into)?)?;
+        }
+        Some(incident.state)
     }
 
     /// It is closed no earlier than so long after then, and takes in what relapses by then.
@@ -238,7 +249,7 @@ impl Declare {
     }
 
     /// Tells that an incident of which nobody tells any more may be over, and that somebody tells of it again.
-    fn listens(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
+    pub(super) fn listens(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let (heard, patience) = (self.heard_at(id), self.config.tuning.forget_alerts_after);
         let Some(incident) = self.state.incidents.get_mut(&id).filter(|incident| incident.state == State::Declared) else { return };
         match (incident.unheard, heard.is_some_and(|heard| at.since(heard) > patience)) {
@@ -248,7 +259,8 @@ impl Declare {
                 self.event(id, Event::Stale, at, RICHTER, reason, out);
             }
             (true, false) => {
-                incident.unheard = false;
+                // It is told how things stand as often as before from now on.
+                (incident.unheard, incident.followed_at) = (false, at);
                 self.event(id, Event::Updated, at, RICHTER, "it is heard of again", out);
             }
             (true, true) | (false, false) => {}

@@ -94,6 +94,17 @@ fn what_was_no_fault_has_not_recovered() {
     }
 }
 
+/// What goes on is made part of a fault of hours ago, of whose beginning nothing is kept but when that was.
+#[test]
+fn a_fault_does_not_begin_after_it_was_declared() {
+    let rows = "alert 10:05 firing Down service=db\nalert 10:09 resolved@10:05 Down service=db\nalert 12:10 firing Down service=login\n\
+                say 12:20 ann merge incident=@2 into=@1\nalert 12:30 resolved@12:10 Down service=login\n";
+    let text = format!("{}{rows}", DOWN.replace("15:00:00Z", "10:00:00Z"));
+    let told = events(&Case::parse("merged", &text).run().messages);
+    let whole = told.iter().rfind(|event| event["data"]["event"]["type"] == "recovered").expect("it recovers")["data"]["incident"].clone();
+    assert_eq!((&whole["started_at"], &whole["durations"]["recover"]), (&json!("2026-11-22T10:05:00.000Z"), &json!(8700)));
+}
+
 /// What else failed has ended after the recovery, when nothing was told: the note of the next day knows it.
 #[test]
 fn what_else_failed_does_not_fail_for_ever() {
