@@ -30,7 +30,8 @@ const LEAST: f64 = 0.1;
 /// A part that has gone, and is less than this of all, is forgotten.
 const NOTHING: f64 = 1e-5;
 
-/// So many are taken to have been counted: what a label more must be worth is told against that.
+/// So many are taken to have been counted: what a label more must be worth is told against that, and how well the rate of a part is
+/// known that has hardly counted anything.
 const COUNTED: f64 = 1000.0;
 
 /// What each part is at a step: what is summed up, and of a quotient also the divisor.
@@ -45,11 +46,25 @@ pub(super) struct Usual {
     now: Parts,
 }
 
-/// What is expected of a part, and what there is.
+/// What is expected of a part, and what there is; of a quotient, of how many.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cell {
     is: f64,
     expected: f64,
+    whole: f64,
+}
+
+impl Cell {
+    fn and(self, other: Self) -> Self {
+        Self { is: self.is + other.is, expected: self.expected + other.expected, whole: self.whole + other.whole }
+    }
+
+    /// What would be expected if the excess of all were nobody's in particular: of a quotient, the same share more of each part,
+    /// whatever its own rate was, which may have been next to nothing.
+    fn evenly(self, all: Self) -> Self {
+        let share = if all.whole > 0.0 { (all.is - all.expected) / all.whole } else { 0.0 };
+        Self { expected: (self.expected + self.whole * share).max(0.0), ..self }
+    }
 }
 
 impl Usual {
@@ -107,23 +122,23 @@ impl Usual {
         let usual = |labels: &Labels| self.parts.get(labels).map_or((0.0, 0.0), |(part, whole)| (part / self.weight, whole / self.weight));
         let all = self.parts.values().fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
         let rate = if all.1 > 0.0 { all.0 / all.1 } else { 0.0 };
+        let prior = all.1 / self.weight.max(f64::MIN_POSITIVE) / COUNTED;
         let known: BTreeSet<&Labels> = self.parts.keys().chain(self.now.keys()).collect();
         let cell = |labels: &Labels| {
             let (is, whole) = self.now.get(labels).copied().unwrap_or_default();
             let (part, of) = usual(labels);
             let expected = match quotient {
-                true if of > 0.0 => whole * part / of,
-                true => whole * rate,
+                true => whole * (part + prior * rate) / (of + prior).max(f64::MIN_POSITIVE),
                 false => part,
             };
-            Cell { is: is.max(0.0), expected: expected.max(0.0) }
+            Cell { is: is.max(0.0), expected: expected.max(0.0), whole: if quotient { whole.max(0.0) } else { 0.0 } }
         };
         known.into_iter().filter(|_| self.weight > 0.0).map(|labels| (labels, cell(labels))).collect()
     }
 }
 
 fn total<'c>(cells: impl Iterator<Item = &'c Cell>) -> Cell {
-    cells.fold(Cell::default(), |sum, cell| Cell { is: sum.is + cell.is, expected: sum.expected + cell.expected })
+    cells.fold(Cell::default(), |sum, cell| sum.and(*cell))
 }
 
 fn holds(labels: &Labels, element: &Labels) -> bool {
@@ -138,20 +153,21 @@ fn best(cells: &BTreeMap<&Labels, Cell>, up: bool) -> Option<(Labels, Cell)> {
         for chosen in 1_u32..1 << names.len() {
             let of = names.iter().enumerate().filter(|(place, _)| chosen & (1 << place) != 0).map(|(_, pair)| *pair);
             let sum = elements.entry(Labels::of(of)).or_default();
-            *sum = Cell { is: sum.is + cell.is, expected: sum.expected + cell.expected };
+            *sum = sum.and(*cell);
         }
     }
     let all = total(cells.values());
     let scale = COUNTED / (all.is + all.expected).max(f64::MIN_POSITIVE);
     let label = libm::log(elements.len() as f64 + 1.0);
-    let worth = |(element, cell): &(Labels, Cell)| scale * ratio(*cell, all, up) - element.iter().count() as f64 * label;
+    let even = all.evenly(all);
+    let worth = |(element, cell): &(Labels, Cell)| scale * ratio(cell.evenly(all), even, up) - element.iter().count() as f64 * label;
     elements.into_iter().max_by(|a, b| worth(a).total_cmp(&worth(b)).then_with(|| b.0.cmp(&a.0))).filter(|best| worth(best) > 0.0)
 }
 
 /// The logarithm of the likelihood ratio of two rates, inside and outside, over one.
 fn ratio(inside: Cell, all: Cell, up: bool) -> f64 {
     let little = 1e-6 * (all.is + all.expected);
-    let outside = Cell { is: all.is - inside.is, expected: all.expected - inside.expected };
+    let outside = Cell { is: all.is - inside.is, expected: all.expected - inside.expected, whole: 0.0 };
     let rate = |cell: Cell| (cell.is + little) / (cell.expected + little);
     if (rate(inside) > rate(outside)) != up {
         return 0.0;
@@ -235,5 +251,11 @@ mod tests {
         let usual = parts(&[("eu", "web", 50.0, 0.0), ("us", "app", 50.0, 0.0)]);
         let now = parts(&[("eu", "web", 25.0, 0.0), ("us", "app", 25.0, 0.0)]);
         assert_eq!(carriers(&usual, &now, false), []);
+        // A third fails everywhere, of which next to nothing did before, and in one part nothing at all.
+        let usual = parts(&[("eu", "web", 0.0, 500.0), ("us", "web", 0.2, 400.0), ("us", "app", 0.01, 300.0)]);
+        let now = parts(&[("eu", "web", 150.0, 500.0), ("us", "web", 121.0, 400.0), ("us", "app", 90.0, 300.0)]);
+        assert_eq!(carriers(&usual, &now, true), []);
+        let now = parts(&[("eu", "web", 150.0, 500.0), ("us", "web", 0.2, 400.0), ("us", "app", 0.0, 300.0)]);
+        assert_eq!(carriers(&usual, &now, true), [(r#"{region="eu"}"#.to_owned(), 100)]);
     }
 }
