@@ -15,6 +15,12 @@ use super::kernel::{density_of_change, seconds};
 /// Changes remembered; beyond it the oldest is forgotten.
 const CHANGES_MAX: usize = 20_000;
 
+/// Entities of which it is remembered how often they are changed; beyond it those that seldom are go.
+const OFTEN_MAX: usize = 20_000;
+
+/// How long it is remembered, in seconds: two weeks.
+const OFTEN_MEMORY: f64 = 14.0 * 86_400.0;
+
 /// Clocks differ by so much.
 const TOLERANCE: Duration = Duration::from_secs(5);
 
@@ -31,6 +37,10 @@ pub struct Changes {
     changes: Vec<Changed>,
     /// The same by entity.
     of: BTreeMap<Entity, Vec<Own>>,
+    /// How often each entity was changed before those.
+    often: BTreeMap<Entity, Often>,
+    /// How often all were.
+    all: Often,
     began: Option<Timestamp>,
     newest: Timestamp,
 }
@@ -42,6 +52,24 @@ struct Own {
     /// Unique in its source.
     id: String,
     source: String,
+}
+
+/// A count that fades.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Often {
+    count: f64,
+    at: Timestamp,
+}
+
+impl Often {
+    /// What is left of it by then.
+    fn by(self, at: Timestamp) -> f64 {
+        self.count * libm::exp(-at.since(self.at).as_secs_f64() / OFTEN_MEMORY)
+    }
+
+    fn add(&mut self, at: Timestamp) {
+        *self = Self { count: self.by(at) + 1.0, at: self.at.max(at) };
+    }
 }
 
 /// A change that may have made a fault.
@@ -97,19 +125,20 @@ impl Changes {
         if self.changes.len() > CHANGES_MAX {
             // Some at once, as what stays moves up.
             self.drop_oldest(CHANGES_MAX / 100);
-            self.began = self.changes.first().map(|oldest| oldest.change.at);
         }
         Outcome::Applied
     }
 
+    /// Forgets what was before then, but for how often that was.
     pub(super) fn forget(&mut self, before: Timestamp) {
-        self.began = self.began.map(|began| began.max(before));
         self.drop_oldest(self.changes.partition_point(|c| c.change.at < before));
     }
 
     fn drop_oldest(&mut self, number: usize) {
         let mut gone: BTreeMap<Entity, BTreeSet<Own>> = BTreeMap::new();
         for Changed { change, entity } in self.changes.drain(..number) {
+            self.often.entry(entity.clone()).or_default().add(change.at);
+            self.all.add(change.at);
             gone.entry(entity).or_default().insert(Own::of(&change));
         }
         for (entity, gone) in gone {
@@ -118,6 +147,12 @@ impl Changes {
             if own.is_empty() {
                 self.of.remove(&entity);
             }
+        }
+        if self.often.len() > OFTEN_MAX {
+            let mut seldom: Vec<(f64, Entity)> = self.often.iter().map(|(of, often)| (often.by(self.newest), of.clone())).collect();
+            seldom.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+            seldom.truncate(self.often.len() - OFTEN_MAX + OFTEN_MAX / 100);
+            seldom.iter().for_each(|(_, entity)| _ = self.often.remove(entity));
         }
     }
 
@@ -159,7 +194,8 @@ impl Changes {
         // What is changed since, as to take back what made it, says nothing of how often it is changed.
         let by = onset + TOLERANCE;
         let known = || own.iter().filter(|own| own.at <= by);
-        let rate = self.rate(known().count(), by, entities);
+        let often = self.often.get(entity).map_or(0.0, |often| often.by(by));
+        let rate = self.rate(known().count() as f64 + often, by, entities);
         let likely = known().filter(|own| onset.since(own.at) <= window).map(|Own { at, id, .. }| {
             let before = seconds(onset, *at);
             Likely { id, before, density: density_of_change(before.max(0.0)), rate }
@@ -174,12 +210,14 @@ impl Changes {
 
     /// How often an entity is changed of which so many changes are known by then, in a second; who is changed often is little
     /// suspected for it.
-    fn rate(&self, own: usize, by: Timestamp, entities: usize) -> f64 {
-        let watched = self.began.map_or(0.0, |began| seconds(self.newest.min(by), began)).max(WATCHED);
+    fn rate(&self, own: f64, by: Timestamp, entities: usize) -> f64 {
+        let watched = self.began.map_or(0.0, |began| seconds(self.newest.min(by), began));
+        let watched = (OFTEN_MEMORY * (1.0 - libm::exp(-watched / OFTEN_MEMORY))).max(WATCHED);
         // What is changed is there to be, whether the topology lists it or not.
-        let entities = entities.max(self.of.len()).max(1);
-        let usual = self.changes.partition_point(|c| c.change.at <= by) as f64 / entities as f64;
-        ((own as f64 - 1.0).max(usual)).max(f64::MIN_POSITIVE) / watched
+        let entities = entities.max(self.of.len()).max(self.often.len()).max(1);
+        let all = self.changes.partition_point(|c| c.change.at <= by) as f64 + self.all.by(by);
+        let usual = all / entities as f64;
+        ((own - 1.0).max(usual)).max(f64::MIN_POSITIVE) / watched
     }
 }
 
@@ -222,6 +260,25 @@ mod tests {
         let likelier = |entities| changes.likelier(&shop, onset, Duration::from_secs(3600), entities);
         assert_eq!(likelier(1).to_bits(), likelier(41).to_bits());
         assert!(likelier(1) > 2.0, "{}", likelier(1));
+    }
+
+    /// A deploy each noon for two weeks, of which only the last one is remembered by name.
+    #[test]
+    fn who_is_changed_each_day_is_little_suspected_for_it() {
+        let (mut changes, shop) = (Changes::default(), Entity::new("service", "shop"));
+        let onset = change("onset", "ci", 120).at;
+        let likelier = |changes: &Changes, of: &Entity| changes.likelier(of, onset, Duration::from_secs(3600), 50);
+        for day in (1..=14).rev() {
+            changes.push(&change(&format!("deploy-{day}"), "ci", -86_400 * day), Some(shop.clone()));
+        }
+        changes.forget(onset - Duration::from_secs(25_200));
+        assert!(changes.changes.is_empty());
+        let seldom = Entity::new("service", "seldom");
+        for entity in [&shop, &seldom] {
+            changes.push(&change(&format!("deploy of {entity}"), "ci", 0), Some(entity.clone()));
+        }
+        let (often, seldom) = (likelier(&changes, &shop), likelier(&changes, &seldom));
+        assert!((20.0..40.0).contains(&often) && seldom > 10.0 * often, "{often}, {seldom}");
     }
 
     #[test]
