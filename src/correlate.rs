@@ -12,6 +12,7 @@ mod explained;
 mod fired;
 mod forest;
 mod found;
+mod goods;
 mod hints;
 mod joined;
 mod kernel;
@@ -41,7 +42,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Alert, Breach, Change, Entity, Hint, Origin, Phase, Timestamp, labels::Fnv};
+use crate::model::{Alert, Breach, Change, Entity, Good, Hint, Origin, Phase, Timestamp, labels::Fnv};
 use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
@@ -64,6 +65,7 @@ pub use taken::{News, Taken};
 
 use fired::Fired;
 use forest::{Forest, Moved, View};
+use goods::Goods;
 use hints::Hints;
 use looks::{BY_A_SIGNAL, BY_THE_CLOCK};
 use member::{alert_key, alert_member, blur, breach_fingerprint};
@@ -106,6 +108,7 @@ pub struct Situations {
     /// Recent changes.
     pub changes: Changes,
     hints: Hints,
+    goods: Goods,
     /// When what is over was looked for last.
     swept: Timestamp,
     /// Where a member is.
@@ -395,6 +398,11 @@ impl Situations {
         self.hints.push(Hint { entity: resolve(&hint.entity), calls: hint.calls.as_ref().map(resolve), ..hint.clone() });
     }
 
+    /// A monitor finds something good.
+    pub fn good(&mut self, good: &Good, rules: &Rules) {
+        self.goods.push(Good { entity: rules.topology.resolve(good.entity.clone()), ..good.clone() });
+    }
+
     fn join(&mut self, fingerprint: u64, mut member: Member, rules: &mut Rules, tuning: &Tuning) -> Taken {
         if self.open.len() >= SITUATIONS_MAX && member.definition.is_none() {
             return Taken::nothing(Outcome::Limited);
@@ -585,6 +593,7 @@ impl Situations {
             }
         }
         self.hints.forget(clock);
+        self.goods.forget(clock);
         self.changes.forget(clock - (tuning.change_window + tuning.life_max));
         gone
     }

@@ -175,6 +175,11 @@ impl Declare {
                 out.count(Count::Signals(Outcome::Applied));
                 return;
             }
+            Signal::Good(good) => {
+                self.state.situations.good(good, &self.rules);
+                out.count(Count::Signals(Outcome::Applied));
+                return;
+            }
             Signal::Change(c) => {
                 out.count(Count::Signals(self.state.situations.change(c, &self.rules)));
                 return;
@@ -214,7 +219,7 @@ impl Declare {
             _ if !topology.names_several() => return,
             Signal::Alert(alert) => (None, &alert.labels, alert.starts_at),
             Signal::Breach(breach) => (Some(topology.resolve(breach.entity.clone())), &breach.group, breach.at),
-            Signal::Resolved { .. } | Signal::Change(_) | Signal::Command(_) | Signal::Hint(_) => return,
+            Signal::Resolved { .. } | Signal::Change(_) | Signal::Command(_) | Signal::Hint(_) | Signal::Good(_) => return,
         };
         let named: Vec<Entity> = topology.entities(labels).collect();
         let Some(about) = about.or_else(|| named.first().cloned()) else { return };
@@ -496,5 +501,6 @@ fn told_at(signal: &Signal) -> Timestamp {
         Signal::Change(c) => c.at,
         Signal::Command(c) => c.at,
         Signal::Hint(h) => h.at,
+        Signal::Good(good) => good.at,
     }
 }

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Hint, Labels, Origin, Signal, Timestamp};
+use crate::model::{Breach, Good, Hint, Labels, Origin, Signal, Timestamp};
 use crate::rules::{Config, Input, Monitor, Partitions, Rules, Watch};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, Topic, snapshot};
 use crate::wire::internal::{Batch, SamplesRecord, decode, signals_messages};
@@ -66,12 +66,14 @@ pub struct Detect {
 struct Told {
     breaches: Vec<Breach>,
     hints: Vec<Hint>,
+    good: Vec<Good>,
 }
 
 impl Told {
     fn append(&mut self, mut later: Self) {
         self.breaches.append(&mut later.breaches);
         self.hints.append(&mut later.hints);
+        self.good.append(&mut later.good);
     }
 }
 
@@ -227,20 +229,20 @@ impl Detect {
                 state.silence(Subject { monitor, watch, counted, parts, recover_after }, clock, &mut breaches);
             }
         }
-        self.tell(Told { breaches, hints: vec![] }, out);
+        self.tell(Told { breaches, ..Told::default() }, out);
     }
 
     fn tell(&mut self, told: Told, out: &mut Outbox) {
-        let Told { mut breaches, hints } = told;
+        let Told { mut breaches, hints, good } = told;
         let Some(progress) = self.state.evaluated else { return };
         let grown = self.state.passed_on.is_none_or(|sent| progress.since(sent) >= PROGRESS_STEP);
-        if breaches.is_empty() && hints.is_empty() && !grown {
+        if breaches.is_empty() && hints.is_empty() && good.is_empty() && !grown {
             return;
         }
         self.state.passed_on = Some(progress);
         breaches.sort_by(|a, b| (a.known_at, a.at, &a.monitor, &a.group).cmp(&(b.known_at, b.at, &b.monitor, &b.group)));
         // What is hinted at is known where a breach of the same time is looked into.
-        let hints = hints.into_iter().map(Signal::Hint);
+        let hints = good.into_iter().map(Signal::Good).chain(hints.into_iter().map(Signal::Hint));
         let signals = hints.chain(breaches.into_iter().map(|breach| Signal::Breach(Box::new(breach)))).collect();
         out.messages.extend(signals_messages(&self.origin, progress, signals));
     }

@@ -18,7 +18,7 @@ pub mod time;
 pub mod topic;
 pub mod value;
 
-pub use breach::{Breach, Dimension, Hint, Judge, Phase, Reading, Step};
+pub use breach::{Breach, Dimension, Good, Hint, Judge, Phase, Reading, Step};
 pub use change::{Alert, Change};
 pub use command::{Act, Class, Command, Order, Point, Split};
 pub use condition::{Comparison, Condition, Measure, Numbers, Test};

@@ -204,7 +204,7 @@ fn signal(signal: &Signal) -> Json {
                 "details": details,
             })
         }
-        Signal::Breach(_) | Signal::Hint(_) => Json::Null,
+        Signal::Breach(_) | Signal::Hint(_) | Signal::Good(_) => Json::Null,
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn input(record: &Recorded) -> String {
                 text += &format!("{}  command   {:<12} {} {}\n", clock(&c.at.to_string()), c.author, c.order.as_str(), c.comment);
                 continue;
             }
-            Signal::Resolved { .. } | Signal::Breach(_) | Signal::Hint(_) => continue,
+            Signal::Resolved { .. } | Signal::Breach(_) | Signal::Hint(_) | Signal::Good(_) => continue,
         };
         text += &format!("{}  {what:<9} {:<12} {words}\n", clock(&at.to_string()), labels.get("service"));
     }

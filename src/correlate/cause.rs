@@ -148,6 +148,7 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
         topology,
         explained: &explained,
         excess: &excess,
+        good: &|node, monitor| all.goods.is_good(topology.name(node), monitor, at),
         changes,
         window,
     };

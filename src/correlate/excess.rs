@@ -156,6 +156,11 @@ impl<'s> Excess<'s> {
         !self.measures.is_empty() || !self.calls.is_empty()
     }
 
+    /// The monitors that have too much of something elsewhere.
+    pub(super) fn monitors(&self) -> impl Iterator<Item = &'s str> {
+        self.measures.iter().map(|measure| measure.monitor).chain(self.calls.iter().map(|calls| calls.monitor))
+    }
+
     /// Whether a monitor has too much there and nowhere else: that compares with nothing.
     pub(super) fn is_alone(&self, node: Node) -> bool {
         self.alone.contains(&node)

@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct Part {
     /// What kind. Of a membership: `link`, `confidence`, `others`, `end`, `noise`, `change`, or why it makes no fault: `silence`,
     /// `maintenance`, `inhibition`, `flapping`, `history`. Of a suspect: `reach`, `way`, `order`, `first`, `effect`, `silent`,
-    /// `gain`, `callers`, `excess`, `edge`, `change`.
+    /// `gain`, `callers`, `healthy`, `excess`, `edge`, `change`.
     pub kind: &'static str,
     /// What it is about: an entity, mostly.
     pub subject: String,

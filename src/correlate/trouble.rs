@@ -62,6 +62,12 @@ const OWN_LEAST: f64 = 0.05;
 /// Nats where others have an excess of something, and it has none.
 const NO_EXCESS: f64 = 1.2;
 
+/// Nats for each monitor that has too much of something elsewhere, and finds it good.
+const HEALTHY: f64 = 1.2;
+
+/// So many of them count at the most: what is measured by many is no less likely to fail otherwise.
+const HEALTHY_MAX: usize = 2;
+
 /// A situation as far as it tells of what may be its root.
 pub(super) struct Trouble<'t> {
     pub(super) shows: &'t BTreeMap<Node, Timestamp>,
@@ -84,6 +90,8 @@ pub(super) struct Trouble<'t> {
     pub(super) topology: &'t Topology,
     pub(super) explained: &'t Explained<'t>,
     pub(super) excess: &'t Excess<'t>,
+    /// Whether a monitor finds it good.
+    pub(super) good: &'t dyn Fn(Node, &str) -> bool,
     pub(super) changes: &'t Changes,
     /// How long before a failure a change is suspected of it.
     pub(super) window: Duration,
@@ -125,6 +133,9 @@ impl Trouble<'_> {
         }
         if sign.is_none() && !self.is_told_of(node) {
             self.silent(node, &mut evidence);
+        }
+        if sign.is_none() {
+            self.healthy(node, &mut evidence);
         }
         self.too_much(node, sign.is_some(), &mut evidence);
         if let Some(change) = &change {
@@ -203,6 +214,16 @@ impl Trouble<'_> {
         let gain = self.explained.gain(node);
         let what = format!("it explains what depends on it better than others do, by {gain:.1} nats");
         evidence.of_callers("gain", gain, libm::log(1.0 + gain), what);
+    }
+
+    /// That monitors find it good which have too much of something elsewhere.
+    fn healthy(&self, node: Node, evidence: &mut Evidence<'_>) {
+        let good = |monitor: &&str| (self.good)(node, monitor) && self.excess.of_monitor(node, monitor).is_none();
+        let good: Vec<&str> = self.excess.monitors().filter(good).collect();
+        let Some(first) = good.first() else { return };
+        let what = format!("it is good by {}", good.join(", "));
+        let nats = -HEALTHY * good.len().min(HEALTHY_MAX) as f64;
+        evidence.add("healthy", Some(good.len() as f64), nats, Some(format!("monitor: {first}")), what);
     }
 
     /// Its own part of what is too much.

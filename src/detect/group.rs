@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Dimension, Entity, Hint, Labels, Measure, Phase, Reading, Timestamp};
+use crate::model::{Breach, Dimension, Entity, Good, Hint, Labels, Measure, Phase, Reading, Timestamp};
 use crate::rules::{Monitor, Watch};
 
+use super::Told;
 use super::absence::{Gaps, missing};
 use super::baseline::Baseline;
 use super::chance::Counted;
@@ -27,6 +28,9 @@ const HINTS_FROM: f64 = 0.5;
 
 /// Hints of one monitor at one step; what is beyond it is told of at a later one.
 pub(super) const HINTS_MAX: usize = 200;
+
+/// What is good is told again after this long.
+const GOOD_AGAIN: Duration = Duration::from_secs(3600);
 
 /// What lasts is told again after this long.
 const HINTS_AGAIN: Duration = Duration::from_secs(600);
@@ -58,6 +62,8 @@ pub(super) struct Group {
     daily: Option<Box<Daily>>,
     /// When it was hinted at, and how much it was.
     hinted: Option<(Timestamp, f64)>,
+    /// When it was told to be good.
+    told_good: Timestamp,
     /// What its parts usually are, where it is asked which of them carries a breach.
     usual: Option<Box<Usual>>,
 }
@@ -74,6 +80,7 @@ impl Group {
             hold: Hold::default(),
             daily: None,
             hinted: None,
+            told_good: Timestamp::MIN,
             usual: None,
         }
     }
@@ -156,7 +163,7 @@ impl Group {
         sampled: Timestamp,
         value: f64,
         divisor: Option<f64>,
-        hints: &mut Vec<Hint>,
+        told: &mut Told,
     ) -> Option<Breach> {
         self.see(sampled);
         self.measured = step;
@@ -176,10 +183,25 @@ impl Group {
             self.usual.get_or_insert_default().see(parts, watch.every, teaches);
         }
         let moved = self.moved(subject, step, verdict);
-        if hints.len() < HINTS_MAX {
-            hints.extend(self.hint(subject, step, verdict));
+        if told.hints.len() < HINTS_MAX {
+            told.hints.extend(self.hint(subject, step, verdict));
+        }
+        if told.good.len() < HINTS_MAX {
+            told.good.extend(self.good(subject, step, verdict));
         }
         moved
+    }
+
+    /// Tells now and then of what is good, and not odd either.
+    fn good(&mut self, subject: Subject<'_>, at: Timestamp, verdict: Verdict) -> Option<Good> {
+        let good = matches!(verdict, Verdict::Good { .. }) && !self.hold.open() && self.hinted.is_none();
+        if !good || at.since(self.told_good) < GOOD_AGAIN {
+            return None;
+        }
+        self.told_good = at;
+        let Subject { monitor, .. } = subject;
+        let entity = self.calls(monitor).unwrap_or_else(|| self.entity(monitor));
+        Some(Good { monitor: monitor.name.clone(), entity, at })
     }
 
     /// Tells of what is odd, and no breach: when it begins, each time it has doubled, and now and then while it lasts.

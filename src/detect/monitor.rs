@@ -294,7 +294,7 @@ impl MonitorState {
             while outputs.next_if(|output| output.labels < group.labels).is_some() {}
             let moved = match outputs.next_if(|output| output.labels == group.labels) {
                 Some(Output { sampled, value: Value::Float(value), divisor, .. }) => {
-                    group.measured(subject, step, sampled, value, divisor, &mut told.hints)
+                    group.measured(subject, step, sampled, value, divisor, told)
                 }
                 // A histogram is not judged.
                 Some(Output { value: Value::Histogram(_), .. }) => None,

@@ -39,6 +39,17 @@ pub struct Hint {
     pub excess: f64,
 }
 
+/// What a monitor finds good somewhere, told now and then: where there is a fault, it is likely not there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Good {
+    /// The monitor's name.
+    pub monitor: String,
+    /// What it is about; of calls who serves them.
+    pub entity: Entity,
+    /// At which step.
+    pub at: Timestamp,
+}
+
 impl Reading {
     /// What is too much, or missing, against what was expected or else against the limit: of a quotient in the unit of what is
     /// divided, such as failed requests; elsewhere in the monitor's. None where there is nothing to hold it against.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, Breach, Change, Command, Hint, Timestamp};
+use super::{Alert, Breach, Change, Command, Good, Hint, Timestamp};
 
 /// One input partition (of a source topic, or of an internal topic) whose progress a later stage follows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub enum Signal {
     Command(Command),
     /// A monitor has too much of something, though not enough for a breach.
     Hint(Hint),
+    /// A monitor finds something good.
+    Good(Good),
 }
 
 /// A service was seen to call another one.

@@ -46,7 +46,7 @@ pub(super) fn admitted(mut signal: Signal, appended: Timestamp, latest: Timestam
             change.summary = cut(&change.summary, TEXT_BYTES_MAX);
         }
         Signal::Command(command) => refuse_ahead(command.at, appended, latest)?,
-        Signal::Breach(_) | Signal::Resolved { .. } | Signal::Hint(_) => {}
+        Signal::Breach(_) | Signal::Resolved { .. } | Signal::Hint(_) | Signal::Good(_) => {}
     }
     Ok(signal)
 }

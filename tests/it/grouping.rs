@@ -395,3 +395,30 @@ fn each_reason_why_something_is_suppressed_is_counted() {
     let kinds: Vec<&str> = out.trace.iter().filter(told).filter_map(|line| line["kind"].as_str()).collect();
     assert_eq!(kinds, ["suppressed", "suppressed", "released"]);
 }
+
+/// The cart is measured by the monitor that has too much of latency elsewhere, and is good: so it is less likely the root than what
+/// is not measured.
+#[test]
+fn what_is_measured_and_good_is_suspected_less() {
+    let text = "== monitors\nmonitors:\n  - { name: down, scenario: Down, entity: service=web, alerts: Down, fault: { sequence: P, ladder: [ { level: 2 } ] } }\n  \
+                - { name: latency, entity: \"service={{ service }}\", query: max by (service) (latency), every: 1m, judge: { static: { above: 1 } } }\n\
+                == topology\nentities:\n  - { name: service=web, depends_on: [ service=shop ] }\n  \
+                - { name: service=shop, depends_on: [ service=cart, service=db ] }\n  - { name: service=cart }\n  - { name: service=db }\n\
+                == records 2026-11-22T15:00:00Z every 1m\nmetric latency{service=\"web\"} 0.1x30 3x10\n\
+                metric latency{service=\"shop\"} 0.1x30 3x10\nmetric latency{service=\"cart\"} 0.1x40\nalert 15:33 firing Down service=web\n";
+    let suspects = |text: &str| {
+        let declared = events(&Case::parse("measured", text).run().messages).remove(0);
+        declared["data"]["incident"]["suspects"].as_array().cloned().unwrap_or_default()
+    };
+    let of = |suspects: &[serde_json::Value], entity: &str| {
+        let suspect = suspects.iter().find(|suspect| suspect["entity"] == entity).cloned().expect("a suspect");
+        let healthy = suspect["evidence"].as_array().into_iter().flatten().find(|part| part["kind"] == "healthy").cloned();
+        (suspect["probability"].as_f64().expect("a number"), healthy.map(|part| part["reference"].clone()))
+    };
+    let measured = suspects(text);
+    let ((cart, good), (db, none)) = (of(&measured, "service=cart"), of(&measured, "service=db"));
+    assert_eq!((good, none), (Some(json!("monitor: latency")), None));
+    assert!(2.0 * cart < db, "{cart}, {db}");
+    let blind: String = text.lines().filter(|line| !line.contains("{service=\"cart\"}")).map(|line| format!("{line}\n")).collect();
+    assert_eq!(of(&suspects(&blind), "service=cart"), of(&suspects(&blind), "service=db"));
+}
