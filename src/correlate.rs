@@ -176,7 +176,7 @@ impl Situations {
         if let Some(sign) = self.forest.get_mut(sign)
             && fired != fires
         {
-            sign.firing = if fires { sign.firing + 1 } else { sign.firing.saturating_sub(1) };
+            if fires { sign.gains(true) } else { sign.loses(true) }
         }
         if let Some(ended) = ended.filter(|_| ended != known) {
             self.forest.ends(sign, ended);
@@ -458,7 +458,7 @@ impl Situations {
 
     fn put(&mut self, member: Box<Member>) {
         let Some(sign) = self.forest.get_mut(member.sign) else { return };
-        sign.firing += u32::from(member.ends_at.is_none());
+        sign.gains(member.ends_at.is_none());
         sign.opener.get_or_insert(member.key);
         let id = sign.situation;
         self.keep(id, member);
@@ -478,7 +478,7 @@ impl Situations {
         places.sort_unstable();
         for mut member in self.take(from, |situation| situation.take_at(&places)) {
             if let Some(sign) = self.forest.get_mut(sign) {
-                sign.firing = sign.firing.saturating_sub(u32::from(member.ends_at.is_none()));
+                sign.loses(member.ends_at.is_none());
             }
             (member.sign, member.why) = (other, why.clone());
             self.news.push(News::Moved { member: member.key });

@@ -100,6 +100,17 @@ impl Sign {
         Onset { node: self.node, at: self.first, blur: self.blur }
     }
 
+    /// One more belongs to it; whether that lasts.
+    pub(super) fn gains(&mut self, fires: bool) {
+        self.firing += u32::from(fires);
+    }
+
+    /// One less does.
+    pub(super) fn loses(&mut self, fires: bool) {
+        debug_assert!(self.firing >= u32::from(fires), "what lasts of {} was counted", self.entity);
+        self.firing = self.firing.saturating_sub(u32::from(fires));
+    }
+
     /// One of those that lasted has ended then.
     pub(super) fn ends(&mut self, at: Timestamp) {
         let ended = self.ended.unwrap_or(at);

@@ -67,7 +67,7 @@ pub(super) struct Counted {
 impl Sign {
     /// One more that is only counted; gives the name that it is counted by.
     pub(super) fn count(&mut self, name: &str, fires: bool) -> Arc<str> {
-        self.firing += u32::from(fires);
+        self.gains(fires);
         let all = &mut self.rare.get_or_insert_default().counted;
         let find = |all: &[Counted], name: &str| all.binary_search_by(|counted| (*counted.name).cmp(name));
         let mut found = find(all, name);
@@ -88,7 +88,7 @@ impl Sign {
 
     /// One of those that are only counted by that name has ended.
     pub(super) fn uncount(&mut self, name: &str) {
-        self.firing = self.firing.saturating_sub(1);
+        self.loses(true);
         let Some(all) = self.rare.as_mut().map(|rare| &mut rare.counted) else { return };
         if let Ok(place) = all.binary_search_by(|counted| (*counted.name).cmp(name)) {
             all[place].firing = all[place].firing.saturating_sub(1);
@@ -212,7 +212,7 @@ impl Situations {
         self.places.remove(&member.key);
         self.inhibits_no_more(member.key);
         if let Some(sign) = self.forest.get_mut(member.sign) {
-            sign.firing = sign.firing.saturating_sub(u32::from(member.ends_at.is_none()));
+            sign.loses(member.ends_at.is_none());
         }
         self.tally(situation, &member);
         self.news.push(News::Counted { situation, member });
