@@ -135,7 +135,7 @@ pub(in crate::shell) fn secret(property: &Property) -> anyhow::Result<String> {
 }
 
 /// What never changes for a consumer, whatever its purpose.
-const CONSUMER_FIXED: [(&str, &str); 3] =
+pub(super) const CONSUMER_FIXED: [(&str, &str); 3] =
     [("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"), ("isolation.level", "read_committed")];
 
 /// A consumer that is a member of a stage's group. It keeps its place through a restart: partitions do not move then.

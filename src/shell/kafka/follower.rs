@@ -15,7 +15,7 @@ use crate::rules::Settings;
 use crate::rules::settings::SESSION;
 use crate::stage::Topic;
 
-use super::client::{Base, Grumbles, PATIENCE, Quiet, client_config, reader, serve};
+use super::client::{Base, CONSUMER_FIXED, Grumbles, PATIENCE, Quiet, client_config, reader, serve};
 use super::pulse;
 
 /// A record may take a day: whoever gets it may be away. That its reader has died is noticed by its heartbeat.
@@ -188,13 +188,7 @@ impl Follower {
 }
 
 fn joined(base: &Base, group: &str, topic: &str) -> anyhow::Result<BaseConsumer<Quiet>> {
-    let fixed = [
-        ("group.id", group),
-        ("enable.auto.commit", "false"),
-        ("enable.auto.offset.store", "false"),
-        ("isolation.level", "read_committed"),
-        ("max.poll.interval.ms", POLL_INTERVAL_MS),
-    ];
+    let fixed = [&CONSUMER_FIXED[..], &[("group.id", group), ("max.poll.interval.ms", POLL_INTERVAL_MS)]].concat();
     let session = SESSION.as_millis().to_string();
     let defaults =
         [("auto.offset.reset", "earliest"), ("session.timeout.ms", session.as_str()), ("statistics.interval.ms", pulse::EVERY_MS)];
