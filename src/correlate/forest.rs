@@ -341,7 +341,6 @@ impl Forest {
     fn open(&mut self, onset: Onset, view: View<'_>) -> SignId {
         let situation = self.new_situation();
         let id = self.grow(onset, 1, situation, view.topology);
-        self.recount(id);
         self.look_later(id);
         self.reconsider(id, view);
         self.reconsider_callers(id, view);
@@ -350,9 +349,7 @@ impl Forest {
 
     /// A sign in a situation that is there, for a relapse: nothing else is sought.
     pub(super) fn open_in(&mut self, onset: Onset, situation: SituationId, topology: &Topology) -> SignId {
-        let id = self.grow(onset, 1, situation, topology);
-        self.recount(id);
-        id
+        self.grow(onset, 1, situation, topology)
     }
 
     /// A sign began then, by what is known of it now.
@@ -369,7 +366,6 @@ impl Forest {
         let situation = self.new_situation();
         let id = self.grow(onset, told, situation, view.topology);
         self[id].ended = Some(ended);
-        self.recount(id);
         id
     }
 
@@ -394,6 +390,7 @@ impl Forest {
         SituationId(self.situations)
     }
 
+    /// A new sign in a situation.
     pub(super) fn grow(&mut self, onset: Onset, told: u32, situation: SituationId, topology: &Topology) -> SignId {
         let Onset { node, at: first, blur } = onset;
         self.serial = self.serial.wrapping_add(1);
@@ -426,6 +423,7 @@ impl Forest {
             self.began.insert((first, id));
         }
         self.of.entry(situation).or_default().push(id);
+        self.recount(id);
         id
     }
 
@@ -457,7 +455,14 @@ impl Forest {
         }
     }
 
-    pub(super) fn recount(&mut self, id: SignId) {
+    /// What a sign is may be another kind after a change of it.
+    fn changes(&mut self, id: SignId, change: impl FnOnce(&mut Sign)) {
+        self.uncount(id);
+        change(&mut self[id]);
+        self.recount(id);
+    }
+
+    fn recount(&mut self, id: SignId) {
         if self[id].cause.is_none() {
             self.rates.count(self.kind(id), 1.0);
         }
@@ -473,14 +478,10 @@ impl Forest {
         self.rejoined.push(id);
         self.uncount(id);
         if let Some(before) = before {
-            self.uncount(before);
-            self[before].effects.retain(|effect| *effect != id);
-            self.recount(before);
+            self.changes(before, |sign| sign.effects.retain(|effect| *effect != id));
         }
         if let Some(by) = by {
-            self.uncount(by);
-            self[by].effects.push(id);
-            self.recount(by);
+            self.changes(by, |sign| sign.effects.push(id));
         }
         self[id].cause = cause;
         self.recount(id);
@@ -545,9 +546,7 @@ impl Forest {
             if signs.contains(&cause) == signs.contains(&id) {
                 continue;
             }
-            self.uncount(cause);
-            self[cause].effects.retain(|effect| *effect != id);
-            self.recount(cause);
+            self.changes(cause, |sign| sign.effects.retain(|effect| *effect != id));
             self[id].cause = None;
             self.recount(id);
             self.rejoined.push(id);

@@ -31,15 +31,7 @@ struct Candidate {
     confidence: f64,
     ends: Option<Ends>,
     sign: SignId,
-    way: Way,
-}
-
-/// How a cause reaches its effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    Direct,
-    Through(Node),
-    Meanwhile,
+    link: Link<Node>,
 }
 
 impl<'f> Found<'f> {
@@ -57,7 +49,7 @@ impl<'f> Found<'f> {
     }
 
     /// A sign that may be the cause, how often such a one brings another, in a second, how likely the way is, and what the ends say.
-    pub(super) fn add(&mut self, id: SignId, way: Way, rate: f64, confidence: f64, ends: Option<Ends>) {
+    pub(super) fn add(&mut self, id: SignId, link: Link<Node>, rate: f64, confidence: f64, ends: Option<Ends>) {
         let rate = rate * confidence * ends.map_or(1.0, |ends| f64::from(ends.factor));
         let sign = &self.forest[id];
         // An effect is no cause.
@@ -68,10 +60,10 @@ impl<'f> Found<'f> {
             Some(candidate) => {
                 candidate.rate += rate;
                 if rate > candidate.best {
-                    *candidate = Candidate { best: rate, confidence, ends, sign: id, way, ..*candidate };
+                    *candidate = Candidate { best: rate, confidence, ends, sign: id, link, ..*candidate };
                 }
             }
-            None => self.situations.push(Candidate { situation: sign.situation, rate, best: rate, confidence, ends, sign: id, way }),
+            None => self.situations.push(Candidate { situation: sign.situation, rate, best: rate, confidence, ends, sign: id, link }),
         }
     }
 
@@ -120,11 +112,7 @@ impl<'f> Found<'f> {
 
     fn cause(&self, candidate: &Candidate) -> Cause {
         let next = self.most(|other| other.situation != candidate.situation).map(|next| (next.sign, next.rate as f32));
-        let link = match candidate.way {
-            Way::Direct => Link::Direct,
-            Way::Through(silent) => Link::Through(self.view.topology.name(silent).clone()),
-            Way::Meanwhile => Link::Meanwhile,
-        };
+        let link = candidate.link.map(|silent| self.view.topology.name(silent).clone());
         let Candidate { sign, best, confidence, ends, rate, .. } = *candidate;
         let odds = Odds { best: best as f32, confidence: confidence as f32, ends, rate: rate as f32, ..Odds::default() };
         Cause { sign, link, odds, next }

@@ -10,10 +10,10 @@ use crate::rules::Topology;
 
 use super::ends::{Ends, typical_end};
 use super::forest::Forest;
-use super::found::{Found, Way};
+use super::found::Found;
 use super::kernel::{self, NEAR, seconds};
 use super::member::NAMELESS;
-use super::sign::{Sign, SignId};
+use super::sign::{Link, Sign, SignId};
 use super::situation::SituationId;
 
 /// What goes on meanwhile is a spreading fault from so many signs on.
@@ -103,7 +103,7 @@ impl Forest {
                 if two { ended.and_then(|ended| self.ended_as_one(own, ended, root)) } else { spread.ends(self.ended(own, &self[root])) };
             if !two || ends.is_some() {
                 let rate = kernel::unconnected(spread.signs, found.view.entities, stranger);
-                found.add(root, Way::Meanwhile, rate, 1.0, ends);
+                found.add(root, Link::Meanwhile, rate, 1.0, ends);
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::model::Entity;
 use crate::rules::Node;
 
 use super::forest::{ASKED, Forest, Moved, SILENT, View};
-use super::found::{Found, Way};
+use super::found::Found;
 use super::joined::{How, Joined};
 use super::kernel::{self, NEAR, TOLD, seconds};
 use super::rates::{Kind, ONLY_ONE};
@@ -76,7 +76,7 @@ impl Forest {
                 let (sign, delay) = (&self[id], seconds(at, self[id].first));
                 silent &= delay.abs() >= kernel::NEAR_THROUGH;
                 let rate = kernel::direct(delay, sign.firing > 0, sign.blur.max(blur));
-                found.add(id, Way::Direct, rate, topology.confidence(node, *dependency), found.ends(sign));
+                found.add(id, Link::Direct, rate, topology.confidence(node, *dependency), found.ends(sign));
             }
             if silent {
                 quiet.push(*dependency);
@@ -100,7 +100,7 @@ impl Forest {
                 let (sign, delay) = (&self[id], seconds(found.onset.at, self[id].first));
                 let rate = kernel::indirect(delay, sign.firing > 0, sign.blur.max(found.onset.blur));
                 let confidence = topology.confidence(node, silent) * topology.confidence(silent, *further);
-                found.add(id, Way::Through(silent), rate, confidence, found.ends(sign));
+                found.add(id, Link::Through(silent), rate, confidence, found.ends(sign));
             }
         }
     }

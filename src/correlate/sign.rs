@@ -147,9 +147,22 @@ pub(super) struct Cause {
 }
 
 /// How a cause reaches its effect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Link {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Link<E = Entity> {
+    /// The effect depends on it.
     Direct,
-    Through(Entity),
+    /// The effect depends on something of which nothing is told, and that on it.
+    Through(E),
+    /// Nothing is known to connect the two, but that both showed at one time.
     Meanwhile,
+}
+
+impl<E> Link<E> {
+    pub(super) fn map<T>(self, of: impl FnOnce(E) -> T) -> Link<T> {
+        match self {
+            Self::Direct => Link::Direct,
+            Self::Through(silent) => Link::Through(of(silent)),
+            Self::Meanwhile => Link::Meanwhile,
+        }
+    }
 }

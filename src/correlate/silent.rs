@@ -68,7 +68,6 @@ impl Forest {
         let (onset, situation) = (self[first].first - SILENT_LEAD, within.unwrap_or(self[first].situation));
         let odds = self.shares(first, silent, onset, view).odds;
         let sign = self.grow(Onset { node: silent, at: onset, blur: 0.0 }, 0, situation, view.topology);
-        self.recount(sign);
         let cause = Cause { sign, link: Link::Direct, odds, next: None };
         self.attach(first, Some(cause), None, view);
         self.reconsider(sign, view);
