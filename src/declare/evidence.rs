@@ -203,9 +203,11 @@ impl<'g> Grounds<'g> {
     /// The leading member's numbers, in words.
     pub(super) fn in_numbers(&self) -> String {
         match self.leader.map(|leader| (leader, &leader.source)) {
-            Some((leader, Source::Breach { .. })) => {
+            Some((leader, Source::Breach { monitor, .. })) => {
                 let Some(judged) = leader.judged.as_deref() else { return String::new() };
-                let now = reading(&judged.reading).in_numbers();
+                // Of an objective there are several monitors: the number alone does not say of what it is.
+                let what = monitor.split_once(": ").map_or_else(String::new, |(_, what)| format!("{what} "));
+                let now = what + &reading(&judged.reading).in_numbers();
                 match leader.ends_at {
                     Some(_) => format!("{now}; at worst {}", reading(self.worst(leader).unwrap_or(&judged.worst)).in_numbers()),
                     None if leader.stale => format!("last known {now}"),
