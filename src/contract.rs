@@ -69,6 +69,7 @@ pub struct Happening {
     #[serde(rename = "type")]
     pub kind: Event,
     /// When.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// Who says so: `richter`, or a person.
     pub author: String,
@@ -104,10 +105,13 @@ pub struct Body {
     #[serde(default)]
     pub owners_held: Vec<String>,
     /// The first sign of what counts.
+    #[schemars(extend("format" = "date-time"))]
     pub started_at: String,
     /// When it was declared; when it was suspected first while it is.
+    #[schemars(extend("format" = "date-time"))]
     pub declared_at: String,
     /// When users felt it no more; none while it is on, of what was cancelled or merged, and of what was only suspected.
+    #[schemars(extend("format" = "date-time"))]
     pub recovered_at: Option<String>,
     /// From the first sign to this event, or to the recovery.
     pub lasted_seconds: u64,
@@ -204,6 +208,7 @@ pub struct Next {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stamp {
     /// When.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// `richter`, or a person.
     pub by: String,
@@ -291,8 +296,10 @@ pub struct Emergency {
     /// Who is on duty now.
     pub people: Vec<Person>,
     /// When others may be.
+    #[schemars(extend("format" = "date-time"))]
     pub until: Option<String>,
     /// When it is told next how things stand.
+    #[schemars(extend("format" = "date-time"))]
     pub follow_up_at: Option<String>,
 }
 
@@ -345,6 +352,7 @@ pub struct Cause {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Review {
     /// When it is due.
+    #[schemars(extend("format" = "date-time"))]
     pub due_at: String,
     /// Who reviews: the team that owns it.
     pub owner: String,
@@ -362,10 +370,12 @@ pub struct Action {
     /// By whom.
     pub owner: String,
     /// Until when.
+    #[schemars(extend("format" = "date-time"))]
     pub due_at: String,
     /// How it is known to be done.
     pub verify: String,
     /// When it was done.
+    #[schemars(extend("format" = "date-time"))]
     pub done_at: Option<String>,
 }
 
@@ -373,6 +383,7 @@ pub struct Action {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Note {
     /// When.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// Who.
     pub by: String,
@@ -398,6 +409,7 @@ pub struct Told {
     /// What.
     pub event: Event,
     /// When.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// The leading level then; none while it was suspected.
     pub level: Option<String>,

@@ -33,6 +33,7 @@ pub struct Evidence {
     pub entity: String,
     /// When what leads began; none in events of before this was told.
     #[serde(default)]
+    #[schemars(extend("format" = "date-time"))]
     pub since: Option<String>,
     /// What the alert that leads says of itself, or whoever declared it by hand.
     #[serde(default)]
@@ -178,6 +179,7 @@ pub struct Reading {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Drawn {
     /// When.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// What was measured.
     pub value: f64,
@@ -199,6 +201,7 @@ pub struct Suspect {
     /// The share of the incident's entities that depend on it.
     pub explains: f64,
     /// When it showed first.
+    #[schemars(extend("format" = "date-time"))]
     pub first_sign: Option<String>,
     /// The change of it that speaks most against it, by its id.
     pub change: Option<String>,
@@ -259,6 +262,7 @@ pub struct Change {
     /// What was changed.
     pub entity: String,
     /// When.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// In words.
     pub summary: String,
@@ -279,8 +283,10 @@ pub struct Member {
     /// What it is about.
     pub entity: String,
     /// Its onset.
+    #[schemars(extend("format" = "date-time"))]
     pub started_at: String,
     /// Its end.
+    #[schemars(extend("format" = "date-time"))]
     pub ended_at: Option<String>,
     /// Why it is here.
     pub joined: String,

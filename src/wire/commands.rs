@@ -36,6 +36,7 @@ pub struct Written {
     pub author: String,
     /// When, RFC 3339; when the record was appended where it is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
     pub at: Option<String>,
     /// What is to be done.
     #[schemars(extend("enum" = COMMANDS))]
@@ -51,6 +52,7 @@ pub struct Written {
     pub alerts: Option<String>,
     /// silence: when it ends, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
     pub until: Option<String>,
     /// unsilence: the silence's id.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +89,7 @@ pub struct Written {
     pub point: Option<Point>,
     /// mark: when that was, RFC 3339; the command's own time where it is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
     pub time: Option<String>,
     /// set_cause: in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,6 +111,7 @@ pub struct Written {
     pub action: Option<String>,
     /// action: until when, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
     pub due: Option<String>,
     /// action: how it is known to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
