@@ -398,9 +398,9 @@ impl Situations {
         self.hints.push(Hint { entity: resolve(&hint.entity), calls: hint.calls.as_ref().map(resolve), ..hint.clone() });
     }
 
-    /// A monitor finds something good.
-    pub fn good(&mut self, good: &Good, rules: &Rules) {
-        self.goods.push(Good { entity: rules.topology.resolve(good.entity.clone()), ..good.clone() });
+    /// A monitor finds something good, or no more.
+    pub fn good(&mut self, good: &Good, rules: &Rules) -> Outcome {
+        self.goods.push(Good { entity: rules.topology.resolve(good.entity.clone()), ..good.clone() })
     }
 
     fn join(&mut self, fingerprint: u64, mut member: Member, rules: &mut Rules, tuning: &Tuning) -> Taken {

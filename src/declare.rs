@@ -176,8 +176,7 @@ impl Declare {
                 return;
             }
             Signal::Good(good) => {
-                self.state.situations.good(good, &self.rules);
-                out.count(Count::Signals(Outcome::Applied));
+                out.count(Count::Signals(self.state.situations.good(good, &self.rules)));
                 return;
             }
             Signal::Change(c) => {
@@ -354,7 +353,8 @@ impl Declare {
 
     /// All of it at once: where one moves, others do.
     fn has_given_away(&mut self, id: SituationId, reasons: Vec<Reason>, out: &mut Outbox) {
-        let Some(incident) = self.state.incidents.get(&id) else { return };
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        incident.may_begin_later();
         let at = incident.at.max(self.state.progress.clock(self.config.tuning.idle_after));
         let others = reasons.len() - 1;
         let Some(first) = reasons.into_iter().next() else { return };

@@ -64,8 +64,11 @@ pub fn is_told(target: &Target, data: &Data) -> bool {
     let before = incident.levels_held.iter().map(|held| (held.sequence.as_str(), held.rank));
     let levels: Vec<(&str, u8)> = now.chain(before).collect();
     let evidence = &incident.evidence;
-    let businesses = of_all(&evidence.business, [&evidence.businesses, &incident.businesses_held]);
-    let owners = of_all(&evidence.owner, [&evidence.owners, &incident.owners_held]);
+    // What is another one's by now is told to whom it was told of before when it is over, and not while it goes on.
+    let over = incident.state.is_over();
+    let (businesses, owners): (&[String], &[String]) =
+        if over { (&incident.businesses_held, &incident.owners_held) } else { (&evidence.businesses, &evidence.owners) };
+    let (businesses, owners) = (of_all(&evidence.business, businesses), of_all(&evidence.owner, owners));
     // Nobody has to be told that what he was not told of is revoked, or what becomes of what was never declared.
     let seems_over = |told: &&Told| matches!(told.event, Event::Recovering | Event::Recovered);
     let before = incident.history.iter().rev().find(seems_over).map(|told| told.event);
@@ -74,9 +77,9 @@ pub fn is_told(target: &Target, data: &Data) -> bool {
     routes.any(|route| route.takes(data.event.kind, Routed { levels: &levels, businesses: &businesses, owners: &owners }))
 }
 
-/// The first one's name, and those of all others, now and before; older events tell of fewer.
-fn of_all<'n>(first: &'n str, others: [&'n [String]; 2]) -> Vec<&'n str> {
-    std::iter::once(first).chain(others.into_iter().flatten().map(String::as_str)).collect()
+/// The first one's name, and those of the others; events of before these were told have the first one's alone.
+fn of_all<'n>(first: &'n str, others: &'n [String]) -> Vec<&'n str> {
+    std::iter::once(first).chain(others.iter().map(String::as_str)).collect()
 }
 
 /// The request that tells a target of an event, signed as of now.

@@ -45,11 +45,13 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let mut log = Log::until(arguments.to);
     arguments.events.read(|data| log.read(data))?;
     // A quiet time has a report as well, where it is said which.
-    let Some((first, last)) = log.span().or(arguments.from.zip(arguments.from)).or(arguments.to.zip(arguments.to)) else {
-        return Err(Failure::CouldNot(anyhow!("no incident was declared among the events")));
+    let (from, to) = match (arguments.from, arguments.to, log.span()) {
+        (Some(from), Some(to), _) => (from, to),
+        (Some(from), None, span) => (from, Timestamp(span.map_or(from, |(_, last)| last.max(from)).0 + 1)),
+        (None, Some(to), span) => (span.map_or(to, |(first, _)| first).min(Timestamp(to.0 - 1)), to),
+        (None, None, Some((first, last))) => (first, Timestamp(last.0 + 1)),
+        (None, None, None) => return Err(Failure::CouldNot(anyhow!("no incident was declared among the events"))),
     };
-    let from = arguments.from.unwrap_or(first);
-    let to = arguments.to.unwrap_or(Timestamp(last.max(from).0 + 1));
     if to <= from {
         return Err(Failure::CouldNot(anyhow!("from {from} to {to} is no time at all")));
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Entity, Good, Timestamp};
+use crate::stage::Outcome;
 
 /// Pairs of an entity and a monitor that are remembered; further ones are not.
 const GOODS_MAX: usize = 100_000;
@@ -25,16 +26,19 @@ pub(super) struct Goods {
 }
 
 impl Goods {
-    pub(super) fn push(&mut self, good: Good) {
-        let known = self.of.get_mut(&good.entity).and_then(|of| of.get_mut(&good.monitor));
-        match known {
-            Some(at) => *at = good.at.max(*at),
-            None if self.number >= GOODS_MAX => {}
-            None => {
-                self.number += 1;
-                self.of.entry(good.entity).or_default().insert(good.monitor, good.at);
-            }
+    pub(super) fn push(&mut self, told: Good) -> Outcome {
+        let Good { monitor, entity, at, good } = told;
+        let known = self.of.get(&entity).is_some_and(|of| of.contains_key(&monitor));
+        if good && !known && self.number >= GOODS_MAX {
+            return Outcome::Limited;
         }
+        if good {
+            self.number += usize::from(!known);
+            self.of.entry(entity).or_default().insert(monitor, at);
+        } else if let Some(of) = self.of.get_mut(&entity) {
+            self.number -= usize::from(of.remove(&monitor).is_some());
+        }
+        Outcome::Applied
     }
 
     /// Whether a monitor has found an entity good of late, as of a time.
@@ -66,10 +70,14 @@ mod tests {
             monitor: "latency".into(),
             entity: Entity::new("service", &format!("s{number}")),
             at: Timestamp(1_760_000_000_000 + at * 1000),
+            good: true,
         };
-        (0..GOODS_MAX + 5).for_each(|number| goods.push(good(number, 0)));
+        let outcomes = (0..GOODS_MAX + 5).map(|number| goods.push(good(number, 0)));
+        assert_eq!(outcomes.filter(|outcome| *outcome == Outcome::Limited).count(), 5);
         goods.push(good(1, 3600));
+        goods.push(Good { good: false, ..good(2, 3600) });
         let is_good = |goods: &Goods, number: usize, at: i64| goods.is_good(&good(number, 0).entity, "latency", good(0, at).at);
+        assert!(!is_good(&goods, 2, 3600), "it is good no more");
         assert!(is_good(&goods, 0, 7200) && !is_good(&goods, 0, 9000) && is_good(&goods, 1, 9000));
         assert!(!is_good(&goods, GOODS_MAX + 1, 0) && !goods.is_good(&good(0, 0).entity, "errors", good(0, 0).at));
         goods.forget(good(0, 9000).at);

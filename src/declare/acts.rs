@@ -322,7 +322,7 @@ impl Declare {
             for other in others.iter().filter_map(|other| self.state.incidents.named(other)).collect::<Vec<_>>() {
                 self.change(other, |other| other.forgets_of(&part));
             }
-            part.brought = None;
+            (part.brought, part.split_off) = (None, true);
             self.change(gone, |incident| *incident = part);
             self.leads_on(id);
         }
@@ -365,6 +365,7 @@ impl Declare {
         gone.iter().for_each(|gone| _ = state.owners.remove(gone));
         if let Some(incident) = state.incidents.get_mut(&id) {
             incident.situations.retain(|own| !gone.contains(own));
+            incident.may_begin_later();
         }
         self.leads_on(id);
         self.tell_news(out);

@@ -66,6 +66,8 @@ pub(super) struct Incident {
     pub(super) at: Timestamp,
     /// When what it was told of was heard last, which may be later: nobody can be asked before.
     pub(super) heard_at: Timestamp,
+    /// A person says that it is a fault of its own.
+    pub(super) split_off: bool,
     /// When a person said that it has not recovered after all: from then on something has to end for it to recover.
     pub(super) revoked_at: Option<Timestamp>,
     /// What it is called: scenario and entity.
@@ -175,6 +177,7 @@ impl Incident {
             good_since: None,
             at,
             heard_at: at,
+            split_off: false,
             revoked_at: None,
             called: String::new(),
             stood: String::new(),
@@ -321,9 +324,10 @@ impl Incident {
             Event::Recovered => {
                 let good_since = *self.good_since.get_or_insert(at);
                 self.timeline.entry(Point::Recovered).or_insert((good_since, author.to_owned()));
-                (self.no_data, self.unheard) = (false, false);
+                (self.no_data, self.unheard, self.revoked_at) = (false, false, None);
             }
             Event::Reopened => {
+                self.revoked_at = None;
                 self.is_asked_for();
                 // Who had taken on what is a fault of its own again has it still.
                 if before != State::Merged {
@@ -336,6 +340,7 @@ impl Incident {
                 // While all was well nobody was asked.
                 if before == State::Recovered {
                     self.is_asked_for();
+                    (self.acknowledged, self.asks_anew) = (None, false);
                 }
                 self.goes_on();
                 self.revoked_at = (author != RICHTER).then_some(self.at);
@@ -366,6 +371,11 @@ impl Incident {
     fn is_asked_for(&mut self) {
         let since = self.known_at();
         (self.on_since, self.asks_since, self.followed_at, self.asked) = (since, since, since, None);
+    }
+
+    /// Something was taken from it that may have been its first sign.
+    pub(super) fn may_begin_later(&mut self) {
+        self.timeline.retain(|point, (_, by)| *point != Point::Occurred || by != RICHTER);
     }
 
     /// It has not recovered.

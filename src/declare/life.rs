@@ -64,10 +64,13 @@ impl Declare {
         let (state, said) = (incident.state, &incident.said);
         let graded = member.graded(at, said, &costs::beside(member, self.counting(id)));
         match (state, graded) {
-            (State::Suspected, Some(graded)) => match self.same(member).filter(|same| self.makes_room_in(*same)) {
-                Some(same) => self.becomes_part(id, same, key, at, out),
-                None => self.declares(id, at, &graded, out),
-            },
+            (State::Suspected, Some(graded)) => {
+                let same = self.same(member).filter(|_| !incident.split_off);
+                match same.filter(|same| self.makes_room_in(*same)) {
+                    Some(same) => self.becomes_part(id, same, key, at, out),
+                    None => self.declares(id, at, &graded, out),
+                }
+            }
             (State::Recovered | State::Reviewed, graded) if self.lasts(id) => {
                 let (reason, after_all) = self.relapses(id, key);
                 // What contradicts a recovery does so when it is heard.
@@ -168,6 +171,9 @@ impl Declare {
         let Some((incident, (_, member))) = self.state.incidents.get(&id).zip(self.state.situations.member(key)) else {
             return ("the same trouble again".to_owned(), false);
         };
+        // What has ended is not why it is on.
+        let newest = || self.counting(id).filter(|member| member.ends_at.is_none()).max_by_key(|member| (member.starts_at, member.key));
+        let member = if member.ends_at.is_none() { member } else { newest().unwrap_or(member) };
         if member.ends_at.is_none() && incident.good_since.is_some_and(|good| member.starts_at < good) {
             return ("it lasts after all".to_owned(), member.by_duration());
         }
@@ -325,7 +331,7 @@ impl Declare {
             // What has changed since is told by the next look, whatever else is told until then.
             match event {
                 Event::Suspected | Event::Declared | Event::Reopened => incident.picture = grounds.picture(),
-                Event::Escalated => grounds.leader.into_iter().for_each(|leader| incident.picture.knows(leader)),
+                Event::Escalated => grounds.leader.into_iter().for_each(|leader| incident.picture.leads(leader)),
                 _ => {}
             }
             let occurred = grounds.started_at().unwrap_or(incident.at);
@@ -428,7 +434,8 @@ impl Declare {
             whole.situations.extend(situations.iter().filter(|id| **id != kept));
             self.state.owners.extend(situations.into_iter().filter(|id| *id != kept).map(|id| (id, kept)));
         }
-        self.event(kept, Event::Updated, at, author, reason.told(|reason| format!("{called}, is part of it: {reason}")), out);
+        let as_well = self.called_in(kept, at);
+        self.event(kept, Event::Updated, at, author, reason.told(|reason| format!("{called}, is part of it: {reason}{as_well}")), out);
         self.has_told(kept, at);
         self.relate_all(kept, out);
         self.grade_all(kept, at, out);

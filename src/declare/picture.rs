@@ -48,10 +48,11 @@ impl Picture {
         }
     }
 
-    /// It was told that this is in it.
-    pub(super) fn knows(&mut self, member: &Member) {
+    /// It was told that this leads.
+    pub(super) fn leads(&mut self, member: &Member) {
         self.entities.insert(member.entity.clone());
         self.counting.insert(member.fingerprint());
+        self.lasts = Lasts::Leader;
     }
 
     /// What is new against an earlier picture of these situations, in words.

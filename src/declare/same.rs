@@ -28,8 +28,9 @@ impl Declare {
         }
         let Some((_, leader)) = self.state.situations.member(incident.leader) else { return Some(id) };
         let is_young = member.starts_at.since(incident.declared_at) <= self.config.tuning.life_max;
-        // What nobody owns is no other team's.
-        let of_one_team = leader.owner() == member.owner() || leader.owner().is_empty() || member.owner().is_empty();
+        // What nobody owns is no other team's; what a team owns is not lost in what nobody does.
+        let owner = member.owner();
+        let of_one_team = owner.is_empty() || owner == leader.owner() || incident.of_owners.contains(owner);
         (leader.is_called_as(member) || is_young && of_one_team).then_some(id)
     }
 
@@ -91,6 +92,7 @@ impl Declare {
         self.state.owners.insert(situation, id);
         self.state.situations.hold(situation, Hold::On { acknowledged });
         if state == State::Declared {
+            let reason = reason + &self.called_in(id, at);
             self.event(id, Event::Updated, at, RICHTER, reason, out);
             self.has_told(id, at);
         }

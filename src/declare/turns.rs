@@ -329,6 +329,16 @@ impl Declare {
         }
     }
 
+    /// Who is on duty as well for what has just become part of an incident, in words that follow others.
+    pub(super) fn called_in(&self, id: SituationId, at: Timestamp) -> String {
+        let incident = self.state.incidents.get(&id).filter(|incident| incident.state.is_on());
+        let joined = incident.and_then(|incident| {
+            let grounds = Grounds::of(incident, at, &self.state.situations, &self.rules, &self.config.tuning);
+            joined(&incident.gathered.people, &Story::new(incident, grounds.as_ref(), &self.rules).gather(at).people)
+        });
+        joined.map_or_else(String::new, |joined| format!("; {joined}"))
+    }
+
     /// Nobody has taken it on: it is told of again, and the next ones are asked.
     fn ask(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };

@@ -62,8 +62,8 @@ pub(super) struct Group {
     daily: Option<Box<Daily>>,
     /// When it was hinted at, and how much it was.
     hinted: Option<(Timestamp, f64)>,
-    /// When it was told to be good.
-    told_good: Timestamp,
+    /// When it was told whether it is good.
+    told_good: Option<(Timestamp, bool)>,
     /// What its parts usually are, where it is asked which of them carries a breach.
     usual: Option<Box<Usual>>,
 }
@@ -80,7 +80,7 @@ impl Group {
             hold: Hold::default(),
             daily: None,
             hinted: None,
-            told_good: Timestamp::MIN,
+            told_good: None,
             usual: None,
         }
     }
@@ -186,22 +186,24 @@ impl Group {
         if told.hints.len() < HINTS_MAX {
             told.hints.extend(self.hint(subject, step, verdict));
         }
-        if told.good.len() < HINTS_MAX {
-            told.good.extend(self.good(subject, step, verdict));
-        }
+        let good = matches!(verdict, Verdict::Good { .. }) && !self.hold.open() && self.hinted.is_none();
+        self.goodness(subject, step, good, told);
         moved
     }
 
-    /// Tells now and then of what is good, and not odd either.
-    fn good(&mut self, subject: Subject<'_>, at: Timestamp, verdict: Verdict) -> Option<Good> {
-        let good = matches!(verdict, Verdict::Good { .. }) && !self.hold.open() && self.hinted.is_none();
-        if !good || at.since(self.told_good) < GOOD_AGAIN {
-            return None;
+    /// Tells now and then that it is good, and at once that it is no more.
+    pub(super) fn goodness(&mut self, subject: Subject<'_>, at: Timestamp, good: bool, told: &mut Told) {
+        let news = match self.told_good {
+            Some((_, true)) if !good => true,
+            Some((told, _)) => good && at.since(told) >= GOOD_AGAIN,
+            None => good,
+        };
+        if news && told.good.len() < HINTS_MAX {
+            self.told_good = Some((at, good));
+            let Subject { monitor, .. } = subject;
+            let entity = self.calls(monitor).unwrap_or_else(|| self.entity(monitor));
+            told.good.push(Good { monitor: monitor.name.clone(), entity, at, good });
         }
-        self.told_good = at;
-        let Subject { monitor, .. } = subject;
-        let entity = self.calls(monitor).unwrap_or_else(|| self.entity(monitor));
-        Some(Good { monitor: monitor.name.clone(), entity, at })
     }
 
     /// Tells of what is odd, and no breach: when it begins, each time it has doubled, and now and then while it lasts.

@@ -299,7 +299,10 @@ impl MonitorState {
                 // A histogram is not judged.
                 Some(Output { value: Value::Histogram(_), .. }) => None,
                 None if filtered => group.filtered(subject, step),
-                None => group.missing(subject, step),
+                None => {
+                    group.goodness(subject, step, false, told);
+                    group.missing(subject, step)
+                }
             };
             told.breaches.extend(moved);
         }

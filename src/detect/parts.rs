@@ -160,7 +160,9 @@ fn best(cells: &BTreeMap<&Labels, Cell>, up: bool) -> Option<(Labels, Cell)> {
     let scale = COUNTED / (all.is + all.expected).max(f64::MIN_POSITIVE);
     let label = libm::log(elements.len() as f64 + 1.0);
     let even = all.evenly(all);
-    let worth = |(element, cell): &(Labels, Cell)| scale * ratio(cell.evenly(all), even, up) - element.iter().count() as f64 * label;
+    // Where all deviate alike, be it by the same factor or by the same share more, that is nobody's.
+    let odds = |cell: Cell| ratio(cell, all, up).min(ratio(cell.evenly(all), even, up));
+    let worth = |(element, cell): &(Labels, Cell)| scale * odds(*cell) - element.iter().count() as f64 * label;
     elements.into_iter().max_by(|a, b| worth(a).total_cmp(&worth(b)).then_with(|| b.0.cmp(&a.0))).filter(|best| worth(best) > 0.0)
 }
 
@@ -255,6 +257,11 @@ mod tests {
         let usual = parts(&[("eu", "web", 0.0, 500.0), ("us", "web", 0.2, 400.0), ("us", "app", 0.01, 300.0)]);
         let now = parts(&[("eu", "web", 150.0, 500.0), ("us", "web", 121.0, 400.0), ("us", "app", 90.0, 300.0)]);
         assert_eq!(carriers(&usual, &now, true), []);
+        // Everybody is three times as slow, or fails three times as often, as before.
+        let usual = parts(&[("eu", "web", 50.0, 500.0), ("us", "web", 80.0, 400.0), ("us", "app", 3.0, 300.0)]);
+        let now = parts(&[("eu", "web", 150.0, 500.0), ("us", "web", 240.0, 400.0), ("us", "app", 9.0, 300.0)]);
+        assert_eq!(carriers(&usual, &now, true), []);
+        let usual = parts(&[("eu", "web", 0.0, 500.0), ("us", "web", 0.2, 400.0), ("us", "app", 0.01, 300.0)]);
         let now = parts(&[("eu", "web", 150.0, 500.0), ("us", "web", 0.2, 400.0), ("us", "app", 0.0, 300.0)]);
         assert_eq!(carriers(&usual, &now, true), [(r#"{region="eu"}"#.to_owned(), 100)]);
     }

@@ -39,7 +39,7 @@ pub struct Hint {
     pub excess: f64,
 }
 
-/// What a monitor finds good somewhere, told now and then: where there is a fault, it is likely not there.
+/// What a monitor finds good somewhere, told now and then, and that it does no more: where there is a fault, it is likely not there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Good {
     /// The monitor's name.
@@ -48,6 +48,8 @@ pub struct Good {
     pub entity: Entity,
     /// At which step.
     pub at: Timestamp,
+    /// It is; or it is bad, odd, or has no value by now.
+    pub good: bool,
 }
 
 impl Reading {
