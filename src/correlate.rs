@@ -42,7 +42,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Alert, Breach, Change, Entity, Good, Hint, Origin, Phase, Timestamp, labels::Fnv};
+use crate::model::{Alert, Breach, Change, Entity, Hint, Origin, Phase, Timestamp, labels::Fnv};
 use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
@@ -314,8 +314,9 @@ impl Situations {
             self.update(key, |member| {
                 member.heard_at = member.heard_at.max(at);
                 if !duplicate {
-                    member.ends_at = alert.ends_at;
                     (member.said_over, member.superseded) = (false, false);
+                    member.ends_at = alert.ends_at;
+                    member.settled_at = member.settled_at.filter(|_| alert.ends_at.is_some());
                 }
             });
             if duplicate {
@@ -396,11 +397,6 @@ impl Situations {
     pub fn hint(&mut self, hint: &Hint, rules: &Rules) {
         let resolve = |entity: &Entity| rules.topology.resolve(entity.clone());
         self.hints.push(Hint { entity: resolve(&hint.entity), calls: hint.calls.as_ref().map(resolve), ..hint.clone() });
-    }
-
-    /// A monitor finds something good, or no more.
-    pub fn good(&mut self, good: &Good, rules: &Rules) -> Outcome {
-        self.goods.push(Good { entity: rules.topology.resolve(good.entity.clone()), ..good.clone() })
     }
 
     fn join(&mut self, fingerprint: u64, mut member: Member, rules: &mut Rules, tuning: &Tuning) -> Taken {

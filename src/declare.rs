@@ -76,7 +76,7 @@ struct Domain {
     /// Situations that belong to another one's incident.
     owners: BTreeMap<SituationId, SituationId>,
     /// By the entity of what led it then: the last that was declared.
-    about: BTreeMap<Entity, SituationId>,
+    about: BTreeMap<Entity, Vec<SituationId>>,
     /// Those that are suspected.
     suspected: BTreeSet<SituationId>,
     agenda: Agenda,

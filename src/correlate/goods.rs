@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Entity, Good, Timestamp};
+use crate::rules::Rules;
 use crate::stage::Outcome;
+
+use super::Situations;
 
 /// Pairs of an entity and a monitor that are remembered; further ones are not.
 const GOODS_MAX: usize = 100_000;
@@ -56,6 +59,13 @@ impl Goods {
         }
         self.of.retain(|_, of| !of.is_empty());
         self.number = self.of.values().map(BTreeMap::len).sum();
+    }
+}
+
+impl Situations {
+    /// A monitor finds something good, or no more.
+    pub fn good(&mut self, good: &Good, rules: &Rules) -> Outcome {
+        self.goods.push(Good { entity: rules.topology.resolve(good.entity.clone()), ..good.clone() })
     }
 }
 

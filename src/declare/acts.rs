@@ -359,7 +359,7 @@ impl Declare {
             return Err(format!("nothing of it is about {entity}, or all of it is"));
         }
         let apart: Vec<SituationId> = own.iter().filter_map(|own| state.situations.take_apart(*own, &entity, rules)).collect();
-        state.about.retain(|about, of| *of != id || *about != entity);
+        state.about.entry(entity.clone()).and_modify(|of| of.retain(|of| *of != id));
         // Situations that were about nothing else are no more.
         let gone: Vec<SituationId> = own.into_iter().filter(|own| state.situations.get(*own).is_none()).collect();
         gone.iter().for_each(|gone| _ = state.owners.remove(gone));

@@ -62,6 +62,8 @@ pub(super) struct Incident {
     pub(super) declared_at: Timestamp,
     /// When all that counts had ended, while it is recovering or recovered.
     pub(super) good_since: Option<Timestamp>,
+    /// The same of what was cancelled, which has no recovery.
+    pub(super) over_since: Option<Timestamp>,
     /// The time of its last event.
     pub(super) at: Timestamp,
     /// When what it was told of was heard last, which may be later: nobody can be asked before.
@@ -175,6 +177,7 @@ impl Incident {
             situations: vec![situation],
             declared_at: at,
             good_since: None,
+            over_since: None,
             at,
             heard_at: at,
             split_off: false,
@@ -346,7 +349,10 @@ impl Incident {
                 self.revoked_at = (author != RICHTER).then_some(self.at);
             }
             // What was no fault, or is part of another one, has no recovery of its own.
-            Event::Cancelled | Event::Merged => self.goes_on(),
+            Event::Cancelled | Event::Merged => {
+                self.over_since = self.good_since;
+                self.goes_on();
+            }
             _ => {}
         }
         for level in self.held.values().map(|held| &held.level) {
@@ -439,7 +445,7 @@ impl Incident {
         match self.state {
             State::Suspected | State::Declared | State::Recovering | State::Merged => Hold::On { acknowledged },
             State::Recovered | State::Reviewed | State::Cancelled | State::Closed => {
-                Hold::Over { since: self.good_since.unwrap_or(self.at), acknowledged }
+                Hold::Over { since: self.good_since.or(self.over_since).unwrap_or(self.at), acknowledged }
             }
         }
     }

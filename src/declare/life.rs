@@ -187,9 +187,13 @@ impl Declare {
     /// It was over, or seemed to be.
     fn again(&mut self, id: SituationId, event: Event, reason: &str, at: Timestamp, graded: Option<Graded>, out: &mut Outbox) {
         let incident = self.state.incidents.get_mut(&id);
+        let leader = incident.as_ref().map(|incident| incident.leader);
         let risen = incident.zip(graded).map(|(incident, graded)| incident.take(&graded)).unwrap_or_default();
+        let leads = self.state.incidents.get(&id).map(|incident| incident.leader).filter(|leads| Some(*leads) != leader);
+        let before = leads.and_then(|leads| self.is_now_about(id, leads));
         let reason = std::iter::once(reason.to_owned()).chain(risen).collect::<Vec<_>>().join("; ");
         self.event(id, event, at, RICHTER, reason, out);
+        self.relate_to(id, before, at, out);
     }
 
     /// Nothing that counts lasts: it may have recovered, or was nothing.
@@ -404,7 +408,7 @@ impl Declare {
         }
         let Some(incident) = self.state.incidents.remove(&whole) else { return };
         self.state.owners.values_mut().filter(|owner| **owner == whole).for_each(|owner| *owner = kept);
-        self.state.about.values_mut().filter(|of| **of == whole).for_each(|of| *of = kept);
+        self.state.about.values_mut().flatten().filter(|of| **of == whole).for_each(|of| *of = kept);
         if self.state.suspected.remove(&whole) {
             self.state.suspected.insert(kept);
         }
@@ -433,6 +437,10 @@ impl Declare {
             whole.merged.push(name.clone());
             whole.situations.extend(situations.iter().filter(|id| **id != kept));
             self.state.owners.extend(situations.into_iter().filter(|id| *id != kept).map(|id| (id, kept)));
+        }
+        let ended = self.ended_at(kept);
+        if let Some(whole) = self.state.incidents.get_mut(&kept).filter(|whole| whole.state == State::Recovering) {
+            whole.good_since = whole.good_since.max(ended);
         }
         let as_well = self.called_in(kept, at);
         self.event(kept, Event::Updated, at, author, reason.told(|reason| format!("{called}, is part of it: {reason}{as_well}")), out);
@@ -500,7 +508,10 @@ impl Declare {
     }
 
     fn forgets(&mut self, id: SituationId) {
-        self.state.about.retain(|_, of| *of != id);
+        self.state.about.retain(|_, of| {
+            of.retain(|of| *of != id);
+            !of.is_empty()
+        });
         self.state.owners.retain(|_, owner| *owner != id);
         self.state.incidents.remove(&id);
     }

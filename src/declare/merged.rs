@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::{Cause, Discovery, Stamp};
 use crate::grade::Stated;
+use crate::model::command::RICHTER;
 use crate::model::{Point, Timestamp};
 
 use super::incident::{Held, Incident, NOTES_MAX};
@@ -123,7 +124,13 @@ impl Incident {
         }
         for (point, (at, by)) in part.timeline.iter().filter(|(point, _)| **point != Point::Recovered) {
             let first = self.timeline.entry(*point).or_insert_with(|| (*at, by.clone()));
-            if matches!(point, Point::Discovered | Point::Responded) && *at < first.0 {
+            let earlier = match point {
+                Point::Discovered | Point::Responded => true,
+                // What a person says stays.
+                Point::Occurred => first.1 == RICHTER,
+                _ => false,
+            };
+            if earlier && *at < first.0 {
                 *first = (*at, by.clone());
                 if *point == Point::Discovered {
                     self.discovery.clone_from(&part.discovery);

@@ -12,39 +12,48 @@ use super::picture::called;
 /// own.
 const SITUATIONS_MAX: usize = 100;
 
+/// Incidents about one entity that are remembered to be, the latest ones.
+const ABOUT_MAX: usize = 100;
+
 impl Declare {
-    /// The incident that is on about the same, or was until lately: what fails there has failed already. What is of another name
-    /// is taken for a fault of its own by and by, and what is another team's, or fails where nobody tells of the other any more, at once.
+    /// The incident that is on about the same, or was until lately: what fails there has failed already, first of all under that name.
+    /// What is of another name is taken for a fault of its own by and by, and what is another team's, or fails where nobody tells of the
+    /// other any more, at once.
     pub(super) fn same(&self, member: &Member) -> Option<SituationId> {
-        let id = self.state.about.get(&member.entity).copied().filter(|_| !member.is_nameless())?;
-        let incident = self.state.incidents.get(&id)?;
+        let about = || self.state.about.get(&member.entity).into_iter().flatten().rev().copied().filter(|_| !member.is_nameless());
+        let leader = |id: SituationId| self.state.situations.member(self.state.incidents.get(&id)?.leader).map(|(_, leader)| leader);
+        let called = |id: &SituationId| leader(*id).is_some_and(|leader| leader.is_called_as(member));
+        let named = about().filter(called).find(|id| self.is_same(*id, member));
+        named.or_else(|| about().find(|id| self.is_same(*id, member)))
+    }
+
+    /// Whether an incident about the entity of a member may have it as a part.
+    fn is_same(&self, id: SituationId, member: &Member) -> bool {
+        let Some(incident) = self.state.incidents.get(&id) else { return false };
         let lately =
             |good: Timestamp| incident.state == State::Recovered && member.starts_at.since(good) <= self.config.tuning.reopen_within;
-        if !incident.state.is_on() && !incident.good_since.is_some_and(lately) {
-            return None;
+        if !incident.state.is_on() && !incident.good_since.is_some_and(lately) || incident.is_stale() && self.heard_at(id).is_some() {
+            return false;
         }
-        if incident.is_stale() && self.heard_at(id).is_some() {
-            return None;
-        }
-        let Some((_, leader)) = self.state.situations.member(incident.leader) else { return Some(id) };
+        let Some((_, leader)) = self.state.situations.member(incident.leader) else { return true };
         let is_young = member.starts_at.since(incident.declared_at) <= self.config.tuning.life_max;
         // What nobody owns is no other team's; what a team owns is not lost in what nobody does.
         let owner = member.owner();
         let of_one_team = owner.is_empty() || owner == leader.owner() || incident.of_owners.contains(owner);
-        (leader.is_called_as(member) || is_young && of_one_team).then_some(id)
+        leader.is_called_as(member) || is_young && of_one_team
     }
 
-    /// What an incident is about by a member that leads it now; and the one that was about the same, which stays that while it is on.
+    /// What an incident is about by a member that leads it now; and the latest other one that is about the same.
     pub(super) fn is_now_about(&mut self, id: SituationId, key: u64) -> Option<(SituationId, Entity)> {
         let (_, member) = self.state.situations.member(key)?;
         let (entity, nameless) = (member.entity.clone(), member.is_nameless());
-        let before = self.state.about.get(&entity).copied();
-        let on = before.and_then(|before| self.state.incidents.get(&before)).is_some_and(|before| before.state.is_on());
-        if !on || self.state.incidents.get(&id).is_some_and(|incident| incident.level().is_none()) {
-            self.state.about.insert(entity.clone(), id);
-        }
+        let about = self.state.about.entry(entity.clone()).or_default();
+        about.retain(|of| *of != id);
         // What names nothing has nothing in common with others of its name.
-        before.filter(|before| *before != id && !nameless).map(|before| (before, entity))
+        let before = about.last().copied().filter(|_| !nameless);
+        about.push(id);
+        about.drain(..about.len().saturating_sub(ABOUT_MAX));
+        before.map(|before| (before, entity))
     }
 
     pub(super) fn relate_to(&mut self, id: SituationId, before: Option<(SituationId, Entity)>, at: Timestamp, out: &mut Outbox) {
