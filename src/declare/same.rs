@@ -43,19 +43,21 @@ impl Declare {
         leader.is_called_as(member) || is_young && of_one_team
     }
 
-    /// What an incident is about by a member that leads it now; and the latest other one that is about the same.
+    /// What an incident is about by a member that leads it now; and the latest other one that is on about the same.
     pub(super) fn is_now_about(&mut self, id: SituationId, key: u64) -> Option<(SituationId, Entity)> {
         let (_, member) = self.state.situations.member(key)?;
         let (entity, nameless) = (member.entity.clone(), member.is_nameless());
         let about = self.state.about.entry(entity.clone()).or_default();
         about.retain(|of| *of != id);
+        let on = |of: &&SituationId| self.state.incidents.get(of).is_some_and(|incident| incident.state.is_on());
         // What names nothing has nothing in common with others of its name.
-        let before = about.last().copied().filter(|_| !nameless);
+        let before = about.iter().rev().find(on).copied().filter(|_| !nameless);
         about.push(id);
         about.drain(..about.len().saturating_sub(ABOUT_MAX));
         before.map(|before| (before, entity))
     }
 
+    /// Relates an incident to the other one about the same, if there is one.
     pub(super) fn relate_to(&mut self, id: SituationId, before: Option<(SituationId, Entity)>, at: Timestamp, out: &mut Outbox) {
         if let Some((before, entity)) = before {
             self.relate_of_one_entity((id, before), &entity, at, out);
