@@ -60,7 +60,8 @@ fn usual_title(data: &Data) -> String {
 fn usual_text(data: &Data) -> String {
     let (incident, evidence) = (&data.incident, &data.incident.evidence);
     let Happening { reason, author, .. } = &data.event;
-    let by = if author == RICHTER || reason.contains(author.as_str()) { String::new() } else { format!(" ({author})") };
+    // Who declares something by hand is named by the reason.
+    let by = if author == RICHTER || data.event.kind == Event::Declared { String::new() } else { format!(" ({author})") };
     let mut lines = vec![quoted(&(reason.trim().to_owned() + &by))];
     let mut line = |what: &str, text: String| {
         if !text.is_empty() {

@@ -348,6 +348,12 @@ fn what_people_said_is_told_to_whoever_is_woken_next() {
     let (worse, _) = text("escalated", "P1");
     assert!(worse.contains("\ncause: the payment provider is down (ann)\n") && !worse.contains("suspected"), "{worse}");
     assert!(worse.contains("\nnoted: do not restart pay (ann, 2026-11-22 15:14 UTC)\n"), "{worse}");
+    // Who says something is named, though the name may be a part of a word of it.
+    let mut noted = told.iter().find(|event| event["data"]["event"]["author"] == "ann").expect("ann's")["data"].clone();
+    (noted["event"]["type"], noted["event"]["reason"]) = (json!("updated"), json!("note: it cannot be"));
+    let noted: Data = serde_json::from_value(noted).expect("an event");
+    let request = request(&Addressed { target, url: "https://x", secret: Some("hush") }, &noted, Timestamp(0));
+    assert!(request.body.contains("note: it cannot be (ann)"), "{}", request.body);
     let by_hand = told.iter().find(|event| event["data"]["event"]["author"] == "eve").expect("eve's")["data"]["incident"].clone();
     assert_eq!((&by_hand["says"], &by_hand["durations"]["detect"]), (&json!("support has 14 tickets"), &Value::Null));
 }
