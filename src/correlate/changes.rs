@@ -11,6 +11,7 @@ use crate::stage::Outcome;
 
 use super::Situation;
 use super::kernel::{density_of_change, seconds};
+use super::rates::remembered;
 
 /// Changes remembered; beyond it the oldest is forgotten.
 const CHANGES_MAX: usize = 20_000;
@@ -212,7 +213,7 @@ impl Changes {
     /// suspected for it.
     fn rate(&self, own: f64, by: Timestamp, entities: usize) -> f64 {
         let watched = self.began.map_or(0.0, |began| seconds(self.newest.min(by), began));
-        let watched = (OFTEN_MEMORY * (1.0 - libm::exp(-watched / OFTEN_MEMORY))).max(WATCHED);
+        let watched = remembered(watched, OFTEN_MEMORY).max(WATCHED);
         // What is changed is there to be, whether the topology lists it or not.
         let entities = entities.max(self.of.len()).max(self.often.len()).max(1);
         let all = self.changes.partition_point(|c| c.change.at <= by) as f64 + self.all.by(by);

@@ -69,7 +69,7 @@ impl Rates {
 
     /// Works out for how long they were watched, once a moment and where they were restored.
     pub(super) fn watch(&mut self) {
-        self.watched = self.began.map_or(0.0, |began| MEMORY * (1.0 - libm::exp(-self.at.since(began).as_secs_f64() / MEMORY)));
+        self.watched = self.began.map_or(0.0, |began| remembered(self.at.since(began).as_secs_f64(), MEMORY));
     }
 
     /// One more, or one less, of a kind.
@@ -94,6 +94,11 @@ impl Rates {
             Kind::Fault => faults,
         }
     }
+}
+
+/// How much of so many seconds is remembered where it fades with a memory of that.
+pub(super) fn remembered(seconds: f64, memory: f64) -> f64 {
+    memory * (1.0 - libm::exp(-seconds / memory))
 }
 
 /// How often one fingerprint fires: a flapper makes itself weak.
