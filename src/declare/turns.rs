@@ -163,10 +163,8 @@ impl Declare {
                 let waits = incident.state == State::Recovering && self.calm_at(incident).is_none_or(|calm| calm > at);
                 let flaps = self.flapped(id).filter(|_| waits);
                 let flaps = flaps.map_or_else(String::new, |(what, _)| format!("{what} flaps: it recovers once that stays away; "));
-                let (new, since) = news(incident, at);
-                let new = new.unwrap_or_else(|| format!("nothing new since {since}"));
-                let stood = self.stood(id, at).map_or_else(String::new, |stood| format!("; at that time {stood}"));
-                self.event(id, Event::FollowUpDue, at, RICHTER, unheard + &flaps + &new + &stood, out);
+                let (news, _) = self.news(incident, at);
+                self.event(id, Event::FollowUpDue, at, RICHTER, unheard + &flaps + &news, out);
             }
             Timer::Review => {
                 let Some(review) = self.state.incidents.get_mut(&id).and_then(|incident| incident.review.as_mut()) else { return };
@@ -350,23 +348,22 @@ impl Declare {
             incident.gathered.escalate.iter().filter(|(after, _)| Some(*after) <= incident.asked).flat_map(|(_, teams)| teams.iter());
         let asked: Vec<&str> = asked.filter(|team| !incident.gathered.teams.contains(team)).map(String::as_str).collect();
         let also = if asked.is_empty() { String::new() } else { format!("; asked as well: {}", asked.join(", ")) };
-        let (new, since) = news(incident, at);
-        let stood = self.stood(id, at);
-        let new = match (new, stood) {
-            (Some(new), Some(stood)) => format!("; {new}; at that time {stood}"),
-            (Some(new), None) => format!("; {new}"),
-            (None, Some(stood)) => format!("; at {since} {stood}"),
-            (None, None) => String::new(),
-        };
-        self.event(id, Event::FollowUpDue, at, RICHTER, unheard + &also + &new, out);
+        let news = self.state.incidents.get(&id).map(|incident| self.news(incident, at)).filter(|(_, any)| *any);
+        let news = news.map_or_else(String::new, |(news, _)| format!("; {news}"));
+        self.event(id, Event::FollowUpDue, at, RICHTER, unheard + &also + &news, out);
     }
 
-    /// How it stood in numbers when that was told last, where it stands otherwise by now.
-    fn stood(&self, id: SituationId, at: Timestamp) -> Option<String> {
-        let incident = self.state.incidents.get(&id).filter(|incident| !incident.stood.is_empty())?;
-        let grounds = Grounds::of(incident, at, &self.state.situations, &self.rules, &self.config.tuning);
-        let stands = Story::new(incident, grounds.as_ref(), &self.rules).stands();
-        (stands != incident.stood).then(|| incident.stood.clone())
+    /// What has happened since it was last told how things stand, and how it stood then in numbers, where it stands otherwise by now;
+    /// and whether there is any of that.
+    fn news(&self, incident: &Incident, at: Timestamp) -> (String, bool) {
+        let (happened, since) = happened(incident, at);
+        let stood = Some(&incident.stood).filter(|stood| {
+            let grounds = || Grounds::of(incident, at, &self.state.situations, &self.rules, &self.config.tuning);
+            !stood.is_empty() && Story::new(incident, grounds().as_ref(), &self.rules).stands() != **stood
+        });
+        let any = happened.is_some() || stood.is_some();
+        let stood = stood.map_or_else(String::new, |stood| format!("; at that time {stood}"));
+        (happened.unwrap_or_else(|| format!("nothing new since {since}")) + &stood, any)
     }
 }
 
@@ -388,8 +385,8 @@ fn rounds(every: Duration, at: Timestamp, until: Timestamp) -> Duration {
     every.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
 }
 
-/// What has happened since it was last told how things stand, if anything has, and when that was.
-fn news(incident: &Incident, at: Timestamp) -> (Option<String>, String) {
+/// The events since it was last told how things stand, in words, if there were any, and when that was.
+fn happened(incident: &Incident, at: Timestamp) -> (Option<String>, String) {
     let followed = incident.history.iter().rev().find(|told| told.event == Event::FollowUpDue).map(|told| told.at.clone());
     let since = followed.unwrap_or_default().max(incident.on_since.to_string());
     let new: Vec<&Told> = incident.history.iter().filter(|told| told.at > since && told.event != Event::FollowUpDue).collect();
