@@ -42,7 +42,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Alert, Breach, Change, Entity, Hint, Origin, Phase, Timestamp, labels::Fnv};
+use crate::model::{Alert, Breach, Change, Entity, Fingerprint, Hint, Origin, Phase, Timestamp};
 use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
@@ -58,7 +58,7 @@ pub use part::Part;
 pub use related::Relation;
 pub use said::Said;
 pub use sign::SignId;
-pub use situation::{Hold, Judged, Member, Situation, SituationId, Source};
+pub use situation::{Hold, Judged, Member, MemberKey, Situation, SituationId, Source};
 pub use storm::Tally;
 pub use suppress::{Suppressed, Suppressor, maintained};
 pub use taken::{News, Taken};
@@ -68,7 +68,7 @@ use forest::{Forest, Moved, View};
 use goods::Goods;
 use hints::Hints;
 use looks::{BY_A_SIGNAL, BY_THE_CLOCK};
-use member::{alert_key, alert_member, blur, breach_fingerprint};
+use member::{alert_key, alert_member, blur, breach_fingerprint, breach_key};
 use related::Relations;
 use sign::Onset;
 use storm::{Pace, Tallied};
@@ -95,15 +95,15 @@ pub struct Situations {
     storms: BTreeMap<SituationId, Timestamp>,
     pace: Pace,
     /// Breaches of each group that have ended, and are not known yet to stay so.
-    unsettled: BTreeMap<u64, Vec<u64>>,
+    unsettled: BTreeMap<Fingerprint, Vec<MemberKey>>,
     /// The episodes of each fingerprint.
-    fired: BTreeMap<u64, Box<Fired>>,
+    fired: BTreeMap<Fingerprint, Box<Fired>>,
     /// What fired again, by its key: when it is looked at again, how often it was to be expected, and how often it was
     /// looked at.
-    again: BTreeMap<(Timestamp, u64), (f64, u8)>,
+    again: BTreeMap<(Timestamp, MemberKey), (f64, u8)>,
     related: Relations,
     /// What is not kept as a member, by its key.
-    tallied: BTreeMap<u64, Tallied>,
+    tallied: BTreeMap<MemberKey, Tallied>,
     suppression: Suppression,
     /// Recent changes.
     pub changes: Changes,
@@ -113,7 +113,7 @@ pub struct Situations {
     swept: Timestamp,
     /// Where a member is.
     #[serde(skip)]
-    places: HashMap<u64, (SituationId, usize)>,
+    places: HashMap<MemberKey, (SituationId, usize)>,
     /// The sign of what is on its way to become a member.
     #[serde(skip)]
     coming: Option<SignId>,
@@ -152,20 +152,20 @@ impl Situations {
 
     /// Where a member is.
     #[must_use]
-    pub fn place(&self, member: u64) -> Option<(SituationId, usize)> {
+    pub fn place(&self, member: MemberKey) -> Option<(SituationId, usize)> {
         self.places.get(&member).copied()
     }
 
     /// The member with that key, and its situation.
     #[must_use]
-    pub fn member(&self, key: u64) -> Option<(&Situation, &Member)> {
+    pub fn member(&self, key: MemberKey) -> Option<(&Situation, &Member)> {
         let (id, place) = self.place(key)?;
         let situation = self.open.get(&id)?;
         Some((situation, situation.members.get(place)?))
     }
 
     /// Brings a member up to date.
-    pub fn update(&mut self, key: u64, update: impl FnOnce(&mut Member)) {
+    pub fn update(&mut self, key: MemberKey, update: impl FnOnce(&mut Member)) {
         let Some((id, place)) = self.place(key) else { return };
         let Some(situation) = self.open.get_mut(&id) else { return };
         let ended = |situation: &Situation| situation.members.get(place).map(|m| (m.ends_at.is_none(), m.known_end()));
@@ -247,9 +247,7 @@ impl Situations {
 
     /// Takes in what detection says about a breach.
     pub fn breach(&mut self, breach: &Breach, origin: &Origin, rules: &mut Rules, tuning: &Tuning) -> Taken {
-        let group = breach.group.fingerprint().to_be_bytes();
-        let fingerprint = breach_fingerprint(&breach.monitor, &breach.group);
-        let key = Fnv::of(&[b"breach", breach.monitor.as_bytes(), &group, &breach.onset.0.to_be_bytes()]);
+        let (fingerprint, key) = (breach_fingerprint(&breach.monitor, &breach.group), breach_key(breach));
         if let Some((_, member)) = self.member(key) {
             let stale = breach.phase == Phase::Stale;
             // What goes stale is told by the clock, which may be ahead of what comes later.
@@ -373,7 +371,7 @@ impl Situations {
 
     /// The key of an alert's episode that lasts.
     #[must_use]
-    pub fn lasting(&self, fingerprint: u64) -> Option<u64> {
+    pub fn lasting(&self, fingerprint: Fingerprint) -> Option<MemberKey> {
         self.fired.get(&fingerprint)?.open.map(|open| alert_key(fingerprint, open))
     }
 
@@ -399,7 +397,7 @@ impl Situations {
         self.hints.push(Hint { entity: resolve(&hint.entity), calls: hint.calls.as_ref().map(resolve), ..hint.clone() });
     }
 
-    fn join(&mut self, fingerprint: u64, mut member: Member, rules: &mut Rules, tuning: &Tuning) -> Taken {
+    fn join(&mut self, fingerprint: Fingerprint, mut member: Member, rules: &mut Rules, tuning: &Tuning) -> Taken {
         if self.open.len() >= SITUATIONS_MAX && member.definition.is_none() {
             return Taken::nothing(Outcome::Limited);
         }
@@ -467,7 +465,7 @@ impl Situations {
     }
 
     /// Members leave a sign for another.
-    fn moves(&mut self, keys: &[u64], sign: SignId, other: SignId, why: &Joined) {
+    fn moves(&mut self, keys: &[MemberKey], sign: SignId, other: SignId, why: &Joined) {
         let Some(from) = self.forest.get(sign).map(|sign| sign.situation) else { return };
         let here = keys.iter().filter_map(|key| self.place(*key)).filter(|(id, _)| *id == from);
         let mut places: Vec<usize> = here.map(|(_, place)| place).collect();

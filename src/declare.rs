@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Calls, How, Joined, News, Situation, SituationId, Situations, Source, Taken, Tally, rank};
+use crate::correlate::{Calls, How, Joined, MemberKey, News, Situation, SituationId, Situations, Source, Taken, Tally, rank};
 use crate::model::command::RICHTER;
 use crate::model::{Alert, Entity, Event, Origin, Signal, Timestamp};
 use crate::rules::{Config, Dependency, Rules, Topology};
@@ -249,7 +249,7 @@ impl Declare {
     }
 
     /// A member has come, or there is news of it.
-    fn took_in(&mut self, key: u64, taken: &Taken, at: Timestamp, out: &mut Outbox) {
+    fn took_in(&mut self, key: MemberKey, taken: &Taken, at: Timestamp, out: &mut Outbox) {
         let Some((situation, member)) = self.state.situations.member(key) else { return };
         if taken.joined {
             let fires = member.ends_at.is_none() && matches!(member.source, Source::Alert { .. });
@@ -409,7 +409,7 @@ impl Declare {
     }
 
     /// An alert that lasts is graded again when it meets the next of its rungs after that time.
-    fn await_rung(&mut self, key: u64, after: Timestamp) {
+    fn await_rung(&mut self, key: MemberKey, after: Timestamp) {
         let lasting = self.state.situations.member(key).filter(|(_, member)| member.ends_at.is_none());
         let next = lasting.and_then(|(_, member)| member.next_rung(after));
         next.into_iter().for_each(|next| self.state.rungs.add(next, key));
@@ -427,7 +427,7 @@ impl Declare {
     }
 
     /// An alert has lasted for as long as one of its rungs asks.
-    fn reaches_rung(&mut self, at: Timestamp, key: u64, out: &mut Outbox) {
+    fn reaches_rung(&mut self, at: Timestamp, key: MemberKey, out: &mut Outbox) {
         let Some((_, member)) = self.state.situations.member(key).filter(|(_, m)| m.ends_at.is_none()) else { return };
         let by_duration = member.by_duration();
         self.await_rung(key, at);

@@ -172,13 +172,13 @@ fn signal(signal: &Signal) -> Json {
     match signal {
         Signal::Alert(alert) => json!({
             "alert": alert.labels,
-            "fingerprint": format!("{:016x}", alert.fingerprint),
+            "fingerprint": alert.fingerprint.to_string(),
             "summary": alert.summary,
             "starts_at": alert.starts_at.to_string(),
             "ends_at": alert.ends_at.map(|at| at.to_string()),
             "recalled": alert.recalled,
         }),
-        Signal::Resolved { fingerprint, at } => json!({"resolved": format!("{fingerprint:016x}"), "at": at.to_string()}),
+        Signal::Resolved { fingerprint, at } => json!({"resolved": fingerprint.to_string(), "at": at.to_string()}),
         Signal::Change(change) => json!({
             "change": change.labels,
             "id": change.id,

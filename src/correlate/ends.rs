@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::model::Timestamp;
+use crate::model::{Fingerprint, Timestamp};
 use crate::rules::{Rules, Tuning};
 
 use super::Situations;
@@ -20,7 +20,7 @@ use super::joined::{How, Joined};
 use super::kernel::{self, seconds};
 use super::rates::{Kind, ONLY_ONE};
 use super::sign::{Onset, Sign, SignId};
-use super::situation::Member;
+use super::situation::{Member, MemberKey};
 use super::taken::News;
 
 /// What fires no more for so long is over: what flaps fires again before.
@@ -82,8 +82,8 @@ impl fmt::Display for Ends {
 struct Burst {
     first: Timestamp,
     ended: Timestamp,
-    fingerprints: Vec<u64>,
-    members: Vec<u64>,
+    fingerprints: Vec<Fingerprint>,
+    members: Vec<MemberKey>,
     /// One of them can make a fault.
     grave: bool,
 }
@@ -317,10 +317,10 @@ impl Situations {
         let apart = |sign: &&Sign| Duration::from_secs(sign.ends_span.into()) >= BURST;
         let Some(sign) = self.forest.get(id).filter(apart) else { return vec![] };
         let members = self.open.get(&sign.situation).into_iter().flat_map(|situation| situation.members.of(id));
-        let mut alerts: BTreeMap<u64, Burst> = BTreeMap::new();
+        let mut alerts: BTreeMap<(Fingerprint, Option<MemberKey>), Burst> = BTreeMap::new();
         for member in members {
             let burst = Burst::of(member, self.last_end(member));
-            match alerts.entry(if may_flap(member) { member.fingerprint() } else { member.key }) {
+            match alerts.entry((member.fingerprint(), (!may_flap(member)).then_some(member.key))) {
                 Entry::Occupied(mut alert) => alert.get_mut().absorb(burst),
                 Entry::Vacant(place) => _ = place.insert(burst),
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Timestamp;
+use crate::model::{Fingerprint, Timestamp};
 use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
@@ -12,7 +12,7 @@ use super::ends::OVER_AFTER;
 use super::member::alert_key;
 use super::rates::Flaps;
 use super::sign::SignId;
-use super::{Situations, Taken};
+use super::{MemberKey, Situations, Taken};
 
 /// Fingerprints whose last episodes are remembered, so that a late repeat does not fire again; beyond it the half that
 /// fired longer ago is forgotten, what has not ended last.
@@ -52,7 +52,7 @@ impl Fired {
 
 impl Situations {
     /// The next episode of an alert began then, so that one is over; gives it, where it is a member.
-    pub(super) fn supersede(&mut self, fingerprint: u64, before: Timestamp, at: Timestamp) -> Option<u64> {
+    pub(super) fn supersede(&mut self, fingerprint: Fingerprint, before: Timestamp, at: Timestamp) -> Option<MemberKey> {
         let key = alert_key(fingerprint, before);
         if let Some(fired) = self.fired.get_mut(&fingerprint).filter(|fired| fired.open == Some(before)) {
             fired.open = None;
@@ -67,12 +67,12 @@ impl Situations {
 
     /// Whether a person has said that an alert's episode is over.
     #[must_use]
-    pub fn is_said_over(&self, fingerprint: u64, starts_at: Timestamp) -> bool {
+    pub fn is_said_over(&self, fingerprint: Fingerprint, starts_at: Timestamp) -> bool {
         self.member(alert_key(fingerprint, starts_at)).is_some_and(|(_, member)| member.said_over)
     }
 
     /// Takes in that an alert has resolved, whichever episode of it was open.
-    pub fn resolved(&mut self, fingerprint: u64, at: Timestamp) -> Taken {
+    pub fn resolved(&mut self, fingerprint: Fingerprint, at: Timestamp) -> Taken {
         let Some(starts_at) = self.fired.get(&fingerprint).and_then(|fired| fired.open) else {
             // What began before and is told of later is over.
             self.ended(fingerprint, at - Duration::from_millis(1), at);
@@ -95,7 +95,7 @@ impl Situations {
     }
 
     /// An episode of an alert has ended.
-    pub(super) fn ended(&mut self, fingerprint: u64, starts_at: Timestamp, at: Timestamp) {
+    pub(super) fn ended(&mut self, fingerprint: Fingerprint, starts_at: Timestamp, at: Timestamp) {
         let fired = self.fired.entry(fingerprint).or_insert_with(|| Box::new(Fired::new(starts_at)));
         if fired.open == Some(starts_at) {
             fired.open = None;
@@ -111,8 +111,9 @@ impl Situations {
 
     fn forget_fingerprints(&mut self) {
         if self.fired.len() > EPISODES_MAX {
-            let order = |fingerprint: &u64, fired: &Fired| (fired.open.is_some(), fired.heard, *fingerprint);
-            let mut all: Vec<(bool, Timestamp, u64)> = self.fired.iter().map(|(fingerprint, fired)| order(fingerprint, fired)).collect();
+            let order = |fingerprint: &Fingerprint, fired: &Fired| (fired.open.is_some(), fired.heard, *fingerprint);
+            let mut all: Vec<(bool, Timestamp, Fingerprint)> =
+                self.fired.iter().map(|(fingerprint, fired)| order(fingerprint, fired)).collect();
             all.sort_unstable();
             let middle = all[all.len() / 2];
             self.fired.retain(|fingerprint, fired| order(fingerprint, fired) > middle);
@@ -120,7 +121,7 @@ impl Situations {
     }
 
     /// Takes note of an episode; gives how often it was to be expected, and the sign of the one before.
-    pub(super) fn fires_again(&mut self, fingerprint: u64, at: Timestamp, tuning: &Tuning) -> Option<(f64, SignId)> {
+    pub(super) fn fires_again(&mut self, fingerprint: Fingerprint, at: Timestamp, tuning: &Tuning) -> Option<(f64, SignId)> {
         let fired = self.fired.entry(fingerprint).or_insert_with(|| Box::new(Fired::new(at)));
         let before = fired.sign.filter(|_| at.since(fired.heard) < tuning.gap);
         if fired.open.is_none() && at.since(fired.heard) >= OVER_AFTER {

@@ -21,7 +21,7 @@ use super::kernel::{self, NEAR, seconds};
 use super::rates::{Kind, ONLY_ONE, Rates};
 use super::related::Relation;
 use super::sign::{Cause, Onset, Sign, SignId, Slot};
-use super::situation::{Situation, SituationId};
+use super::situation::{MemberKey, Situation, SituationId};
 
 /// A connection must be likelier than its absence by this factor; its logarithm is 1.1.
 pub(super) const ASKED: f64 = 3.0;
@@ -170,7 +170,7 @@ impl Forest {
     }
 
     /// Members leave a sign: where one of them opened it, another one tells why it is where it is.
-    pub(super) fn opened_by(&mut self, id: SignId, gone: &[u64], opener: Option<u64>) {
+    pub(super) fn opened_by(&mut self, id: SignId, gone: &[MemberKey], opener: Option<MemberKey>) {
         if let Some(sign) = self.get_mut(id).filter(|sign| sign.opener.is_some_and(|opener| gone.contains(&opener))) {
             sign.opener = opener;
             self.rejoined.push(id);
@@ -178,7 +178,7 @@ impl Forest {
     }
 
     /// The members that opened signs with another cause since this was asked last, and what it is.
-    pub(super) fn rejoined(&mut self) -> Vec<(u64, Joined)> {
+    pub(super) fn rejoined(&mut self) -> Vec<(MemberKey, Joined)> {
         let mut signs = std::mem::take(&mut self.rejoined);
         signs.sort_unstable();
         signs.dedup();

@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::model::Timestamp;
 use crate::rules::{Rules, Tuning};
 
-use super::Situations;
 use super::forest::{Forest, View};
 use super::member::blur;
 use super::sign::{Onset, SignId};
+use super::{MemberKey, Situations};
 
 /// What nothing new explains is looked at again after so long, and once more.
 const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(50), Duration::from_secs(400)];
@@ -53,7 +53,7 @@ impl Forest {
 
 impl Situations {
     /// A member fires again: how often that was to be expected.
-    pub(super) fn look_later(&mut self, key: u64, at: Timestamp, rate: f64) {
+    pub(super) fn look_later(&mut self, key: MemberKey, at: Timestamp, rate: f64) {
         self.again.insert((at + LOOK_AGAIN[0], key), (rate, 0));
     }
 
@@ -79,7 +79,7 @@ impl Situations {
     }
 
     /// What fires again may by now be known to be part of something new.
-    fn look_again(&mut self, key: u64, rate: f64, rules: &Rules, tuning: &Tuning) {
+    fn look_again(&mut self, key: MemberKey, rate: f64, rules: &Rules, tuning: &Tuning) {
         let Some((_, member)) = self.member(key).filter(|(situation, _)| !situation.declared) else { return };
         let sign = member.sign;
         let Some(node) = rules.topology.node(&member.entity) else { return };

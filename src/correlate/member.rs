@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::model::change::RUNBOOK;
-use crate::model::{Alert, Definition, Entity, Labels, Ladder, Origin, Timestamp, labels::Fnv};
+use crate::model::{Alert, Breach, Definition, Entity, Fingerprint, Labels, Ladder, Origin, Timestamp};
 use crate::rules::Rules;
 
-use super::situation::{Member, Source};
+use super::situation::{Member, MemberKey, Source};
 
 /// The kind of what an alert is about that names no entity.
 pub(super) const NAMELESS: &str = "alert";
@@ -18,13 +18,29 @@ pub(super) fn blur(member: &Member, rules: &Rules) -> f64 {
 }
 
 /// The identity of a monitor's group.
-pub(super) fn breach_fingerprint(monitor: &str, group: &Labels) -> u64 {
-    Fnv::of(&[b"breach", monitor.as_bytes(), &group.fingerprint().to_be_bytes()])
+pub(super) fn breach_fingerprint(monitor: &str, group: &Labels) -> Fingerprint {
+    Fingerprint::of(&[b"breach", monitor.as_bytes(), &group.fingerprint().bytes()])
 }
 
 /// The identity of an alert's episode.
-pub(super) fn alert_key(fingerprint: u64, starts_at: Timestamp) -> u64 {
-    Fnv::of(&[b"alert", &fingerprint.to_be_bytes(), &starts_at.0.to_be_bytes()])
+pub(super) fn alert_key(fingerprint: Fingerprint, starts_at: Timestamp) -> MemberKey {
+    MemberKey::of(&[b"alert", &fingerprint.bytes(), &starts_at.0.to_be_bytes()])
+}
+
+/// The identity of a breach.
+pub(super) fn breach_key(breach: &Breach) -> MemberKey {
+    let group = breach.group.fingerprint();
+    MemberKey::of(&[b"breach", breach.monitor.as_bytes(), &group.bytes(), &breach.onset.0.to_be_bytes()])
+}
+
+/// The identity of what a person declares.
+pub(super) fn person_key(command: &str) -> MemberKey {
+    MemberKey::of(&[b"person", command.as_bytes()])
+}
+
+/// The identity of what people declare of an entity.
+pub(super) fn person_fingerprint(entity: &Entity) -> Fingerprint {
+    Fingerprint::of(&[b"person", entity.as_str().as_bytes()])
 }
 
 /// What an alert says in its first line.
@@ -50,7 +66,7 @@ pub(super) fn definition(labels: &Labels, summary: &str, rules: &Rules) -> Optio
 }
 
 /// An external alert that was told at that time, as a member of a situation to be found.
-pub(super) fn alert_member(key: u64, alert: &Alert, origin: Arc<Origin>, at: Timestamp, rules: &Rules) -> Member {
+pub(super) fn alert_member(key: MemberKey, alert: &Alert, origin: Arc<Origin>, at: Timestamp, rules: &Rules) -> Member {
     let name = alert.labels.get("alertname");
     let monitor = rules.alert_monitor(&alert.labels);
     let own = monitor.and_then(|m| m.entity.entity(&alert.labels)).map(|entity| rules.topology.resolve(entity));

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::model::{Definition, Entity, Origin, Timestamp, labels::Fnv};
+use crate::model::{Definition, Entity, Origin, Timestamp};
 use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
-use super::situation::{Member, SituationId, Source};
+use super::member::{person_fingerprint, person_key};
+use super::situation::{Member, MemberKey, SituationId, Source};
 use super::{Situations, Taken};
 
 /// A fault that a person declares.
@@ -31,12 +32,12 @@ pub struct Said {
 impl Situations {
     /// Takes in that a person declares a fault.
     pub fn said(&mut self, said: Said, rules: &mut Rules, tuning: &Tuning) -> Taken {
-        let key = Fnv::of(&[b"person", said.command.as_bytes()]);
+        let key = person_key(&said.command);
         if self.member(key).is_some() {
             return Taken::nothing(Outcome::Duplicate);
         }
         let entity = rules.topology.resolve(said.entity);
-        let fingerprint = Fnv::of(&[b"person", entity.as_str().as_bytes()]);
+        let fingerprint = person_fingerprint(&entity);
         let source = Source::Person { author: said.author.into(), command: said.command.into(), comment: said.comment.into() };
         let definition = Some(Arc::new(said.definition));
         let member = Member { definition, ..Member::new(key, entity, source, self.origin(&said.origin), said.at) };
@@ -47,7 +48,7 @@ impl Situations {
     /// Ends what lasts in a situation, for a person says that it is over.
     pub fn end(&mut self, id: SituationId, at: Timestamp) {
         let open = self.get(id).into_iter().flat_map(|s| &s.members).filter(|m| m.settled_at.is_none() && m.suppressed.is_none());
-        for key in open.map(|m| m.key).collect::<Vec<u64>>() {
+        for key in open.map(|m| m.key).collect::<Vec<MemberKey>>() {
             self.update(key, |member| {
                 (member.said_over, member.ends_at) = (member.ends_at.is_none(), member.ends_at.or(Some(at.max(member.starts_at))));
                 (member.settled_at, member.stale) = (Some(at), false);
@@ -68,9 +69,9 @@ impl Situations {
     }
 
     /// What only a person said was over is not over after all; gives what it is.
-    pub fn resume(&mut self, id: SituationId, rules: &Rules) -> Vec<u64> {
+    pub fn resume(&mut self, id: SituationId, rules: &Rules) -> Vec<MemberKey> {
         let said = self.get(id).into_iter().flat_map(|s| &s.members).filter(|m| m.said_over).map(|m| m.key);
-        let said: Vec<u64> = said.collect();
+        let said: Vec<MemberKey> = said.collect();
         for key in &said {
             self.update(*key, |member| (member.ends_at, member.settled_at, member.said_over) = (None, None, false));
             self.inhibits(*key, rules);

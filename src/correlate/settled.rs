@@ -1,12 +1,12 @@
 //! Breaches that have ended: whether they stay so, which only data can tell.
 
-use crate::model::{Breach, Phase};
+use crate::model::{Breach, Fingerprint, Phase};
 
-use super::{Judged, Situations, Taken};
+use super::{Judged, MemberKey, Situations, Taken};
 
 impl Situations {
     /// Takes in how a breach goes on that is a member.
-    pub(super) fn goes_on(&mut self, fingerprint: u64, key: u64, breach: &Breach) -> Taken {
+    pub(super) fn goes_on(&mut self, fingerprint: Fingerprint, key: MemberKey, breach: &Breach) -> Taken {
         let ended = breach.phase == Phase::Ended;
         let mut stays = false;
         self.update(key, |member| {
@@ -28,7 +28,7 @@ impl Situations {
     }
 
     /// Where a group is known to stay good, all of its breaches that have ended do, wherever they are; gives those.
-    fn settle_group(&mut self, fingerprint: u64, key: u64, breach: &Breach) -> Vec<u64> {
+    fn settle_group(&mut self, fingerprint: Fingerprint, key: MemberKey, breach: &Breach) -> Vec<MemberKey> {
         if breach.phase != Phase::Ended || breach.definition.is_none() {
             return vec![];
         }
@@ -47,14 +47,14 @@ impl Situations {
     }
 
     /// The data of a group tells of something new: what was said of its earlier breaches' data is past.
-    pub(super) fn hear_again(&mut self, fingerprint: u64) {
+    pub(super) fn hear_again(&mut self, fingerprint: Fingerprint) {
         for key in self.unsettled.get(&fingerprint).cloned().unwrap_or_default() {
             self.update(key, |member| member.stale = false);
         }
     }
 
     /// A member is gone.
-    pub(super) fn forget_unsettled(&mut self, fingerprint: u64, key: u64) {
+    pub(super) fn forget_unsettled(&mut self, fingerprint: Fingerprint, key: MemberKey) {
         if let Some(unsettled) = self.unsettled.get_mut(&fingerprint) {
             unsettled.retain(|known| *known != key);
             if unsettled.is_empty() {

@@ -9,7 +9,7 @@ use crate::model::{Entity, Timestamp};
 use crate::rules::Node;
 
 use super::odds::Odds;
-use super::situation::SituationId;
+use super::situation::{MemberKey, SituationId};
 use super::storm::Counted;
 
 /// Entities to which calls of one sign are bad.
@@ -65,7 +65,7 @@ pub(super) struct Sign {
     /// What few have.
     pub(super) rare: Option<Box<Rare>>,
     /// The member that opened it, once it is there.
-    pub(super) opener: Option<u64>,
+    pub(super) opener: Option<MemberKey>,
     /// Those that last.
     pub(super) firing: u32,
     /// When the last one ended of those that do not.

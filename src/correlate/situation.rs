@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Definition, Dimension, Entity, Judge, Labels, Numbers, Origin, Reading, Step, Timestamp, labels::Fnv};
+use crate::model::{
+    Breach, Definition, Dimension, Entity, Fingerprint, Judge, Labels, Numbers, Origin, Reading, Step, Timestamp, labels::Fnv,
+};
 use crate::rules::{Rules, Tuning};
 
 use super::joined::Joined;
-use super::member::{NAMELESS, breach_fingerprint, title};
+use super::member::{NAMELESS, breach_fingerprint, person_fingerprint, title};
 use super::members::Members;
 use super::sign::SignId;
 use super::suppress::Suppressed;
@@ -99,11 +101,23 @@ impl Lasting {
     }
 }
 
+/// The identity of a member: of one episode of what fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MemberKey(pub u64);
+
+impl MemberKey {
+    /// Of the one that is named by these parts.
+    pub(super) fn of(parts: &[&[u8]]) -> Self {
+        Self(Fnv::of(parts))
+    }
+}
+
 /// A breach or an alert episode in a situation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Member {
     /// Its identity.
-    pub key: u64,
+    pub key: MemberKey,
     /// What it is about.
     pub entity: Entity,
     /// What it is.
@@ -197,7 +211,7 @@ pub enum Source {
     /// An external alert.
     Alert {
         /// Its fingerprint.
-        fingerprint: u64,
+        fingerprint: Fingerprint,
         /// Its labels.
         labels: Labels,
         /// In words; empty where nothing is told but its name.
@@ -250,7 +264,7 @@ impl Source {
 impl Member {
     /// One that began and was told of then, and lasts; evidence only, and of no sign yet.
     #[inline]
-    pub(super) fn new(key: u64, entity: Entity, source: Source, origin: Arc<Origin>, starts_at: Timestamp) -> Self {
+    pub(super) fn new(key: MemberKey, entity: Entity, source: Source, origin: Arc<Origin>, starts_at: Timestamp) -> Self {
         Self {
             key,
             entity,
@@ -319,11 +333,11 @@ impl Member {
 
     /// What it is an episode of, hashed.
     #[must_use]
-    pub fn fingerprint(&self) -> u64 {
+    pub fn fingerprint(&self) -> Fingerprint {
         match &self.source {
             Source::Alert { fingerprint, .. } => *fingerprint,
             Source::Breach { monitor, group, .. } => breach_fingerprint(monitor, group),
-            Source::Person { .. } => self.key,
+            Source::Person { .. } => person_fingerprint(&self.entity),
         }
     }
 

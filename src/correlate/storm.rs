@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Entity, Timestamp};
+use crate::model::{Entity, Fingerprint, Timestamp};
 
 use super::forest::Forest;
 use super::sign::{Sign, SignId};
-use super::situation::{Member, SituationId, Source};
+use super::situation::{Member, MemberKey, SituationId, Source};
 use super::{News, Situations};
 
 /// Members of one situation that are kept; what can make a fault always is, of the rest so many. Beyond it there are exact
@@ -100,7 +100,7 @@ impl Sign {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Tallied {
     pub(super) sign: SignId,
-    fingerprint: Option<u64>,
+    fingerprint: Option<Fingerprint>,
     name: Arc<str>,
 }
 
@@ -173,7 +173,7 @@ impl Situations {
     }
 
     /// One of those that are only counted is told of again.
-    pub(super) fn hears_tallied(&mut self, key: u64, at: Timestamp) {
+    pub(super) fn hears_tallied(&mut self, key: MemberKey, at: Timestamp) {
         let sign = self.tallied.get(&key).and_then(|tallied| self.forest.get(tallied.sign));
         if let Some(heard) = sign.and_then(|sign| self.storms.get_mut(&sign.situation)) {
             *heard = at.max(*heard);
@@ -219,7 +219,7 @@ impl Situations {
     }
 
     /// The end of one that is only counted, and when that was, where somebody told it; tells whether it was one.
-    pub(super) fn ends_tallied(&mut self, key: u64, at: Option<Timestamp>) -> bool {
+    pub(super) fn ends_tallied(&mut self, key: MemberKey, at: Option<Timestamp>) -> bool {
         let Some(Tallied { sign: id, name, .. }) = self.tallied.remove(&key) else { return false };
         if let Some(sign) = self.forest.get_mut(id) {
             sign.uncount(&name);

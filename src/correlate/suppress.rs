@@ -12,7 +12,7 @@ use crate::query::Selector;
 use crate::rules::{Flapping, Inhibit, Of, Rules};
 
 use super::member::definition;
-use super::situation::{Member, Situation, Source};
+use super::situation::{Member, MemberKey, Situation, Source};
 use super::{News, Part, Situations};
 
 /// Silences at once; a further one is refused.
@@ -33,7 +33,7 @@ pub struct Suppressed {
     /// When it ends by itself, where that is known.
     pub until: Option<Timestamp>,
     /// The member that inhibits it, by its key.
-    pub(super) source: Option<u64>,
+    pub(super) source: Option<MemberKey>,
 }
 
 /// What kind of reason there is to make no fault.
@@ -101,15 +101,15 @@ struct History {
 pub(super) struct Suppression {
     silences: BTreeMap<String, Silence>,
     /// What fires and inhibits: by rule and place, see [`place`].
-    sources: BTreeSet<(usize, u64, u64)>,
+    sources: BTreeSet<(usize, u64, MemberKey)>,
     /// The same by what fires.
-    inhibits: BTreeMap<u64, Vec<(usize, u64)>>,
+    inhibits: BTreeMap<MemberKey, Vec<(usize, u64)>>,
     /// What is suppressed, by when that ends.
-    muted: BTreeSet<(Timestamp, u64)>,
+    muted: BTreeSet<(Timestamp, MemberKey)>,
     /// What is inhibited, by what does so.
-    inhibited: BTreeSet<(u64, u64)>,
+    inhibited: BTreeSet<(MemberKey, MemberKey)>,
     /// What is to be asked anew: what inhibited it has ended, or it has fired again.
-    freed: BTreeSet<u64>,
+    freed: BTreeSet<MemberKey>,
     /// Whether all that is suppressed has to be asked anew: silences, rules or history have changed.
     ask_all: bool,
     history: Option<History>,
@@ -137,12 +137,12 @@ fn others(member: &Member, labels: &Labels, rules: &Rules) -> impl Iterator<Item
 }
 
 impl Suppression {
-    fn mute(&mut self, key: u64, suppressed: &Suppressed) {
+    fn mute(&mut self, key: MemberKey, suppressed: &Suppressed) {
         self.muted.insert((suppressed.ends(), key));
         self.inhibited.extend(suppressed.source.map(|source| (source, key)));
     }
 
-    fn unmute(&mut self, key: u64, suppressed: &Suppressed) {
+    fn unmute(&mut self, key: MemberKey, suppressed: &Suppressed) {
         self.muted.remove(&(suppressed.ends(), key));
         self.freed.remove(&key);
         if let Some(source) = suppressed.source {
@@ -222,7 +222,7 @@ impl Situations {
         let open = self.open.values().filter(|situation| !situation.declared).flat_map(|situation| &situation.members);
         let counts = open.filter(|member| member.counts() && member.ends_at.is_none());
         let silenced = counts.filter(|member| self.is_under(silence, &labels(member)));
-        for key in silenced.map(|member| member.key).collect::<Vec<u64>>() {
+        for key in silenced.map(|member| member.key).collect::<Vec<MemberKey>>() {
             let Some((_, member)) = self.member(key) else { continue };
             if let Some(suppressed) = self.suppressed(member, now, rules) {
                 self.mute(key, suppressed);
@@ -253,7 +253,7 @@ impl Situations {
     }
 
     /// Suppresses a member, whether it was before or not; another reason is news.
-    fn mute(&mut self, key: u64, suppressed: Suppressed) {
+    fn mute(&mut self, key: MemberKey, suppressed: Suppressed) {
         let before = self.member(key).and_then(|(_, member)| member.suppressed.clone());
         if let Some(before) = &before {
             self.suppression.unmute(key, before);
@@ -266,7 +266,7 @@ impl Situations {
     }
 
     /// Suppresses what has just come, where there is a reason; and takes note where it is a reason itself.
-    pub(super) fn suppress(&mut self, key: u64, rules: &Rules) {
+    pub(super) fn suppress(&mut self, key: MemberKey, rules: &Rules) {
         let Some((_, member)) = self.member(key).filter(|(_, member)| member.ends_at.is_none()) else { return };
         let now = member.heard_at;
         let suppressed = member.definition.is_some().then(|| self.suppressed(member, now, rules)).flatten();
@@ -276,12 +276,12 @@ impl Situations {
         }
     }
 
-    pub(super) fn is_inhibiting(&self, key: u64) -> bool {
+    pub(super) fn is_inhibiting(&self, key: MemberKey) -> bool {
         self.suppression.inhibits.contains_key(&key)
     }
 
     /// Whether there is a reason by now that a member makes no fault; takes note of it.
-    pub fn suppress_now(&mut self, key: u64, now: Timestamp, rules: &Rules) -> bool {
+    pub fn suppress_now(&mut self, key: MemberKey, now: Timestamp, rules: &Rules) -> bool {
         let Some((_, member)) = self.member(key) else { return false };
         match self.suppressed(member, now, rules) {
             Some(suppressed) => {
@@ -293,13 +293,13 @@ impl Situations {
     }
 
     /// Other rules inhibit from now on, and others are inhibited. Gives what fires, made no fault so far, and may make one by these.
-    pub fn follow(&mut self, rules: &Rules) -> Vec<u64> {
+    pub fn follow(&mut self, rules: &Rules) -> Vec<MemberKey> {
         self.suppression.sources.clear();
         self.suppression.inhibits.clear();
         self.suppression.ask_all = true;
         let firing = self.open.values().flat_map(|s| &s.members).filter(|m| m.ends_at.is_none()).map(|m| m.key);
         let mut new = vec![];
-        for key in firing.collect::<Vec<u64>>() {
+        for key in firing.collect::<Vec<MemberKey>>() {
             self.inhibits(key, rules);
             let Some((_, member)) = self.member(key).filter(|(_, member)| member.definition.is_none()) else { continue };
             let Source::Alert { labels, summary, .. } = &member.source else { continue };
@@ -319,7 +319,7 @@ impl Situations {
     }
 
     /// Takes note of what a member that fires inhibits.
-    pub(super) fn inhibits(&mut self, key: u64, rules: &Rules) {
+    pub(super) fn inhibits(&mut self, key: MemberKey, rules: &Rules) {
         let Some((_, member)) = self.member(key) else { return };
         let inhibits = inhibits(member, rules);
         if !inhibits.is_empty() {
@@ -329,7 +329,7 @@ impl Situations {
     }
 
     /// Only what lasts waits to be suppressed no more.
-    pub(super) fn waits(&mut self, key: u64, lasts: bool) {
+    pub(super) fn waits(&mut self, key: MemberKey, lasts: bool) {
         let Some(suppressed) = self.member(key).and_then(|(_, member)| member.suppressed.clone()) else { return };
         if lasts {
             self.suppression.mute(key, &suppressed);
@@ -348,19 +348,19 @@ impl Situations {
     }
 
     /// What ends inhibits no more.
-    pub(super) fn inhibits_no_more(&mut self, key: u64) {
+    pub(super) fn inhibits_no_more(&mut self, key: MemberKey) {
         let own = &mut self.suppression;
         for (number, place) in own.inhibits.remove(&key).unwrap_or_default() {
             own.sources.remove(&(number, place, key));
         }
-        own.freed.extend(own.inhibited.range((key, 0)..=(key, u64::MAX)).map(|(_, inhibited)| *inhibited));
+        own.freed.extend(own.inhibited.range((key, MemberKey(0))..=(key, MemberKey(u64::MAX))).map(|(_, inhibited)| *inhibited));
     }
 
     /// What is suppressed no more and still lasts, and why it was: it acts from now on.
-    pub fn released(&mut self, now: Timestamp, rules: &Rules) -> Vec<(u64, String)> {
+    pub fn released(&mut self, now: Timestamp, rules: &Rules) -> Vec<(MemberKey, String)> {
         let own = &mut self.suppression;
-        let due = |(until, _): &&(Timestamp, u64)| own.ask_all || *until <= now;
-        let mut asked: BTreeSet<u64> = own.muted.iter().take_while(due).map(|(_, key)| *key).collect();
+        let due = |(until, _): &&(Timestamp, MemberKey)| own.ask_all || *until <= now;
+        let mut asked: BTreeSet<MemberKey> = own.muted.iter().take_while(due).map(|(_, key)| *key).collect();
         asked.append(&mut own.freed);
         if asked.is_empty() {
             return vec![];
@@ -420,7 +420,7 @@ impl Situations {
         explains.into_iter().find_map(|(number, rule)| {
             let places = if rule.along_topology { explaining(member, labels, rules) } else { vec![member.entity.clone()] };
             places.iter().map(|entity| place(rule, labels, entity)).find_map(|place| {
-                let sources = self.suppression.sources.range((number, place, 0)..=(number, place, u64::MAX));
+                let sources = self.suppression.sources.range((number, place, MemberKey(0))..=(number, place, MemberKey(u64::MAX)));
                 sources.into_iter().filter(|(.., key)| *key != member.key).find_map(|(.., key)| {
                     let (_, source) = self.member(*key)?;
                     // Of those that would explain each other one is told of.

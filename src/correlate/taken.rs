@@ -5,7 +5,7 @@ use crate::stage::Outcome;
 
 use super::Joined;
 use super::related::Relation;
-use super::situation::{Member, SituationId};
+use super::situation::{Member, MemberKey, SituationId};
 use super::storm::Tally;
 use super::suppress::Suppressed;
 
@@ -15,15 +15,15 @@ pub struct Taken {
     /// How it is counted.
     pub outcome: Outcome,
     /// The member that it is about.
-    pub member: Option<u64>,
+    pub member: Option<MemberKey>,
     /// Whether the member is new.
     pub joined: bool,
     /// The episode before, of whose end nobody told.
-    pub ended: Option<u64>,
+    pub ended: Option<MemberKey>,
     /// It only confirms that what has ended stays so, or tells of its data: nothing is graded anew.
     pub stays: bool,
     /// Members that are known to stay good by now.
-    pub settled: Vec<u64>,
+    pub settled: Vec<MemberKey>,
     /// What is only counted in its situation, which has too many members to keep them all.
     pub tallied: Option<(SituationId, Box<Member>)>,
 }
@@ -80,7 +80,7 @@ pub enum News {
     /// A member makes no fault, although it could.
     Suppressed {
         /// The member's key.
-        member: u64,
+        member: MemberKey,
         /// Why.
         suppressed: Suppressed,
     },
@@ -94,7 +94,7 @@ pub enum News {
     /// A member has a likelier cause now, perhaps in another situation.
     Moved {
         /// The member's key.
-        member: u64,
+        member: MemberKey,
     },
 }
 
@@ -103,7 +103,7 @@ impl Taken {
         Self { outcome, member: None, joined: false, stays: false, settled: vec![], tallied: None, ended: None }
     }
 
-    pub(super) fn updated(key: u64) -> Self {
+    pub(super) fn updated(key: MemberKey) -> Self {
         Self { member: Some(key), ..Self::nothing(Outcome::Applied) }
     }
 }

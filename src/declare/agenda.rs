@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::SituationId;
+use crate::correlate::{MemberKey, SituationId};
 use crate::model::{Origin, Timestamp};
 
 /// What is due.
@@ -36,18 +36,18 @@ impl Timer {
 /// When alerts that last meet another of their rungs, by their keys.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rungs {
-    by_time: BTreeSet<(Timestamp, u64)>,
-    by_key: BTreeSet<(u64, Timestamp)>,
+    by_time: BTreeSet<(Timestamp, MemberKey)>,
+    by_key: BTreeSet<(MemberKey, Timestamp)>,
 }
 
 impl Rungs {
-    pub(super) fn add(&mut self, at: Timestamp, key: u64) {
+    pub(super) fn add(&mut self, at: Timestamp, key: MemberKey) {
         self.by_time.insert((at, key));
         self.by_key.insert((key, at));
     }
 
     /// The next that is due by then.
-    pub(super) fn next(&mut self, until: Timestamp) -> Option<(Timestamp, u64)> {
+    pub(super) fn next(&mut self, until: Timestamp) -> Option<(Timestamp, MemberKey)> {
         let (at, key) = self.by_time.first().copied().filter(|(at, _)| *at <= until)?;
         self.by_time.pop_first();
         self.by_key.remove(&(key, at));
@@ -55,7 +55,7 @@ impl Rungs {
     }
 
     /// The next of one of them that is due by then.
-    pub(super) fn next_of(&mut self, key: u64, until: Timestamp) -> Option<Timestamp> {
+    pub(super) fn next_of(&mut self, key: MemberKey, until: Timestamp) -> Option<Timestamp> {
         let (_, at) = self.by_key.range((key, Timestamp::MIN)..=(key, until)).next().copied()?;
         self.by_key.remove(&(key, at));
         self.by_time.remove(&(at, key));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::correlate::Member;
-use crate::model::{Measure, Numbers};
+use crate::model::{Fingerprint, Measure, Numbers};
 
 /// Whose numbers of a measure add up: those with one answer count the same thing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,7 +13,7 @@ enum Counts<'m> {
     /// Orders are no logins.
     Monitor(&'m str),
     /// A share of one group's usual day.
-    Group(u64),
+    Group(Fingerprint),
 }
 
 /// Of what grows; anything else is how many there are at one time.

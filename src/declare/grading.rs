@@ -1,6 +1,6 @@
 //! How a member of an incident is graded.
 
-use crate::correlate::{Member, Source};
+use crate::correlate::{Member, MemberKey, Source};
 use crate::grade::{self, Facts, Grade, Standing, Stated, Watched};
 use crate::model::{Measure, Numbers, Reading, Timestamp};
 
@@ -8,7 +8,7 @@ use crate::model::{Measure, Numbers, Reading, Timestamp};
 #[derive(Clone, Debug)]
 pub(super) struct Graded {
     /// Its key.
-    pub(super) key: u64,
+    pub(super) key: MemberKey,
     /// Its grade, with a level.
     pub(super) grade: Grade,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Alert, Origin, Signal, Timestamp, duration, labels::Fnv};
+use crate::model::{Alert, Fingerprint, Origin, Signal, Timestamp, duration};
 use crate::rules::{Monitor, Rules};
 use crate::stage::{Count, Outbox, Outcome};
 
@@ -28,9 +28,9 @@ const AHEAD_MAX: usize = 1000;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Heartbeats {
     /// By their fingerprints.
-    all: BTreeMap<u64, Heartbeat>,
+    all: BTreeMap<Fingerprint, Heartbeat>,
     /// When something is to be told of each.
-    next: BTreeSet<(Timestamp, u64)>,
+    next: BTreeSet<(Timestamp, Fingerprint)>,
     /// Of the one that was heard again last: from when to when it was not.
     unheard: Option<(Timestamp, Timestamp)>,
 }
@@ -64,7 +64,7 @@ impl Heartbeats {
 }
 
 impl Heartbeat {
-    fn next(&self) -> (Timestamp, u64) {
+    fn next(&self) -> (Timestamp, Fingerprint) {
         let ahead = self.ahead.first().copied();
         (ahead.map_or(self.due, |ahead| ahead.min(self.due)), self.alert.fingerprint)
     }
@@ -105,7 +105,7 @@ impl Heartbeat {
     /// The alert that it is silent since then. One with an end tells that it is heard again.
     fn silence(&self, since: Timestamp, ends_at: Option<Timestamp>) -> Alert {
         let labels = self.alert.labels.clone();
-        let fingerprint = Fnv::of(&[b"heartbeat", self.monitor.as_bytes(), &labels.fingerprint().to_be_bytes()]);
+        let fingerprint = Fingerprint::of(&[b"heartbeat", self.monitor.as_bytes(), &labels.fingerprint().bytes()]);
         let (name, within) = (labels.get("alertname"), duration::show(self.within));
         let summary = format!("{name} was not heard for {within}\nlast heard at {}\n{}", self.heard, self.alert.summary);
         Alert { fingerprint, labels, summary, starts_at: since, ends_at, by_key: false, recalled: false }
@@ -114,7 +114,7 @@ impl Heartbeat {
 
 /// What has happened to a heartbeat.
 struct Beat {
-    fingerprint: u64,
+    fingerprint: Fingerprint,
     /// What is to be told; none where it goes on.
     alert: Option<Alert>,
     origin: Origin,
@@ -124,12 +124,12 @@ struct Beat {
 
 impl Heartbeats {
     /// Whether an alert with that fingerprint is one.
-    fn knows(&self, fingerprint: u64) -> bool {
+    fn knows(&self, fingerprint: Fingerprint) -> bool {
         self.all.contains_key(&fingerprint)
     }
 
     /// Whether there is room for one, be it of what is silent for longest.
-    fn makes_room(&mut self, fingerprint: u64) -> bool {
+    fn makes_room(&mut self, fingerprint: Fingerprint) -> bool {
         if self.knows(fingerprint) || self.all.len() < HEARTBEATS_MAX {
             return true;
         }
@@ -157,7 +157,7 @@ impl Heartbeats {
         self.all.insert(heartbeat.alert.fingerprint, heartbeat);
     }
 
-    fn remove(&mut self, fingerprint: u64) -> Option<Heartbeat> {
+    fn remove(&mut self, fingerprint: Fingerprint) -> Option<Heartbeat> {
         let heartbeat = self.all.remove(&fingerprint)?;
         self.next.remove(&heartbeat.next());
         Some(heartbeat)
@@ -212,7 +212,7 @@ impl Declare {
     /// Whether a signal is of a heartbeat: of that nothing else is to be taken in, but for the end of what lasts since before it
     /// was listened for.
     pub(super) fn hears_heartbeat(&mut self, signal: &Signal, origin: &Origin, told: Timestamp, out: &mut Outbox) -> bool {
-        let lasts = |fingerprint: u64| self.state.situations.lasting(fingerprint).is_some();
+        let lasts = |fingerprint: Fingerprint| self.state.situations.lasting(fingerprint).is_some();
         let alert = match signal {
             Signal::Resolved { fingerprint, .. } => return self.state.heartbeats.knows(*fingerprint) && !lasts(*fingerprint),
             Signal::Alert(alert) => alert,

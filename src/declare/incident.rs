@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Action, Cause, Discovery, Evidence, Note, Related, Stamp, Told};
-use crate::correlate::{Hold, Member, SituationId};
+use crate::correlate::{Hold, Member, MemberKey, SituationId};
 use crate::grade::{Grade, Standing, Stated};
 use crate::model::command::RICHTER;
 use crate::model::text::moment;
@@ -53,7 +53,7 @@ pub(super) struct Incident {
     pub(super) of_businesses: BTreeSet<String>,
     pub(super) of_owners: BTreeSet<String>,
     /// The member that leads: by whom it was graded so.
-    pub(super) leader: u64,
+    pub(super) leader: MemberKey,
     /// The input that its first breach came from; none where alerts or people alone made it.
     pub(super) origin: Option<Origin>,
     /// The situations it is of: its own, and those of what was merged into it.
@@ -487,7 +487,7 @@ impl Review {
 /// (Crockford's base 32). A member may begin another one later. Nothing of it depends on how fast other inputs are.
 fn id(member: &Member, at: Timestamp, salt: u8) -> String {
     const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let hash = Fnv::of(&[b"incident", &member.key.to_be_bytes(), &at.0.to_be_bytes(), &[salt]]);
+    let hash = Fnv::of(&[b"incident", &member.key.0.to_be_bytes(), &at.0.to_be_bytes(), &[salt]]);
     let letters: String = (0..8).map(|i| char::from(LETTERS[usize::try_from(hash >> (5 * i) & 31).unwrap_or(0)])).collect();
     let day: String = member.starts_at.to_string().chars().take(10).filter(char::is_ascii_digit).collect();
     format!("{day}-{letters}")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::correlate::{How, Member, Situation, SituationId, Source, Why};
+use crate::correlate::{How, Member, MemberKey, Situation, SituationId, Source, Why};
 use crate::grade::Grade;
 use crate::model::command::RICHTER;
 use crate::model::{Breach, Event, Level, Numbers, Phase, Point, State, Timestamp, duration};
@@ -43,7 +43,7 @@ impl Declare {
     }
 
     /// Grades a member as of a time, and tells what follows from it for its incident.
-    pub(super) fn grade_member(&mut self, key: u64, at: Timestamp, out: &mut Outbox) {
+    pub(super) fn grade_member(&mut self, key: MemberKey, at: Timestamp, out: &mut Outbox) {
         let Some((situation, member)) = self.state.situations.member(key) else { return };
         let own = situation.id;
         let id = self.owner(own);
@@ -101,7 +101,7 @@ impl Declare {
     }
 
     /// What counts and has no incident yet: it is declared where it meets a definition, suspected where it may.
-    fn begin(&mut self, key: u64, id: SituationId, at: Timestamp, out: &mut Outbox) {
+    fn begin(&mut self, key: MemberKey, id: SituationId, at: Timestamp, out: &mut Outbox) {
         if self.state.situations.suppress_now(key, at, &self.rules) {
             return self.tell_news(out);
         }
@@ -167,7 +167,7 @@ impl Declare {
     }
 
     /// By what an incident is on again, and whether it never ended.
-    fn relapses(&self, id: SituationId, key: u64) -> (String, bool) {
+    fn relapses(&self, id: SituationId, key: MemberKey) -> (String, bool) {
         let Some((incident, (_, member))) = self.state.incidents.get(&id).zip(self.state.situations.member(key)) else {
             return ("the same trouble again".to_owned(), false);
         };
@@ -245,7 +245,7 @@ impl Declare {
     }
 
     /// What a breach tells of its data: that it has stopped, or is back.
-    pub(super) fn hears(&mut self, breach: &Breach, key: u64, out: &mut Outbox) {
+    pub(super) fn hears(&mut self, breach: &Breach, key: MemberKey, out: &mut Outbox) {
         let Some(id) = self.state.situations.place(key).map(|(situation, _)| self.owner(situation)) else { return };
         let Some(incident) = self.state.incidents.get_mut(&id).filter(|incident| incident.state.is_on()) else { return };
         let counts = self.state.situations.member(key).is_some_and(|(_, member)| member.counts());
@@ -467,10 +467,10 @@ impl Declare {
     }
 
     /// What a member costs may be what another one's level asks for.
-    pub(super) fn grade_beside(&mut self, key: u64, at: Timestamp, out: &mut Outbox) {
+    pub(super) fn grade_beside(&mut self, key: MemberKey, at: Timestamp, out: &mut Outbox) {
         let Some((situation, member)) = self.state.situations.member(key).filter(|(_, member)| costs::grow(member)) else { return };
         let others = self.counting(self.owner(situation.id)).filter(|other| other.key != member.key && costs::are_asked_for(other));
-        for key in others.map(|other| other.key).collect::<Vec<u64>>() {
+        for key in others.map(|other| other.key).collect::<Vec<MemberKey>>() {
             self.grade_member(key, at, out);
         }
     }
@@ -479,7 +479,7 @@ impl Declare {
     pub(super) fn grade_in(&mut self, situations: &[SituationId], at: Timestamp, out: &mut Outbox) {
         let situations = situations.iter().filter_map(|situation| self.state.situations.get(*situation));
         let counting = situations.flat_map(|situation| &situation.members).filter(|m| m.counts()).map(|m| m.key);
-        for key in counting.collect::<Vec<u64>>() {
+        for key in counting.collect::<Vec<MemberKey>>() {
             self.grade_member(key, at, out);
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Cause, Discovery, Stamp};
+use crate::correlate::MemberKey;
 use crate::grade::Stated;
 use crate::model::command::RICHTER;
 use crate::model::{Point, Timestamp};
@@ -15,7 +16,7 @@ use super::incident::{Held, Incident, NOTES_MAX};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Shared {
     held: BTreeMap<u8, Held>,
-    leader: u64,
+    leader: MemberKey,
     acknowledged: Option<Stamp>,
     discovery: Option<Discovery>,
     timeline: BTreeMap<Point, (Timestamp, String)>,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::correlate::{Member, Ranking, Situation};
-use crate::model::{Entity, Timestamp};
+use crate::model::{Entity, Fingerprint, Timestamp};
 
 /// Episodes that count and are told apart; a storm is told of by its entities.
 const COUNTING_MAX: usize = 200;
@@ -18,7 +18,7 @@ const NAMED_MAX: usize = 5;
 pub(super) struct Picture {
     entities: BTreeSet<Entity>,
     /// The fingerprints of what monitors and alerts tell.
-    counting: BTreeSet<u64>,
+    counting: BTreeSet<Fingerprint>,
     suspect: Option<Entity>,
     lasts: Lasts,
 }
@@ -71,9 +71,10 @@ impl Picture {
 
     /// What counts by now of entities that were in it already.
     fn named(&self, before: &Self, situations: &[&Situation]) -> Vec<String> {
-        let is_new = |fingerprint: &u64| self.counting.contains(fingerprint) && !before.counting.contains(fingerprint);
+        let is_new = |fingerprint: &Fingerprint| self.counting.contains(fingerprint) && !before.counting.contains(fingerprint);
         let known = members(situations).filter(|m| m.counts() && before.entities.contains(&m.entity));
-        let new: BTreeMap<u64, &Member> = known.map(|m| (m.fingerprint(), m)).filter(|(fingerprint, _)| is_new(fingerprint)).collect();
+        let new: BTreeMap<Fingerprint, &Member> =
+            known.map(|m| (m.fingerprint(), m)).filter(|(fingerprint, _)| is_new(fingerprint)).collect();
         new.values().map(|member| named(member, situations)).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! What fails of an entity whose incident is on is part of that incident.
 
-use crate::correlate::{Hold, Member, Situation, SituationId};
+use crate::correlate::{Hold, Member, MemberKey, Situation, SituationId};
 use crate::model::command::RICHTER;
 use crate::model::{Entity, Event, State, Timestamp};
 use crate::stage::Outbox;
@@ -44,7 +44,7 @@ impl Declare {
     }
 
     /// What an incident is about by a member that leads it now; and the latest other one that is on about the same.
-    pub(super) fn is_now_about(&mut self, id: SituationId, key: u64) -> Option<(SituationId, Entity)> {
+    pub(super) fn is_now_about(&mut self, id: SituationId, key: MemberKey) -> Option<(SituationId, Entity)> {
         let (_, member) = self.state.situations.member(key)?;
         let (entity, nameless) = (member.entity.clone(), member.is_nameless());
         let about = self.state.about.entry(entity.clone()).or_default();
@@ -65,13 +65,13 @@ impl Declare {
     }
 
     /// What was only suspected is part of an incident that is on, by a member that would make it a fault.
-    pub(super) fn becomes_part(&mut self, id: SituationId, whole: SituationId, key: u64, at: Timestamp, out: &mut Outbox) {
+    pub(super) fn becomes_part(&mut self, id: SituationId, whole: SituationId, key: MemberKey, at: Timestamp, out: &mut Outbox) {
         let Some(reason) = self.comes_to(whole, key) else { return };
         self.merge(id, whole, at, RICHTER, &reason.into(), out);
     }
 
     /// What a member brings to an incident, in words.
-    fn comes_to(&self, id: SituationId, key: u64) -> Option<String> {
+    fn comes_to(&self, id: SituationId, key: MemberKey) -> Option<String> {
         let (incident, (_, member)) = self.state.incidents.get(&id).zip(self.state.situations.member(key))?;
         let leader = self.state.situations.member(incident.leader).map(|(_, leader)| leader);
         let again = leader.is_none_or(|leader| leader.ends_at.is_some() && leader.is_called_as(member));
@@ -95,7 +95,7 @@ impl Declare {
     }
 
     /// A situation becomes part of an incident that is on, by a member of it.
-    pub(super) fn joins(&mut self, key: u64, situation: SituationId, id: SituationId, at: Timestamp, out: &mut Outbox) {
+    pub(super) fn joins(&mut self, key: MemberKey, situation: SituationId, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let Some(reason) = self.comes_to(id, key) else { return };
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         let (state, acknowledged) = (incident.state, incident.acknowledged.is_some());

@@ -34,7 +34,7 @@ pub(super) fn member(id: SituationId, member: &Member) -> Value {
     });
     match &member.source {
         Source::Breach { group, .. } => line["group"] = json!(group),
-        Source::Alert { fingerprint, .. } => line["fingerprint"] = json!(format!("{fingerprint:016x}")),
+        Source::Alert { fingerprint, .. } => line["fingerprint"] = json!(fingerprint.to_string()),
         Source::Person { command, .. } => line["command"] = json!(command),
     }
     line

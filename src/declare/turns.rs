@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::contract::Told;
-use crate::correlate::{Hold, Member, SituationId, Source, Suppressed, maintained};
+use crate::correlate::{Hold, Member, MemberKey, SituationId, Source, Suppressed, maintained};
 use crate::model::command::RICHTER;
 use crate::model::text::{clock, counted, moment};
 use crate::model::{Event, Origin, State, Timestamp, duration};
@@ -309,7 +309,7 @@ impl Declare {
     }
 
     /// Something else of an incident counts that is another team's business: that team is called as well.
-    pub(super) fn call_in(&mut self, key: u64, at: Timestamp, out: &mut Outbox) {
+    pub(super) fn call_in(&mut self, key: MemberKey, at: Timestamp, out: &mut Outbox) {
         let Some((situation, member)) = self.state.situations.member(key).filter(|(_, member)| member.counts()) else { return };
         let whose = member.owner().to_owned();
         let known = situation.members.iter().any(|other| other.key != key && other.counts() && other.owner() == whose);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::model::Labels;
+use crate::model::{Fingerprint, Labels};
 use crate::query::{Gone, Place};
 
 use super::monitor::Kept;
@@ -11,7 +11,7 @@ use super::monitor::Kept;
 pub(super) struct Index {
     cells: HashMap<Labels, usize>,
     /// By a series' fingerprint.
-    places: HashMap<u64, Places>,
+    places: HashMap<Fingerprint, Places>,
     free: BTreeSet<usize>,
     /// How many groups and series there are.
     pub(super) groups: usize,
@@ -67,20 +67,20 @@ impl Index {
         self.free.insert(place);
     }
 
-    pub(super) fn knows(&self, fingerprint: u64) -> bool {
+    pub(super) fn knows(&self, fingerprint: Fingerprint) -> bool {
         self.places.get(&fingerprint).is_some_and(|places| !places.torn)
     }
 
-    pub(super) fn series(&self, fingerprint: u64) -> &[(u32, Place)] {
+    pub(super) fn series(&self, fingerprint: Fingerprint) -> &[(u32, Place)] {
         self.places.get(&fingerprint).map_or(&[], |places| &places.places)
     }
 
     /// Whether a series is in that leaf.
-    pub(super) fn is_in(&self, fingerprint: u64, leaf: usize) -> bool {
+    pub(super) fn is_in(&self, fingerprint: Fingerprint, leaf: usize) -> bool {
         self.series(fingerprint).iter().any(|(_, place)| usize::from(place.leaf) == leaf)
     }
 
-    pub(super) fn add_series(&mut self, fingerprint: u64, cell: usize, place: Place) {
+    pub(super) fn add_series(&mut self, fingerprint: Fingerprint, cell: usize, place: Place) {
         self.series += 1;
         let Places { places, .. } = self.places.entry(fingerprint).or_default();
         if places.is_empty() {
@@ -91,7 +91,7 @@ impl Index {
     }
 
     /// It is in every leaf that reads it.
-    pub(super) fn mend(&mut self, fingerprint: u64) {
+    pub(super) fn mend(&mut self, fingerprint: Fingerprint) {
         self.places.entry(fingerprint).or_default().torn = false;
     }
 

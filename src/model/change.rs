@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Labels, Timestamp};
+use super::{Fingerprint, Labels, Timestamp};
 
 /// What the line of a summary begins with that says where the runbook is.
 pub const RUNBOOK: &str = "runbook: ";
@@ -18,7 +18,7 @@ pub fn said(text: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     /// Prometheus' fingerprint of the labels; with `starts_at` it names the episode.
-    pub fingerprint: u64,
+    pub fingerprint: Fingerprint,
     /// All labels, `alertname` among them.
     pub labels: Labels,
     /// In the first line what it is; then where its runbook is, and more of it.

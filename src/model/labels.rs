@@ -10,6 +10,8 @@ use std::sync::Arc;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use super::Fingerprint;
+
 /// The label that holds a metric's name.
 pub const METRIC_NAME: &str = "__name__";
 
@@ -20,7 +22,7 @@ pub struct Labels(Option<Arc<Packed>>);
 
 /// All texts in one, and where each ends: names and values in turn.
 struct Packed {
-    fingerprint: u64,
+    fingerprint: Fingerprint,
     text: Box<str>,
     ends: Box<[u32]>,
 }
@@ -37,7 +39,7 @@ impl Labels {
         if ends.is_empty() {
             return Self::default();
         }
-        Self(Some(Arc::new(Packed { fingerprint: hash.0, text: text.into(), ends: ends.into() })))
+        Self(Some(Arc::new(Packed { fingerprint: Fingerprint(hash.0), text: text.into(), ends: ends.into() })))
     }
 
     /// The bytes of all names and values.
@@ -108,8 +110,8 @@ impl Labels {
     /// Prometheus' label fingerprint: 64-bit FNV-1a over the sorted pairs, each part ended by `0xFF`.
     /// Source: `model/signature.go` of prometheus/common.
     #[must_use]
-    pub fn fingerprint(&self) -> u64 {
-        self.0.as_ref().map_or(Fnv::default().0, |packed| packed.fingerprint)
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.0.as_ref().map_or(Fingerprint(Fnv::default().0), |packed| packed.fingerprint)
     }
 }
 
@@ -139,7 +141,7 @@ impl PartialOrd for Labels {
 
 impl Hash for Labels {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.fingerprint());
+        state.write_u64(self.fingerprint().0);
     }
 }
 
@@ -248,7 +250,7 @@ mod tests {
             ("namespace", "shop"),
             ("service", "checkout"),
         ]);
-        assert_eq!(format!("{:016x}", labels.fingerprint()), "a2cbf957a626321b");
+        assert_eq!(labels.fingerprint().to_string(), "a2cbf957a626321b");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, Breach, Change, Command, Good, Hint, Timestamp};
+use super::{Alert, Breach, Change, Command, Fingerprint, Good, Hint, Timestamp};
 
 /// One input partition (of a source topic, or of an internal topic) whose progress a later stage follows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub enum Signal {
     /// The alert with this fingerprint has resolved, whichever episode of it was open.
     Resolved {
         /// Of the alert.
-        fingerprint: u64,
+        fingerprint: Fingerprint,
         /// When.
         at: Timestamp,
     },

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Histogram, Labels, Timestamp, Value};
+use crate::model::{Fingerprint, Histogram, Labels, Timestamp, Value};
 
 use super::cell::{Output, Unmatched};
 use super::eval::Eval;
@@ -42,7 +42,7 @@ impl Eval<'_> {
 
     fn grouped(&mut self, aggregate: &Aggregate, operand: Vec<Output>) -> Vec<Group> {
         let mut groups: Vec<Group> = vec![];
-        let mut places: HashMap<u64, usize> = HashMap::new();
+        let mut places: HashMap<Fingerprint, usize> = HashMap::new();
         for output in operand {
             let labels = self.memo.made(aggregate.site, output.labels.fingerprint(), || aggregate.by.of(&output.labels));
             let place = if groups.len() == 1 && groups[0].labels == labels {

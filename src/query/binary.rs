@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Labels, Timestamp, Value};
+use crate::model::{Fingerprint, Labels, Timestamp, Value};
 
 use super::cell::{Output, Unmatched};
 use super::eval::Eval;
@@ -57,17 +57,19 @@ impl Eval<'_> {
     }
 
     /// What must agree for two elements to match.
-    fn signature(&mut self, binary: &Binary, labels: &Labels) -> u64 {
+    fn signature(&mut self, binary: &Binary, labels: &Labels) -> Fingerprint {
         self.memo.made(binary.site, labels.fingerprint(), || binary.on.of(labels)).fingerprint()
     }
 
     fn of_sets(&mut self, binary: &Binary, left: Vec<Output>, right: Vec<Output>) -> Vec<Output> {
-        let mut signed = |vector: Vec<Output>| -> Vec<(u64, Output)> {
+        let mut signed = |vector: Vec<Output>| -> Vec<(Fingerprint, Output)> {
             vector.into_iter().map(|output| (self.signature(binary, &output.labels), output)).collect()
         };
         let (left, right) = (signed(left), signed(right));
-        let signatures = |vector: &[(u64, Output)]| -> HashMap<u64, ()> { vector.iter().map(|(signature, _)| (*signature, ())).collect() };
-        let kept: Vec<(u64, Output)> = match binary.op {
+        let signatures = |vector: &[(Fingerprint, Output)]| -> HashMap<Fingerprint, ()> {
+            vector.iter().map(|(signature, _)| (*signature, ())).collect()
+        };
+        let kept: Vec<(Fingerprint, Output)> = match binary.op {
             Operator::Or => {
                 let there = signatures(&left);
                 left.into_iter().chain(right.into_iter().filter(|(signature, _)| !there.contains_key(signature))).collect()
@@ -86,7 +88,7 @@ impl Eval<'_> {
         }
         let swapped = matches!(binary.cardinality, Cardinality::OneToMany(_));
         let (many, ones) = if swapped { (right, left) } else { (left, right) };
-        let mut one_by_signature: HashMap<u64, Output> = HashMap::with_capacity(ones.len());
+        let mut one_by_signature: HashMap<Fingerprint, Output> = HashMap::with_capacity(ones.len());
         for one in ones {
             let signature = self.signature(binary, &one.labels);
             if let Some(other) = one_by_signature.insert(signature, one) {
@@ -95,7 +97,7 @@ impl Eval<'_> {
                 return Err(Unmatched(format!("several series on the {side} side match {labels}; labels must be unique on one side")));
             }
         }
-        let mut matched: HashMap<(u64, u64), ()> = HashMap::with_capacity(many.len());
+        let mut matched: HashMap<(Fingerprint, Option<Fingerprint>), ()> = HashMap::with_capacity(many.len());
         let mut outputs = Vec::with_capacity(many.len());
         for output in many {
             let signature = self.signature(binary, &output.labels);
@@ -104,7 +106,7 @@ impl Eval<'_> {
             let Some(Result2 { value, holds }) = of_values(binary.op, first, second) else { continue };
             let labels = self.result_labels(binary, &output.labels, &one.labels);
             // One to one, each signature once; many to one, each result once.
-            let result = if binary.cardinality == Cardinality::OneToOne { 0 } else { labels.fingerprint() };
+            let result = (binary.cardinality != Cardinality::OneToOne).then(|| labels.fingerprint());
             if matched.insert((signature, result), ()).is_some() {
                 return Err(Unmatched(format!(
                     "several results are {labels}; say group_left or group_right with labels that tell them apart"
@@ -120,7 +122,7 @@ impl Eval<'_> {
     }
 
     fn result_labels(&mut self, binary: &Binary, many: &Labels, one: &Labels) -> Labels {
-        let both = many.fingerprint() ^ one.fingerprint().rotate_left(31);
+        let both = Fingerprint(many.fingerprint().0 ^ one.fingerprint().0.rotate_left(31));
         self.memo.made(binary.site + 1, both, || {
             let nameless = binary.as_bool || !binary.op.is_comparison();
             let kept = many.filtered(|name| !(nameless && is_name(name)));
@@ -144,7 +146,7 @@ pub(super) fn of_numbers(op: Operator, left: f64, right: f64) -> f64 {
         Operator::Div => left / right,
         Operator::Mod => left % right,
         Operator::Pow => libm::pow(left, right),
-        Operator::Atan2 => left.atan2(right),
+        Operator::Atan2 => libm::atan2(left, right),
         Operator::Equal => truth(left == right),
         Operator::NotEqual => truth(left != right),
         Operator::Above => truth(left > right),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Labels, Timestamp, Value};
+use crate::model::{Fingerprint, Labels, Timestamp, Value};
 
 use super::eval::{Eval, Memo};
 use super::{Pushed, Query, Running, Window};
@@ -18,7 +18,7 @@ pub struct Cell {
 /// One series of a leaf, or of a subquery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
-    pub(super) fingerprint: u64,
+    pub(super) fingerprint: Fingerprint,
     /// Those that somebody needs.
     pub(super) labels: Labels,
     pub(super) window: Window,
@@ -135,7 +135,7 @@ impl Cell {
     }
 
     /// The series of all leaves with their places.
-    pub fn series(&self) -> impl Iterator<Item = (u64, Place)> {
+    pub fn series(&self) -> impl Iterator<Item = (Fingerprint, Place)> {
         self.leaves.iter().enumerate().flat_map(|(leaf, series)| {
             series.iter().enumerate().map(move |(number, series)| {
                 let place = Place { leaf: u16::try_from(leaf).unwrap_or(u16::MAX), number: u32::try_from(number).unwrap_or(u32::MAX) };
@@ -161,11 +161,11 @@ impl Cell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone {
     /// Its fingerprint.
-    pub fingerprint: u64,
+    pub fingerprint: Fingerprint,
     /// Where it was.
     pub place: Place,
     /// The fingerprint of the one that is there now.
-    pub moved: Option<u64>,
+    pub moved: Option<Fingerprint>,
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use crate::model::{Labels, Timestamp, Value};
+use crate::model::{Fingerprint, Labels, Timestamp, Value};
 
 use super::cell::{Cell, Output, Series, Unmatched};
 use super::node::{HistogramFunction, Node, RangeNode, Relabel, Site, Source};
@@ -17,10 +17,10 @@ const MEMO_MAX: usize = 1 << 18;
 
 /// Labels that operators have made of others, so that they are made once. It changes nothing but the time taken.
 #[derive(Debug, Default)]
-pub struct Memo(HashMap<(Site, u64), Labels>);
+pub struct Memo(HashMap<(Site, Fingerprint), Labels>);
 
 impl Memo {
-    pub(super) fn made(&mut self, site: Site, of: u64, make: impl FnOnce() -> Labels) -> Labels {
+    pub(super) fn made(&mut self, site: Site, of: Fingerprint, make: impl FnOnce() -> Labels) -> Labels {
         if self.0.len() >= MEMO_MAX {
             self.0.clear();
         }
@@ -299,7 +299,7 @@ pub(super) fn all_different(outputs: &[Output]) -> Result<(), Unmatched> {
     if outputs.len() < 2 {
         return Ok(());
     }
-    let mut seen: Vec<(u64, &Labels)> = outputs.iter().map(|output| (output.labels.fingerprint(), &output.labels)).collect();
+    let mut seen: Vec<(Fingerprint, &Labels)> = outputs.iter().map(|output| (output.labels.fingerprint(), &output.labels)).collect();
     seen.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
     match seen.windows(2).find(|pair| pair[0].1 == pair[1].1) {
         Some(twice) => Err(Unmatched(format!("a vector has two elements {}", twice[0].1))),

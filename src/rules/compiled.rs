@@ -439,7 +439,7 @@ impl Watch {
     /// The partition of so many to which a cell of the query goes.
     #[must_use]
     pub fn partition(&self, cell: &Labels, partitions: u32) -> u32 {
-        let hash = Fnv::of(&[&self.routed.to_be_bytes(), &cell.fingerprint().to_be_bytes()]);
+        let hash = Fnv::of(&[&self.routed.to_be_bytes(), &cell.fingerprint().bytes()]);
         u32::try_from(hash % u64::from(partitions.max(1))).unwrap_or(0)
     }
 }

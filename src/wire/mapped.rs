@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use crate::model::change::said;
-use crate::model::labels::Fnv;
-use crate::model::{Alert, Change, Labels, Signal, Timestamp};
+use crate::model::{Alert, Change, Fingerprint, Labels, Signal, Timestamp};
 use crate::rules::mapping::{Label, LabelText, Mapping, OneOrMore};
 use crate::rules::{Kind, Unit};
 
@@ -121,7 +120,8 @@ fn alert(mapping: &Mapping, one: &Json, key: &str, at: Option<Timestamp>, append
         }
     };
     // A fingerprint that is one already stays, so that the alert is known by it elsewhere too.
-    let fingerprint = (key.len() == 16).then(|| u64::from_str_radix(key, 16).ok()).flatten().unwrap_or_else(|| Fnv::of(&[key.as_bytes()]));
+    let known = (key.len() == 16).then(|| u64::from_str_radix(key, 16).ok()).flatten();
+    let fingerprint = known.map_or_else(|| Fingerprint::of(&[key.as_bytes()]), Fingerprint);
     let starts_at = when(one, &mapping.starts_at, mapping.unit)?;
     let ends_at = when(one, &mapping.ends_at, mapping.unit)?.or(at).unwrap_or(appended);
     let labels = || labels(mapping, one, first(one, &mapping.name));

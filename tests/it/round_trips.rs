@@ -262,7 +262,7 @@ proptest! {
         let status = if told.ends_at.is_some() { "resolved" } else { "firing" };
         let alert = json!({
             "status": status, "labels": labels, "annotations": {"summary": told.summary}, "startsAt": told.starts_at.to_string(),
-            "endsAt": ends_at, "fingerprint": format!("{:016x}", told.fingerprint),
+            "endsAt": ends_at, "fingerprint": told.fingerprint.to_string(),
         });
         let webhook = json!({"version": "4", "status": status, "alerts": [alert]});
         let mut posted = alert.clone();
@@ -270,7 +270,7 @@ proptest! {
         posted["endsAt"] = json!(told.ends_at.unwrap_or(Timestamp(APPENDED.0 + 60_000)).to_string());
         let pairs: Vec<_> = labels.iter().map(|(name, value)| json!({"key": name, "value": value})).collect();
         let details = json!({
-            "fingerprint": told.fingerprint.to_string(), "labels": {"labels": pairs}, "startsAt": alert["startsAt"], "endsAt": alert["endsAt"],
+            "fingerprint": told.fingerprint.0.to_string(), "labels": {"labels": pairs}, "startsAt": alert["startsAt"], "endsAt": alert["endsAt"],
             "annotations": {"labels": [{"key": "summary", "value": told.summary}]}, "resolved": told.ends_at.is_some(),
         });
         let data = if told.ends_at.is_some() {
@@ -287,7 +287,7 @@ proptest! {
     #[test]
     fn alerts_of_pagerduty_and_changes_of_cdevents(told in told_alert(), id in "[a-z0-9]{1,9}", service in "[a-z0-9-]{1,9}") {
         let event = json!({
-            "routing_key": "k", "event_action": "trigger", "dedup_key": format!("{:016x}", told.fingerprint),
+            "routing_key": "k", "event_action": "trigger", "dedup_key": told.fingerprint.to_string(),
             "payload": {"summary": told.summary, "source": service, "severity": "critical", "timestamp": told.starts_at.to_string()},
         });
         match signals(Kind::Alerts, &event).as_slice() {

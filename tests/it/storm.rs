@@ -278,7 +278,7 @@ impl Storm {
         let mut pairs = vec![];
         for (number, episode) in self.episodes.iter().enumerate() {
             let labels = Labels::of(episode.labels.iter().map(|(name, value)| (*name, value.as_str())));
-            let key = (format!("{:016x}", labels.fingerprint()), time(episode.from));
+            let key = (labels.fingerprint().to_string(), time(episode.from));
             pairs.push((episode.fault, member.get(&key).map_or_else(|| format!("alone-{number}"), |id| settled(id.clone()))));
         }
         let mut score = compare(&pairs);

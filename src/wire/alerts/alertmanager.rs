@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::model::change::{RUNBOOK, said};
-use crate::model::{Alert, Labels, Signal, Timestamp};
+use crate::model::{Alert, Fingerprint, Labels, Signal, Timestamp};
 use crate::wire::{Parts, Reject, few_enough, time};
 
 #[derive(Deserialize)]
@@ -84,7 +84,7 @@ pub fn api(record: Json, appended: Timestamp) -> Result<Parts, Reject> {
 fn known(told: Told, starts_at: Timestamp, ends_at: Option<Timestamp>) -> Alert {
     let labels: Labels = told.labels.into();
     // The fingerprint names the labels; where it is missing it can be computed.
-    let fingerprint = u64::from_str_radix(&told.fingerprint, 16).unwrap_or_else(|_| labels.fingerprint());
+    let fingerprint = u64::from_str_radix(&told.fingerprint, 16).map_or_else(|_| labels.fingerprint(), Fingerprint);
     Alert { fingerprint, labels, summary: summary(&told.annotations), starts_at, ends_at, by_key: false, recalled: false }
 }
 

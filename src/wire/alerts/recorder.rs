@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use crate::model::{Alert, Labels, Signal};
+use crate::model::{Alert, Fingerprint, Labels, Signal};
 use crate::wire::{Reject, time};
 
 use super::alertmanager::summary;
@@ -42,7 +42,8 @@ fn alert(told: &Json, recalled: bool) -> Result<Option<Signal>, Reject> {
     let labels: Labels = pairs(&told["labels"]).into();
     let fingerprint = match &told["fingerprint"] {
         Json::String(decimal) => {
-            decimal.parse().map_err(|_| Reject::new("bad_fingerprint", format!("fingerprint: {decimal:?} is no decimal number")))?
+            let bad = |_| Reject::new("bad_fingerprint", format!("fingerprint: {decimal:?} is no decimal number"));
+            Fingerprint(decimal.parse().map_err(bad)?)
         }
         _ => labels.fingerprint(),
     };

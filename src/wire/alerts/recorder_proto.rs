@@ -1,6 +1,6 @@
 //! The same events in protobuf.
 
-use crate::model::{Alert, Labels, Signal, Timestamp};
+use crate::model::{Alert, Fingerprint, Labels, Signal, Timestamp};
 use crate::wire::protobuf::Fields;
 use crate::wire::{Reject, Unit, instant};
 
@@ -70,7 +70,7 @@ fn alert(message: &[u8], recalled: bool) -> Result<Option<Signal>, Reject> {
         return Err(Reject::new("bad_timestamp", "ends_at: missing"));
     }
     Ok(Some(Signal::Alert(Alert {
-        fingerprint: fingerprint.unwrap_or_else(|| labels.fingerprint()),
+        fingerprint: fingerprint.map_or_else(|| labels.fingerprint(), Fingerprint),
         labels,
         summary: summary(&annotations.into_iter().collect()),
         starts_at,
