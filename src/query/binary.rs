@@ -19,17 +19,15 @@ struct Result2 {
 impl Eval<'_> {
     pub(super) fn binary(&mut self, binary: &Binary, at: Timestamp) -> Result<Vec<Output>, Unmatched> {
         if binary.left.is_scalar() {
-            let number = self.number(&binary.left, at)?;
-            let vector = self.vector(&binary.right, at)?;
-            return Ok(self.with_number(binary, vector, number, true));
+            let (number, vector) = (self.number(&binary.left, at), self.vector(&binary.right, at));
+            return Ok(self.with_number(binary, vector?, number?, true));
         }
         if binary.right.is_scalar() {
-            let vector = self.vector(&binary.left, at)?;
-            let number = self.number(&binary.right, at)?;
-            return Ok(self.with_number(binary, vector, number, false));
+            let (vector, number) = (self.vector(&binary.left, at), self.number(&binary.right, at));
+            return Ok(self.with_number(binary, vector?, number?, false));
         }
-        let left = self.vector(&binary.left, at)?;
-        let right = self.vector(&binary.right, at)?;
+        let (left, right) = (self.vector(&binary.left, at), self.vector(&binary.right, at));
+        let (left, right) = (left?, right?);
         if binary.op.is_set() { Ok(self.of_sets(binary, left, right)) } else { self.matched(binary, left, right) }
     }
 

@@ -37,7 +37,8 @@ pub(super) struct Eval<'e> {
 type Vector = Result<Vec<Output>, Unmatched>;
 
 impl Eval<'_> {
-    /// A vector at that time.
+    /// A vector at that time. All parts of it are evaluated, also where one is unmatched: what is kept of a range goes on from step to
+    /// step.
     pub(super) fn vector(&mut self, node: &Node, at: Timestamp) -> Vector {
         match node {
             Node::Number(_) | Node::Time | Node::Scalar(_) => self.nameless(node, at),
@@ -58,8 +59,8 @@ impl Eval<'_> {
                 Ok(value.into_iter().map(|value| Output { labels: Labels::default(), sampled: at, value, divisor: None }).collect())
             }
             Node::Map { function, operand: Some(operand), parameters, site } => {
-                let operand = self.vector(operand, at)?;
-                let parameters = self.numbers(parameters, at)?;
+                let (operand, parameters) = (self.vector(operand, at), self.numbers(parameters, at));
+                let (operand, parameters) = (operand?, parameters?);
                 self.mapped(operand, *site, |value| function.apply(value.float()?, &parameters).map(Value::Float))
             }
             Node::Timestamp { operand, site } => {
@@ -69,9 +70,8 @@ impl Eval<'_> {
                 self.mapped(operand, *site, |value| Some(value.clone()))
             }
             Node::Histogram { function, parameters, operand, site } => {
-                let operand = self.vector(operand, at)?;
-                let parameters = self.numbers(parameters, at)?;
-                self.histogram(*function, &parameters, operand, *site)
+                let (operand, parameters) = (self.vector(operand, at), self.numbers(parameters, at));
+                self.histogram(*function, &parameters?, operand?, *site)
             }
             Node::Absent { operand, labels } => {
                 let there = !self.vector(operand, at)?.is_empty();
@@ -96,8 +96,8 @@ impl Eval<'_> {
             }
             Node::Negate(operand, _) => Ok(-self.number(operand, at)?),
             Node::Binary(binary) => {
-                let (left, right) = (self.number(&binary.left, at)?, self.number(&binary.right, at)?);
-                Ok(super::binary::of_numbers(binary.op, left, right))
+                let (left, right) = (self.number(&binary.left, at), self.number(&binary.right, at));
+                Ok(super::binary::of_numbers(binary.op, left?, right?))
             }
             Node::Vector(_)
             | Node::Select { .. }
@@ -112,7 +112,8 @@ impl Eval<'_> {
     }
 
     fn numbers(&mut self, nodes: &[Node], at: Timestamp) -> Result<Vec<f64>, Unmatched> {
-        nodes.iter().map(|node| self.number(node, at)).collect()
+        let numbers: Vec<Result<f64, Unmatched>> = nodes.iter().map(|node| self.number(node, at)).collect();
+        numbers.into_iter().collect()
     }
 
     fn nameless(&mut self, node: &Node, at: Timestamp) -> Vector {
@@ -128,12 +129,14 @@ impl Eval<'_> {
     }
 
     fn range(&mut self, node: &RangeNode, at: Timestamp) -> Vector {
-        let parameters = self.numbers(&node.parameters, at)?;
+        let parameters = self.numbers(&node.parameters, at);
         let until = at - node.offset;
-        let mut taken = match &node.source {
-            Source::Leaf(leaf) => std::mem::take(&mut self.cell.leaves[*leaf]),
-            Source::Sub { place, inner, step } => self.subquery(node, *place, inner, *step, until)?,
+        let evaluated = match &node.source {
+            Source::Leaf(_) => Ok(()),
+            Source::Sub { place, inner, step } => self.subquery(node, *place, inner, *step, until),
         };
+        let mut taken = std::mem::take(self.series_of(&node.source));
+        let numbers = parameters.as_deref().unwrap_or_default();
         let mut outputs = Vec::with_capacity(taken.len());
         for series in &mut taken {
             let Series { window, running, .. } = series;
@@ -142,21 +145,26 @@ impl Eval<'_> {
                 &*running
             });
             let range = Range { window, until, range: node.range, now: at };
-            if let Some((sampled, value)) = range.apply(node.function, &parameters, running) {
+            if let Some((sampled, value)) = range.apply(node.function, numbers, running) {
                 outputs.push(Output { labels: series.labels.clone(), sampled, value, divisor: None });
             }
         }
-        match &node.source {
-            Source::Leaf(leaf) => self.cell.leaves[*leaf] = taken,
-            Source::Sub { place, .. } => self.cell.subs[*place].series = taken,
-        }
+        *self.series_of(&node.source) = taken;
+        parameters.and(evaluated)?;
         if node.function.keeps_name() {
             return Ok(outputs);
         }
         self.mapped(outputs, node.site, |value| Some(value.clone()))
     }
 
-    /// Evaluates a subquery at the steps since the last time, and gives its series.
+    fn series_of(&mut self, source: &Source) -> &mut Vec<Series> {
+        match source {
+            Source::Leaf(leaf) => &mut self.cell.leaves[*leaf],
+            Source::Sub { place, .. } => &mut self.cell.subs[*place].series,
+        }
+    }
+
+    /// Evaluates a subquery at the steps since the last time.
     fn subquery(
         &mut self,
         node: &RangeNode,
@@ -164,7 +172,7 @@ impl Eval<'_> {
         inner: &Node,
         step: Duration,
         until: Timestamp,
-    ) -> Result<Vec<Series>, Unmatched> {
+    ) -> Result<(), Unmatched> {
         let after = until - node.range;
         let mut at = after.next_multiple(step);
         if let Some(done) = self.cell.subs[place].done {
@@ -172,9 +180,14 @@ impl Eval<'_> {
         }
         let mut index: HashMap<Labels, usize> =
             self.cell.subs[place].series.iter().enumerate().map(|(number, series)| (series.labels.clone(), number)).collect();
+        let mut all = Ok(());
         while at <= until {
             self.cell.subs[place].done = Some(at);
-            for output in self.vector(inner, at)? {
+            let outputs = self.vector(inner, at).unwrap_or_else(|unmatched| {
+                all = Err(unmatched);
+                vec![]
+            });
+            for output in outputs {
                 let series = &mut self.cell.subs[place].series;
                 let number = *index.entry(output.labels.clone()).or_insert(series.len());
                 if number == series.len() {
@@ -190,14 +203,13 @@ impl Eval<'_> {
             }
             at = at + step;
         }
-        let mut series = std::mem::take(&mut self.cell.subs[place].series);
         // What leaves a range is looked at once more where a state is kept.
         let kept = if node.running.is_some() { after - self.query.every } else { after };
-        series.retain_mut(|series| {
+        self.cell.subs[place].series.retain_mut(|series| {
             series.window.forget(kept);
             !series.window.is_empty()
         });
-        Ok(series)
+        all
     }
 
     /// Another value for each; the metric's name goes with the old one.
