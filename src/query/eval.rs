@@ -165,14 +165,7 @@ impl Eval<'_> {
     }
 
     /// Evaluates a subquery at the steps since the last time.
-    fn subquery(
-        &mut self,
-        node: &RangeNode,
-        place: usize,
-        inner: &Node,
-        step: Duration,
-        until: Timestamp,
-    ) -> Result<(), Unmatched> {
+    fn subquery(&mut self, node: &RangeNode, place: usize, inner: &Node, step: Duration, until: Timestamp) -> Result<(), Unmatched> {
         let after = until - node.range;
         let mut at = after.next_multiple(step);
         if let Some(done) = self.cell.subs[place].done {

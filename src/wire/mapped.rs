@@ -80,11 +80,16 @@ fn key(one: &Json, keys: &[OneOrMore]) -> Option<String> {
 /// The first of these times that is there.
 fn when(one: &Json, paths: &[String], unit: Option<Unit>) -> Result<Option<Timestamp>, Reject> {
     let Some((path, text)) = paths.iter().find_map(|path| Some((path, told(one, path)?))) else { return Ok(None) };
-    let whole = text.split('.').next().unwrap_or_default();
-    match (text.parse::<f64>(), whole.parse::<i64>()) {
-        (Ok(_), Ok(number)) => instant(path, number, unit.unwrap_or(Unit::Milliseconds)).map(Some),
-        _ => time(path, &text).map(Some),
-    }
+    let unit = unit.unwrap_or(Unit::Milliseconds);
+    let at = match (text.parse::<i64>(), text.parse::<f64>()) {
+        (Ok(number), _) => instant(path, number, unit),
+        (_, Ok(seconds)) if seconds.is_finite() && unit == Unit::Seconds && seconds.fract() != 0.0 => {
+            instant(path, (seconds * 1000.0).round() as i64, Unit::Milliseconds)
+        }
+        (_, Ok(number)) if number.is_finite() => instant(path, number.round() as i64, unit),
+        _ => time(path, &text),
+    };
+    at.map(Some)
 }
 
 fn signal(with: Use<'_>, one: &Json) -> Result<Option<Signal>, Reject> {

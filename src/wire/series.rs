@@ -86,12 +86,17 @@ impl SeriesBuf {
     /// # Errors
     /// It is empty or too long.
     pub fn name(&mut self, parts: &[&str]) -> Result<(), Reject> {
-        if parts.iter().all(|part| part.is_empty()) {
-            return Err(Reject::new("no_metric_name", "a sample without a name"));
-        }
-        self.begin(METRIC_NAME)?;
+        self.begin_name()?;
         parts.iter().for_each(|part| self.part(part));
         self.end()
+    }
+
+    /// Begins the metric's name, which comes in parts.
+    ///
+    /// # Errors
+    /// There are too many labels.
+    pub fn begin_name(&mut self) -> Result<(), Reject> {
+        self.begin(METRIC_NAME)
     }
 
     /// Begins a label whose value comes in parts.
@@ -142,8 +147,11 @@ impl SeriesBuf {
     /// Ends the label that was begun.
     ///
     /// # Errors
-    /// Its value is too long, or all labels are together.
+    /// Its value is too long, or all labels are together; or it is the metric's name, and empty.
     pub fn end(&mut self) -> Result<(), Reject> {
+        if self.bytes.ends_with(&[END]) && self.bytes[self.begun..self.bytes.len() - 1] == *METRIC_NAME.as_bytes() {
+            return Err(Reject::new("no_metric_name", "a sample without a name"));
+        }
         let long = self.bytes.len() - self.begun;
         if long > NAME_BYTES_MAX + VALUE_BYTES_MAX {
             return Err(Reject::new(
@@ -212,6 +220,9 @@ mod tests {
         series.clear();
         let mut long = (0..20).map(|i| series.label(&i.to_string(), &"y".repeat(8000)));
         assert_eq!(long.find_map(Result::err).map(|r| r.reason), Some("labels_too_long"));
+        series.clear();
+        let unnamed = series.begin_name().and_then(|()| series.end());
+        assert_eq!(unnamed.map_err(|r| r.reason), Err("no_metric_name"));
         series.clear();
         let mut added = (0..200).map(|i| series.label(&i.to_string(), "x"));
         assert_eq!(added.find_map(Result::err).map(|r| r.reason), Some("too_many_labels"));

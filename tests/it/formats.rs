@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::program::richter;
 
 /// The format of samples that are no JSON of a shape with marks of its own; the rest is recognised.
-const NAMED: [(&str, &str); 11] = [
+const NAMED: [(&str, &str); 12] = [
     ("influx_line_protocol.lp", "influx"),
     ("mimir_record_v2.pb", "remote_write"),
     ("openmetrics.txt", "prometheus_text"),
@@ -19,6 +19,8 @@ const NAMED: [(&str, &str); 11] = [
     ("service_graph.prom", "prometheus_text"),
     ("statsd.txt", "statsd"),
     ("alertmanager_event_recorder_created.pb", "alertmanager_events_proto"),
+    // With a field that is not known yet.
+    ("alertmanager_event_recorder_newer.pb", "alertmanager_events_proto"),
 ];
 
 /// One minute after what the samples tell of.

@@ -12,8 +12,11 @@ use crate::model::{Alert, Fingerprint, Labels, Signal, Timestamp};
 use crate::wire::{Parts, Reject, few_enough, time};
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Webhook {
     alerts: Vec<Json>,
+    /// How many more there were than `max_alerts` of the receiver.
+    truncated_alerts: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -35,7 +38,8 @@ struct Told {
 /// What Go's zero time begins with: there is none.
 const UNSET: &str = "0001-01-01";
 
-/// Decodes one notification. An alert whose status or time cannot be read is refused, the others are taken.
+/// Decodes one notification. An alert whose status or time cannot be read is refused, the others are taken; so are those that
+/// Alertmanager has left out.
 ///
 /// # Errors
 /// It is not of this shape.
@@ -52,7 +56,10 @@ pub fn webhook(record: Json) -> Result<Parts, Reject> {
         let starts_at = time("startsAt", &told.starts_at)?;
         Ok(Signal::Alert(known(told, starts_at, ends_at)))
     };
-    Ok(webhook.alerts.into_iter().map(alert).collect())
+    let left_out =
+        |n: u64| Err(Reject::new("truncated", format!("truncatedAlerts: {n} alerts are left out by the receiver's `max_alerts`")));
+    let truncated = webhook.truncated_alerts.filter(|n| *n > 0).map(left_out);
+    Ok(webhook.alerts.into_iter().map(alert).chain(truncated).collect())
 }
 
 /// Decodes a list of alerts that was appended then: one fires as long as its end, which is set ahead and moved on, lies

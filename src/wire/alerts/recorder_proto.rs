@@ -20,7 +20,10 @@ pub fn decode(payload: &[u8]) -> Result<Vec<Signal>, Reject> {
         let mut data = Fields::of(wire.bytes());
         while let Some((number, wire)) = data.read()? {
             let mut told = Fields::of(wire.bytes());
-            while let Some((1, wire)) = told.read()? {
+            while let Some((field, wire)) = told.read()? {
+                if field != 1 {
+                    continue;
+                }
                 // Created ones are whole; of the others the details are inside.
                 let (alert, recalled) = match number {
                     3 => (wire.bytes(), false),

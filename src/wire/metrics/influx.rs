@@ -150,7 +150,7 @@ fn unescaped(into: &mut String, text: &str) {
 
 /// A series' name of a measurement and a field, as Telegraf's Prometheus output spells it; `value` says nothing.
 pub(super) fn name(series: &mut SeriesBuf, measurement: &str, field: &str) -> Result<(), Reject> {
-    series.begin("__name__")?;
+    series.begin_name()?;
     series.part_spelt(measurement);
     if field != "value" {
         series.part("_");

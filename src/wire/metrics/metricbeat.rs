@@ -42,7 +42,7 @@ fn numbers(path: &str, value: &Json, at: Timestamp, scratch: &mut Scratch, sink:
         Json::Object(fields) => fields.iter().for_each(|(key, value)| numbers(&format!("{path}.{key}"), value, at, scratch, sink)),
         Json::Number(number) => {
             let mark = scratch.series.mark();
-            let named = scratch.series.begin("__name__").and_then(|()| {
+            let named = scratch.series.begin_name().and_then(|()| {
                 scratch.series.part_spelt(path);
                 scratch.series.end()
             });

@@ -48,7 +48,7 @@ fn sample(raw: &Raw<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(
     let Number::Of(value) = raw.value else { return Err(Reject::new("bad_value", "value: not a number")) };
     let series = &mut scratch.series;
     series.clear();
-    series.begin("__name__")?;
+    series.begin_name()?;
     series.part_spelt(&raw.metric.0);
     series.end()?;
     if let Some(endpoint) = &raw.endpoint {

@@ -181,7 +181,7 @@ struct Writer<'w, 'm> {
 impl Writer<'_, '_> {
     fn sample(&mut self, suffix: &str, more: Option<(&str, &str)>, value: f64) -> Result<(), Reject> {
         let mark = self.series.mark();
-        self.series.begin("__name__")?;
+        self.series.begin_name()?;
         if let Some(namespace) = self.metric.namespace.as_ref().filter(|namespace| !namespace.0.is_empty()) {
             self.series.part_spelt(&namespace.0);
             self.series.part("_");

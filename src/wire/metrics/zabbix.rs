@@ -61,7 +61,7 @@ fn sample(raw: &Raw<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(
     let at = at + std::time::Duration::from_nanos(raw.ns.clamp(0, 999_999_999).unsigned_abs());
     let series = &mut scratch.series;
     series.clear();
-    series.begin("__name__")?;
+    series.begin_name()?;
     series.part_spelt(&raw.name.0);
     series.end()?;
     series.label("host", &raw.host.host.0)?;
