@@ -161,12 +161,17 @@ impl Route {
         let mut decoded = metrics::decode(sourced.recognised, record.payload, &context, scratch, &mut taker);
         if source.format == Format::Auto
             && decoded.is_err()
+            && taker.taken.taken == 0
             && let Some(format) = shape(record.payload).filter(|format| *format != sourced.recognised)
         {
             sourced.recognised = format;
             decoded = metrics::decode(format, record.payload, &context, scratch, &mut taker);
         }
-        let Taken { taken, matched, refused, skipped, calls, .. } = taker.taken;
+        let Taken { taken, matched, mut refused, skipped, calls, .. } = taker.taken;
+        // What came before the part that cannot be read has been passed on.
+        if let Err(reject) = decoded {
+            refused.add(reject);
+        }
         sourced.matched += matched;
         if !calls.is_empty() {
             out.messages.extend(calls_messages(calls));
@@ -174,7 +179,6 @@ impl Route {
         for (reason, number) in skipped {
             out.add(Count::Skipped(source.topic.clone(), reason), number);
         }
-        decoded?;
         Self::parts(record, taken, refused, out)?;
         Ok(if matched > 0 { Outcome::Applied } else { Outcome::NotWanted })
     }

@@ -157,3 +157,15 @@ fn a_record_of_1970_is_a_dead_letter() {
     assert!(events(&out.messages).is_empty() && letters.len() == 1, "{letters:?}");
     assert_eq!(letters[0].headers, [("reason", "bad_timestamp".to_owned())]);
 }
+
+/// What came before a record was cut off has been taken: only the rest of it is refused.
+#[test]
+fn a_record_that_is_cut_off_is_refused_in_part() {
+    let sample = r#"{"labels":{"service":"web"},"name":"up","timestamp":"2026-11-22T15:01:00Z","value":1}"#;
+    let text = format!("{MONITORS}raw 15:01 metrics {sample}{{\"labels\"\nraw 15:02 metrics {{\"labels\"\n");
+    let out = Case::parse("cut-off", &text).run();
+    let letters = out.messages.iter().filter(|message| message.topic == Topic::DeadLetter);
+    let letters: Vec<serde_json::Value> = letters.map(|letter| serde_json::from_slice(&letter.payload).expect("a letter")).collect();
+    let parts: Vec<_> = letters.iter().map(|letter| (letter["reason"].as_str().unwrap_or_default(), letter["part"] == true)).collect();
+    assert_eq!(parts, [("not_json", true), ("not_json", false)]);
+}

@@ -207,8 +207,10 @@ pub(super) enum Event {
     Ends(Vec<(String, i32, i64)>),
     /// A record was not delivered and will not be.
     Undelivered { topic: String, why: KafkaError },
-    /// A record is larger than the client or the broker takes. It is lost, for it would be refused again after every restart.
+    /// A record is larger than the client takes. It is lost, for it would be refused again after every restart.
     TooLarge { topic: String, bytes: usize },
+    /// A record is larger than the broker takes for that topic.
+    Refused { topic: String, bytes: usize },
     /// A client told of an error; it goes on by itself.
     Error(String),
 }
@@ -343,7 +345,7 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), message)) = result {
-            self.events.send(Event::TooLarge { topic: message.topic().to_owned(), bytes: message.payload_len() }).ok();
+            self.events.send(Event::Refused { topic: message.topic().to_owned(), bytes: message.payload_len() }).ok();
         } else if let Err((why, message)) = result {
             self.events.send(Event::Undelivered { topic: message.topic().to_owned(), why: why.clone() }).ok();
         }

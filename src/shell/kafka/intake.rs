@@ -143,7 +143,7 @@ impl Intake {
         while records.len() < ROUND_RECORDS_MAX && size < ROUND_BYTES_MAX {
             let before = records.len();
             let more = self.poll(until.saturating_duration_since(Instant::now()), &mut records)?;
-            size += records.last().map_or(0, |record| bytes(std::slice::from_ref(record)));
+            size += bytes(&records[before..]);
             if before == 0 && !records.is_empty() {
                 until = Instant::now() + gathers;
             }
@@ -223,7 +223,10 @@ impl Intake {
     /// Counts a record that is too large for Kafka, and says so.
     pub(super) fn lost(&self, topic: &str, bytes: usize) {
         self.metrics.lost(topic, 1);
-        error!(stage = self.stage, topic, bytes, "a record is too large for Kafka and is lost; raise message.max.bytes");
+        error!(
+            stage = self.stage,
+            topic, bytes, "a record is too large for Kafka and is lost; raise the topic's max.message.bytes, then message.max.bytes"
+        );
     }
 
     /// What was told since the last time, in order.
@@ -243,6 +246,7 @@ impl Intake {
             | Event::Expelled
             | Event::Ends(_)
             | Event::TooLarge { .. }
+            | Event::Refused { .. }
             | Event::Error(_) => None,
         })
     }
@@ -351,7 +355,12 @@ impl Drop for Intake {
             match event {
                 Event::Assigned(..) => drop(self.take(&[])),
                 Event::Revoked(places) | Event::Lost(places) => drop(self.give_up(&places)),
-                Event::Expelled | Event::Ends(_) | Event::Undelivered { .. } | Event::TooLarge { .. } | Event::Error(_) => {}
+                Event::Expelled
+                | Event::Ends(_)
+                | Event::Undelivered { .. }
+                | Event::TooLarge { .. }
+                | Event::Refused { .. }
+                | Event::Error(_) => {}
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::model::{Origin, Timestamp};
 use crate::route::Route;
 use crate::rules::Settings;
 use crate::shell::metrics::Metrics;
-use crate::stage::{Message, Outbox, Record, Topic};
+use crate::stage::{Count, Message, Outbox, Outcome, Record, Topic};
 
 use super::client::{Base, Event, Reports, producer};
 use super::intake::{Intake, Place, number, place};
@@ -178,7 +178,7 @@ impl Router {
                     }
                 }
                 Event::Undelivered { topic, why } => bail!("a record for {topic} was not delivered: {why}"),
-                Event::TooLarge { topic, bytes } => self.intake.lost(&topic, bytes),
+                Event::TooLarge { topic, bytes } | Event::Refused { topic, bytes } => self.intake.lost(&topic, bytes),
                 Event::Error(what) => self.intake.grumble(&what),
             }
         }
@@ -242,6 +242,12 @@ impl Router {
         // What is not ours any more is read by whoever has it now.
         let Some(next) = self.owned.get_mut(&place) else { return };
         *next = Some(record.offset() + 1);
+        let Some(payload) = record.payload() else {
+            // A tombstone, by which a key is forgotten, tells nothing.
+            out.count(Count::Records(record.topic().to_owned(), Outcome::NotWanted));
+            offsets.insert(place, record.offset() + 1);
+            return;
+        };
         // A producer whose clock is fast must not make the future believable.
         let timestamp = record.timestamp().to_millis().map_or_else(now, |at| Timestamp(at).min(now()));
         let headers: Vec<(&str, &[u8])> = record
@@ -255,7 +261,7 @@ impl Router {
             offset: record.offset(),
             timestamp,
             headers: &headers,
-            payload: record.payload().unwrap_or_default(),
+            payload,
         };
         self.route.apply(&seen, out);
         offsets.insert(place, record.offset() + 1);

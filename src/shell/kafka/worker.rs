@@ -189,6 +189,12 @@ impl<S: Partitioned> Worker<S> {
                 // The transaction it belonged to fails, and is said again.
                 Event::Undelivered { topic, why } => self.intake.grumble(&format!("a record for {topic} was not delivered: {why}")),
                 Event::TooLarge { topic, bytes } => self.intake.lost(&topic, bytes),
+                // Likewise, until the topic takes it: nothing is lost.
+                Event::Refused { topic, bytes } => {
+                    let what =
+                        format!("{topic} takes no record of {bytes} bytes, which is said again until it does; raise its max.message.bytes");
+                    self.intake.grumble(&what);
+                }
                 Event::Error(what) => self.intake.grumble(&what),
             }
         }
