@@ -48,9 +48,11 @@ pub(super) struct Fault<'f> {
     pub(super) evidence: &'f Evidence,
     /// The teams whose business it is, first of all that of what leads.
     pub(super) owners: Vec<&'f str>,
-    /// It has lasted for so long, and nobody has taken it on.
-    pub(super) unacknowledged: Option<Duration>,
-    /// The teams that were asked already for nobody did.
+    /// Nobody has taken it on,
+    pub(super) unacknowledged: bool,
+    /// so that somebody was asked last after so long,
+    pub(super) asked_after: Option<Duration>,
+    /// and these teams already.
     pub(super) asked: &'f [String],
 }
 
@@ -67,10 +69,9 @@ pub(super) fn gather(fault: &Fault<'_>, duty: &Duty, at: Timestamp) -> Gathered 
             Gather::Team(name) => duty.team(name).into_iter().collect(),
         }
     });
-    let asked = emergency.escalate.iter().filter(|(after, _)| fault.unacknowledged.is_some_and(|lasts| lasts >= *after));
-    let before = fault.asked.iter().filter(|_| fault.unacknowledged.is_some());
-    let asked: Vec<&Team> = before.chain(asked.flat_map(|(_, teams)| teams)).filter_map(|name| duty.team(name)).collect();
-    let asked = distinct(asked.into_iter());
+    let asked = emergency.escalate.iter().filter(|(after, _)| Some(*after) <= fault.asked_after).flat_map(|(_, teams)| teams);
+    let asked = fault.asked.iter().chain(asked).filter(|_| fault.unacknowledged);
+    let asked = distinct(asked.filter_map(|name| duty.team(name)));
     let teams = distinct(named.chain(asked.iter().copied()));
     let person = |team: &Team, name: &str| Person { name: name.to_owned(), team: team.name.clone(), contact: team.contact.clone() };
     let given = Given {

@@ -298,9 +298,9 @@ impl Declare {
         incident.asks_anew |= event == Event::Escalated && anew;
         // Nor is it found late in the moment in which it is told.
         let known_at = incident.known_at();
-        let late = |after| incident.asks_since + after <= known_at;
+        let late = |after| Some(after) > incident.asked && incident.asks_since + after <= known_at;
         let late = incident.level().is_some_and(|level| incident.asks(&self.rules.levels.handling(level)).any(late));
-        if event == Event::Escalated && (!asked || anew || late || incident.asked.is_some()) {
+        if event == Event::Escalated && (!asked || anew || late) {
             (incident.asks_since, incident.asked) = (known_at, None);
         }
         if state != State::Suspected {

@@ -50,7 +50,6 @@ impl<'a> Story<'a> {
     /// Whom to gather, as of a time.
     pub(super) fn gather(&self, at: Timestamp) -> gather::Gathered {
         let Some(level) = self.incident.level() else { return gather::Gathered::default() };
-        let waits = (!self.incident.is_taken_on()).then(|| at.since(self.incident.asks_since));
         let owners = self.grounds.into_iter().flat_map(Grounds::owners);
         let fault = Fault {
             id: &self.incident.id,
@@ -58,7 +57,8 @@ impl<'a> Story<'a> {
             level,
             evidence: &self.evidence,
             owners: std::iter::once(self.evidence.owner.as_str()).chain(owners).collect(),
-            unacknowledged: waits,
+            unacknowledged: !self.incident.is_taken_on(),
+            asked_after: self.incident.asked,
             asked: &self.incident.gathered.asked,
         };
         gather(&fault, &self.rules.duty, at)
