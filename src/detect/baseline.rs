@@ -335,8 +335,10 @@ impl Baseline {
         let least = if self.unit == 0.0 { 0.0 } else { rule.min_change.least(expected) / self.unit };
         let half = (self.point.limit(rule.surprise) * now.scale).max(least as f32);
         let enough = |by: f32| f64::from(by) >= least;
-        let of_point = if enough(now.deviation.abs()) { of_point } else { 0.0 };
-        let of_shift = if enough(shifted.by) { of_shift } else { 0.0 };
+        // What is expected follows a slow fall, and no average counts one value for more than a few scales.
+        let away = |up: bool| if up { now.steady } else { -now.steady };
+        let of_point = if enough(now.deviation.abs().max(away(now.deviation > 0.0))) { of_point } else { 0.0 };
+        let of_shift = if enough(shifted.by.max(away(shifted.up))) { of_shift } else { 0.0 };
         if let Some(left) = self.left.as_deref().copied() {
             // Coming back is a jump as well, but none that the breach lasts by.
             let same_side = |up: bool, score: f32| if up == left.up { score } else { 0.0 };

@@ -2,7 +2,7 @@
 //!
 //! Peaks over a threshold, as extreme-value theory has them: the threshold is a streaming quantile, excesses over it are
 //! declustered (one that follows another closely is the same event), and the heavier of two tails is believed: a
-//! generalised Pareto distribution by its moments, and a power law by the mean logarithm.
+//! generalised Pareto distribution by its moments, and a power law by the mean logarithm, which is not believed for ever.
 //! Sources: A. Siffer et al., "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017; B. M. Hill, "A Simple
 //! General Approach to Inference About the Tail of a Distribution", 1975.
 
@@ -24,6 +24,10 @@ const BASE_LEAST: f32 = 0.05;
 
 /// Logarithms of excesses teach up to this many mean ones.
 const LOG_CLIP: f32 = 4.0;
+
+/// The power law is believed up to so many times what an excess usually comes to. Where most excesses are of another kind than the
+/// noise below them, such as the dips that lost samples make, it would reach to a hundred times what was ever seen.
+const FURTHEST: f32 = 6.0;
 
 /// What is more surprising than this cannot be told apart.
 const SURPRISE_MAX: f32 = 12.0;
@@ -72,7 +76,7 @@ impl Tail {
         let (shape, scale) = self.pareto();
         let excess = (deviation - self.threshold) / scale;
         let pareto = if shape < 1e-3 { excess * std::f32::consts::LOG10_E } else { libm::log10f(1.0 + shape * excess) / shape };
-        let power = libm::log10f(deviation / self.base()) / self.log.max(LOG_MIN);
+        let power = if deviation > self.furthest() { f32::INFINITY } else { libm::log10f(deviation / self.base()) / self.log.max(LOG_MIN) };
         (self.began() + pareto.min(power)).min(SURPRISE_MAX)
     }
 
@@ -82,7 +86,13 @@ impl Tail {
         let (shape, scale) = self.pareto();
         let pareto =
             if shape < 1e-3 { scale * beyond / std::f32::consts::LOG10_E } else { scale * (libm::exp10f(shape * beyond) - 1.0) / shape };
-        (self.threshold + pareto).max(self.base() * libm::exp10f(self.log.max(LOG_MIN) * beyond))
+        let power = self.base() * libm::exp10f(self.log.max(LOG_MIN) * beyond);
+        (self.threshold + pareto).max(power.min(self.furthest()))
+    }
+
+    /// So far the power law is believed.
+    fn furthest(&self) -> f32 {
+        FURTHEST * (self.threshold + self.square.max(0.0).sqrt())
     }
 
     /// Where the power law begins: at the threshold, which falls to nothing where most of a series never deviates.
