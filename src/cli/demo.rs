@@ -78,7 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         writeln!(out, "{INTRODUCTION}")?;
     }
     let mut last: Option<Vec<u8>> = None;
-    replay(&config, &records, Some(SINCE), |record, output| {
+    replay(&config, &records, Some(SINCE), false, |record, output| {
         if arguments.format == Format::Text && record.topic != METRICS {
             out.write_all(render::input(record).as_bytes())?;
         }

@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     let mut out = stdout();
     let mut letters: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut counts: BTreeMap<Count, u64> = BTreeMap::new();
-    let pipeline = replay(&config, &records, arguments.since, |_, output| {
+    let pipeline = replay(&config, &records, arguments.since, arguments.trace.is_some(), |_, output| {
         for message in output.messages.iter().filter(|m| m.topic == Topic::Incidents) {
             put(&mut out, &message.payload)?;
         }
@@ -147,11 +147,12 @@ fn tell_strangers(config: &Loaded, records: &[Recorded]) {
 }
 
 /// Runs records through the composed stages, and gives those; `take` gets each record and what came of it. What was over
-/// by `since` only teaches.
+/// by `since` only teaches; the whole decision log is told where it is `traced`.
 pub(super) fn replay(
     loaded: &Loaded,
     records: &[Recorded],
     since: Option<Timestamp>,
+    traced: bool,
     mut take: impl FnMut(&Recorded, &Outbox) -> anyhow::Result<()>,
 ) -> anyhow::Result<Pipeline> {
     let origins = records.iter().map(|r| Origin { topic: r.topic.clone(), partition: r.partition });
@@ -159,6 +160,9 @@ pub(super) fn replay(
     let (mut pipeline, _) = Pipeline::new(&loaded.config, &loaded.settings, origins.filter(sources));
     if let Some(since) = since {
         pipeline.listen_since(since);
+    }
+    if traced {
+        pipeline = pipeline.traced();
     }
     for recorded in records {
         let Some(payload) = &recorded.payload else { continue };

@@ -32,6 +32,7 @@ pub struct Pipeline {
     origins: BTreeSet<Origin>,
     ticked: Timestamp,
     offsets: Offsets,
+    traced: bool,
 }
 
 /// The end of each internal partition.
@@ -54,6 +55,7 @@ impl Pipeline {
             origins: BTreeSet::new(),
             ticked: Timestamp::MIN,
             offsets: Offsets { samples: vec![0; samples as usize], signals: 0 },
+            traced: false,
         };
         let mut out = Outbox::default();
         for origin in origins {
@@ -63,6 +65,16 @@ impl Pipeline {
         pipeline.detect.iter().for_each(|stage| stage.announce(&mut out));
         let out = pipeline.settle(out, Timestamp::MIN);
         (pipeline, out)
+    }
+
+    /// The same, and it tells all of the decision log.
+    #[must_use]
+    pub fn traced(self) -> Self {
+        Self { traced: true, ..self }
+    }
+
+    fn outbox(&self) -> Outbox {
+        Outbox { traced: self.traced, ..Outbox::default() }
     }
 
     /// What was over before that time only teaches, as if Richter had first listened then.
@@ -75,14 +87,14 @@ impl Pipeline {
         self.route.follow(config.clone());
         let samples = (0..self.settings.partitions.samples).map(|p| samples_follow(p, config));
         let messages = samples.chain([signals_follow(config)]).collect();
-        self.settle(Outbox { messages, ..Outbox::default() }, self.ticked)
+        self.settle(Outbox { messages, ..self.outbox() }, self.ticked)
     }
 
     /// Appends a record of a source, and gives what comes out at the other end.
     pub fn push(&mut self, record: &Record<'_>) -> Outbox {
         let mut out = self.ticks(record.timestamp);
         let origin = Origin { topic: record.topic.to_owned(), partition: record.partition };
-        let mut routed = Outbox::default();
+        let mut routed = self.outbox();
         if self.origins.insert(origin.clone()) {
             self.route.assign(origin, &mut routed);
         }
@@ -121,7 +133,7 @@ impl Pipeline {
 
     /// The owners append the ticks that are due by `now`. Through a pause they go on, a little less often.
     fn ticks(&mut self, now: Timestamp) -> Outbox {
-        let mut out = Outbox::default();
+        let mut out = self.outbox();
         let pace = self.settings.tuning.idle_after / 2;
         for _ in 0..TICKS_MAX {
             if self.ticked == Timestamp::MIN || now.since(self.ticked) <= pace || pace.is_zero() {
@@ -138,7 +150,7 @@ impl Pipeline {
     fn tick(&mut self, now: Timestamp) -> Outbox {
         self.ticked = self.ticked.max(now);
         let samples = (0..self.settings.partitions.samples).map(|p| samples_tick(p, now));
-        let ticks = Outbox { messages: samples.chain([signals_tick(now)]).collect(), ..Outbox::default() };
+        let ticks = Outbox { messages: samples.chain([signals_tick(now)]).collect(), ..self.outbox() };
         self.settle(ticks, now)
     }
 
@@ -147,7 +159,7 @@ impl Pipeline {
         let mut waiting = std::mem::take(&mut out.messages);
         while !waiting.is_empty() {
             for message in std::mem::take(&mut waiting) {
-                let mut next = Outbox::default();
+                let mut next = self.outbox();
                 match self.consume(&message, now, &mut next) {
                     Consumed::Internally => waiting.append(&mut next.messages),
                     Consumed::Not => out.messages.push(message),

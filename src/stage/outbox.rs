@@ -91,22 +91,22 @@ pub struct Outbox {
     pub messages: Vec<Message>,
     /// To count.
     pub counts: BTreeMap<Count, u64>,
-    /// The decision log: one JSON object each, in order.
+    /// The decision log: one JSON object each, in order; no more than the declarations and refusals, unless it is `traced`.
     pub trace: Vec<serde_json::Value>,
-    /// Nobody reads the decision log.
-    pub untraced: bool,
+    /// Somebody reads all of the decision log.
+    pub traced: bool,
 }
 
 impl Outbox {
-    /// One that keeps no more of the decision log than the declarations and refusals: nobody reads it.
+    /// One that keeps all of the decision log, which costs much: suspects are ranked only to be told there.
     #[must_use]
-    pub fn without_trace() -> Self {
-        Self { untraced: true, ..Self::default() }
+    pub fn with_trace() -> Self {
+        Self { traced: true, ..Self::default() }
     }
 
     /// Adds to the decision log, where somebody reads it.
     pub fn decide(&mut self, line: impl FnOnce() -> serde_json::Value) {
-        if !self.untraced {
+        if self.traced {
             self.trace.push(line());
         }
     }

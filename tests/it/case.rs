@@ -75,7 +75,7 @@ impl Case {
 
     pub(crate) fn pipeline(&self) -> Pipeline {
         let origins = ["alerts", "changes", "commands", "metrics"].map(|topic| Origin { topic: topic.into(), partition: 0 });
-        Pipeline::new(&self.config, &self.settings, origins).0
+        Pipeline::new(&self.config, &self.settings, origins).0.traced()
     }
 
     /// All that comes out.

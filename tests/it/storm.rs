@@ -239,7 +239,7 @@ impl Storm {
     pub(crate) fn score(&self, late: u64, shuffle: u64) -> Score {
         let (config, settings) = self.configured();
         let origins = ["alerts", "changes"].map(|topic| Origin { topic: topic.into(), partition: 0 });
-        let mut pipeline = Pipeline::new(&config, &settings, origins).0;
+        let mut pipeline = Pipeline::new(&config, &settings, origins).0.traced();
         let mut trace = vec![];
         for recorded in self.records(late, shuffle) {
             let record = Record {

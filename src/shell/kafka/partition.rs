@@ -51,7 +51,7 @@ impl<S: Partitioned> Partition<S> {
     /// commit: whatever is rebuilt later begins with what was followed then.
     pub(super) fn new(recovered: Recovered<S>) -> Self {
         let Recovered { partition, stage, from, committed, end, bookmark, bytes, .. } = recovered;
-        let mut out = Outbox::without_trace();
+        let mut out = Outbox::default();
         stage.announce(&mut out);
         let now = Instant::now();
         let snapshot = Snapshot { at: now, bytes, fingerprint: stage.config().fingerprint(), log_bytes: 0 };
@@ -80,7 +80,7 @@ impl<S: Partitioned> Partition<S> {
             if let Some((replayed, _)) = &mut self.recovery {
                 *replayed += 1;
             }
-            self.stage.apply(record, &mut Outbox::without_trace());
+            self.stage.apply(record, &mut Outbox::default());
         } else {
             self.stage.apply(record, &mut self.out);
             self.next = Some(self.position);
