@@ -75,24 +75,14 @@ impl Declare {
                 let (reason, after_all) = self.relapses(id, key);
                 // What contradicts a recovery does so when it is heard.
                 let at = if after_all { at.max(member.heard_at) } else { at };
-                self.again(id, Event::Reopened, &reason, at, graded, out);
+                self.reopens(id, &reason, at, graded, out);
             }
             (State::Recovering, graded) if self.lasts(id) => {
-                self.again(id, Event::RecoveryRevoked, "it is bad again", at, graded, out);
+                self.event(id, Event::RecoveryRevoked, at, RICHTER, "it is bad again", out);
+                // Nobody need be told of a recovery that was none; of what is worse everybody is.
+                graded.into_iter().for_each(|graded| self.rises(id, &graded, at, out));
             }
-            (State::Declared | State::Recovering | State::Recovered, Some(graded)) => {
-                let other = format!("; {}", called(member, ""));
-                let Some(incident) = self.state.incidents.get_mut(&id) else { return };
-                let leader = incident.leader;
-                let risen = incident.take(&graded);
-                if !risen.is_empty() {
-                    let leads = incident.leader != leader;
-                    let of = if leads { &other } else { "" };
-                    let before = if leads { self.is_now_about(id, key) } else { None };
-                    self.event(id, Event::Escalated, at, RICHTER, risen.join("; ") + of, out);
-                    self.relate_to(id, before, at, out);
-                }
-            }
+            (State::Declared | State::Recovering | State::Recovered, Some(graded)) => self.rises(id, &graded, at, out),
             // What flaps may come back: recovery waits for it.
             (State::Recovering, None) => self.schedule(id),
             _ => {}
@@ -184,15 +174,31 @@ impl Declare {
         (other.map_or_else(|| "the same trouble again".to_owned(), |other| format!("now {}", called(other, ""))), false)
     }
 
-    /// It was over, or seemed to be.
-    fn again(&mut self, id: SituationId, event: Event, reason: &str, at: Timestamp, graded: Option<Graded>, out: &mut Outbox) {
+    /// It escalates by what is worse than what it had.
+    fn rises(&mut self, id: SituationId, graded: &Graded, at: Timestamp, out: &mut Outbox) {
+        let Some((incident, (_, member))) = self.state.incidents.get_mut(&id).zip(self.state.situations.member(graded.key)) else {
+            return;
+        };
+        let (leader, risen) = (incident.leader, incident.take(graded));
+        if risen.is_empty() {
+            return;
+        }
+        let leads = incident.leader != leader;
+        let of = if leads { format!("; {}", called(member, "")) } else { String::new() };
+        let before = if leads { self.is_now_about(id, graded.key) } else { None };
+        self.event(id, Event::Escalated, at, RICHTER, risen.join("; ") + &of, out);
+        self.relate_to(id, before, at, out);
+    }
+
+    /// It was over; what is worse than before says so in the same event.
+    fn reopens(&mut self, id: SituationId, reason: &str, at: Timestamp, graded: Option<Graded>, out: &mut Outbox) {
         let incident = self.state.incidents.get_mut(&id);
         let leader = incident.as_ref().map(|incident| incident.leader);
         let risen = incident.zip(graded).map(|(incident, graded)| incident.take(&graded)).unwrap_or_default();
         let leads = self.state.incidents.get(&id).map(|incident| incident.leader).filter(|leads| Some(*leads) != leader);
         let before = leads.and_then(|leads| self.is_now_about(id, leads));
         let reason = std::iter::once(reason.to_owned()).chain(risen).collect::<Vec<_>>().join("; ");
-        self.event(id, event, at, RICHTER, reason, out);
+        self.event(id, Event::Reopened, at, RICHTER, reason, out);
         self.relate_to(id, before, at, out);
     }
 
