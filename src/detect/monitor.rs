@@ -263,7 +263,7 @@ impl MonitorState {
     fn step(&mut self, subject: Subject<'_>, place: usize, step: Timestamp, tuning: &Tuning, told: &mut Told, out: &mut Outbox) {
         let Some(kept) = &mut self.cells[place] else { return };
         let query = &subject.watch.query;
-        let mut outputs = match kept.cell.evaluate(query, &mut self.memo, step) {
+        let mut outputs = match kept.cell.measure(query, &mut self.memo, step) {
             Ok(outputs) => outputs,
             Err(_) => {
                 out.count(Count::Unmatched(subject.monitor.name.clone()));

@@ -81,7 +81,8 @@ impl Eval<'_> {
     }
 
     fn matched(&mut self, binary: &Binary, left: Vec<Output>, right: Vec<Output>) -> Result<Vec<Output>, Unmatched> {
-        if left.is_empty() || right.is_empty() {
+        let none = self.query.share().and_then(|share| share.none).filter(|_| binary.op == Operator::Div);
+        if right.is_empty() || left.is_empty() && none.is_none() {
             return Ok(vec![]);
         }
         let swapped = matches!(binary.cardinality, Cardinality::OneToMany(_));
@@ -114,6 +115,15 @@ impl Eval<'_> {
             if holds || binary.as_bool {
                 let divisor = if binary.op == Operator::Div { second.float() } else { None };
                 outputs.push(Output { labels, sampled: output.sampled.max(one.sampled), value, divisor });
+            }
+        }
+        if let Some(none) = none.filter(|_| binary.cardinality == Cardinality::OneToOne) {
+            let mut without: Vec<Output> =
+                one_by_signature.into_iter().filter(|(of, _)| !matched.contains_key(&(*of, None))).map(|(_, one)| one).collect();
+            without.retain(|one| one.value.float().is_some_and(|all| all > 0.0));
+            for one in without {
+                let labels = self.result_labels(binary, &one.labels, &one.labels);
+                self.none.push(Output { labels, sampled: one.sampled, value: Value::Float(none), divisor: one.value.float() });
             }
         }
         Ok(outputs)

@@ -32,6 +32,8 @@ pub(super) struct Eval<'e> {
     pub(super) query: &'e Query,
     pub(super) cell: &'e mut Cell,
     pub(super) memo: &'e mut Memo,
+    /// Of the share that the query is, where it is one: what there was counted without any of those that are looked for.
+    pub(super) none: Vec<Output>,
 }
 
 type Vector = Result<Vec<Output>, Unmatched>;

@@ -31,9 +31,11 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
     for query in [&slo.errors, &slo.total].into_iter().filter(|query| !query.value.contains(WINDOW)) {
         faults.push(query.fault(file, "the query has no `[$window]`, which stands for the windows"));
     }
+    // That there is no series of errors is no lack of data.
     let errors = |window: Duration| {
         let part = |query: &str| query.replace(WINDOW, &duration::show(window));
-        format!("(({}) / ({}) / {budget})", part(&slo.errors.value), part(&slo.total.value))
+        let (errors, total) = (part(&slo.errors.value), part(&slo.total.value));
+        format!("((({errors}) or 0 * ({total})) / ({total}) / {budget})")
     };
     let usual = slo.burn.is_empty() && slo.spent.is_empty();
     let usual = BURN

@@ -5,7 +5,7 @@
 //! == monitors
 //! (YAML)            == levels, == topology, == duty, == plans, == suppress and == settings as well; none is needed but monitors
 //! == records 2026-11-22T15:00:00Z every 1m
-//! metric orders{service="checkout"} 100x10 50x5 _x3      value x steps; _ is no sample
+//! metric orders{service="checkout"} 100x10 50x5 _x3      value x steps; _ is no sample; 7+60x3 is 7 67 127
 //! alert 15:05 firing CheckoutErrors service=checkout      resolved needs the start: resolved@15:05
 //! change 15:03 checkout v2
 //! raw 15:04 metrics {not json
@@ -233,9 +233,15 @@ fn metric(start: Timestamp, every_ms: i64, rest: &str, records: &mut Vec<Recorde
     let mut step = 0;
     for run in values.split_whitespace() {
         let (value, times) = run.split_once('x').unwrap_or((run, "1"));
-        for _ in 0..times.parse::<i64>().expect(run) {
-            if value != "_" {
-                records.push(sample(name, labels, Timestamp(start.0 + step * every_ms), value));
+        let (first, more) = value.split_once('+').unwrap_or((value, "0"));
+        for place in 0..times.parse::<i64>().expect(run) {
+            let at = Timestamp(start.0 + step * every_ms);
+            match (first.parse::<f64>(), more.parse::<f64>()) {
+                (Ok(first), Ok(more)) if more != 0.0 => {
+                    records.push(sample(name, labels, at, &(first + more * place as f64).to_string()));
+                }
+                _ if value != "_" => records.push(sample(name, labels, at, value)),
+                _ => {}
             }
             step += 1;
         }
