@@ -54,6 +54,7 @@ pub struct Query {
     subs: usize,
     key: Scope,
     share: Option<Share>,
+    fills: Duration,
     /// Some selector does not say the metric's name: series may become alike when it is dropped.
     ambiguous: bool,
 }
@@ -139,6 +140,12 @@ impl Query {
     #[must_use]
     pub fn filters(&self) -> bool {
         self.root.filters()
+    }
+
+    /// For so long after its first sample a value is too low, as its range does not hold all that it adds up.
+    #[must_use]
+    pub fn fills(&self) -> Duration {
+        self.fills
     }
 
     /// How far back a sample can matter.

@@ -173,7 +173,8 @@ impl Group {
             whole: share.whole,
             fresh: (watch.every.as_secs_f64() / share.range.as_secs_f64()).min(1.0),
         });
-        let measured = Measured { step, every: watch.every, sampled, value, counted, divisor };
+        let filling = step.since(self.began) < watch.query.fills();
+        let measured = Measured { step, every: watch.every, sampled, value, filling, counted, divisor };
         let verdict = self.judges.judge(&watch.judge, measured, self.hold.judge());
         if watch.impact.is_some() && matches!(verdict, Verdict::Good { .. }) {
             self.daily.get_or_insert_default().see(value, watch.every);

@@ -68,6 +68,8 @@ pub(super) struct Measured {
     pub(super) every: Duration,
     pub(super) sampled: Timestamp,
     pub(super) value: f64,
+    /// It may be too low, for what it adds up has only just begun.
+    pub(super) filling: bool,
     /// What it is a share of, where that was counted.
     pub(super) counted: Option<Counted>,
     /// What it was divided by.
@@ -97,17 +99,18 @@ impl Judges {
         if value.is_nan() || few {
             return Verdict::Unknown;
         }
-        let band = rules.baseline.as_ref().and_then(|rule| {
+        let whole = !measured.filling;
+        let band = rules.baseline.as_ref().filter(|_| whole).and_then(|rule| {
             let baseline = self.baseline.get_or_insert_with(|| Box::new(Baseline::new(rule, every)));
             baseline.see(rule, every, step, value, counted)
         });
         self.surprise = band.filter(|band| band.state != State::Learning).map_or(0.0, |band| band.score);
         let opinions = [
-            rules.limits.as_ref().map(|limits| fixed(limits, &mut self.beyond, value)),
+            rules.limits.as_ref().map(|limits| fixed(limits, &mut self.beyond, &measured)),
             rules.baseline.as_ref().map(|_| learnt(band)),
-            rules.change.as_ref().map(|rule| self.change.get_or_insert_default().see(rule, Judge::Change, measured)),
-            rules.compare.as_ref().map(|rule| self.compare.get_or_insert_default().see(rule, Judge::Compare, measured)),
-            rules.forecast.as_ref().map(|rule| self.trend.get_or_insert_default().see(rule, measured)),
+            rules.change.as_ref().filter(|_| whole).map(|rule| self.change.get_or_insert_default().see(rule, Judge::Change, measured)),
+            rules.compare.as_ref().filter(|_| whole).map(|rule| self.compare.get_or_insert_default().see(rule, Judge::Compare, measured)),
+            rules.forecast.as_ref().filter(|_| whole).map(|rule| self.trend.get_or_insert_default().see(rule, measured)),
             rules.flatline.map(|after| self.still.get_or_insert_default().see(after, measured)),
         ];
         let opinions = || opinions.iter().flatten();
@@ -150,15 +153,17 @@ fn reading<'o>(measured: &Measured, opinions: impl Iterator<Item = &'o Opinion> 
 }
 
 /// How far outside the fixed limits, 1 at the limit; once outside, the value has to come back to where it clears.
-fn fixed(limits: &Limits, beyond: &mut bool, value: f64) -> Opinion {
+fn fixed(limits: &Limits, beyond: &mut bool, measured: &Measured) -> Opinion {
+    let value = measured.value;
     let here = |limit: f64| if *beyond { limits.until.unwrap_or(limit) } else { limit };
     let (above, below) = (limits.above.map(here), limits.below.map(here));
     let by = |by: f64, limit: f64| (by > 0.0).then(|| (1.0 + by / limit.abs().max(f64::MIN_POSITIVE)).min(1e6));
     let high = above.and_then(|limit| by(value - limit, limit));
-    let low = below.and_then(|limit| by(limit - value, limit));
+    let low = below.filter(|_| !measured.filling).and_then(|limit| by(limit - value, limit));
     let score = high.or(low);
     *beyond = score.is_some();
-    Opinion { judge: Judge::Static, score: Some(score.unwrap_or(0.0)), expected: None, lower: limits.below, upper: limits.above }
+    let known = high.is_some() || below.is_none() || !measured.filling;
+    Opinion { judge: Judge::Static, score: known.then_some(score.unwrap_or(0.0)), expected: None, lower: limits.below, upper: limits.above }
 }
 
 fn learnt(band: Option<Band>) -> Opinion {

@@ -52,7 +52,7 @@ impl Trial {
         if let Some(seen) = self.seen.replace(at) {
             self.gaps.learn(at.since(seen));
         }
-        let measured = Measured { step: at, every: self.every, sampled: at, value, counted: None, divisor: None };
+        let measured = Measured { step: at, every: self.every, sampled: at, value, filling: false, counted: None, divisor: None };
         let verdict = self.judges.judge(&self.rules, measured, self.hold.judge());
         let reading = match verdict {
             Verdict::Unknown => None,

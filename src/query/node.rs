@@ -328,6 +328,16 @@ impl Node {
         itself || self.operands().into_iter().any(Self::filters)
     }
 
+    /// How long it takes until a range holds all that it adds up, where that shows in the result.
+    pub(super) fn fills(&self) -> Duration {
+        match self {
+            Self::Range(node) if node.function.adds_up() => node.range,
+            // What both parts lack they lack in proportion.
+            Self::Binary(binary) if binary.op == Operator::Div && binary.left.fills() == binary.right.fills() => Duration::ZERO,
+            _ => self.operands().into_iter().map(Self::fills).max().unwrap_or_default(),
+        }
+    }
+
     /// Whether there is a result where nothing is measured.
     pub(super) fn speaks_of_nothing(&self) -> bool {
         match self {

@@ -62,13 +62,16 @@ impl Planner<'_> {
             // Where the name is not told, series may differ by it alone: then that has to be noticed.
             leaf.keep = if leaf.selector.metric().is_some() { keep } else { Scope::all() };
         }
+        let share = Share::of(&root, &self.leaves);
         Ok(Query {
             text: text.to_owned(),
             every: self.every,
             lookback: self.lookback,
             ambiguous: self.leaves.iter().any(|leaf| leaf.selector.metric().is_none()),
             key: root.key(),
-            share: Share::of(&root, &self.leaves),
+            // Of two counts one may be there a scrape before the other.
+            fills: share.filter(|share| share.none.is_some()).map_or_else(|| root.fills(), |share| share.range),
+            share,
             root,
             leaves: self.leaves,
             subs: self.subs,

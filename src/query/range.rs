@@ -88,6 +88,11 @@ impl RangeFunction {
         })
     }
 
+    /// Whether it is too low as long as its range holds only the last part of its samples.
+    pub(super) fn adds_up(self) -> bool {
+        matches!(self, Self::Rate | Self::Increase | Self::Changes | Self::Resets | Self::Sum | Self::Count)
+    }
+
     /// Whether the result still is the metric itself.
     #[must_use]
     pub fn keeps_name(self) -> bool {

@@ -19,6 +19,7 @@ mod protobuf;
 mod random;
 mod reload;
 mod round_trips;
+mod scrapes;
 mod security;
 mod simulation;
 mod state;
