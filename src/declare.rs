@@ -6,6 +6,7 @@
 
 mod acts;
 mod agenda;
+mod cancelled;
 mod costs;
 mod evidence;
 mod gather;

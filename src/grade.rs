@@ -19,6 +19,8 @@ pub struct Met {
     pub level: Level,
     /// The condition, in words.
     pub by: String,
+    /// It is met by whatever lasts for long enough.
+    pub lasts: bool,
 }
 
 /// The next level, and how far it is.
@@ -233,7 +235,8 @@ fn place(ladder: &Ladder) -> Option<u8> {
 }
 
 fn met(rung: &Rung) -> Met {
-    Met { level: rung.level.clone(), by: rung.by() }
+    let lasts = rung.condition.tests.iter().all(|test| test.measure.grows());
+    Met { level: rung.level.clone(), by: rung.by(), lasts }
 }
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ impl Log {
         let within = |past: &&Past| past.declared_at.is_some_and(|at| from <= at && at < to);
         let all: Vec<&Past> = self.pasts.values().filter(within).collect();
         // What was split off again is a fault of its own.
-        let is_fault = |past: &&Past| !past.was(Event::Cancelled) && past.body.merged_into.is_none();
+        let is_fault = |past: &&Past| !past.is_cancelled() && past.body.merged_into.is_none();
         let counted: Vec<&Past> = all.iter().copied().filter(is_fault).collect();
         // What is on, or to be done, is so however long ago it was declared.
         let by_then = |past: &&Past| past.declared_at.is_some_and(|at| at < to);
@@ -183,7 +183,7 @@ impl Log {
             to: to.to_string(),
             incidents: counted.len(),
             open: due.iter().filter(|past| past.body.state.is_on()).count(),
-            cancelled: all.iter().filter(|past| past.was(Event::Cancelled)).count(),
+            cancelled: all.iter().filter(|past| past.is_cancelled()).count(),
             merged: all.iter().filter(|past| past.body.merged_into.is_some()).count(),
             by_level: tally(counted.iter().filter_map(|past| past.body.level.as_ref().map(|level| level.effective.clone()))),
             by_business: tally(counted.iter().map(|past| past.business())),
@@ -204,6 +204,12 @@ impl Log {
 impl Past {
     fn was(&self, event: Event) -> bool {
         self.body.history.iter().any(|told| told.event == event)
+    }
+
+    /// Whether it was no fault in the end: it may have got worse since a person said so.
+    fn is_cancelled(&self) -> bool {
+        let last = self.body.history.iter().rfind(|told| matches!(told.event, Event::Cancelled | Event::Reopened));
+        last.is_some_and(|told| told.event == Event::Cancelled)
     }
 
     /// Whether it was suspected in a period, and never declared.
@@ -345,7 +351,7 @@ fn noisy<'p>(suspected: impl Iterator<Item = &'p Past>, declared: &[&'p Past]) -
     for past in declared.iter().filter(|past| past.body.discovery.by != Source::Person) {
         let of = noise.entry(&past.body.discovery.name).or_default();
         of.incidents += 1;
-        of.cancelled += usize::from(past.was(Event::Cancelled));
+        of.cancelled += usize::from(past.is_cancelled());
         let soon = past.body.recovered_at.is_some() && past.body.lasted_seconds <= SOON.as_secs();
         of.over_soon += usize::from(soon && !past.was(Event::Escalated) && past.body.acknowledged.is_none());
     }

@@ -164,7 +164,11 @@ impl Declare {
             Act::Merge { into } => self.merge_by_hand(id, into, command, out),
             Act::Split { part: Split::Merged(merged) } => self.split_by_hand(id, merged, command, out),
             Act::Split { part: Split::Entity(entity) } => self.take_apart(id, entity, command, out),
-            Act::Cancel => self.says(id, Event::Cancelled, command, with(command, "it was no fault"), out),
+            Act::Cancel => {
+                self.legal(id, Event::Cancelled, command)?;
+                self.remembers_cancelled(id);
+                self.says(id, Event::Cancelled, command, with(command, "it was no fault"), out)
+            }
             Act::Recover => {
                 self.legal(id, Event::Recovered, command)?;
                 self.in_order(id, Point::Recovered, command.at)?;

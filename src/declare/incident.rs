@@ -15,6 +15,7 @@ use crate::rules::{Handling, OVERDUE_AFTER, Tuning};
 
 use super::LOOK_EVERY_MIN;
 use super::agenda::Timer;
+use super::cancelled::Cancelled;
 use super::gather::Gathered;
 use super::grading::Graded;
 use super::merged::Brought;
@@ -64,6 +65,8 @@ pub(super) struct Incident {
     pub(super) good_since: Option<Timestamp>,
     /// The same of what was cancelled, which has no recovery.
     pub(super) over_since: Option<Timestamp>,
+    /// As it was when it was cancelled, where it was.
+    pub(super) cancelled: Cancelled,
     /// The time of its last event.
     pub(super) at: Timestamp,
     /// When what it was told of was heard last, which may be later: nobody can be asked before.
@@ -178,6 +181,7 @@ impl Incident {
             declared_at: at,
             good_since: None,
             over_since: None,
+            cancelled: Cancelled::default(),
             at,
             heard_at: at,
             split_off: false,

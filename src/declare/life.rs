@@ -83,6 +83,7 @@ impl Declare {
                 graded.into_iter().for_each(|graded| self.rises(id, &graded, at, out));
             }
             (State::Declared | State::Recovering | State::Recovered, Some(graded)) => self.rises(id, &graded, at, out),
+            (State::Cancelled, Some(graded)) if self.lasts(id) => self.goes_on_cancelled(id, &graded, at, out),
             // What flaps may come back: recovery waits for it.
             (State::Recovering, None) => self.schedule(id),
             _ => {}
@@ -191,7 +192,7 @@ impl Declare {
     }
 
     /// It was over; what is worse than before says so in the same event.
-    fn reopens(&mut self, id: SituationId, reason: &str, at: Timestamp, graded: Option<Graded>, out: &mut Outbox) {
+    pub(super) fn reopens(&mut self, id: SituationId, reason: &str, at: Timestamp, graded: Option<Graded>, out: &mut Outbox) {
         let incident = self.state.incidents.get_mut(&id);
         let leader = incident.as_ref().map(|incident| incident.leader);
         let risen = incident.zip(graded).map(|(incident, graded)| incident.take(&graded)).unwrap_or_default();

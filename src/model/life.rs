@@ -169,7 +169,7 @@ impl Event {
             (Self::Recovering, Some(Declared)) => Recovering,
             (Self::Recovered, Some(Declared | Recovering)) => Recovered,
             (Self::RecoveryRevoked, Some(Recovering | Recovered)) => Declared,
-            (Self::Reopened, Some(Recovered | Reviewed | Merged)) => Declared,
+            (Self::Reopened, Some(Recovered | Reviewed | Merged | Cancelled)) => Declared,
             (Self::Cancelled, Some(Suspected | Declared | Recovering | Recovered)) => Cancelled,
             (Self::Merged, Some(Suspected | Declared | Recovering)) => Merged,
             (Self::ReviewDue | Self::ReviewOverdue, Some(Recovered)) => Recovered,
