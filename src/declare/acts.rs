@@ -164,11 +164,7 @@ impl Declare {
             Act::Merge { into } => self.merge_by_hand(id, into, command, out),
             Act::Split { part: Split::Merged(merged) } => self.split_by_hand(id, merged, command, out),
             Act::Split { part: Split::Entity(entity) } => self.take_apart(id, entity, command, out),
-            Act::Cancel => {
-                self.legal(id, Event::Cancelled, command)?;
-                self.remembers_cancelled(id);
-                self.says(id, Event::Cancelled, command, with(command, "it was no fault"), out)
-            }
+            Act::Cancel => self.cancel(id, command, out),
             Act::Recover => {
                 self.legal(id, Event::Recovered, command)?;
                 self.in_order(id, Point::Recovered, command.at)?;
@@ -454,6 +450,12 @@ impl Declare {
     }
 
     /// An event that a person brings about.
+    fn cancel(&mut self, id: SituationId, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
+        self.legal(id, Event::Cancelled, command)?;
+        self.remembers_cancelled(id);
+        self.says(id, Event::Cancelled, command, with(command, "it was no fault"), out)
+    }
+
     fn says(&mut self, id: SituationId, event: Event, command: &Command, reason: String, out: &mut Outbox) -> Result<(), Refused> {
         self.legal(id, event, command)?;
         self.event(id, event, command.at, &command.author, reason, out);

@@ -55,11 +55,11 @@ struct Heartbeat {
 }
 
 impl Heartbeats {
-    /// When the first of those was heard last that are silent or overdue now, or were until so lately.
-    pub(super) fn unheard_since(&self, now: Timestamp, lately: Duration) -> Option<Timestamp> {
-        let silent = self.all.values().filter(|heartbeat| heartbeat.is_overdue(now)).map(|heartbeat| heartbeat.heard);
-        let was = self.unheard.filter(|(_, until)| now < *until + lately).map(|(since, _)| since);
-        silent.chain(was).min()
+    /// Whether one was silent or overdue then that is so now, or was until so lately.
+    pub(super) fn was_unheard(&self, then: Timestamp, now: Timestamp, lately: Duration) -> bool {
+        let is_silent = self.all.values().any(|heartbeat| heartbeat.is_overdue(now) && heartbeat.heard <= then);
+        let was = self.unheard.filter(|(_, until)| now < *until + lately);
+        is_silent || was.is_some_and(|(since, until)| since <= then && then <= until)
     }
 }
 

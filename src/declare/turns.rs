@@ -228,20 +228,19 @@ impl Declare {
     /// Whether what ended may have done so only because nobody tells of it: alerts resolve where what evaluates them is dead.
     pub(super) fn is_deaf_to(&self, id: SituationId, at: Timestamp) -> bool {
         let patience = self.config.tuning.recover_after.max(FIRES_WITHIN);
-        let Some(heard) = self.state.heartbeats.unheard_since(at, patience) else { return false };
         let is_heartbeat = |member: &Member| {
             let monitor = member.source.monitor().and_then(|monitor| self.rules.monitor(monitor));
             monitor.is_some_and(|monitor| matches!(monitor.input, Input::Heartbeat(..)))
         };
         let alerts = self.counting(id).filter(|member| matches!(member.source, Source::Alert { .. }) && !is_heartbeat(member));
-        alerts.filter_map(|member| member.ends_at).any(|ended| ended >= heard)
+        alerts.filter_map(|member| member.ends_at).any(|ended| self.state.heartbeats.was_unheard(ended, at, patience))
     }
 
     /// It recovers once a heartbeat has been heard again for long enough, unless it turns out to last.
     fn holds(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         if incident.held_until.replace(at + LOOK_AGAIN).is_none() {
-            let reason = "a heartbeat is overdue: the alerts may have ended only because nothing evaluates them, so recovery waits";
+            let reason = "a heartbeat was missing when they ended: it may be that nothing evaluated the alerts, so recovery waits";
             self.event(id, Event::Updated, at, RICHTER, reason, out);
         }
     }

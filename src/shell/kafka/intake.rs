@@ -28,7 +28,7 @@ const REQUEST: Duration = Duration::from_secs(5);
 const SILENT_MAX: Duration = Duration::from_secs(15);
 
 /// How long an answer to that is waited for.
-const ASK: Duration = Duration::from_millis(500);
+const ASK: Duration = Duration::from_secs(1);
 
 /// Expelled more often than this in this time, we share our name with somebody.
 const EXPELLED_MAX: usize = 3;

@@ -47,6 +47,9 @@ const TELL_UNREADABLE_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked whether the sources are there.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
+/// Questions that are not answered in one look before no more is asked.
+const UNANSWERED_MAX: usize = 3;
+
 /// Route's loop and its clients.
 pub(in crate::shell) struct Router {
     route: Route,
@@ -198,12 +201,21 @@ impl Router {
             return;
         }
         self.looked = Some(Instant::now());
+        let mut unanswered = 0;
         for source in &self.settings.sources {
-            // One that is not answered is no other than those after it.
-            let Ok(partitions) = self.intake.partitions(&source.topic) else { return };
-            self.metrics.source_partitions.with_label_values(&[&source.topic]).set(i64::try_from(partitions).unwrap_or(i64::MAX));
-            if partitions == 0 {
-                error!(stage = NAME, topic = source.topic, "the source is not there: nothing is read of it until it is");
+            let told = self.metrics.source_partitions.with_label_values(&[&source.topic]);
+            match if unanswered < UNANSWERED_MAX { self.intake.partitions(&source.topic).ok() } else { None } {
+                Some(0) => {
+                    told.set(0);
+                    error!(stage = NAME, topic = source.topic, "the source is not there: nothing is read of it until it is");
+                }
+                Some(partitions) => told.set(i64::try_from(partitions).unwrap_or(i64::MAX)),
+                // What we read is there.
+                None => {
+                    unanswered += 1;
+                    let ours = self.owned.keys().filter(|(topic, _)| *topic == source.topic).count();
+                    told.set(told.get().max(i64::try_from(ours).unwrap_or(i64::MAX)));
+                }
             }
         }
     }
