@@ -221,7 +221,7 @@ pub struct Impact {
     pub numbers: BTreeMap<Measure, f64>,
     /// Of the money.
     pub currency: String,
-    /// The measures that people have said.
+    /// The measures whose number is what people have said, as no more is measured.
     pub said: Vec<Measure>,
 }
 

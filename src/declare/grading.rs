@@ -22,9 +22,12 @@ impl Graded {
     }
 }
 
-/// What people say by now.
-pub(super) fn latest(said: &Stated) -> impl Iterator<Item = (Measure, f64)> {
-    said.iter().filter_map(|(measure, said)| Some((*measure, said.last()?.0)))
+/// What people say by now, where it is no less than what is measured; that counts as well, and is what a level was given by.
+pub(super) fn said_at_least(measured: &mut Numbers, said: &Stated) -> Vec<Measure> {
+    let latest = said.iter().filter_map(|(measure, said)| Some((*measure, said.last()?.0)));
+    let more: Vec<(Measure, f64)> = latest.filter(|(measure, said)| measured.get(measure).is_none_or(|known| said >= known)).collect();
+    measured.extend(more.iter().copied());
+    more.into_iter().map(|(measure, _)| measure).collect()
 }
 
 impl Member {
@@ -42,7 +45,7 @@ impl Member {
         for (measure, number) in beside {
             *numbers.entry(*measure).or_default() += number;
         }
-        numbers.extend(latest(said));
+        said_at_least(&mut numbers, said);
         let nothing = Reading { value: f64::NAN, ..Reading::default() };
         let watched = match (&self.source, judged) {
             (Source::Breach { .. }, Some(judged)) => {

@@ -17,7 +17,7 @@ use crate::wire::cloudevent::{Attributes, message};
 
 use super::evidence::{Grounds, rounded, source};
 use super::gather::{self, Fault, gather};
-use super::grading::latest;
+use super::grading::said_at_least;
 use super::incident::{Held, Incident};
 
 /// Plans that an event shows, the best ones.
@@ -173,10 +173,10 @@ impl<'a> Story<'a> {
 
     fn impact(&self) -> Impact {
         let mut numbers = self.grounds.map_or_else(|| self.incident.measured.clone(), Grounds::numbers);
-        numbers.extend(latest(&self.incident.said));
+        let said = said_at_least(&mut numbers, &self.incident.said);
         let numbers: BTreeMap<Measure, f64> = numbers.into_iter().map(|(measure, number)| (measure, rounded(number))).collect();
         let currency = if numbers.contains_key(&Measure::Money) { self.currency() } else { String::new() };
-        Impact { numbers, currency, said: self.incident.said.keys().copied().collect() }
+        Impact { numbers, currency, said }
     }
 
     fn currency(&self) -> String {
