@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Breach, Dimension, Entity, Good, Hint, Labels, Measure, Phase, Reading, Timestamp};
+use crate::model::{Breach, Dimension, Entity, Good, Hint, Judge, Labels, Measure, Phase, Reading, Timestamp};
 use crate::rules::{Monitor, Watch};
 
 use super::Told;
@@ -122,6 +122,11 @@ impl Group {
     /// It matters whether its data goes on.
     pub(super) fn waits(&self) -> bool {
         self.hold.waits()
+    }
+
+    /// Its absence is the breach that is open.
+    pub(super) fn is_absent(&self) -> bool {
+        self.hold.judge() == Some(Judge::Absent)
     }
 
     /// When its absence has to be judged; never again while it is told already.

@@ -21,6 +21,18 @@ const FORGET_AFTER: Duration = Duration::from_secs(8 * 86_400);
 const FORGET_SOON: Duration = Duration::from_secs(3600);
 const FORGET_SOON_STEPS: u32 = 10;
 
+/// One whose breach is open is forgotten after this long, or as soon as others where there is hardly room: it was told to be stale,
+/// and what is new has to be judged.
+const FORGET_BAD_AFTER: Duration = Duration::from_secs(30 * 86_400);
+
+/// After how long without data a group is forgotten.
+#[derive(Clone, Copy)]
+struct Forgets {
+    after: Duration,
+    /// Where its breach is open.
+    bad_after: Duration,
+}
+
 /// Of a time without any input, what speaks where there is nothing speaks of the last of it, so long.
 const MADE_UP_MAX: Duration = Duration::from_secs(3600);
 
@@ -190,13 +202,13 @@ impl MonitorState {
             self.cell(&Labels::default(), &watch.query);
         }
         while let Some(step) = self.next_step(watch, always, ready).filter(|step| *step <= ready) {
-            let (mut now, after) = (Told::default(), self.forgets_after(watch, tuning));
+            let (mut now, forgets) = (Told::default(), self.forgets_after(watch, tuning));
             for place in 0..self.cells.len() {
                 if place.is_multiple_of(AHEAD) {
                     self.read_ahead(watch, place, step);
                 }
                 self.step(subject, place, step, tuning, &mut now, out);
-                self.forget(watch, place, step, after, always);
+                self.forget(watch, place, step, forgets, always);
             }
             told.append(now);
             self.done = Some(step);
@@ -229,7 +241,7 @@ impl MonitorState {
                     }
                     Err(_) => out.count(Count::Unmatched(monitor.name.clone())),
                 }
-                self.forget(watch, place, step, FORGET_AFTER, false);
+                self.forget(watch, place, step, Forgets { after: FORGET_AFTER, bad_after: FORGET_AFTER }, false);
             }
             self.done = Some(step);
         }
@@ -310,22 +322,32 @@ impl MonitorState {
 
     /// How long a group without data is remembered. Who has learnt nothing has nothing to come back to; and where most of the limit
     /// is taken, what lives outranks what may come back.
-    fn forgets_after(&self, watch: &Watch, tuning: &Tuning) -> Duration {
+    fn forgets_after(&self, watch: &Watch, tuning: &Tuning) -> Forgets {
         let is_crowded = 10 * self.index.groups.max(self.index.cells()) >= 9 * tuning.groups_max;
         let learns = watch.judge.learns() || watch.parts.is_some() || watch.impact.is_some();
-        if is_crowded || !learns { FORGET_SOON.max(watch.every * FORGET_SOON_STEPS) } else { FORGET_AFTER }
+        let soon = FORGET_SOON.max(watch.every * FORGET_SOON_STEPS);
+        Forgets {
+            after: if is_crowded || !learns { soon } else { FORGET_AFTER },
+            bad_after: if is_crowded { soon } else { FORGET_BAD_AFTER },
+        }
     }
 
     /// Forgets what no later step needs, and whom nobody has heard of for so long.
-    fn forget(&mut self, watch: &Watch, place: usize, step: Timestamp, after: Duration, always: bool) {
+    fn forget(&mut self, watch: &Watch, place: usize, step: Timestamp, forgets: Forgets, always: bool) {
         let Some(kept) = &mut self.cells[place] else { return };
         for gone in kept.cell.forget(&watch.query, step) {
             self.index.remove_series(&gone, place);
         }
         let before = kept.groups.len();
         kept.groups.retain(|group| {
-            let after = if group.is_pending(watch, step) { FORGET_AFTER } else { after };
-            group.waits() || step.since(group.known()) < after
+            let after = match group.waits() {
+                // That it is gone is what is bad.
+                true if group.is_absent() => FORGET_BAD_AFTER,
+                true => forgets.bad_after,
+                false if group.is_pending(watch, step) => FORGET_AFTER,
+                false => forgets.after,
+            };
+            step.since(group.known()) < after
         });
         self.index.groups -= before - kept.groups.len();
         let stays = always && kept.key.is_empty();
