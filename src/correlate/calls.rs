@@ -12,6 +12,9 @@ use crate::rules::{Dependency, Rules, Topology};
 /// Pairs of each kind that are remembered: of more, the half that was seen longest ago is forgotten.
 const CALLS_MAX: usize = 100_000;
 
+/// What signals name beside one entity and is remembered, the newest: of a service whose pods come and go not each that there was.
+const NAMED_EACH_MAX: usize = 256;
+
 /// How often what is to be forgotten is looked for: the topology is built anew where there is something.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
@@ -20,6 +23,9 @@ const TOGETHER_LEAST: u32 = 5;
 
 /// That it failed together with another one is forgotten when it has not for so long.
 const TOGETHER_MEMORY: Duration = Duration::from_secs(30 * 86_400);
+
+/// Or for so long, where it did once and there is hardly room for others.
+const TOGETHER_ONCE: Duration = Duration::from_secs(86_400);
 
 /// Others of an entity that this is counted of.
 const OTHERS_MAX: usize = 8;
@@ -162,7 +168,7 @@ impl Calls {
     /// there is none; tells whether a dependency went with them. Where nobody tells of calls any more, none is forgotten for its age.
     pub fn forget(&mut self, after: Duration) -> bool {
         let (newest, shown) = (self.newest, self.shown);
-        let is_full = self.seen.len() >= CALLS_MAX || self.named.len() >= CALLS_MAX;
+        let is_full = [self.seen.len(), self.named.len(), self.together.len()].into_iter().any(|pairs| pairs >= CALLS_MAX);
         if !is_full && newest.max(shown).since(self.swept) < SWEEP_EVERY {
             return false;
         }
@@ -170,18 +176,37 @@ impl Calls {
         let before = self.seen.len() + self.named.len();
         self.seen.retain(|_, last| newest.since(*last) < after);
         self.named.retain(|_, last| newest.since(*last) < after);
+        self.thin_out_each();
         thin_out(&mut self.seen);
         thin_out(&mut self.named);
+        // Of names that come once and never again, such as pods', there may be too many.
+        let crowded = self.together.len() >= CALLS_MAX;
         let mut unlearnt = false;
         self.together.retain(|_, others| {
             others.0.retain(|_, together| {
-                let recent = shown.since(together.last) < TOGETHER_MEMORY;
+                let memory = if crowded && together.times == 1 { TOGETHER_ONCE } else { TOGETHER_MEMORY };
+                let recent = shown.since(together.last) < memory;
                 unlearnt |= !recent && together.is_learnt();
                 recent
             });
             !others.0.is_empty()
         });
         unlearnt || self.seen.len() + self.named.len() < before
+    }
+
+    /// Forgets what was named with one entity longest ago, where there is too much of it.
+    fn thin_out_each(&mut self) {
+        let mut each: BTreeMap<&Entity, Vec<(Timestamp, &Entity)>> = BTreeMap::new();
+        for ((about, other), last) in &self.named {
+            each.entry(about).or_default().push((*last, other));
+        }
+        let mut gone: Vec<(Entity, Entity)> = vec![];
+        for (about, mut others) in each.into_iter().filter(|(_, others)| others.len() > NAMED_EACH_MAX) {
+            others.sort_unstable();
+            let surplus = others.len() - NAMED_EACH_MAX;
+            gone.extend(others[..surplus].iter().map(|(_, other)| (about.clone(), (*other).clone())));
+        }
+        gone.iter().for_each(|pair| _ = self.named.remove(pair));
     }
 
     /// The rules with what was learnt added to their topology.
@@ -207,6 +232,21 @@ fn dependency(topology: &Topology, (client, server): &(String, String)) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A service whose pods come and go, one a minute: the newest are remembered, and what else there is stays.
+    #[test]
+    fn of_what_is_named_with_one_entity_the_newest_is_remembered() {
+        let entity = |name: String| Entity::parse(&name).expect("an entity");
+        let (web, mut calls) = (entity("service=web".into()), Calls::default());
+        calls.name(&entity("service=db".into()), [entity("host=h".into())].into_iter(), Timestamp(0));
+        for minute in 0..1000 {
+            calls.name(&web, [entity(format!("pod=p{minute}"))].into_iter(), Timestamp(minute * 60_000));
+            calls.forget(Duration::from_secs(86_400));
+        }
+        let known: Vec<&Entity> = calls.named.keys().map(|(_, other)| other).collect();
+        assert!(known.len() <= NAMED_EACH_MAX + 11 && known.contains(&&entity("host=h".into())), "{}", known.len());
+        assert!(known.contains(&&entity("pod=p999".into())) && !known.contains(&&entity("pod=p0".into())));
+    }
 
     /// Whether it went on or begins with what it remembers, the same is believed; a sign by itself makes it less likely.
     #[test]
