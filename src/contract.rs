@@ -113,7 +113,7 @@ pub struct Body {
     /// When users felt it no more; none while it is on, of what was cancelled or merged, and of what was only suspected.
     #[schemars(extend("format" = "date-time"))]
     pub recovered_at: Option<String>,
-    /// From the first sign to this event, or to the recovery.
+    /// From the first sign to this event, or to the recovery, without what all was well in between, before a relapse.
     pub lasted_seconds: u64,
     /// Who has taken it on.
     pub acknowledged: Option<Stamp>,

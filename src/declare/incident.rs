@@ -65,6 +65,8 @@ pub(super) struct Incident {
     pub(super) good_since: Option<Timestamp>,
     /// The same of what was cancelled, which has no recovery.
     pub(super) over_since: Option<Timestamp>,
+    /// How long all was well before it relapsed.
+    pub(super) well: Duration,
     /// As it was when it was cancelled, where it was.
     pub(super) cancelled: Cancelled,
     /// The time of its last event.
@@ -181,6 +183,7 @@ impl Incident {
             declared_at: at,
             good_since: None,
             over_since: None,
+            well: Duration::ZERO,
             cancelled: Cancelled::default(),
             at,
             heard_at: at,

@@ -73,6 +73,11 @@ impl Declare {
             }
             (State::Recovered | State::Reviewed, graded) if self.lasts(id) => {
                 let (reason, after_all) = self.relapses(id, key);
+                let began = member.starts_at;
+                if let Some(incident) = self.state.incidents.get_mut(&id) {
+                    // Where it began before, it was never well.
+                    incident.well += incident.good_since.map_or(Duration::ZERO, |good| began.since(good));
+                }
                 // What contradicts a recovery does so when it is heard.
                 let at = if after_all { at.max(member.heard_at) } else { at };
                 self.reopens(id, &reason, at, graded, out);
@@ -206,9 +211,12 @@ impl Declare {
     /// Nothing that counts lasts: it may have recovered, or was nothing.
     pub(super) fn recovers(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let Some(incident) = self.state.incidents.get(&id) else { return };
+        if self.lasts(id) {
+            return;
+        }
         let ended = self.ended_at(id);
         // What a person says goes on has not ended by what had ended before.
-        if self.lasts(id) || incident.revoked_at.is_some_and(|revoked| ended.is_none_or(|ended| ended <= revoked)) {
+        if incident.revoked_at.is_some_and(|revoked| ended.is_none_or(|ended| ended <= revoked)) {
             return;
         }
         let at_once = self.config.tuning.recover_after.is_zero() && self.calm_at(incident).is_some_and(|calm| calm <= at);

@@ -121,7 +121,7 @@ impl<'a> Story<'a> {
             started_at: started.to_string(),
             declared_at: incident.declared_at.to_string(),
             recovered_at: recovered.map(|t| t.to_string()),
-            lasted_seconds: recovered.unwrap_or(incident.at).since(started).as_secs(),
+            lasted_seconds: recovered.unwrap_or(incident.at).since(started).saturating_sub(incident.well).as_secs(),
             acknowledged: incident.acknowledged.clone(),
             stale: incident.is_stale(),
             impact: self.impact(),

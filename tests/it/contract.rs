@@ -221,3 +221,21 @@ fn the_words_of_an_alert_stay_when_a_monitor_of_the_same_leads() {
     let worse = told("story_words_of_what_leads", "escalated").pop().expect("it gets worse");
     assert_eq!(worse["says"], "psp returns 502\nrunbook: https://wiki/pay");
 }
+
+/// Ten minutes were well between the two parts of it.
+#[test]
+fn a_relapse_lasts_for_as_long_as_it_was_bad() {
+    let text = "== monitors
+monitors: [ { name: down, scenario: Down, entity: \"service={{ service }}\", alerts: '{alertname=\"Down\"}', fault: { sequence: P, ladder: [ { level: 2 } ] } } ]
+== records 2026-11-22T15:00:00Z every 1m
+metric clock{} 1x60
+alert 15:05 firing Down service=web
+alert 15:10 resolved@15:05 Down service=web
+alert 15:20 firing Down service=web
+alert 15:30 resolved@15:20 Down service=web
+";
+    let events = events(&Case::parse("relapse", text).run().messages);
+    let told = |event: &serde_json::Value| (event["data"]["event"]["type"].clone(), event["data"]["incident"]["lasted_seconds"].clone());
+    assert!(events.iter().map(told).any(|told| told == (json!("reopened"), json!(300))), "{events:?}");
+    assert_eq!(events.last().map(told), Some((json!("recovered"), json!(900))));
+}
