@@ -1,4 +1,5 @@
-//! The command line: one file a command. Exit codes: 0 fine, 1 the answer is no, 2 could not run.
+//! The command line: one file a command. Exit codes: 0 fine, 1 the answer is no, 2 could not run, 3 (of `act`)
+//! nothing was heard of what came of it.
 
 mod act;
 mod backtest;

@@ -142,7 +142,7 @@ impl Histogram {
         self.combined(other, 1.0)
     }
 
-    /// Its difference to another; a gauge.
+    /// Its difference to another.
     ///
     /// # Errors
     /// Only one of them has bounds of its own.

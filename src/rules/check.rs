@@ -207,7 +207,7 @@ impl Checker {
         for (file, text) in files {
             let raw: raw::PlanFile = self.decode(file, text);
             self.note_unlisted(file, raw.plans.iter().flat_map(|plan| &plan.entities), listed);
-            let (plans, faults) = plans::compile(file, raw, &scenarios);
+            let (plans, faults) = plans::compile(file, raw, &all, &scenarios);
             self.faults.extend(faults);
             all.extend(plans);
         }

@@ -103,11 +103,11 @@ pub fn fitting<'p>(plans: &'p [Plan], need: &Need<'_>) -> Vec<&'p Plan> {
     fitting
 }
 
-/// Raw plans → plans, with the faults.
-pub(super) fn compile(file: &str, raw: raw::PlanFile, scenarios: &[String]) -> (Vec<Plan>, Vec<Fault>) {
+/// Raw plans of a file, besides those that there are → plans, with the faults.
+pub(super) fn compile(file: &str, raw: raw::PlanFile, there: &[Plan], scenarios: &[String]) -> (Vec<Plan>, Vec<Fault>) {
     let (mut plans, mut faults): (Vec<Plan>, _) = (vec![], vec![]);
     for plan in raw.plans {
-        if plans.iter().any(|known| known.name == plan.name.value) {
+        if there.iter().chain(&plans).any(|known| known.name == plan.name.value) {
             faults.push(plan.name.fault(file, format!("a plan {:?} exists already; names are unique", plan.name.value)));
         }
         for scenario in plan.scenarios.iter().filter(|s| !scenarios.contains(&s.value)) {

@@ -135,7 +135,7 @@ pub(super) struct Judge {
     /// Bad for so long before a breach opens; 0 where it is missing.
     #[serde(rename = "for")]
     pub(super) hold: Option<Span>,
-    /// Good for so long before a breach ends; two steps with a baseline, otherwise 0.
+    /// Good for so long before a breach ends; ten steps with a baseline, otherwise 0.
     pub(super) keep_firing_for: Option<Span>,
 }
 

@@ -33,7 +33,13 @@ pub(super) fn compile(files: &[(&String, raw::DutyFile)], calendars: &[Arc<Calen
         }
     }
     for (file, raw) in files {
-        duty.roles.extend(raw.roles.iter().map(|role| compiler.role(file, role)));
+        for role in &raw.roles {
+            if duty.roles.iter().any(|known| known.name == role.name.value) {
+                compiler.faults.push(role.name.fault(file, format!("role {:?} exists already; name it once", role.name.value)));
+            }
+            let role = compiler.role(file, role);
+            duty.roles.push(role);
+        }
         for one in &raw.emergency {
             let emergency = compiler.emergency(file, one, &duty, ranks);
             if duty.emergency.iter().any(|before| before.covers(&emergency)) {

@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use super::files::{Loaded, load};
 use super::http::{ReloadRequest, Served, router, serve};
 use super::kafka::{Control, NotReady, Router, Worker, begin_at_end, client_config, prepare};
-use super::metrics::Metrics;
+use super::metrics::{Metrics, fingerprint};
 use super::notify::Notifier;
 use crate::declare::Declare;
 use crate::detect::Detect;
@@ -179,7 +179,7 @@ impl Daemon {
     fn start(&mut self, ready: &[Ready], ended: &mpsc::Sender<Ended>) -> anyhow::Result<()> {
         let Loaded { settings, config } = self.loaded.clone();
         let base = client_config(&settings)?;
-        info!(instance = base.instance, fingerprint = format!("{:016x}", config.fingerprint()), "joining");
+        info!(instance = base.instance, fingerprint = fingerprint(&config, &settings), "joining");
         for (name, ready) in ready {
             let (control, controls) = std::sync::mpsc::channel();
             self.controls.push(control);

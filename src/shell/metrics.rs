@@ -269,10 +269,8 @@ impl Metrics {
 
     /// Which configuration this instance runs, its sources included.
     pub(super) fn runs(&self, config: &Config, settings: &Settings) {
-        let shared = format!("{:?} {} {:?}", settings.sources, settings.prefix, settings.partitions);
-        let fingerprint = Fnv::of(&[&config.fingerprint().to_be_bytes(), shared.as_bytes()]);
         self.configuration.info.reset();
-        self.configuration.info.with_label_values(&[&format!("{fingerprint:016x}")]).set(1);
+        self.configuration.info.with_label_values(&[&fingerprint(config, settings)]).set(1);
     }
 
     pub(super) fn follows(&self, stage: &str, partition: u32, ours: bool) {
@@ -389,4 +387,10 @@ fn set_all(gauges: &IntGaugeVec, values: &BTreeMap<String, i64>) {
     for (label, value) in values {
         gauges.with_label_values(&[label]).set(*value);
     }
+}
+
+/// By what a configuration is told from another one, its sources included.
+pub(super) fn fingerprint(config: &Config, settings: &Settings) -> String {
+    let shared = format!("{:?} {} {:?}", settings.sources, settings.prefix, settings.partitions);
+    format!("{:016x}", Fnv::of(&[&config.fingerprint().to_be_bytes(), shared.as_bytes()]))
 }

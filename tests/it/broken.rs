@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use richter::rules::{Files, check};
+
 use super::broker::scratch;
 use super::case::sections;
 use super::program::richter;
@@ -52,4 +54,19 @@ fn every_broken_configuration_is_told_with_place_and_remedy() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Names are unique in all files together.
+#[test]
+fn a_name_in_another_file_exists_already() {
+    let plan = "plans: [ { name: roll back, kind: roll_back } ]".to_owned();
+    let role = "roles: [ { name: lead, people: [ ann ], may: [ \"*\" ] } ]".to_owned();
+    let files = Files {
+        plans: vec![("a.yaml".into(), plan.clone()), ("b.yaml".into(), plan)],
+        duty: vec![("a.yaml".into(), role.clone()), ("b.yaml".into(), role)],
+        ..Files::default()
+    };
+    let told: Vec<String> = check(&files).1.iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|told| told.contains("b.yaml") && told.contains("a plan \"roll back\" exists already")), "{told:?}");
+    assert!(told.iter().any(|told| told.contains("b.yaml") && told.contains("role \"lead\" exists already")), "{told:?}");
 }
