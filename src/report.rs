@@ -15,6 +15,11 @@ pub use weakness::{Stage, Weakness, weaknesses};
 /// A fault that was over so soon, and that nobody took on, need not have been one.
 const SOON: Duration = Duration::from_secs(300);
 
+/// Weeks that are told of though nothing happened in them.
+const WEEKS_MAX: i64 = 60;
+
+const WEEK_MS: i64 = 7 * 86_400_000;
+
 /// A monitor with so many of its incidents false, or with as many suspicions that came to nothing, is noisy.
 const NOISE_MIN: usize = 3;
 
@@ -27,13 +32,15 @@ pub struct Report {
     pub to: String,
     /// Incidents declared in it, without those that were cancelled or merged.
     pub incidents: usize,
-    /// How many are still on, whenever they were declared.
-    pub open: usize,
+    /// Those of the two most severe ranks, in the order of their declarations.
+    pub severe: Vec<Fault>,
+    /// Those that are still on, whenever they were declared.
+    pub on: Vec<Fault>,
     /// Declared and then found to be none.
     pub cancelled: usize,
     /// Found to be part of another one.
     pub merged: usize,
-    /// By leading level.
+    /// By level; one of several sequences counts in each.
     pub by_level: BTreeMap<String, usize>,
     /// By business.
     pub by_business: BTreeMap<String, usize>,
@@ -41,13 +48,19 @@ pub struct Report {
     pub by_class: BTreeMap<Class, usize>,
     /// The share that a monitor or an alert discovered, and not a person.
     pub by_monitoring: Option<f64>,
-    /// The share that a change caused, of those whose cause is known.
-    pub by_change: Option<f64>,
+    /// How many have a root cause that is known.
+    pub causes_known: usize,
+    /// How many of these a change caused.
+    pub by_change: usize,
+    /// Reviews that were done, and how many of them in time.
+    pub reviews: Kept,
+    /// Actions that were done, likewise.
+    pub actions: Kept,
     /// How long the stages took.
     pub stages: BTreeMap<Stage, Quantiles>,
-    /// The same by the week that begins on that Monday.
+    /// The same by the week that begins on that Monday, in UTC; also of weeks in which there was none.
     pub weeks: BTreeMap<String, Week>,
-    /// What happened more than once for the same reason, the most frequent first.
+    /// What happened in it not for the first time for that reason, the most frequent first.
     pub repeats: Vec<Repeat>,
     /// Reviews that should be done by now, of faults of any time.
     pub overdue_reviews: Vec<Overdue>,
@@ -57,6 +70,38 @@ pub struct Report {
     pub noisy: Vec<Noise>,
     /// The stage in which each business is weakest against the others.
     pub weaknesses: Vec<Weakness>,
+}
+
+/// A fault in a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// The incident.
+    pub incident: String,
+    /// What it is called.
+    pub title: String,
+    /// Its levels, the leading one first.
+    pub levels: Vec<String>,
+    /// When it was declared.
+    pub declared_at: String,
+    /// How long it lasted, in seconds.
+    pub lasted_seconds: u64,
+    /// What it cost, in words.
+    pub impact: String,
+    /// Its root cause, where it is known.
+    pub cause: Option<String>,
+    /// Who has taken it on.
+    pub acknowledged_by: Option<String>,
+    /// As of its last event.
+    pub state: State,
+}
+
+/// What was done, and how much of it by when it was due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    /// How many were done.
+    pub done: usize,
+    /// Of these in time.
+    pub in_time: usize,
 }
 
 /// The median and the ninth decile, in seconds.
@@ -88,7 +133,7 @@ pub struct Repeat {
     pub scenario: String,
     /// Its root cause's class with the entity or the change; what was suspected first where nobody said.
     pub because: String,
-    /// The incidents, in order.
+    /// The incidents of any time, in order.
     pub incidents: Vec<String>,
 }
 
@@ -182,17 +227,21 @@ impl Log {
             from: from.to_string(),
             to: to.to_string(),
             incidents: counted.len(),
-            open: due.iter().filter(|past| past.body.state.is_on()).count(),
+            severe: faults(counted.iter().filter(|past| past.is_severe())),
+            on: faults(due.iter().filter(|past| past.body.state.is_on())),
             cancelled: all.iter().filter(|past| past.is_cancelled()).count(),
             merged: all.iter().filter(|past| past.body.merged_into.is_some()).count(),
-            by_level: tally(counted.iter().filter_map(|past| past.body.level.as_ref().map(|level| level.effective.clone()))),
+            by_level: tally(counted.iter().flat_map(|past| past.body.levels.iter().map(|level| level.effective.clone()))),
             by_business: tally(counted.iter().map(|past| past.business())),
             by_class: tally(known.iter().copied()),
             by_monitoring: share(watched, counted.len()),
-            by_change: share(changed, known.len()),
+            causes_known: known.len(),
+            by_change: changed,
+            reviews: reviews(&counted),
+            actions: actions(&counted),
             stages: stages(&counted),
-            weeks: weeks(&counted),
-            repeats: repeats(&counted),
+            weeks: weeks(&counted, from, to),
+            repeats: repeats(&due, from),
             overdue_reviews: overdue_reviews(&due, to),
             overdue_actions: overdue_actions(&due, to),
             noisy: noisy(self.pasts.values().filter(|past| past.was_suspected_within(from, to)), &all),
@@ -202,6 +251,11 @@ impl Log {
 }
 
 impl Past {
+    /// Of the two most severe ranks.
+    fn is_severe(&self) -> bool {
+        self.body.level.as_ref().is_some_and(|level| level.rank <= 2)
+    }
+
     fn was(&self, event: Event) -> bool {
         self.body.history.iter().any(|told| told.event == event)
     }
@@ -276,15 +330,57 @@ fn stages(pasts: &[&Past]) -> BTreeMap<Stage, Quantiles> {
     Stage::ALL.into_iter().filter_map(of).collect()
 }
 
-fn weeks(pasts: &[&Past]) -> BTreeMap<String, Week> {
-    let mut weeks: BTreeMap<String, Vec<&Past>> = BTreeMap::new();
+fn faults<'p>(pasts: impl Iterator<Item = &'p &'p Past>) -> Vec<Fault> {
+    let fault = |past: &&Past| {
+        let body = &past.body;
+        Fault {
+            incident: body.id.clone(),
+            title: body.title.clone(),
+            levels: body.levels.iter().map(|level| level.effective.clone()).collect(),
+            declared_at: body.declared_at.clone(),
+            lasted_seconds: body.lasted_seconds,
+            impact: body.impact.in_words(),
+            cause: body.cause.as_ref().map(|cause| format!("{}: {}", cause.class.as_str().replace('_', " "), cause.cause)),
+            acknowledged_by: body.acknowledged.as_ref().map(|stamp| stamp.by.clone()),
+            state: body.state,
+        }
+    };
+    let mut faults: Vec<Fault> = pasts.map(fault).collect();
+    faults.sort_by(|a, b| (&a.declared_at, &a.incident).cmp(&(&b.declared_at, &b.incident)));
+    faults
+}
+
+fn reviews(pasts: &[&Past]) -> Kept {
+    let reviews = pasts.iter().filter_map(|past| past.body.review.as_ref());
+    let done = reviews.filter_map(|review| Some((review.done.as_ref()?.at.as_str(), review.due_at.as_str())));
+    kept(done)
+}
+
+fn actions(pasts: &[&Past]) -> Kept {
+    let actions = pasts.iter().flat_map(|past| &past.body.actions);
+    kept(actions.filter_map(|action| Some((action.done_at.as_deref()?, action.due_at.as_str()))))
+}
+
+/// Of what was done, by when, and when it was due.
+fn kept<'t>(done: impl Iterator<Item = (&'t str, &'t str)>) -> Kept {
+    let mut kept = Kept::default();
+    for (at, due) in done {
+        let in_time = Timestamp::parse(at).ok() <= Timestamp::parse(due).ok();
+        kept = Kept { done: kept.done + 1, in_time: kept.in_time + usize::from(in_time) };
+    }
+    kept
+}
+
+fn weeks(pasts: &[&Past], from: Timestamp, to: Timestamp) -> BTreeMap<String, Week> {
+    let all = (0..WEEKS_MAX).map(|week| Timestamp(from.0 + week * WEEK_MS)).take_while(|at| *at < to);
+    let mut weeks: BTreeMap<String, Vec<&Past>> = all.chain([Timestamp(to.0 - 1)]).map(|at| (monday(at), vec![])).collect();
     for past in pasts {
         if let Some(at) = past.declared_at {
             weeks.entry(monday(at)).or_default().push(past);
         }
     }
     let week = |pasts: Vec<&Past>| {
-        let severe = pasts.iter().filter(|past| past.body.level.as_ref().is_some_and(|level| level.rank <= 2)).count();
+        let severe = pasts.iter().filter(|past| past.is_severe()).count();
         Week { incidents: pasts.len(), severe, stages: stages(&pasts) }
     };
     weeks.into_iter().map(|(monday, pasts)| (monday, week(pasts))).collect()
@@ -298,14 +394,15 @@ fn monday(at: Timestamp) -> String {
     Timestamp((day - (day + 3).rem_euclid(7)) * DAY).to_string().chars().take(10).collect()
 }
 
-fn repeats(pasts: &[&Past]) -> Vec<Repeat> {
+fn repeats(pasts: &[&Past], from: Timestamp) -> Vec<Repeat> {
     let mut same: BTreeMap<(String, Option<String>), Vec<&Past>> = BTreeMap::new();
     for past in pasts {
         if let Some(because) = past.because() {
             same.entry(because).or_default().push(past);
         }
     }
-    let again = same.into_iter().filter(|(_, pasts)| pasts.len() > 1);
+    let is_new = |past: &&Past| past.declared_at.is_some_and(|at| from <= at);
+    let again = same.into_iter().filter(|(_, pasts)| pasts.len() > 1 && pasts.iter().any(is_new));
     let repeat = |((because, _), mut pasts): ((String, _), Vec<&Past>)| {
         pasts.sort_by_key(|past| (&past.body.declared_at, &past.body.id));
         let scenarios: BTreeSet<&str> = pasts.iter().map(|past| past.body.evidence.scenario.as_str()).collect();

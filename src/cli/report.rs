@@ -6,8 +6,8 @@ use anyhow::anyhow;
 use clap::ValueEnum;
 
 use crate::model::Timestamp;
-use crate::model::text::{clock, hours};
-use crate::report::{Log, Overdue, Report, Stage};
+use crate::model::text::{clock, counted, hours};
+use crate::report::{Kept, Log, Overdue, Report, Stage};
 use crate::wire::csv::time;
 
 use super::document::Document;
@@ -67,8 +67,32 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 }
 
 fn document(report: &Report) -> Document {
-    let mut document = Document::new(format!("Faults from {} to {}", &report.from[..10], &report.to[..10]));
+    let mut document = Document::new(format!("Faults from {} to {}", day(&report.from), day(&report.to)));
     figures(report, &mut document);
+    document.heading("Still on");
+    let on = report.on.iter().take(ROWS).map(|fault| {
+        let by = fault.acknowledged_by.clone().unwrap_or_else(|| "nobody".into());
+        vec![fault.title.clone(), clock(&fault.declared_at), fault.state.to_string(), by, fault.incident.clone()]
+    });
+    none(report.on.is_empty(), &mut document);
+    document.table(&["fault", "declared", "state", "taken on by", "incident"], on.collect());
+    more(report.on.len(), &mut document);
+    document.heading("Levels 1 and 2");
+    let severe = report.severe.iter().take(ROWS).map(|fault| {
+        let (levels, cause) = (fault.levels.join(" "), fault.cause.clone().unwrap_or_else(|| "not known".into()));
+        vec![
+            fault.title.clone(),
+            levels,
+            clock(&fault.declared_at),
+            hours(fault.lasted_seconds),
+            fault.impact.clone(),
+            cause,
+            fault.incident.clone(),
+        ]
+    });
+    none(report.severe.is_empty(), &mut document);
+    document.table(&["fault", "levels", "declared", "lasted", "impact", "root cause", "incident"], severe.collect());
+    more(report.severe.len(), &mut document);
     document.heading("Where the time goes");
     let stages = report.stages.iter().map(|(stage, q)| {
         (
@@ -95,9 +119,7 @@ fn document(report: &Report) -> Document {
         let shown = repeat.incidents.iter().rev().take(3).cloned().collect::<Vec<_>>().join(", ");
         vec![repeat.scenario.clone(), repeat.because.clone(), repeat.incidents.len().to_string(), shown]
     });
-    if report.repeats.is_empty() {
-        document.text("None.");
-    }
+    none(report.repeats.is_empty(), &mut document);
     document.table(&["scenario", "because", "times", "the last ones"], repeats.collect());
     document.heading("By level, business and class of root cause");
     let bars = |counts: Vec<(String, usize)>| counts.into_iter().map(|(name, n)| (name, n as f64, n.to_string())).collect();
@@ -127,16 +149,19 @@ fn document(report: &Report) -> Document {
 fn figures(report: &Report, document: &mut Document) {
     let share = |share: Option<f64>| share.map_or("–".to_owned(), |share| format!("{:.0}%", share * 100.0));
     let median = |stage: Stage| report.stages.get(&stage).map_or("–".to_owned(), |q| hours(q.median));
-    let severe: usize = report.weeks.values().map(|week| week.severe).sum();
+    let kept = |kept: Kept| if kept.done == 0 { "–".to_owned() } else { format!("{} of {}", kept.in_time, kept.done) };
+    let changes = format!("{} of {} whose cause is known", report.by_change, report.causes_known);
     document.figures(vec![
         ("faults".into(), report.incidents.to_string()),
-        ("of levels 1 and 2".into(), severe.to_string()),
-        ("still on".into(), report.open.to_string()),
+        ("of levels 1 and 2".into(), report.severe.len().to_string()),
+        ("still on".into(), report.on.len().to_string()),
         ("median to detect".into(), median(Stage::Detect)),
         ("median to recover".into(), median(Stage::Recover)),
         ("discovered by monitoring".into(), share(report.by_monitoring)),
-        ("caused by changes".into(), share(report.by_change)),
+        ("caused by changes".into(), if report.causes_known == 0 { "–".into() } else { changes }),
         ("false declarations".into(), report.cancelled.to_string()),
+        ("reviews done in time".into(), kept(report.reviews)),
+        ("actions done in time".into(), kept(report.actions)),
         ("overdue reviews".into(), report.overdue_reviews.len().to_string()),
         ("overdue actions".into(), report.overdue_actions.len().to_string()),
     ]);
@@ -145,10 +170,9 @@ fn figures(report: &Report, document: &mut Document) {
 /// Week by week: how many, and how long each stage took.
 fn trend(report: &Report, document: &mut Document) {
     document.heading("Week by week");
-    let counts = report
-        .weeks
-        .iter()
-        .map(|(monday, week)| (monday.clone(), week.incidents as f64, format!("{} faults, {} severe", week.incidents, week.severe)));
+    let counts = report.weeks.iter().map(|(monday, week)| {
+        (monday.clone(), week.incidents as f64, format!("{}, {} severe", counted(week.incidents, "fault"), week.severe))
+    });
     document.bars(counts.collect());
     let rows = report.weeks.iter().map(|(monday, week)| {
         let took = |stage: &Stage| week.stages.get(stage).map_or("–".to_owned(), |q| format!("{}, {}", hours(q.median), hours(q.p90)));
@@ -160,12 +184,26 @@ fn trend(report: &Report, document: &mut Document) {
 
 fn overdue(title: &str, overdue: &[Overdue], document: &mut Document) {
     document.heading(title);
-    if overdue.is_empty() {
-        document.text("None.");
-    }
+    none(overdue.is_empty(), document);
     let rows = overdue.iter().take(ROWS).map(|one| vec![one.what.clone(), one.owner.clone(), clock(&one.due_at), one.incident.clone()]);
     document.table(&["what", "owner", "due", "incident"], rows.collect());
-    if overdue.len() > ROWS {
-        document.text(format!("and {} more", overdue.len() - ROWS));
+    more(overdue.len(), document);
+}
+
+fn none(is_empty: bool, document: &mut Document) {
+    if is_empty {
+        document.text("None.");
     }
+}
+
+/// That a table leaves some out.
+fn more(rows: usize, document: &mut Document) {
+    if rows > ROWS {
+        document.text(format!("and {} more", rows - ROWS));
+    }
+}
+
+/// The day, and the time where it is not the day's beginning.
+fn day(at: &str) -> String {
+    if at[10..].starts_with("T00:00:00.000") { at[..10].to_owned() } else { format!("{} UTC", clock(at)) }
 }

@@ -137,6 +137,11 @@ fn a_report_finds_the_weak_points_that_were_put_into_a_history() {
     let (incidents, weeks) = (report["incidents"].as_u64().expect("a number"), report["weeks"].as_object().expect("weeks"));
     assert_eq!(weeks.values().filter_map(|week| week["incidents"].as_u64()).sum::<u64>(), incidents);
     assert_eq!(report["by_level"].as_object().expect("levels").values().filter_map(Value::as_u64).sum::<u64>(), incidents);
+    let severe = weeks.values().filter_map(|week| week["severe"].as_u64()).sum::<u64>();
+    assert_eq!(report["severe"].as_array().map(Vec::len), usize::try_from(severe).ok());
+    let kept = |what: &str| (report[what]["done"].as_u64().unwrap_or(0), report[what]["in_time"].as_u64().unwrap_or(0));
+    let ((reviews, reviews_in_time), (actions, actions_in_time)) = (kept("reviews"), kept("actions"));
+    assert!(reviews > reviews_in_time && reviews_in_time > 0 && actions >= actions_in_time && actions > 0, "{reviews} {actions}");
     assert!(report["by_monitoring"].as_f64() < Some(1.0), "people noticed some of it");
     assert!(report["overdue_reviews"].as_array().is_some_and(|late| !late.is_empty()));
     let none = richter(&["report", "--events", &events, "--from", "2030-01-01", "--to", "2030-02-01", "--format", "json"]);
