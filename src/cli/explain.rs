@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use crate::contract::{Body, Evidence, Part};
+use crate::model::command::RICHTER;
 use crate::model::text::clock;
 
 use super::events::Which;
@@ -48,10 +49,13 @@ fn told(incident: &Body) -> Result<String, std::fmt::Error> {
         writeln!(out, "  {}", levels(level))?;
     }
     if let Some(measure) = &evidence.measure {
-        writeln!(out, "  measured by {}: {}", measure.by_whom(), measure.last.in_numbers())?;
+        let (last, worst) = (measure.last.in_numbers(), measure.worst.in_numbers());
+        let worst = if worst == last { String::new() } else { format!("; at worst {worst}") };
+        writeln!(out, "  measured by {}: {last}{worst}", measure.by_whom())?;
     }
     for told in &incident.history {
-        writeln!(out, "  {}  {:<16} {}{}", clock(&told.at), told.event.as_str(), told.reason, parts(&told.evidence))?;
+        let by = if told.author == RICHTER { String::new() } else { format!("{}: ", told.author) };
+        writeln!(out, "  {}  {:<16} {by}{}{}", clock(&told.at), told.event.as_str(), told.reason, parts(&told.evidence))?;
     }
     writeln!(out, "\nWhy these belong together")?;
     for member in &evidence.members {

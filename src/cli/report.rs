@@ -69,30 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 fn document(report: &Report) -> Document {
     let mut document = Document::new(format!("Faults from {} to {}", day(&report.from), day(&report.to)));
     figures(report, &mut document);
-    document.heading("Still on");
-    let on = report.on.iter().take(ROWS).map(|fault| {
-        let by = fault.acknowledged_by.clone().unwrap_or_else(|| "nobody".into());
-        vec![fault.title.clone(), clock(&fault.declared_at), fault.state.to_string(), by, fault.incident.clone()]
-    });
-    none(report.on.is_empty(), &mut document);
-    document.table(&["fault", "declared", "state", "taken on by", "incident"], on.collect());
-    more(report.on.len(), &mut document);
-    document.heading("Levels 1 and 2");
-    let severe = report.severe.iter().take(ROWS).map(|fault| {
-        let (levels, cause) = (fault.levels.join(" "), fault.cause.clone().unwrap_or_else(|| "not known".into()));
-        vec![
-            fault.title.clone(),
-            levels,
-            clock(&fault.declared_at),
-            hours(fault.lasted_seconds),
-            fault.impact.clone(),
-            cause,
-            fault.incident.clone(),
-        ]
-    });
-    none(report.severe.is_empty(), &mut document);
-    document.table(&["fault", "levels", "declared", "lasted", "impact", "root cause", "incident"], severe.collect());
-    more(report.severe.len(), &mut document);
+    faults(report, &mut document);
     document.heading("Where the time goes");
     let stages = report.stages.iter().map(|(stage, q)| {
         (
@@ -144,6 +121,34 @@ fn document(report: &Report) -> Document {
     }
     document.table(&["monitor or alert", "incidents", "cancelled", "over within 5 min, taken on by nobody", "suspected only"], noisy);
     document
+}
+
+/// What is on, and what was severe.
+fn faults(report: &Report, document: &mut Document) {
+    document.heading("Still on");
+    let on = report.on.iter().take(ROWS).map(|fault| {
+        let by = fault.acknowledged_by.clone().unwrap_or_else(|| "nobody".into());
+        vec![fault.title.clone(), clock(&fault.declared_at), fault.state.to_string(), by, fault.incident.clone()]
+    });
+    none(report.on.is_empty(), document);
+    document.table(&["fault", "declared", "state", "taken on by", "incident"], on.collect());
+    more(report.on.len(), document);
+    document.heading("Levels 1 and 2");
+    let severe = report.severe.iter().take(ROWS).map(|fault| {
+        let (levels, cause) = (fault.levels.join(" "), fault.cause.clone().unwrap_or_else(|| "not known".into()));
+        vec![
+            fault.title.clone(),
+            levels,
+            clock(&fault.declared_at),
+            hours(fault.lasted_seconds),
+            fault.impact.clone(),
+            cause,
+            fault.incident.clone(),
+        ]
+    });
+    none(report.severe.is_empty(), document);
+    document.table(&["fault", "levels", "declared", "lasted", "impact", "root cause", "incident"], severe.collect());
+    more(report.severe.len(), document);
 }
 
 fn figures(report: &Report, document: &mut Document) {

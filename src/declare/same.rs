@@ -72,9 +72,9 @@ impl Declare {
 
     /// What a member brings to an incident, in words.
     fn comes_to(&self, id: SituationId, key: MemberKey) -> Option<String> {
-        let (incident, (_, member)) = self.state.incidents.get(&id).zip(self.state.situations.member(key))?;
-        let leader = self.state.situations.member(incident.leader).map(|(_, leader)| leader);
-        let again = leader.is_none_or(|leader| leader.ends_at.is_some() && leader.is_called_as(member));
+        let (_, member) = self.state.situations.member(key)?;
+        let is_same = |other: &Member| other.entity == member.entity && other.source.name() == member.source.name();
+        let again = self.counting(id).any(|other| other.ends_at.is_some() && is_same(other));
         let what = called(member, "");
         Some(if again { format!("{what} again") } else { format!("now also {what}") })
     }
