@@ -21,6 +21,7 @@ mod reason;
 mod related;
 mod same;
 mod story;
+mod together;
 mod trace;
 mod turns;
 
@@ -44,6 +45,7 @@ use heartbeats::Heartbeats;
 use incident::Incident;
 use incidents::Incidents;
 use reason::Reason;
+use together::Together;
 
 /// Entities that only alerts have named, and that are remembered; beyond it those without signs are forgotten.
 const STRANGERS_MAX: usize = 50_000;
@@ -146,17 +148,41 @@ impl Declare {
 
     fn signals(&mut self, origin: &Origin, progress: Timestamp, signals: &[Signal], out: &mut Outbox) {
         let told = if progress == Timestamp::MIN { self.state.progress.watermark() } else { progress };
+        // All that begins by one record is known before any of it is graded: what a notification or a step of evaluations tells
+        // together is one fault rather than many.
+        let mut together = Together::default();
+        let mut waiting: Vec<(&Signal, Taken, Timestamp)> = vec![];
         for signal in signals {
-            if !self.hears_heartbeat(signal, origin, told, out) {
-                self.takes(signal, origin, told, out);
+            if self.hears_heartbeat(signal, origin, told, out) {
+                continue;
             }
+            if !together.adds(signal) {
+                waiting.drain(..).for_each(|(signal, taken, at)| self.took_signal(signal, &taken, at, out));
+            }
+            let taken = self.takes_in(signal, origin, told, out);
+            waiting.extend(taken.map(|(taken, at)| (signal, taken, at)));
         }
+        waiting.into_iter().for_each(|(signal, taken, at)| self.took_signal(signal, &taken, at, out));
         self.state.progress.hear(origin, progress, self.config.tuning.idle_after);
         self.turns(Some(origin), progress, out);
     }
 
-    /// Takes in a signal that was told at that time.
+    /// Takes in a signal that was told at that time, and what follows from it.
     pub(super) fn takes(&mut self, signal: &Signal, origin: &Origin, told: Timestamp, out: &mut Outbox) {
+        if let Some((taken, at)) = self.takes_in(signal, origin, told, out) {
+            self.took_signal(signal, &taken, at, out);
+        }
+    }
+
+    fn took_signal(&mut self, signal: &Signal, taken: &Taken, at: Timestamp, out: &mut Outbox) {
+        self.took(taken, at, out);
+        if let (Signal::Breach(breach), Some(key)) = (signal, taken.member) {
+            self.hears(breach, key, out);
+        }
+    }
+
+    /// Takes in a signal; gives what is to be graded for it, and as of when.
+    fn takes_in(&mut self, signal: &Signal, origin: &Origin, told: Timestamp, out: &mut Outbox) -> Option<(Taken, Timestamp)> {
         if let Signal::Breach(breach) = signal {
             self.turns(Some(origin), breach.at, out);
         }
@@ -169,20 +195,20 @@ impl Declare {
             Signal::Resolved { fingerprint, at } => self.state.situations.resolved(*fingerprint, *at),
             Signal::Command(c) => {
                 self.command(c, origin, out);
-                return;
+                return None;
             }
             Signal::Hint(h) => {
                 self.state.situations.hint(h, &self.rules);
                 out.count(Count::Signals(Outcome::Applied));
-                return;
+                return None;
             }
             Signal::Good(good) => {
                 out.count(Count::Signals(self.state.situations.good(good, &self.rules)));
-                return;
+                return None;
             }
             Signal::Change(c) => {
                 out.count(Count::Signals(self.state.situations.change(c, &self.rules)));
-                return;
+                return None;
             }
         };
         if let Signal::Alert(Alert { recalled: true, .. }) = signal
@@ -192,17 +218,12 @@ impl Declare {
         }
         out.count(Count::Signals(taken.outcome));
         self.tell_news(out);
-        if taken.outcome == Outcome::Applied || taken.ended.is_some() {
-            let at = match signal {
-                // One that is told again tells of now.
-                Signal::Alert(Alert { ends_at: None, .. }) if !taken.joined => told.max(told_at(signal)),
-                _ => told_at(signal),
-            };
-            self.took(&taken, at, out);
-            if let (Signal::Breach(breach), Some(key)) = (signal, taken.member) {
-                self.hears(breach, key, out);
-            }
-        }
+        let at = match signal {
+            // One that is told again tells of now.
+            Signal::Alert(Alert { ends_at: None, .. }) if !taken.joined => told.max(told_at(signal)),
+            _ => told_at(signal),
+        };
+        (taken.outcome == Outcome::Applied || taken.ended.is_some()).then_some((taken, at))
     }
 
     /// A signal that names several entities tells where one of them runs.
