@@ -149,6 +149,12 @@ impl Detect {
         self.state.monitors.values().map(MonitorState::groups).sum()
     }
 
+    /// The same of each monitor whose query tells of a group as long as there is data of it.
+    pub fn groups_by_monitor(&self) -> impl Iterator<Item = (&str, usize)> {
+        let watches = self.config.rules.watches().filter(|(_, watch)| !watch.query.filters());
+        watches.map(|(monitor, watch)| (monitor.name.as_str(), self.groups_of(watch)))
+    }
+
     /// Whether anything was ever measured of a monitor here.
     #[must_use]
     pub fn has_heard(&self, watch: &Watch) -> bool {

@@ -31,6 +31,7 @@ pub(super) struct Metrics {
     ungraded: IntCounter,
     notifications: Notifications,
     pub(super) groups: IntGaugeVec,
+    monitor_groups: IntGaugeVec,
     pub(super) situations: IntGaugeVec,
     incidents: IntGaugeVec,
     states: IntGaugeVec,
@@ -162,6 +163,11 @@ impl Metrics {
                 "Alerts that no monitor and no generic definition is for: they make no fault by themselves.",
             )?,
             groups: make.gauges("richter_groups", "Groups under watch.", &["partition"])?,
+            monitor_groups: make.gauges(
+                "richter_monitor_groups",
+                "Groups of a monitor under watch; no monitor of alerts, and none whose query filters.",
+                &["monitor"],
+            )?,
             situations: make.gauges("richter_situations_open", "Situations that are open, declared or not.", &["partition"])?,
             incidents: make.gauges("richter_incidents_open", "Incidents that are declared and have not recovered.", &["level"])?,
             states: make.gauges("richter_incidents", "Incidents that are not closed, by state.", &["state"])?,
@@ -284,6 +290,11 @@ impl Metrics {
 
     pub(super) fn ready(&self, stage: &str, ready: bool) {
         self.ready.with_label_values(&[stage]).set(i64::from(ready));
+    }
+
+    /// Groups by monitor.
+    pub(super) fn watched(&self, monitors: &BTreeMap<String, i64>) {
+        set_all(&self.monitor_groups, monitors);
     }
 
     /// Incidents by level and by state.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use richter::wire::recording::Recorded;
 use serde_json::Value;
 
 use super::broker::{self, Broker};
@@ -59,6 +60,9 @@ fn a_bad_record_is_in_the_dead_letter_topic_and_harms_no_other() {
     world.make_sources(1);
     let _daemon = world.start();
     world.ready();
+    // A tombstone tells nothing.
+    let alert = case.records.iter().find(|record| record.topic == "alerts").expect("there is one");
+    world.produce(&[Recorded { payload: None, ..alert.clone() }]);
     world.produce(&case.records);
     let expected = offline(&case);
     let told: Vec<Value> = world.read("incidents", expected.len()).into_iter().map(|(_, event)| event).collect();
@@ -72,12 +76,13 @@ fn a_bad_record_is_in_the_dead_letter_topic_and_harms_no_other() {
         })
         .collect();
     let expected =
-        [("alerts", 0, "unknown_shape"), ("changes", 0, "unexpected_shape"), ("metrics", 4, "not_json"), ("metrics", 8, "timestamp_ahead")];
+        [("alerts", 1, "unknown_shape"), ("changes", 0, "unexpected_shape"), ("metrics", 4, "not_json"), ("metrics", 8, "timestamp_ahead")];
     assert_eq!(letters, expected.map(|(topic, offset, reason)| (topic.to_owned(), offset, reason.to_owned())).into());
     world.until("the count of dead letters", || {
         let name = format!("richter_dead_letters_total{{reason=\"timestamp_ahead\",topic=\"{}\"}}", world.topic("metrics"));
         world.metric(&name) == Some(1.0)
     });
+    world.until("the groups of the monitor", || world.metric("richter_monitor_groups{monitor=\"orders\"}") == Some(1.0));
 }
 
 #[test]

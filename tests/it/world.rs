@@ -147,7 +147,11 @@ impl World {
         let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &self.address).create().expect("a producer");
         for record in records {
             let topic = self.topic(&record.topic);
-            let message: BaseRecord<'_, (), [u8]> = BaseRecord::to(&topic).payload(record.bytes()).timestamp(record.ts.0).partition(0);
+            let message: BaseRecord<'_, (), [u8]> = BaseRecord::to(&topic).timestamp(record.ts.0).partition(0);
+            let message = match &record.payload {
+                Some(payload) => message.payload(payload),
+                None => message,
+            };
             producer.send(message).map_err(|(why, _)| why).expect("queued");
         }
         producer.flush(PATIENCE).expect("delivered");

@@ -63,10 +63,15 @@ impl Partitioned for Detect {
     }
 
     fn show<'s>(stages: impl Iterator<Item = (u32, &'s Self)>, metrics: &Metrics) {
+        let mut monitors: BTreeMap<String, i64> = BTreeMap::new();
         for (partition, stage) in stages {
             metrics.groups.with_label_values(&[&partition.to_string()]).set(gauge(stage.groups()));
             stage.watermark().into_iter().for_each(|at| metrics.watermark(Self::NAME, partition, at));
+            for (monitor, groups) in stage.groups_by_monitor() {
+                *monitors.entry(monitor.to_owned()).or_default() += gauge(groups);
+            }
         }
+        metrics.watched(&monitors);
     }
 }
 
