@@ -108,15 +108,27 @@ impl Judges {
         let opinions = [
             rules.limits.as_ref().map(|limits| fixed(limits, &mut self.beyond, &measured)),
             rules.baseline.as_ref().map(|_| learnt(band)),
-            rules.change.as_ref().filter(|_| whole).map(|rule| self.change.get_or_insert_default().see(rule, Judge::Change, measured)),
-            rules.compare.as_ref().filter(|_| whole).map(|rule| self.compare.get_or_insert_default().see(rule, Judge::Compare, measured)),
+            rules
+                .change
+                .as_ref()
+                .filter(|_| whole)
+                .map(|rule| self.change.get_or_insert_default().see(rule, Judge::Change, measured, open)),
+            rules
+                .compare
+                .as_ref()
+                .filter(|_| whole)
+                .map(|rule| self.compare.get_or_insert_default().see(rule, Judge::Compare, measured, open)),
             rules.forecast.as_ref().filter(|_| whole).map(|rule| self.trend.get_or_insert_default().see(rule, measured)),
             rules.flatline.map(|after| self.still.get_or_insert_default().see(after, measured)),
         ];
         let opinions = || opinions.iter().flatten();
         let reading = reading(&measured, opinions());
-        let settled = band.is_some_and(|band| band.state == State::NewNormal);
-        if settled && open == Some(Judge::Baseline) && !opinions().any(Opinion::is_bad) {
+        let settled = match open {
+            Some(Judge::Baseline) => band.is_some_and(|band| band.state == State::NewNormal),
+            Some(Judge::Change) => self.change.as_ref().is_some_and(|change| change.settled),
+            _ => false,
+        };
+        if settled && !opinions().any(Opinion::is_bad) {
             return Verdict::NewNormal { reading };
         }
         let known = opinions().filter(|opinion| opinion.score.is_some()).count();

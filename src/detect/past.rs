@@ -1,14 +1,19 @@
 //! What a value was some time ago: for the rate of change, and for the same time yesterday or last week.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::model::Judge;
+use crate::model::{Judge, Timestamp};
 use crate::rules::CompareRule;
 
 use super::judges::{Measured, Opinion};
 
 /// Slots that are remembered: a week at five minutes. Where there are more steps, several share one.
 const SLOTS_MAX: u128 = 2016;
+
+/// What a change is from is remembered for so long; what has lasted until then is the normal level.
+const HELD_MAX: Duration = Duration::from_secs(86_400);
 
 /// Means of slots of time, in a ring.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -18,10 +23,16 @@ pub(super) struct Past {
     newest: i64,
     /// Values in the newest.
     values: u32,
+    /// Since when a change lasts, and from what: what was some time ago is the change itself before long.
+    held: Option<(Timestamp, f64)>,
+    /// A change has lasted for so long that it is normal, as of the last value.
+    #[serde(skip)]
+    pub(super) settled: bool,
 }
 
 impl Past {
-    pub(super) fn see(&mut self, rule: &CompareRule, judge: Judge, measured: Measured) -> Opinion {
+    /// Judges a value; `open` is the judge of the breach that is open.
+    pub(super) fn see(&mut self, rule: &CompareRule, judge: Judge, measured: Measured, open: Option<Judge>) -> Opinion {
         if !measured.value.is_finite() {
             return Opinion::unknown(judge);
         }
@@ -32,7 +43,10 @@ impl Past {
         let slot = measured.step.0.div_euclid(slot_ms);
         let then = self.mean(slot - slots);
         self.add(slot, slots, measured.value);
-        let Some(then) = then else { return Opinion::unknown(judge) };
+        let was_held = self.held;
+        self.held = was_held.filter(|(since, _)| open == Some(judge) && measured.step.since(*since) < HELD_MAX);
+        self.settled = was_held.is_some() && open == Some(judge) && self.held.is_none();
+        let Some(then) = self.held.map(|(_, from)| from).or(then) else { return Opinion::unknown(judge) };
         let (upper, lower) = (rule.rise.map(|by| then + by.of(then)), rule.drop.map(|by| then - by.of(then)));
         // Of nothing, anything is more than a share.
         let score = |by: f64, most: f64| match by > 0.0 {
@@ -42,7 +56,12 @@ impl Past {
         };
         let up = rule.rise.map_or(0.0, |most| score(measured.value - then, most.of(then)));
         let down = rule.drop.map_or(0.0, |most| score(then - measured.value, most.of(then)));
-        Opinion { judge, score: Some(up.max(down)), expected: Some(then), lower, upper }
+        let score = up.max(down);
+        // The same time of another day goes on by itself.
+        if judge == Judge::Change && score >= 1.0 && !self.settled {
+            self.held.get_or_insert((measured.step, then));
+        }
+        Opinion { judge, score: Some(score), expected: Some(then), lower, upper }
     }
 
     fn place(&self, slot: i64) -> usize {
