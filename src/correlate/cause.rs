@@ -35,6 +35,9 @@ const CANDIDATES_MAX: usize = 256;
 /// Suspects of which it is told where they show.
 const METRICS_OF: usize = 10;
 
+/// What was over so long before the first sign of a situation says nothing of it.
+const OVER_BEFORE: Duration = Duration::from_secs(300);
+
 /// Below this no suspect stands out.
 const STANDS_OUT: f64 = 0.4;
 
@@ -184,7 +187,9 @@ impl Situations {
             let has_paged = situation.is_some_and(|situation| situation.declared);
             let members = situation.into_iter().flat_map(|situation| &situation.members);
             let says_so = move |m: &Member| m.judged.is_some() || has_paged && m.counts();
-            let told = move |m: &&Member| m.entity == *entity && says_so(m) && m.starts_at <= at;
+            // An alert may tell of what began some minutes before.
+            let lasted = move |m: &Member| m.ends_at.is_none_or(|ended| ended + OVER_BEFORE > about);
+            let told = move |m: &&Member| m.entity == *entity && says_so(m) && m.starts_at <= at && lasted(m);
             members.filter(move |m| told(m) && seconds(m.starts_at, about).abs() < NEAR)
         })
     }
