@@ -78,6 +78,7 @@ pub fn check(files: &Files) -> (Rules, Vec<Fault>) {
     }
     rules.plans = checker.plans(&files.plans, &rules, &entities);
     checker.unmeasured(&rules);
+    checker.note_unattended(&rules);
     checker.faults.sort();
     checker.faults.dedup();
     checker.notes.sort();
@@ -93,6 +94,8 @@ pub(super) struct Checker {
     calendars: Vec<Arc<Calendar>>,
     /// What money is counted in, and where that is written first.
     currency: Option<(String, Place)>,
+    /// Where it is written whom to gather.
+    pub(super) emergencies: Vec<Place>,
     /// Scenarios with one of the two most severe levels: where they are written.
     pub(super) severe: Vec<(String, Place)>,
     /// Generic definitions of such a level: where they are written.
@@ -194,8 +197,7 @@ impl Checker {
         }
         let (duty, faults) = teams::compile(&files, &self.calendars, ranks);
         self.faults.extend(faults);
-        let places = files.iter().flat_map(|(file, raw)| raw.emergency.iter().map(|emergency| emergency.place(file)));
-        self.note_unattended(&duty, places);
+        self.emergencies = files.iter().flat_map(|(file, raw)| raw.emergency.iter().map(|emergency| emergency.place(file))).collect();
         duty
     }
 

@@ -16,8 +16,9 @@ const AHEAD: i64 = 8;
 
 const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
 
-/// Midnight of a Monday, 2026-01-05: shifts are alike each week, but for summer time.
-const MONDAY: Timestamp = Timestamp(1_767_571_200_000);
+/// Midnights of Mondays: shifts are alike each week, but for summer time. In January it is nowhere north of the equator, in July
+/// everywhere that has it, in the middle of March in America and not in Europe.
+const MONDAYS: [Timestamp; 3] = [Timestamp(1_767_571_200_000), Timestamp(1_773_619_200_000), Timestamp(1_783_296_000_000)];
 
 /// Teams, roles, and whom to gather.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -109,18 +110,24 @@ pub struct Emergency {
     pub escalate: Vec<(Duration, Vec<String>)>,
 }
 
-/// For how much of a week nobody is on duty of any of these teams, to half an hour, and from when: "Sat 02:30 UTC". A team without shifts
-/// is reached as it is.
+/// For how much of a week nobody is on duty of any of these teams, to half an hour, and from when: "Sat 2026-01-10 02:30 UTC"; of the
+/// worst week of the year. A team without shifts is reached as it is.
 pub(super) fn unattended(teams: &[&Team]) -> Option<(Duration, String)> {
+    let all = MONDAYS.into_iter().filter_map(|monday| unattended_from(teams, monday));
+    all.reduce(|worst, other| if other.0 > worst.0 { other } else { worst })
+}
+
+fn unattended_from(teams: &[&Team], monday: Timestamp) -> Option<(Duration, String)> {
     let nobody = |half: &u32| {
-        let at = MONDAY + HALF_AN_HOUR * *half;
+        let at = monday + HALF_AN_HOUR * *half;
         teams.iter().all(|team| !team.shifts.is_empty() && team.shifts.iter().all(|shift| shift.on_duty(at).is_empty()))
     };
     let empty: Vec<u32> = (0..7 * 48).filter(|half| !teams.is_empty() && nobody(half)).collect();
     let first = empty.first()?;
     let day = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][*first as usize / 48];
     let length = HALF_AN_HOUR * u32::try_from(empty.len()).unwrap_or(u32::MAX);
-    Some((length, format!("{day} {:02}:{:02} UTC", first / 2 % 24, first % 2 * 30)))
+    let at = (monday + HALF_AN_HOUR * *first).to_string();
+    Some((length, format!("{day} {} {} UTC", &at[..10], &at[11..16])))
 }
 
 impl Emergency {

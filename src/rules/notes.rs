@@ -1,11 +1,13 @@
 //! Notes: what is no fault, but should be looked at.
 
+use std::collections::BTreeSet;
+
 use crate::model::{Comparison, Definition, Ladder, Measure, Rung, Test, duration};
 
 use super::check::Checker;
 use super::compiled::{JudgeRules, Levels, Side};
-use super::duty::{Duty, Gather, Team, unattended};
-use super::fault::{Fault, Place};
+use super::duty::{Duty, Emergency, Gather, Team, unattended};
+use super::fault::Fault;
 use super::ladders::Measurable;
 use super::raw;
 
@@ -143,21 +145,25 @@ impl Checker {
     }
 
     /// Times at which nobody is on duty of those whom an emergency gathers, by its place.
-    pub(super) fn note_unattended(&mut self, duty: &Duty, places: impl Iterator<Item = Place>) {
-        for (emergency, place) in duty.emergency.iter().zip(places) {
-            // Who owns it, or what is suspected, is known only then.
-            let teams: Option<Vec<&Team>> = emergency
-                .gather
-                .iter()
-                .map(|gather| match gather {
-                    Gather::Team(name) => duty.team(name),
-                    Gather::Owner | Gather::Suspect => None,
-                })
-                .collect();
-            if let Some((time, from)) = teams.and_then(|teams| unattended(&teams)) {
-                let length = duration::show(time);
-                let message = format!("nobody whom it gathers is on duty for {length} of a week, first on {from}");
-                self.notes.push(Fault { place, message });
+    pub(super) fn note_unattended(&mut self, rules: &super::Rules) {
+        let duty = &rules.duty;
+        for (emergency, place) in duty.emergency.iter().zip(std::mem::take(&mut self.emergencies)) {
+            let named = |gather: &Gather| if let Gather::Team(name) = gather { duty.team(name) } else { None };
+            let teams: Vec<&Team> = emergency.gather.iter().filter_map(named).collect();
+            // What is suspected is known only then, and may be anybody's.
+            let whose: Vec<Option<&Team>> = match emergency.gather.contains(&Gather::Owner) {
+                true => owners(rules, emergency).into_iter().map(Some).collect(),
+                false if emergency.gather.contains(&Gather::Suspect) => vec![],
+                false => vec![None],
+            };
+            for owner in whose {
+                let all: Vec<&Team> = teams.iter().copied().chain(owner).collect();
+                if let Some((time, from)) = unattended(&all) {
+                    let of = owner.map_or_else(String::new, |owner| format!("of a fault of {}, ", owner.name));
+                    let length = duration::show(time);
+                    let message = format!("{of}nobody whom it gathers is on duty for {length} of a week, first on {from}");
+                    self.notes.push(Fault { place: place.clone(), message });
+                }
             }
         }
     }
@@ -206,4 +212,12 @@ impl Checker {
             self.notes.push(Fault { place, message });
         }
     }
+}
+
+/// The teams whose faults an emergency is for, as far as monitors name them.
+fn owners<'r>(rules: &'r super::Rules, emergency: &Emergency) -> Vec<&'r Team> {
+    let of = |business: &str| emergency.business.as_ref().is_none_or(|all| all.iter().any(|one| one == business));
+    let definitions = rules.monitors.iter().filter_map(|monitor| monitor.definition.as_ref());
+    let named: BTreeSet<&str> = definitions.filter(|d| of(&d.business)).map(|d| d.owner.as_str()).collect();
+    named.into_iter().filter_map(|name| rules.duty.team(name)).collect()
 }

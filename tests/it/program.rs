@@ -331,7 +331,7 @@ fn what_can_never_be_declared_is_noted() {
         "m.yaml:6:13: the level files have no scenario \"checkout  DOWN!\"; is \"Checkout down\" meant?",
         "m.yaml:7:13: P3 at `value < 9` is met no more once it is worse, as its judges look the other way",
         "changes nothing: with `global` it is always P1",
-        "d.yaml:2:14: nobody whom it gathers is on duty for 3d12h of a week, first on Mon 00:00 UTC",
+        "d.yaml:2:14: nobody whom it gathers is on duty for 3d12h of a week, first on Mon 2026-01-05 00:00 UTC",
         "richter.yaml:6:19: a route of it is for \"shopp\", and no monitor is of that business",
         "richter.yaml:6:19: no target is told of declarations of P4",
         "s.yaml:1:35: a=* is the name of one entity",
