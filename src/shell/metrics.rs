@@ -163,11 +163,7 @@ impl Metrics {
                 "Alerts that no monitor and no generic definition is for: they make no fault by themselves.",
             )?,
             groups: make.gauges("richter_groups", "Groups under watch.", &["partition"])?,
-            monitor_groups: make.gauges(
-                "richter_monitor_groups",
-                "Groups of a monitor under watch; no monitor of alerts, and none whose query filters.",
-                &["monitor"],
-            )?,
+            monitor_groups: make.gauges("richter_monitor_groups", "Groups under watch, of queries that do not filter.", &["monitor"])?,
             situations: make.gauges("richter_situations_open", "Situations that are open, declared or not.", &["partition"])?,
             incidents: make.gauges("richter_incidents_open", "Incidents that are declared and have not recovered.", &["level"])?,
             states: make.gauges("richter_incidents", "Incidents that are not closed, by state.", &["state"])?,
