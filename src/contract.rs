@@ -247,7 +247,7 @@ pub struct Durations {
     pub acknowledge: Option<u64>,
     /// From the discovery to knowing what has to be recovered.
     pub locate: Option<u64>,
-    /// From what users felt first to the recovery.
+    /// From what users felt first to the recovery, with what was well in between.
     pub recover: Option<u64>,
 }
 

@@ -67,6 +67,8 @@ pub struct Declare {
     answers: Option<String>,
     /// Why what is declared now made no fault so far.
     held_back: Option<String>,
+    /// Storms that began before there was an incident to tell of them, in the record that is taken in.
+    untold: Vec<(SituationId, Option<Tally>)>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -113,7 +115,7 @@ impl Declare {
     /// The stage of a log that begins with its first record: nothing is history.
     #[must_use]
     pub fn from_the_start(config: Arc<Config>) -> Self {
-        Self { rules: config.rules.clone(), config, state: Domain::default(), answers: None, held_back: None }
+        Self { rules: config.rules.clone(), config, state: Domain::default(), answers: None, held_back: None, untold: vec![] }
     }
 
     /// What was over before that time only teaches; what lasts acts then.
@@ -150,6 +152,7 @@ impl Declare {
         let told = if progress == Timestamp::MIN { self.state.progress.watermark() } else { progress };
         // All that begins by one record is known before any of it is graded: what a notification or a step of evaluations tells
         // together is one fault rather than many.
+        self.untold.clear();
         let mut together = Together::default();
         let mut waiting: Vec<(&Signal, Taken, Timestamp)> = vec![];
         for signal in signals {
@@ -163,6 +166,9 @@ impl Declare {
             waiting.extend(taken.map(|(taken, at)| (signal, taken, at)));
         }
         waiting.into_iter().for_each(|(signal, taken, at)| self.took_signal(signal, &taken, at, out));
+        for (situation, worst) in std::mem::take(&mut self.untold) {
+            self.storm(situation, worst.as_ref(), out);
+        }
         self.state.progress.hear(origin, progress, self.config.tuning.idle_after);
         self.turns(Some(origin), progress, out);
     }
@@ -315,7 +321,12 @@ impl Declare {
                         out.decide(|| self.cause(situation));
                     }
                 }
-                News::Storm { situation, worst } => self.storm(situation, worst.as_ref(), out),
+                News::Storm { situation, worst } => {
+                    out.decide(|| trace::storm(situation, worst.as_ref()));
+                    if !self.storm(situation, worst.as_ref(), out) {
+                        self.untold.push((situation, worst));
+                    }
+                }
                 News::Suppressed { member, suppressed } => {
                     out.count(Count::Suppressed(suppressed.by.as_str()));
                     if let Some((situation, member)) = self.state.situations.member(member) {
@@ -350,14 +361,14 @@ impl Declare {
     }
 
     /// A situation has too many members to tell of them all; who knows of its incident hears why.
-    fn storm(&mut self, id: SituationId, worst: Option<&Tally>, out: &mut Outbox) {
-        out.decide(|| trace::storm(id, worst));
+    fn storm(&mut self, id: SituationId, worst: Option<&Tally>, out: &mut Outbox) -> bool {
         let id = self.owner(id);
-        let Some(incident) = self.state.incidents.get(&id).filter(|i| i.state.is_on()) else { return };
+        let Some(incident) = self.state.incidents.get(&id).filter(|i| i.state.is_on()) else { return false };
         let at = incident.at.max(self.state.progress.clock(self.config.tuning.idle_after));
         let most = worst.map_or_else(String::new, |worst| format!("; the most, {}, of {}", worst.firing, worst.entity));
         let reason = format!("so many alerts that further ones are only counted{most}");
         self.event(id, Event::Updated, at, RICHTER, reason, out);
+        true
     }
 
     /// Something is no part of a situation any more: who knows of its incident hears what, and why.

@@ -161,9 +161,14 @@ impl Detect {
         self.state.monitors.get(&watch.key).is_some_and(|state| !watch.query.speaks_of_nothing() || state.has_samples())
     }
 
-    /// How many groups a query has here.
+    /// Whether a monitor's query has ever given a value here.
     #[must_use]
-    pub fn groups_of(&self, watch: &Watch) -> usize {
+    pub fn has_value(&self, watch: &Watch) -> bool {
+        self.state.monitors.get(&watch.key).is_some_and(MonitorState::is_valued)
+    }
+
+    /// How many groups a query has here.
+    fn groups_of(&self, watch: &Watch) -> usize {
         self.state.monitors.get(&watch.key).map_or(0, MonitorState::groups)
     }
 

@@ -19,8 +19,6 @@ pub struct Met {
     pub level: Level,
     /// The condition, in words.
     pub by: String,
-    /// It is met by whatever lasts for long enough.
-    pub lasts: bool,
 }
 
 /// The next level, and how far it is.
@@ -235,8 +233,7 @@ fn place(ladder: &Ladder) -> Option<u8> {
 }
 
 fn met(rung: &Rung) -> Met {
-    let lasts = rung.condition.tests.iter().all(|test| test.measure.grows());
-    Met { level: rung.level.clone(), by: rung.by(), lasts }
+    Met { level: rung.level.clone(), by: rung.by() }
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ impl Calls {
     /// there is none; tells whether a dependency went with them. Where nobody tells of calls any more, none is forgotten for its age.
     pub fn forget(&mut self, after: Duration) -> bool {
         let (newest, shown) = (self.newest, self.shown);
-        let is_full = [self.seen.len(), self.named.len(), self.together.len()].into_iter().any(|pairs| pairs >= CALLS_MAX);
+        let is_full = self.seen.len() >= CALLS_MAX || self.named.len() >= CALLS_MAX;
         if !is_full && newest.max(shown).since(self.swept) < SWEEP_EVERY {
             return false;
         }

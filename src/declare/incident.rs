@@ -65,8 +65,8 @@ pub(super) struct Incident {
     pub(super) good_since: Option<Timestamp>,
     /// The same of what was cancelled, which has no recovery.
     pub(super) over_since: Option<Timestamp>,
-    /// How long all was well before it relapsed.
-    pub(super) well: Duration,
+    /// When all was well before it relapsed.
+    pub(super) well: Vec<(Timestamp, Timestamp)>,
     /// As it was when it was cancelled, where it was.
     pub(super) cancelled: Cancelled,
     /// The time of its last event.
@@ -183,7 +183,7 @@ impl Incident {
             declared_at: at,
             good_since: None,
             over_since: None,
-            well: Duration::ZERO,
+            well: vec![],
             cancelled: Cancelled::default(),
             at,
             heard_at: at,
@@ -339,6 +339,10 @@ impl Incident {
             Event::Reopened => {
                 self.revoked_at = None;
                 self.is_asked_for();
+                if before == State::Cancelled && !self.history.iter().any(|told| told.event == Event::Declared) {
+                    self.declared_at = self.at;
+                    self.timeline.entry(Point::Discovered).or_insert((self.asks_since, author.to_owned()));
+                }
                 // Who had taken on what is a fault of its own again has it still.
                 if before != State::Merged {
                     (self.acknowledged, self.asks_anew) = (None, false);
@@ -373,6 +377,11 @@ impl Incident {
         let level = self.level().map(ToString::to_string);
         let Reason { words, evidence } = reason.clone();
         self.history.push(Told { event, at: self.at.to_string(), level, author: author.to_owned(), reason: words, evidence });
+    }
+
+    /// For how long of that time all was well.
+    pub(super) fn well_within(&self, from: Timestamp, to: Timestamp) -> Duration {
+        self.well.iter().map(|(since, until)| (*until).min(to).since((*since).max(from))).sum()
     }
 
     /// The time of its last event, or when what that tells of was heard.

@@ -12,7 +12,7 @@ use crate::stage::{Count, Outbox};
 use super::costs;
 use super::evidence::Grounds;
 use super::grading::Graded;
-use super::incident::{Incident, Review};
+use super::incident::{Incident, NOTES_MAX, Review};
 use super::merged::Shared;
 use super::picture::called;
 use super::reason::Reason;
@@ -74,9 +74,9 @@ impl Declare {
             (State::Recovered | State::Reviewed, graded) if self.lasts(id) => {
                 let (reason, after_all) = self.relapses(id, key);
                 let began = member.starts_at;
-                if let Some(incident) = self.state.incidents.get_mut(&id) {
+                if let Some(incident) = self.state.incidents.get_mut(&id).filter(|incident| incident.well.len() < NOTES_MAX) {
                     // Where it began before, it was never well.
-                    incident.well += incident.good_since.map_or(Duration::ZERO, |good| began.since(good));
+                    incident.well.extend(incident.good_since.filter(|good| *good < began).map(|good| (good, began)));
                 }
                 // What contradicts a recovery does so when it is heard.
                 let at = if after_all { at.max(member.heard_at) } else { at };

@@ -120,6 +120,8 @@ impl Incident {
 
     /// What people have said of what is a part of it now is said of it as well, where nobody said otherwise.
     pub(super) fn hears_of(&mut self, part: &Self) {
+        // The one may have been bad while the other was well.
+        self.well.clear();
         for (measure, said) in &part.said {
             self.said.entry(*measure).or_insert_with(|| said.clone());
         }

@@ -107,6 +107,7 @@ impl<'a> Story<'a> {
         let started = marked(Point::Occurred).unwrap_or(incident.declared_at);
         let over = matches!(incident.state, State::Recovered | State::Reviewed | State::Closed);
         let recovered = marked(Point::Recovered).or(incident.good_since).filter(|_| over);
+        let until = recovered.unwrap_or(incident.at);
         let levels: Vec<Levels> = incident.held().map(|held| self.levels(held)).collect();
         Body {
             id: incident.id.clone(),
@@ -121,7 +122,7 @@ impl<'a> Story<'a> {
             started_at: started.to_string(),
             declared_at: incident.declared_at.to_string(),
             recovered_at: recovered.map(|t| t.to_string()),
-            lasted_seconds: recovered.unwrap_or(incident.at).since(started).saturating_sub(incident.well).as_secs(),
+            lasted_seconds: until.since(started).saturating_sub(incident.well_within(started, until)).as_secs(),
             acknowledged: incident.acknowledged.clone(),
             stale: incident.is_stale(),
             impact: self.impact(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Breach, Labels, Timestamp, Value};
 use crate::query::{Cell, Memo, Output, Pushed, Query};
-use crate::rules::{Monitor, Tuning, Watch};
+use crate::rules::{Monitor, Side, Tuning, Watch};
 use crate::stage::{Count, Outbox, Outcome};
 
 use super::Told;
@@ -21,8 +21,8 @@ const FORGET_AFTER: Duration = Duration::from_secs(8 * 86_400);
 const FORGET_SOON: Duration = Duration::from_secs(3600);
 const FORGET_SOON_STEPS: u32 = 10;
 
-/// One whose breach is open is forgotten after this long, or as soon as others where there is hardly room: it was told to be stale,
-/// and what is new has to be judged.
+/// One whose breach is open is forgotten after this long, and as others where there is hardly room: it was told to be stale, nothing
+/// is told of its end any more, and what is new has to be judged.
 const FORGET_BAD_AFTER: Duration = Duration::from_secs(30 * 86_400);
 
 /// After how long without data a group is forgotten.
@@ -49,6 +49,8 @@ pub(super) struct MonitorState {
     done: Option<Timestamp>,
     /// From when it listens, where it speaks of nothing.
     began: Option<Timestamp>,
+    /// Its query has given a value.
+    valued: bool,
     /// A place that was given up is filled by the next one that comes.
     cells: Vec<Option<Kept>>,
     #[serde(skip)]
@@ -69,7 +71,7 @@ pub(super) struct Kept {
 
 impl MonitorState {
     pub(super) fn new(name: String) -> Self {
-        Self { name, done: None, began: None, cells: vec![], index: Index::default(), memo: Memo::default() }
+        Self { name, done: None, began: None, valued: false, cells: vec![], index: Index::default(), memo: Memo::default() }
     }
 
     /// It is followed again: what was meanwhile is not judged, as its samples were not read.
@@ -84,6 +86,11 @@ impl MonitorState {
     /// Finds its way about in what was restored.
     pub(super) fn restored(&mut self) {
         self.index = Index::of(&self.cells);
+    }
+
+    /// Whether its query has ever given a value.
+    pub(super) fn is_valued(&self) -> bool {
+        self.valued
     }
 
     /// Whether a sample is in any of its cells, or was.
@@ -275,13 +282,19 @@ impl MonitorState {
     fn step(&mut self, subject: Subject<'_>, place: usize, step: Timestamp, tuning: &Tuning, told: &mut Told, out: &mut Outbox) {
         let Some(kept) = &mut self.cells[place] else { return };
         let query = &subject.watch.query;
-        let mut outputs = match kept.cell.measure(query, &mut self.memo, step) {
+        let (mut outputs, none) = match kept.cell.measure(query, &mut self.memo, step) {
             Ok(outputs) => outputs,
             Err(_) => {
                 out.count(Count::Unmatched(subject.monitor.name.clone()));
                 return;
             }
         };
+        self.valued |= !outputs.is_empty();
+        // That there is none of what is bad is no news; of what is good there has to be some somewhere, or else the query looks for
+        // what there never is.
+        if self.valued || subject.watch.judge.side() == Side::Above {
+            outputs.extend(none);
+        }
         outputs.sort_by(|a, b| a.labels.cmp(&b.labels));
         for output in &outputs {
             let at = kept.groups.partition_point(|group| group.labels < output.labels);
@@ -328,7 +341,7 @@ impl MonitorState {
         let soon = FORGET_SOON.max(watch.every * FORGET_SOON_STEPS);
         Forgets {
             after: if is_crowded || !learns { soon } else { FORGET_AFTER },
-            bad_after: if is_crowded { soon } else { FORGET_BAD_AFTER },
+            bad_after: if is_crowded { FORGET_AFTER } else { FORGET_BAD_AFTER },
         }
     }
 

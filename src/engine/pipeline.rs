@@ -119,7 +119,7 @@ impl Pipeline {
         let valueless = |monitor: &Monitor| match &monitor.input {
             Input::Watch(watch) => {
                 let known = || self.detect.iter().filter(|stage| stage.has_heard(watch));
-                known().next().is_some() && !watch.query.filters() && known().all(|stage| stage.groups_of(watch) == 0)
+                known().next().is_some() && !watch.query.filters() && !known().any(|stage| stage.has_value(watch))
             }
             Input::Heartbeat(..) | Input::Alerts(_) => false,
         };

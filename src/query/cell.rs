@@ -105,21 +105,15 @@ impl Cell {
     /// # Errors
     /// See [`Unmatched`].
     pub fn evaluate(&mut self, query: &Query, memo: &mut Memo, step: Timestamp) -> Result<Vec<Output>, Unmatched> {
-        Ok(self.evaluated(query, memo, step)?.0)
+        Ok(self.measure(query, memo, step)?.0)
     }
 
-    /// The same; and where the query is a share of what one metric counts, as of failed requests, its value of all of which none
-    /// is such, where PromQL has nothing to say.
+    /// The same; and beside it, where the query is a share of what one metric counts, as of failed requests, its value of all of which
+    /// none is such, where PromQL has nothing to say.
     ///
     /// # Errors
     /// See [`Unmatched`].
-    pub fn measure(&mut self, query: &Query, memo: &mut Memo, step: Timestamp) -> Result<Vec<Output>, Unmatched> {
-        let (mut results, none) = self.evaluated(query, memo, step)?;
-        results.extend(none);
-        Ok(results)
-    }
-
-    fn evaluated(&mut self, query: &Query, memo: &mut Memo, step: Timestamp) -> Result<(Vec<Output>, Vec<Output>), Unmatched> {
+    pub fn measure(&mut self, query: &Query, memo: &mut Memo, step: Timestamp) -> Result<(Vec<Output>, Vec<Output>), Unmatched> {
         let mut eval = Eval { query, cell: self, memo, none: vec![] };
         let results = eval.vector(&query.root, step)?;
         let none = eval.none;

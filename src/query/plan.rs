@@ -70,7 +70,7 @@ impl Planner<'_> {
             ambiguous: self.leaves.iter().any(|leaf| leaf.selector.metric().is_none()),
             key: root.key(),
             // Of two counts one may be there a scrape before the other.
-            fills: share.filter(|share| share.none.is_some()).map_or_else(|| root.fills(), |share| share.range),
+            fills: share.filter(|share| share.none.is_some()).map_or_else(|| root.fills(), |share| share.range.min(self.every * 2)),
             share,
             root,
             leaves: self.leaves,

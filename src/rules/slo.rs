@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::model::duration;
 use crate::model::number::percent;
+use crate::query::Query;
 
 use super::fault::{At, Fault};
 use super::ladders::plain;
@@ -31,11 +32,14 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
     for query in [&slo.errors, &slo.total].into_iter().filter(|query| !query.value.contains(WINDOW)) {
         faults.push(query.fault(file, "the query has no `[$window]`, which stands for the windows"));
     }
-    // That there is no series of errors is no lack of data.
     let errors = |window: Duration| {
         let part = |query: &str| query.replace(WINDOW, &duration::show(window));
         let (errors, total) = (part(&slo.errors.value), part(&slo.total.value));
-        format!("((({errors}) or 0 * ({total})) / ({total}) / {budget})")
+        // Where one metric counts both, that there is no series of errors is no lack of data.
+        let share = Query::plan(&format!("({errors}) / ({total})"), window, window).ok().and_then(|query| query.share());
+        let errors =
+            if share.is_some_and(|share| share.none.is_some()) { format!("(({errors}) or 0 * ({total}))") } else { format!("({errors})") };
+        format!("({errors} / ({total}) / {budget})")
     };
     let usual = slo.burn.is_empty() && slo.spent.is_empty();
     let usual = BURN

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Timestamp, Value};
+use crate::model::{Labels, Timestamp, Value};
 use crate::wire::{Reject, SeriesBuf, Unit, instant};
 
 use super::{Context, Scratch, Sink, parse};
@@ -26,8 +26,8 @@ enum Kind {
     Timing,
 }
 
-/// What a record tells, by time and series.
-type All = BTreeMap<(Timestamp, u128, Kind), Told>;
+/// What a record tells, by time and series: tags come in any order.
+type All = BTreeMap<(Timestamp, Labels, Kind), Told>;
 
 /// Decodes one record. A line that cannot be read is refused alone.
 ///
@@ -84,7 +84,7 @@ fn take(line: &str, context: &Context<'_>, series: &mut SeriesBuf, all: &mut All
     }
     let values: Vec<f64> = values.split(':').map(parse).collect::<Option<_>>().ok_or_else(|| bad("the value is no number"))?;
     let of = || Told { series: series.clone(), kind, sum: 0.0, values: 0.0 };
-    let told = all.entry((at, series.key(), kind)).or_insert_with(of);
+    let told = all.entry((at, series.labels(), kind)).or_insert_with(of);
     for value in values {
         match kind {
             Kind::Counter => told.sum += value / rate,
