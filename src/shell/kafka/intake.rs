@@ -143,7 +143,8 @@ impl Intake {
         while records.len() < ROUND_RECORDS_MAX && size < ROUND_BYTES_MAX {
             let before = records.len();
             let more = self.poll(until.saturating_duration_since(Instant::now()), &mut records)?;
-            size += bytes(&records[before..]);
+            // What is not ours any more has gone.
+            size = records.get(before..).map_or_else(|| bytes(&records), |new| size + bytes(new));
             if before == 0 && !records.is_empty() {
                 until = Instant::now() + gathers;
             }
