@@ -136,6 +136,11 @@ impl Emergency {
         own.is_none_or(|own| other.is_some_and(|other| other.iter().all(|one| own.contains(one))))
     }
 
+    /// Whether it is for faults of that business.
+    pub(super) fn is_of(&self, business: &str) -> bool {
+        self.business.as_ref().is_none_or(|all| all.iter().any(|one| one == business))
+    }
+
     /// Whether it is for all faults that another one is for.
     pub(super) fn covers(&self, other: &Self) -> bool {
         Self::all_of(self.levels.as_ref(), other.levels.as_ref()) && Self::all_of(self.business.as_ref(), other.business.as_ref())
@@ -176,10 +181,9 @@ impl Duty {
     /// Whom to gather for a fault of that rank and business.
     #[must_use]
     pub fn emergency(&self, rank: u8, business: &str) -> Option<&Emergency> {
-        self.emergency.iter().find(|emergency| {
-            emergency.levels.as_ref().is_none_or(|levels| levels.contains(&rank))
-                && emergency.business.as_ref().is_none_or(|all| all.iter().any(|one| one == business))
-        })
+        self.emergency
+            .iter()
+            .find(|emergency| emergency.levels.as_ref().is_none_or(|levels| levels.contains(&rank)) && emergency.is_of(business))
     }
 }
 

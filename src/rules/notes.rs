@@ -216,8 +216,7 @@ impl Checker {
 
 /// The teams whose faults an emergency is for, as far as monitors name them.
 fn owners<'r>(rules: &'r super::Rules, emergency: &Emergency) -> Vec<&'r Team> {
-    let of = |business: &str| emergency.business.as_ref().is_none_or(|all| all.iter().any(|one| one == business));
     let definitions = rules.monitors.iter().filter_map(|monitor| monitor.definition.as_ref());
-    let named: BTreeSet<&str> = definitions.filter(|d| of(&d.business)).map(|d| d.owner.as_str()).collect();
+    let named: BTreeSet<&str> = definitions.filter(|d| emergency.is_of(&d.business)).map(|d| d.owner.as_str()).collect();
     named.into_iter().filter_map(|name| rules.duty.team(name)).collect()
 }

@@ -204,7 +204,8 @@ impl Router {
         let mut unanswered = 0;
         for source in &self.settings.sources {
             let told = self.metrics.source_partitions.with_label_values(&[&source.topic]);
-            match if unanswered < UNANSWERED_MAX { self.intake.partitions(&source.topic).ok() } else { None } {
+            let asked = unanswered < UNANSWERED_MAX;
+            match asked.then(|| self.intake.partitions(&source.topic).ok()).flatten() {
                 Some(0) => {
                     told.set(0);
                     error!(stage = NAME, topic = source.topic, "the source is not there: nothing is read of it until it is");
