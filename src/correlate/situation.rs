@@ -17,6 +17,10 @@ use super::members::Members;
 use super::sign::SignId;
 use super::suppress::Suppressed;
 
+/// Episodes of the same trouble after which a further one relapses no more: it is a fault of its own, so that what flaps for months
+/// grows no situation for as long.
+const EPISODES_MAX: usize = 200;
+
 /// A situation's number within its domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SituationId(pub u64);
@@ -457,12 +461,23 @@ impl Situation {
     /// Whether the member is the same trouble again, soon after the incident's recovery.
     pub(super) fn relapses(&self, member: &Member, tuning: &Tuning) -> bool {
         let Some(recovered) = self.recovered_at else { return false };
-        member.counts() && member.starts_at.since(recovered) <= tuning.reopen_within && self.has_same(member)
+        let soon = member.counts() && member.starts_at.since(recovered) <= tuning.reopen_within;
+        soon && self.has_same(member) && !self.has_enough_of(member)
     }
 
     /// Whether another member that counts is the same trouble.
     pub(super) fn has_same(&self, member: &Member) -> bool {
-        let same = |m: &Member| m.counts() && m.key != member.key && m.entity == member.entity && m.source.name() == member.source.name();
-        self.members.iter().any(same)
+        self.same_as(member).next().is_some()
+    }
+
+    /// Whether the same trouble has shown so often that a further episode of it relapses no more.
+    #[must_use]
+    pub fn has_enough_of(&self, member: &Member) -> bool {
+        self.same_as(member).nth(EPISODES_MAX - 1).is_some()
+    }
+
+    fn same_as(&self, member: &Member) -> impl Iterator<Item = &Member> {
+        let same = |m: &&Member| m.counts() && m.key != member.key && m.entity == member.entity && m.source.name() == member.source.name();
+        self.members.iter().filter(same)
     }
 }

@@ -3,7 +3,7 @@
 use crate::contract::Related;
 use crate::correlate::{Relation, SituationId};
 use crate::model::command::RICHTER;
-use crate::model::{Entity, Event, State, Timestamp};
+use crate::model::{Event, State, Timestamp};
 use crate::stage::Outbox;
 
 use super::Declare;
@@ -32,14 +32,7 @@ impl Declare {
         self.relate_two((self.owner(situation), self.owner(relation.with)), &reason, at.max(*since), out);
     }
 
-    /// Two incidents are about the same entity, and yet not one: they are another team's, or one has lasted for too long.
-    pub(super) fn relate_of_one_entity(&mut self, two: (SituationId, SituationId), entity: &Entity, at: Timestamp, out: &mut Outbox) {
-        if self.state.incidents.get(&two.1).is_some_and(|incident| incident.state.is_on()) {
-            self.relate_two(two, &format!("both are about {entity}").into(), at, out);
-        }
-    }
-
-    fn relate_two(&mut self, (one, other): (SituationId, SituationId), why: &Reason, at: Timestamp, out: &mut Outbox) {
+    pub(super) fn relate_two(&mut self, (one, other): (SituationId, SituationId), why: &Reason, at: Timestamp, out: &mut Outbox) {
         let declared = |id: SituationId| self.state.incidents.get(&id).filter(|i| i.state.is_on() || i.state == State::Recovered);
         let Some((first, second)) = declared(one).zip(declared(other)).filter(|_| one != other) else { return };
         let names = [first, second].map(|incident| (incident.id.clone(), incident.called.clone()));

@@ -6,6 +6,7 @@ use crate::model::{Entity, Event, State, Timestamp};
 use crate::stage::Outbox;
 
 use super::Declare;
+use super::incident::Incident;
 use super::picture::called;
 
 /// Situations that one incident is of; for a further one the oldest that is over goes, and where none is that is an incident of its
@@ -30,9 +31,9 @@ impl Declare {
     /// Whether an incident about the entity of a member may have it as a part.
     fn is_same(&self, id: SituationId, member: &Member) -> bool {
         let Some(incident) = self.state.incidents.get(&id) else { return false };
-        let lately =
-            |good: Timestamp| incident.state == State::Recovered && member.starts_at.since(good) <= self.config.tuning.reopen_within;
-        if !incident.state.is_on() && !incident.good_since.is_some_and(lately) || incident.is_stale() && self.heard_at(id).is_some() {
+        let has_enough = || self.state.situations.get(id).is_some_and(|situation| situation.has_enough_of(member));
+        let takes_in = incident.state.is_on() || self.was_on_lately(incident, member.starts_at) && !has_enough();
+        if !takes_in || incident.is_stale() && self.heard_at(id).is_some() {
             return false;
         }
         let Some((_, leader)) = self.state.situations.member(incident.leader) else { return true };
@@ -43,24 +44,31 @@ impl Declare {
         leader.is_called_as(member) || is_young && of_one_team
     }
 
-    /// What an incident is about by a member that leads it now; and the latest other one that is on about the same.
+    fn was_on_lately(&self, incident: &Incident, at: Timestamp) -> bool {
+        let lately = |good: Timestamp| at.since(good) <= self.config.tuning.reopen_within;
+        incident.state == State::Recovered && incident.good_since.is_some_and(lately)
+    }
+
+    /// What an incident is about by a member that leads it now; and the latest other one that is on about the same, or was until lately.
     pub(super) fn is_now_about(&mut self, id: SituationId, key: MemberKey) -> Option<(SituationId, Entity)> {
         let (_, member) = self.state.situations.member(key)?;
-        let (entity, nameless) = (member.entity.clone(), member.is_nameless());
+        let (entity, nameless, at) = (member.entity.clone(), member.is_nameless(), member.starts_at);
+        let on = |of: &SituationId| self.state.incidents.get(of).is_some_and(|i| i.state.is_on() || self.was_on_lately(i, at));
+        let mut others = self.state.about.get(&entity).into_iter().flatten().rev().copied().filter(|of| *of != id && !nameless);
+        // What names nothing has nothing in common with others of its name.
+        let before = others.find(on);
         let about = self.state.about.entry(entity.clone()).or_default();
         about.retain(|of| *of != id);
-        let on = |of: &&SituationId| self.state.incidents.get(of).is_some_and(|incident| incident.state.is_on());
-        // What names nothing has nothing in common with others of its name.
-        let before = about.iter().rev().find(on).copied().filter(|_| !nameless);
         about.push(id);
         about.drain(..about.len().saturating_sub(ABOUT_MAX));
         before.map(|before| (before, entity))
     }
 
-    /// Relates an incident to the other one about the same, if there is one.
+    /// Relates an incident to the other one about the same, if there is one, and yet they are not one: they are another team's, or
+    /// that one has lasted for too long, or flapped too often.
     pub(super) fn relate_to(&mut self, id: SituationId, before: Option<(SituationId, Entity)>, at: Timestamp, out: &mut Outbox) {
         if let Some((before, entity)) = before {
-            self.relate_of_one_entity((id, before), &entity, at, out);
+            self.relate_two((id, before), &format!("both are about {entity}").into(), at, out);
         }
     }
 

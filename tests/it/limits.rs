@@ -169,3 +169,26 @@ fn a_record_that_is_cut_off_is_refused_in_part() {
     let parts: Vec<_> = letters.iter().map(|letter| (letter["reason"].as_str().unwrap_or_default(), letter["part"] == true)).collect();
     assert_eq!(parts, [("not_json", true), ("not_json", false)]);
 }
+
+#[test]
+fn what_flaps_for_days_is_another_incident_in_the_end() {
+    let mut text = MONITORS.replace("every 1m", "every 10m");
+    for i in 0..250 {
+        let (days, hour, minute) = (i / 96, i % 96 / 4, i % 4 * 15);
+        let at = |minute: u32| format!("2026-11-{:02}T{hour:02}:{minute:02}:00Z", 23 + days);
+        for ended in [None, Some(minute + 2)] {
+            let alert = json!({
+                "status": if ended.is_some() { "resolved" } else { "firing" }, "startsAt": at(minute),
+                "endsAt": ended.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), at),
+                "labels": {"alertname": "Down", "service": "x", "severity": "page"}, "annotations": {},
+            });
+            let told = ended.unwrap_or(minute);
+            writeln!(text, "raw +{}d{hour:02}:{told:02} alerts {}", days + 1, json!({"version": "4", "alerts": [alert]})).expect("a text");
+        }
+    }
+    let events = events(&Case::parse("flapping", &text).run().messages);
+    let of = |kind: &str| events.iter().filter(|event| event["type"] == format!("io.richter.incident.{kind}.v1")).count();
+    assert_eq!((of("declared"), of("reopened")), (2, 248));
+    let related = |event: &serde_json::Value| event["data"]["incident"]["related"][0]["why"] == "both are about service=x";
+    assert!(related(events.last().expect("there are some")));
+}
