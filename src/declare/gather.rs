@@ -44,7 +44,8 @@ struct Given<'g> {
 pub(super) struct Fault<'f> {
     pub(super) id: &'f str,
     pub(super) title: &'f str,
-    pub(super) level: &'f Level,
+    /// The leading one first.
+    pub(super) levels: Vec<&'f Level>,
     pub(super) evidence: &'f Evidence,
     /// The teams whose business it is, first of all that of what leads.
     pub(super) owners: Vec<&'f str>,
@@ -59,17 +60,20 @@ pub(super) struct Fault<'f> {
 /// Whom to gather, as of a time.
 pub(super) fn gather(fault: &Fault<'_>, duty: &Duty, at: Timestamp) -> Gathered {
     let evidence = fault.evidence;
-    let Some(emergency) = duty.emergency(fault.level.rank, &evidence.business) else { return Gathered::default() };
+    let emergencies = duty.emergencies(&fault.levels, &evidence.business);
+    let Some((first, level)) = emergencies.first().zip(fault.levels.first()) else { return Gathered::default() };
+    let mut escalate: Vec<(Duration, Vec<String>)> = emergencies.iter().flat_map(|emergency| emergency.escalate.clone()).collect();
+    escalate.sort_by_key(|(after, _)| *after);
     let suspect = evidence.suspects.first().filter(|_| !evidence.undetermined);
     let suspect = suspect.and_then(|suspect| Entity::parse(&suspect.entity).ok());
-    let named = emergency.gather.iter().flat_map(|whom| -> Vec<&Team> {
+    let named = emergencies.iter().flat_map(|emergency| &emergency.gather).flat_map(|whom| -> Vec<&Team> {
         match whom {
             Gather::Owner => fault.owners.iter().filter_map(|owner| duty.team(owner)).collect(),
             Gather::Suspect => suspect.as_ref().and_then(|suspect| duty.looks_after(suspect)).into_iter().collect(),
             Gather::Team(name) => duty.team(name).into_iter().collect(),
         }
     });
-    let asked = emergency.escalate.iter().filter(|(after, _)| Some(*after) <= fault.asked_after).flat_map(|(_, teams)| teams);
+    let asked = escalate.iter().filter(|(after, _)| Some(*after) <= fault.asked_after).flat_map(|(_, teams)| teams);
     let asked = fault.asked.iter().chain(asked).filter(|_| fault.unacknowledged);
     let asked = distinct(asked.filter_map(|name| duty.team(name)));
     let teams = distinct(named.chain(asked.iter().copied()));
@@ -77,9 +81,9 @@ pub(super) fn gather(fault: &Fault<'_>, duty: &Duty, at: Timestamp) -> Gathered 
     let given = Given {
         id: fault.id,
         title: fault.title,
-        level: fault.level.to_string(),
-        sequence: &fault.level.sequence,
-        rank: fault.level.rank,
+        level: level.to_string(),
+        sequence: &level.sequence,
+        rank: level.rank,
         scenario: &evidence.scenario,
         business: &evidence.business,
         owner: &evidence.owner,
@@ -88,14 +92,14 @@ pub(super) fn gather(fault: &Fault<'_>, duty: &Duty, at: Timestamp) -> Gathered 
     // What cannot be filled in says so where it is read.
     let fill = |text: &Option<crate::rules::Text>| text.as_ref().map(|text| text.fill(&given).unwrap_or_else(|why| why));
     Gathered {
-        group: fill(&emergency.group),
-        channel: fill(&emergency.channel),
-        conference: fill(&emergency.conference),
+        group: fill(&first.group),
+        channel: fill(&first.channel),
+        conference: fill(&first.conference),
         people: teams.iter().flat_map(|team| team.on_duty(at).into_iter().map(|name| person(team, name))).collect(),
         teams: teams.iter().map(|team| team.name.clone()).collect(),
         until: teams.iter().filter_map(|team| team.changes_after(at)).min(),
-        escalate: emergency.escalate.clone(),
         asked: asked.into_iter().map(|team| team.name.clone()).collect(),
+        escalate,
     }
 }
 

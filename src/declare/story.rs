@@ -49,12 +49,11 @@ impl<'a> Story<'a> {
 
     /// Whom to gather, as of a time.
     pub(super) fn gather(&self, at: Timestamp) -> gather::Gathered {
-        let Some(level) = self.incident.level() else { return gather::Gathered::default() };
         let owners = self.grounds.into_iter().flat_map(Grounds::owners);
         let fault = Fault {
             id: &self.incident.id,
             title: &self.title,
-            level,
+            levels: self.incident.held().map(|held| &held.level).collect(),
             evidence: &self.evidence,
             owners: std::iter::once(self.evidence.owner.as_str()).chain(owners).collect(),
             unacknowledged: !self.incident.is_taken_on(),

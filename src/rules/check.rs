@@ -10,7 +10,7 @@ use crate::model::{Entity, Labels, Measure, Rung};
 use crate::query::{Breakdown, LOOKBACK, Query, Selector};
 
 use super::calendar::Calendar;
-use super::compiled::{ImpactRules, Input, JudgeRules, Levels, Money, Monitor, PartsRules, Rules, Watch};
+use super::compiled::{ImpactRules, Input, JudgeRules, Levels, Money, Monitor, PartsRules, Rules, Sequence, Watch};
 use super::decode::decode;
 use super::duty::Duty;
 use super::fault::{At, Fault, Place};
@@ -55,8 +55,7 @@ pub fn check(files: &Files) -> (Rules, Vec<Fault>) {
     let (topology, entities) = checker.topology(&files.topology);
     let (levels, slos) = checker.levels(&files.levels);
     let listed = Listed { entities: &entities, topology: &topology };
-    let ranks = levels.sequences.iter().map(|sequence| sequence.levels).max().unwrap_or_default();
-    let duty = checker.duty(&files.duty, listed, ranks);
+    let duty = checker.duty(&files.duty, listed, &levels.sequences);
     let suppress = checker.suppress(&files.suppress, listed);
     let mut rules = Rules { monitors: vec![], levels, topology, suppress, duty, plans: vec![], notes: vec![] };
     let mut names = BTreeMap::new();
@@ -174,7 +173,7 @@ impl Checker {
         }
     }
 
-    fn duty(&mut self, files: &[(String, String)], listed: Listed<'_>, ranks: u8) -> Duty {
+    fn duty(&mut self, files: &[(String, String)], listed: Listed<'_>, sequences: &[Sequence]) -> Duty {
         let files: Vec<(&String, raw::DutyFile)> = files.iter().map(|(file, text)| (file, self.decode(file, text))).collect();
         for (file, raw) in files.iter().flat_map(|(file, raw)| raw.calendars.iter().map(move |calendar| (*file, calendar))) {
             let dates = raw.holidays.iter().filter_map(|day| {
@@ -195,7 +194,7 @@ impl Checker {
         for (file, raw) in &files {
             self.note_unlisted(file, raw.teams.iter().flat_map(|team| &team.owns), listed);
         }
-        let (duty, faults) = teams::compile(&files, &self.calendars, ranks);
+        let (duty, faults) = teams::compile(&files, &self.calendars, sequences);
         self.faults.extend(faults);
         self.emergencies = files.iter().flat_map(|(file, raw)| raw.emergency.iter().map(|emergency| emergency.place(file))).collect();
         duty

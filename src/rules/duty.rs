@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
-use crate::model::{Entity, Timestamp};
+use crate::model::{Entity, Level, Timestamp};
 
 use super::calendar::Calendar;
 use super::text::Text;
@@ -27,7 +27,7 @@ pub struct Duty {
     pub teams: Vec<Team>,
     /// Who may do what; where there are none, everybody may do all.
     pub roles: Vec<Role>,
-    /// Whom to gather for which fault; the first that fits.
+    /// Whom to gather for which fault; the first that fits a level.
     pub emergency: Vec<Emergency>,
 }
 
@@ -96,6 +96,8 @@ pub struct Role {
 pub struct Emergency {
     /// Of these ranks; of all where it is missing.
     pub levels: Option<Vec<u8>>,
+    /// Of levels in these sequences; where it is missing, of the one that leads.
+    pub sequences: Option<Vec<String>>,
     /// Of these businesses; of all where it is missing.
     pub business: Option<Vec<String>>,
     /// Which teams.
@@ -143,7 +145,16 @@ impl Emergency {
 
     /// Whether it is for all faults that another one is for.
     pub(super) fn covers(&self, other: &Self) -> bool {
-        Self::all_of(self.levels.as_ref(), other.levels.as_ref()) && Self::all_of(self.business.as_ref(), other.business.as_ref())
+        Self::all_of(self.levels.as_ref(), other.levels.as_ref())
+            && Self::all_of(self.sequences.as_ref(), other.sequences.as_ref())
+            && Self::all_of(self.business.as_ref(), other.business.as_ref())
+    }
+
+    /// Whether it is for faults of that level and business.
+    fn fits(&self, level: &Level, business: &str) -> bool {
+        self.levels.as_ref().is_none_or(|levels| levels.contains(&level.rank))
+            && self.sequences.as_ref().is_none_or(|sequences| sequences.contains(&level.sequence))
+            && self.is_of(business)
     }
 }
 
@@ -178,12 +189,16 @@ impl Duty {
         self.roles.is_empty() || self.roles.iter().any(|role| is(&role.people, person) && is(&role.may, command))
     }
 
-    /// Whom to gather for a fault of that rank and business.
-    #[must_use]
-    pub fn emergency(&self, rank: u8, business: &str) -> Option<&Emergency> {
-        self.emergency
-            .iter()
-            .find(|emergency| emergency.levels.as_ref().is_none_or(|levels| levels.contains(&rank)) && emergency.is_of(business))
+    /// Whom to gather for a fault of these levels, the leading one first, and that business: the first that fits the leading level,
+    /// and for each other level the first that fits it, where that is for its sequence.
+    pub fn emergencies<'d>(&'d self, levels: &[&Level], business: &str) -> Vec<&'d Emergency> {
+        let mut all: Vec<&Emergency> = vec![];
+        for (place, level) in levels.iter().enumerate() {
+            let first = self.emergency.iter().find(|emergency| emergency.fits(level, business));
+            let first = first.filter(|emergency| place == 0 || emergency.sequences.is_some());
+            all.extend(first.filter(|first| all.iter().all(|known| !std::ptr::eq(*known, *first))));
+        }
+        all
     }
 }
 

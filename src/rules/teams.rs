@@ -9,6 +9,7 @@ use crate::model::command::COMMANDS;
 use crate::model::{Entity, Timestamp};
 
 use super::calendar::{Calendar, named, time_of_day};
+use super::compiled::Sequence;
 use super::duty::{Duty, Emergency, Gather, Override, Role, Shift, Team};
 use super::fault::{At, Fault};
 use super::raw;
@@ -20,8 +21,8 @@ const DAY_SECONDS: u64 = 86_400;
 pub(super) const VARIABLES: [&str; 9] = ["id", "title", "level", "sequence", "rank", "scenario", "business", "owner", "entity"];
 
 /// Raw duty files of one name each → who is on duty, with the faults.
-pub(super) fn compile(files: &[(&String, raw::DutyFile)], calendars: &[Arc<Calendar>], ranks: u8) -> (Duty, Vec<Fault>) {
-    let mut compiler = Compiler { calendars, faults: vec![] };
+pub(super) fn compile(files: &[(&String, raw::DutyFile)], calendars: &[Arc<Calendar>], sequences: &[Sequence]) -> (Duty, Vec<Fault>) {
+    let mut compiler = Compiler { calendars, sequences, faults: vec![] };
     let mut duty = Duty::default();
     for (file, raw) in files {
         for team in &raw.teams {
@@ -41,11 +42,12 @@ pub(super) fn compile(files: &[(&String, raw::DutyFile)], calendars: &[Arc<Calen
             duty.roles.push(role);
         }
         for one in &raw.emergency {
-            let emergency = compiler.emergency(file, one, &duty, ranks);
+            let emergency = compiler.emergency(file, one, &duty);
             if duty.emergency.iter().any(|before| before.covers(&emergency)) {
-                compiler.faults.push(
-                    one.fault(file, "never looked at: one before it is for all of its levels and businesses, and the first is taken"),
-                );
+                compiler.faults.push(one.fault(
+                    file,
+                    "never looked at: one before it is for all of its levels, sequences and businesses, and the first is taken",
+                ));
             }
             duty.emergency.push(emergency);
         }
@@ -55,6 +57,7 @@ pub(super) fn compile(files: &[(&String, raw::DutyFile)], calendars: &[Arc<Calen
 
 struct Compiler<'c> {
     calendars: &'c [Arc<Calendar>],
+    sequences: &'c [Sequence],
     faults: Vec<Fault>,
 }
 
@@ -130,16 +133,32 @@ impl Compiler<'_> {
         Role { name: raw.name.value.clone(), people: raw.people.clone(), may }
     }
 
-    fn emergency(&mut self, file: &str, at: &At<raw::Emergency>, duty: &Duty, ranks: u8) -> Emergency {
-        let raw = &at.value;
-        if let Some(levels) = raw.levels.as_ref().filter(|levels| levels.value.is_empty()) {
-            self.faults.push(levels.fault(file, "it is for no level at all"));
-        }
-        for level in raw.levels.iter().flat_map(|levels| levels.value.iter().map(|level| levels.with(*level))) {
-            if !(1..=ranks).contains(&level.value) {
-                self.faults.push(level.fault(file, format!("level {}; there are 1 to {ranks}", level.value)));
+    /// Sequences that there are not, or that have no such level.
+    fn graded(&mut self, file: &str, raw: &raw::Emergency) {
+        let known = self.sequences;
+        if let Some(sequences) = &raw.sequences {
+            if sequences.value.is_empty() {
+                self.faults.push(sequences.fault(file, "it is for no sequence at all"));
+            }
+            for name in sequences.value.iter().filter(|name| known.iter().all(|sequence| sequence.name != **name)) {
+                let all = known.iter().map(|sequence| sequence.name.as_str()).collect::<Vec<_>>().join(", ");
+                self.faults.push(sequences.fault(file, format!("unknown sequence {name:?}; there are {all}")));
             }
         }
+        let Some(levels) = &raw.levels else { return };
+        if levels.value.is_empty() {
+            self.faults.push(levels.fault(file, "it is for no level at all"));
+        }
+        let wanted = |sequence: &&Sequence| raw.sequences.as_ref().is_none_or(|of| of.value.contains(&sequence.name));
+        let ranks = known.iter().filter(wanted).map(|sequence| sequence.levels).max().unwrap_or(u8::MAX);
+        for level in levels.value.iter().filter(|level| !(1..=ranks).contains(*level)) {
+            self.faults.push(levels.fault(file, format!("level {level}; there are 1 to {ranks}")));
+        }
+    }
+
+    fn emergency(&mut self, file: &str, at: &At<raw::Emergency>, duty: &Duty) -> Emergency {
+        let raw = &at.value;
+        self.graded(file, raw);
         if raw.escalate.iter().any(|step| step.to.is_empty()) {
             self.faults.push(at.fault(file, "a step of `escalate` asks nobody"));
         }
@@ -160,6 +179,7 @@ impl Compiler<'_> {
         let (group, channel, conference) = (text(raw.group.as_ref()), text(raw.channel.as_ref()), text(raw.conference.as_ref()));
         Emergency {
             levels: raw.levels.as_ref().map(|levels| levels.value.clone()),
+            sequences: raw.sequences.as_ref().map(|sequences| sequences.value.clone()),
             business: raw.business.clone(),
             gather,
             group,

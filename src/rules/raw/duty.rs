@@ -108,6 +108,8 @@ pub(in crate::rules) struct Role {
 pub(in crate::rules) struct Emergency {
     /// For faults of these levels; of all where it is missing.
     pub(in crate::rules) levels: Option<At<Vec<u8>>>,
+    /// Of levels in these sequences, whichever leads; without it, of the level that leads.
+    pub(in crate::rules) sequences: Option<At<Vec<String>>>,
     /// Of these businesses; of all where it is missing.
     pub(in crate::rules) business: Option<Vec<String>>,
     /// `owner`, `suspect`, or a team's name.
