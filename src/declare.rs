@@ -405,6 +405,28 @@ impl Declare {
         trace::cause(situation.id, &rank(situation, &self.state.situations, &self.rules, &self.config.tuning, latest))
     }
 
+    /// Other rules hold from now on. Members keep the definitions they joined under; nothing is told now.
+    fn follow(&mut self, config: Config) {
+        self.config = Arc::new(config);
+        self.rebind();
+        let clock = self.state.progress.clock(self.config.tuning.idle_after);
+        for key in self.state.situations.follow(&self.rules) {
+            // Before any input has told the time, that of what is looked at counts.
+            let heard_at = self.state.situations.member(key).map_or(clock, |(_, member)| member.heard_at);
+            self.state.rungs.add(clock.max(heard_at) + Duration::from_millis(1), key);
+        }
+        self.state.heartbeats.follow(&self.rules);
+        for id in self.state.incidents.keys().copied().collect::<Vec<_>>() {
+            // Maintenance may end earlier than it was to.
+            if let Some(incident) =
+                self.state.incidents.get_mut(&id).filter(|incident| incident.worked_on.is_some_and(|until| until > clock))
+            {
+                (incident.asks_since, incident.followed_at) = (incident.asks_since.min(clock), incident.followed_at.min(clock));
+            }
+            self.schedule(id);
+        }
+    }
+
     /// What time alone brings: alerts whose duration reaches the next rung, updates, and ends.
     fn clockwork(&mut self, out: &mut Outbox) {
         let clock = self.state.progress.clock(self.config.tuning.idle_after);
@@ -489,18 +511,8 @@ impl Stage for Declare {
                 let new: Vec<_> = calls.iter().filter_map(|call| self.state.calls.see(call, &self.rules.topology)).collect();
                 self.depend(&new, Topology::add);
             }
-            // Members keep the definitions they joined under; nothing is told now.
             Ok(SignalsRecord::Follow(bundle)) => match Config::from_bundle(&bundle) {
-                Ok(config) => {
-                    self.config = Arc::new(config);
-                    self.rebind();
-                    let clock = self.state.progress.clock(self.config.tuning.idle_after);
-                    for key in self.state.situations.follow(&self.rules) {
-                        self.state.rungs.add(clock + Duration::from_millis(1), key);
-                    }
-                    self.state.heartbeats.follow(&self.rules);
-                    self.state.incidents.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| self.schedule(id));
-                }
+                Ok(config) => self.follow(config),
                 Err(detail) => dead_letter::bury(record, &Reject { reason: "internal_config", detail }, out),
             },
             Err(reject) => dead_letter::bury(record, &reject, out),

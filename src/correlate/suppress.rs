@@ -173,16 +173,17 @@ impl Suppression {
 }
 
 impl Situations {
-    /// What matches makes no fault until then; the command's id names the silence.
+    /// What matches makes no fault until then; the command's id names the silence. Others are over by the clock that all inputs have
+    /// told, as the command's own may be fast.
     ///
     /// # Errors
     /// There are too many, or it is over already.
-    pub fn silence(&mut self, command: &Command, alerts: &str, until: Timestamp, rules: &Rules) -> Result<(), String> {
+    pub fn silence(&mut self, command: &Command, alerts: &str, until: Timestamp, clock: Timestamp, rules: &Rules) -> Result<(), String> {
         if until <= command.at {
             return Err(format!("it ends at {until}, which has passed"));
         }
         let own = &mut self.suppression;
-        own.silences.retain(|_, silence| silence.until > command.at);
+        own.silences.retain(|_, silence| silence.until > clock);
         if own.silences.len() >= SILENCES_MAX {
             return Err(format!("there are {SILENCES_MAX} silences already"));
         }

@@ -74,7 +74,8 @@ impl Declare {
     fn order(&mut self, command: &Command, origin: &Origin, out: &mut Outbox) -> Result<(), Refused> {
         match &command.order {
             Order::Silence { alerts, until } => {
-                self.state.situations.silence(command, alerts, *until, &self.rules)?;
+                let clock = self.state.progress.clock(self.config.tuning.idle_after);
+                self.state.situations.silence(command, alerts, *until, clock, &self.rules)?;
                 self.tell_news(out);
                 self.goes_on_all_the_same(command, out);
                 accept(command, with(command, &format!("{alerts} is silenced until {}", moment(*until))), out);

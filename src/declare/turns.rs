@@ -118,7 +118,8 @@ impl Declare {
         let works = works.and_then(|works| works.into_iter().min_by_key(|works| works.until));
         let Some((works, incident)) = works.zip(self.state.incidents.get_mut(&id)) else { return false };
         // From when they end the time runs anew.
-        (incident.followed_at, incident.asks_since) = (at, at);
+        let ended = works.until.map_or(at, |until| until.max(at));
+        (incident.followed_at, incident.asks_since) = (ended, ended);
         if std::mem::replace(&mut incident.worked_on, works.until) != works.until {
             let until = works.until.map_or_else(String::new, |until| format!(" until {}", moment(until)));
             self.event(

@@ -185,6 +185,9 @@ impl Checker {
         if raw.follow_up.is_some_and(|every| every.0 < std::time::Duration::from_secs(60)) {
             self.faults.push(at.fault(file, "a follow-up more often than every minute is none that people can give"));
         }
+        if raw.acknowledge_within.is_some_and(|within| within.0.is_zero()) {
+            self.faults.push(at.fault(file, "nobody can acknowledge within no time; 10m is usual"));
+        }
         let of = |usual: Handling, levels: Vec<u8>| Handling {
             levels,
             sequence: raw.sequence.as_ref().map(|s| s.value.clone()),

@@ -162,6 +162,9 @@ impl Compiler<'_> {
         if raw.escalate.iter().any(|step| step.to.is_empty()) {
             self.faults.push(at.fault(file, "a step of `escalate` asks nobody"));
         }
+        if raw.escalate.iter().any(|step| step.after.0.is_zero()) {
+            self.faults.push(at.fault(file, "a step of `escalate` after no time; whom to call at once belongs under `gather`"));
+        }
         let mut known = |name: &At<String>| {
             let found = duty.team(&name.value).map(|team| team.name.clone());
             self.good(file, name, found.ok_or_else(|| format!("unknown team {:?}; add it under `teams`", name.value)))
