@@ -508,7 +508,7 @@ impl Stage for Declare {
                 }
             }
             Ok(SignalsRecord::Calls(calls)) => {
-                let new: Vec<_> = calls.iter().filter_map(|call| self.state.calls.see(call, &self.rules.topology)).collect();
+                let new: Vec<_> = calls.iter().filter_map(|call| self.state.calls.see(call)).collect();
                 self.depend(&new, Topology::add);
             }
             Ok(SignalsRecord::Follow(bundle)) => match Config::from_bundle(&bundle) {

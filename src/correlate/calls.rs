@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Call, Entity, Labels, Timestamp};
-use crate::rules::{Dependency, Rules, Topology};
+use crate::model::{Call, Entity, Timestamp};
+use crate::rules::{Dependency, Rules};
 
 /// Pairs of each kind that are remembered: of more, the half that was seen longest ago is forgotten.
 const CALLS_MAX: usize = 100_000;
@@ -33,7 +33,7 @@ const OTHERS_MAX: usize = 8;
 /// Who was seen to call whom, and when last.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Calls {
-    seen: BTreeMap<(String, String), Timestamp>,
+    seen: BTreeMap<(Entity, Entity), Timestamp>,
     /// What one signal named together: what it was about, and where that ran.
     named: BTreeMap<(Entity, Entity), Timestamp>,
     /// When the newest of both was told.
@@ -114,7 +114,7 @@ fn thin_out<P: Clone + Ord>(pairs: &mut BTreeMap<P, Timestamp>) {
 
 impl Calls {
     /// Takes note of a call; gives the dependency where it was not known.
-    pub fn see(&mut self, call: &Call, topology: &Topology) -> Option<Dependency> {
+    pub fn see(&mut self, call: &Call) -> Option<Dependency> {
         let pair = (call.client.clone(), call.server.clone());
         self.newest = self.newest.max(call.at);
         if let Some(last) = self.seen.get_mut(&pair) {
@@ -124,9 +124,8 @@ impl Calls {
         if self.seen.len() >= CALLS_MAX {
             return None;
         }
-        let dependency = dependency(topology, &pair);
         self.seen.insert(pair, call.at);
-        dependency
+        Some(Dependency::certain(call.client.clone(), call.server.clone()))
     }
 
     /// Takes note of all that a signal names beside the entity that it is about: it depends on those, as a service does
@@ -213,20 +212,17 @@ impl Calls {
     #[must_use]
     pub fn over(&self, rules: &Rules) -> Rules {
         let mut rules = rules.clone();
-        let seen: Vec<Dependency> = self.seen.keys().filter_map(|pair| dependency(&rules.topology, pair)).collect();
-        let named = self.named.keys().map(|(from, on)| Dependency::certain(from.clone(), on.clone()));
+        let certain = |(from, on): &(Entity, Entity)| Dependency::certain(from.clone(), on.clone());
+        // They may have got other names.
+        let resolve = |entity: &Entity| rules.topology.resolve(entity.clone());
+        let seen: Vec<Dependency> = self.seen.keys().map(|(from, on)| Dependency::certain(resolve(from), resolve(on))).collect();
+        let named = self.named.keys().map(certain);
         seen.iter().for_each(|dependency| rules.topology.add(dependency));
         named.for_each(|dependency| rules.topology.note(&dependency));
         let together = self.together.iter().flat_map(|(entity, others)| others.dependencies(entity));
         together.for_each(|dependency| rules.topology.learn(&dependency));
         rules
     }
-}
-
-/// A service is named as a label `service` of that value would name it.
-fn dependency(topology: &Topology, (client, server): &(String, String)) -> Option<Dependency> {
-    let entity = |name: &str| topology.entity(&Labels::of([("service", name)]));
-    Some(Dependency::certain(entity(client)?, entity(server)?))
 }
 
 #[cfg(test)]

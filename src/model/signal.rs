@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, Breach, Change, Command, Fingerprint, Good, Hint, Timestamp};
+use super::{Alert, Breach, Change, Command, Entity, Fingerprint, Good, Hint, Timestamp};
 
 /// One input partition (of a source topic, or of an internal topic) whose progress a later stage follows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,9 +41,9 @@ pub enum Signal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
     /// Who calls, and so depends on the other.
-    pub client: String,
+    pub client: Entity,
     /// Who is called.
-    pub server: String,
+    pub server: Entity,
     /// When it was seen.
     pub at: Timestamp,
 }

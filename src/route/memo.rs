@@ -8,7 +8,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use smallvec::SmallVec;
 
-use crate::model::{Labels, Timestamp};
+use crate::model::{Entity, Labels, Timestamp};
 use crate::wire::SeriesBuf;
 
 /// Series remembered in a generation, and bytes of the labels of those that somebody wants.
@@ -54,8 +54,8 @@ pub(super) struct Destination {
 /// A series that tells who calls whom.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
-    pub(super) client: String,
-    pub(super) server: String,
+    pub(super) client: Entity,
+    pub(super) server: Entity,
     /// The last value: as long as it stays, nobody called.
     pub(super) value: f64,
     /// When that was passed on.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{Call, Labels, Timestamp, Value, labels::METRIC_NAME};
-use crate::rules::Config;
+use crate::model::{Call, Entity, Labels, Timestamp, Value, labels::METRIC_NAME};
+use crate::rules::{Config, Topology};
 use crate::stage::Outbox;
 use crate::wire::metrics::Sink;
 use crate::wire::{Reject, SeriesBuf};
@@ -108,12 +108,21 @@ fn found_out(series: &Labels, config: &Config, partitions: u32) -> Option<Known>
         Destination { monitor: watch.key, partition, batch: 0, place: 0 }
     });
     let destinations = destinations.collect();
-    let known = Known { labels: series.clone(), destinations, call: calls(series) };
+    let known = Known { labels: series.clone(), destinations, call: calls(series, &config.rules.topology) };
     (!known.destinations.is_empty() || known.call.is_some()).then_some(known)
 }
 
-fn calls(series: &Labels) -> Option<Seen> {
+fn calls(series: &Labels, topology: &Topology) -> Option<Seen> {
     let (client, server) = (series.get("client"), series.get("server"));
-    let told = series.get(METRIC_NAME) == CALLS && !client.is_empty() && !server.is_empty() && client != PSEUDO_CLIENT && client != server;
-    told.then(|| Seen { client: client.to_owned(), server: server.to_owned(), value: f64::NAN, told_at: Timestamp::MIN })
+    let told = series.get(METRIC_NAME) == CALLS && !client.is_empty() && !server.is_empty() && client != PSEUDO_CLIENT;
+    let (client, server) = (told.then(|| side(series, "client", topology))??, side(series, "server", topology)?);
+    (client != server).then_some(Seen { client, server, value: f64::NAN, told_at: Timestamp::MIN })
+}
+
+/// One side of a call, as a label `service` of its name would name it; with it the labels of that side (`client_cluster`), and those
+/// of both.
+fn side(series: &Labels, side: &str, topology: &Topology) -> Option<Entity> {
+    let both = series.iter().filter(|(name, _)| !matches!(*name, METRIC_NAME | "client" | "server" | "service"));
+    let own = series.iter().filter_map(|(name, value)| Some((name.strip_prefix(side)?.strip_prefix('_')?, value)));
+    topology.service(series.get(side), &Labels::of(both.chain(own)))
 }

@@ -301,6 +301,15 @@ impl Topology {
         self.entities(labels).next()
     }
 
+    /// The entity of a service of that name, among other labels that tell which of that name it is: by the first mapping that needs
+    /// a label `service`.
+    #[must_use]
+    pub fn service(&self, name: &str, others: &Labels) -> Option<Entity> {
+        let labels = others.with("service", name);
+        let by_name = self.mapping.iter().filter(|naming| naming.entity(others).is_none());
+        by_name.filter_map(|naming| naming.entity(&labels)).map(|entity| self.resolve(entity)).next()
+    }
+
     /// Whether labels can name more than one entity.
     #[must_use]
     pub fn names_several(&self) -> bool {

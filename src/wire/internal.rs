@@ -10,7 +10,7 @@ use crate::stage::{Message, Topic};
 
 use super::Reject;
 
-const VERSION: u8 = 15;
+const VERSION: u8 = 16;
 
 /// The one domain there is today: everything may belong to one incident.
 const DOMAIN: &str = "default";
