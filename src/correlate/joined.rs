@@ -84,7 +84,10 @@ impl Joined {
             parts.push(part("others", to, more, others, format!("what else connects it, {more:.2} times as likely")));
         }
         let daily = usually * DAY;
-        let noise = format!("such a sign comes by itself {daily:.1} times a day, and {:.1} times where nothing is known", LONE * DAY);
+        let noise = format!(
+            "that it came by itself weighs as much as {daily:.1} such signs of an entity a day, {:.1} before anything is known",
+            LONE * DAY
+        );
         parts.push(part("noise", of, daily, libm::log(LONE / usually), noise));
         if changed != 1.0 {
             let change = format!("for a change of {of} it fails by itself {changed:.1} times as likely");

@@ -131,13 +131,13 @@ impl Forest {
         let asked = |cause: &Cause| f64::from(cause.odds.rate) > background * ASKED;
         let stands = |cause: Cause| Cause { odds: cause.odds.against(background, changed), ..cause };
         let (best, refused) = found.likeliest();
-        let (best, refused) = (best.map(stands), refused.filter(asked).map(stands));
+        let (best, refused) = (best.map(stands), refused.map(stands));
         let leaves = sign.cause.is_some() && best.as_ref().is_some_and(|best| !asked(best));
         let instead = best.as_ref().filter(|_| leaves).map(|best| self.joined_by(id, best));
         let (cause, unlikely) = if best.as_ref().is_some_and(asked) { (best, None) } else { (None, best) };
         // What it depends on has an incident that is on: too long ago to be its likely cause, but worth to know of.
         let on = |cause: &Cause| cause.link == Link::Direct && self[cause.sign].firing > 0 && view.holds(self[cause.sign].situation);
-        if let Some(other) = refused.or(unlikely.filter(on)) {
+        if let Some(other) = refused.filter(|cause| asked(cause) || on(cause)).or(unlikely.filter(on)) {
             let began = sign.first.max(self[other.sign].first);
             let since = if other.odds.ends.is_some() { began.max(self.now) } else { began };
             let (situation, with, entity) = (sign.situation, self[other.sign].situation, sign.entity.clone());

@@ -1,5 +1,7 @@
 //! Incidents that are related: they would be one, had not both been declared.
 
+use std::time::Duration;
+
 use crate::contract::Related;
 use crate::correlate::{Relation, SituationId};
 use crate::model::command::RICHTER;
@@ -7,10 +9,18 @@ use crate::model::{Event, State, Timestamp};
 use crate::stage::Outbox;
 
 use super::Declare;
+use super::incident::Incident;
 use super::reason::Reason;
 
 /// Incidents that one is related to; further ones are not told of.
 const RELATED_MAX: usize = 20;
+
+/// Two that were declared no longer ago than this become one, where that is likely, as long as nobody has taken either on: what is told
+/// seconds apart is one fault rather than many.
+const ONE_WITHIN: Duration = Duration::from_secs(120);
+
+/// By so many nats, at the least.
+const ONE_FROM: f64 = 3.0;
 
 impl Declare {
     /// Tells of all that an incident is related to, which has just been declared, or has more to it now.
@@ -29,7 +39,25 @@ impl Declare {
         let Relation { entity, why, since, .. } = relation;
         let words = format!("{entity} {why} ({:+.1} nats)", why.odds.nats());
         let reason = Reason::connects(entity, why, words);
-        self.relate_two((self.owner(situation), self.owner(relation.with)), &reason, at.max(*since), out);
+        let (two, at) = ((self.owner(situation), self.owner(relation.with)), at.max(*since));
+        match self.become_one(two, at).filter(|_| why.odds.nats() >= ONE_FROM) {
+            Some((part, whole, at)) => self.merge(part, whole, at, RICHTER, &reason, out),
+            None => self.relate_two(two, &reason, at, out),
+        }
+    }
+
+    /// Which of two incidents may become part of the other, and when: the one that was declared later, or else is less severe.
+    fn become_one(&self, (one, other): (SituationId, SituationId), at: Timestamp) -> Option<(SituationId, SituationId, Timestamp)> {
+        let new = |id: SituationId| {
+            let is_new = |i: &&Incident| i.state == State::Declared && i.acknowledged.is_none() && !i.split_off;
+            self.state.incidents.get(&id).filter(is_new)
+        };
+        let (first, second) = new(one).zip(new(other)).filter(|_| one != other)?;
+        let at = at.max(first.at).max(second.at);
+        let order = |id, incident: &Incident| (incident.declared_at, incident.level().cloned(), id);
+        let lately = [first, second].iter().all(|incident| at.since(incident.declared_at) <= ONE_WITHIN);
+        let (part, whole) = if order(one, first) < order(other, second) { (other, one) } else { (one, other) };
+        lately.then_some((part, whole, at))
     }
 
     pub(super) fn relate_two(&mut self, (one, other): (SituationId, SituationId), why: &Reason, at: Timestamp, out: &mut Outbox) {
