@@ -161,7 +161,7 @@ pub struct Reading {
     /// What was measured; none where data was missing, or it is infinite.
     pub value: Option<f64>,
     /// It is beyond all numbers, as something divided by nothing is.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub infinite: bool,
     /// What was expected.
     pub expected: Option<f64>,

@@ -2,6 +2,7 @@
 //! stated over the output log. `RICHTER_SEED=n` runs one seed, `RICHTER_SEEDS=n` that many.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use richter::contract::{Data, Levels, Met};
 use richter::declare::Declare;
@@ -13,6 +14,7 @@ use richter::wire::recording::Recorded;
 use serde_json::Value;
 
 use super::case::{Case, events, record};
+use super::golden::cases;
 use super::random::Random;
 use super::storm::Storm;
 
@@ -315,7 +317,26 @@ fn a_stage_restored_anywhere_goes_on_to_the_same_bytes() {
                 let fresh = || Detect::new(case.config.clone(), partition as u32, case.settings.partitions);
                 same(seed, log, fresh);
             }
-            same(seed, &logs.signals, || Declare::new(case.config.clone()));
+            same(seed, &logs.signals, || Declare::from_the_start(case.config.clone()));
+        }
+    }
+}
+
+/// Of all that the golden cases make, too: an incident that waits for its review holds things that no other does.
+#[test]
+fn every_state_that_a_case_comes_to_can_be_restored() {
+    for path in cases() {
+        let name = path.display().to_string();
+        let case = Case::parse(&name, &fs::read_to_string(&path).expect("readable"));
+        let mut stage = Declare::from_the_start(case.config.clone());
+        let all = logs(&case).signals;
+        for (place, payload) in all.iter().enumerate() {
+            apply(&mut stage, payload, &mut Outbox::default());
+            if place % 32 == 31 || place + 1 == all.len() {
+                let (snapshot, mut restored) = (stage.snapshot(), Declare::from_the_start(case.config.clone()));
+                restored.restore(&snapshot).unwrap_or_else(|why| panic!("{name} after {place} records: {why}"));
+                assert_eq!(restored.snapshot(), snapshot, "{name}");
+            }
         }
     }
 }
@@ -326,7 +347,7 @@ fn every_incident_is_closed_or_stays_visibly_open() {
     for seed in seeds() {
         println!("seed {seed}");
         let case = generate(seed);
-        let (mut stage, mut out) = (Declare::new(case.config.clone()), Outbox::default());
+        let (mut stage, mut out) = (Declare::from_the_start(case.config.clone()), Outbox::default());
         logs(&case).signals.iter().for_each(|payload| apply(&mut stage, payload, &mut out));
         let mut last: BTreeMap<String, State> = BTreeMap::new();
         for event in events(&out.messages).into_iter().filter(|event| event["data"]["incident"].is_object()) {
@@ -345,7 +366,7 @@ fn a_storm_goes_on_to_the_same_bytes_wherever_it_is_interrupted() {
     storm.strangers();
     let (config, settings) = storm.configured();
     let case = Case { settings, config, records: storm.records(60_000, 1), sections: vec![] };
-    same(5, &logs(&case).signals, || Declare::new(case.config.clone()));
+    same(5, &logs(&case).signals, || Declare::from_the_start(case.config.clone()));
 }
 
 fn same<S: Stage>(seed: u64, log: &[Vec<u8>], fresh: impl Fn() -> S) {
@@ -359,7 +380,7 @@ fn same<S: Stage>(seed: u64, log: &[Vec<u8>], fresh: impl Fn() -> S) {
 #[test]
 fn a_snapshot_that_is_none_is_refused_and_harms_nothing() {
     let case = generate(1);
-    let mut stage = Declare::new(case.config.clone());
+    let mut stage = Declare::from_the_start(case.config.clone());
     let before = stage.snapshot();
     let refusal = |stage: &mut Declare, bytes: &[u8]| stage.restore(bytes).expect_err("refused").to_string();
     assert_eq!(refusal(&mut stage, &[14, 1, 2]), "the snapshot has version 14, this program reads version 23");
