@@ -56,7 +56,7 @@ pub(super) fn parse_told(text: &str) -> Result<(Expr, usize), String> {
 /// How many bytes a regular expression takes at the most, once compiled: so many, or four times as many, and so on up to the limit.
 fn compiled(pattern: &str, most: usize) -> Result<usize, String> {
     // As the parser reads it, which would mend some that are wrong: what is mended may be larger than what was looked at.
-    let whole = format!("^(?:{pattern})$");
+    let whole = format!("(?s)^(?:{pattern})$");
     let mut limit = PATTERN_BYTES.min(most);
     loop {
         match RegexBuilder::new(&whole).size_limit(limit).build() {

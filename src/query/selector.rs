@@ -2,6 +2,7 @@
 
 use promql_parser::label::{MatchOp, Matcher, Matchers};
 use promql_parser::parser::Expr;
+use regex::Regex;
 
 use crate::model::{Labels, labels::METRIC_NAME};
 
@@ -52,7 +53,9 @@ impl Selector {
             return Err("`or` between matchers is not supported; use a regular expression".into());
         }
         let name = name.map(|name| Matcher::new(MatchOp::Equal, label, name));
-        Ok(Self(name.into_iter().chain(matchers.matchers.iter().cloned()).collect()))
+        let all = matchers.matchers.iter().map(|matcher| Ok(Matcher { op: across_lines(&matcher.op)?, ..matcher.clone() }));
+        let all: Result<Vec<Matcher>, String> = all.collect();
+        Ok(Self(name.into_iter().chain(all?).collect()))
     }
 
     /// Whether all matchers hold.
@@ -82,6 +85,16 @@ impl Selector {
             Some(format!("{}=\"{}\" and {}{}\"{}\" cannot both hold", m.name, m.value, other.name, other.op, other.value))
         })
     }
+}
+
+/// In a regular expression a dot is any sign, the end of a line as well, as it is since Prometheus 3.
+fn across_lines(op: &MatchOp) -> Result<MatchOp, String> {
+    let across = |regex: &Regex| Regex::new(&format!("(?s){}", regex.as_str())).map_err(|why| why.to_string());
+    Ok(match op {
+        MatchOp::Re(regex) => MatchOp::Re(across(regex)?),
+        MatchOp::NotRe(regex) => MatchOp::NotRe(across(regex)?),
+        MatchOp::Equal | MatchOp::NotEqual => op.clone(),
+    })
 }
 
 #[cfg(test)]

@@ -206,8 +206,8 @@ impl<'de> Deserialize<'de> for Number {
 
 /// A number as Go, protobuf's JSON and Prometheus write it.
 pub(super) fn parse(text: &str) -> Option<f64> {
-    // Rust reads "inf" and "infinity" in any case, with a sign, too.
-    text.trim().parse().ok()
+    // Rust reads "inf" and "infinity" in any case, with a sign, too. What has digits is out of range where it reads as that.
+    text.trim().parse().ok().filter(|number: &f64| number.is_finite() || !text.contains(|c: char| c.is_ascii_digit()))
 }
 
 /// Reads a list element by element, or the one thing there is, without keeping it.

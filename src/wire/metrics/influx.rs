@@ -30,12 +30,16 @@ pub fn decode(payload: &[u8], context: &Context<'_>, scratch: &mut Scratch, sink
     }
 }
 
-/// Lines that say something. A line end inside a quoted text is part of it.
+/// Lines that say something. A line end inside a quoted text is part of it; only the value of a field is one, and a quote elsewhere is
+/// nothing but that.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         while !rest.is_empty() {
-            let end = until(rest, b'\n', true);
+            let first = rest.find('\n').unwrap_or(rest.len());
+            let indent = first - rest[..first].trim_start().len();
+            let head = indent + until(&rest[indent..first], b' ', false);
+            let end = if rest[indent..].starts_with('#') { first } else { head + until(&rest[head..], b'\n', true) };
             let line = rest[..end].trim();
             rest = rest.get(end + 1..).unwrap_or_default();
             if !line.is_empty() && !line.starts_with('#') {

@@ -203,6 +203,9 @@ impl Writer<'_> {
             let detail = format!("{}: {} bounds, at most {BOUNDS_MAX} are read", metric.name, point.bounds.len());
             return Err(Reject::new("bad_histogram", detail));
         }
+        if !point.bounds.is_sorted_by(|one, next| one < next) {
+            return Err(Reject::new("bad_histogram", format!("{}: its bounds do not increase", metric.name)));
+        }
         let stale = flags & NO_RECORDED_VALUE != 0;
         let value = |value: f64| Value::Float(if stale { STALE } else { value });
         self.target(metric.target)?;
