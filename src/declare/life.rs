@@ -267,7 +267,10 @@ impl Declare {
         let monitor = &breach.monitor;
         if breach.phase == Phase::Stale && counts && !incident.no_data {
             incident.no_data = true;
-            let reason = format!("no data of {monitor} any more: nothing tells whether it lasts");
+            let reason = match breach.reading.value.is_nan() {
+                true => format!("no data of {monitor} any more: nothing tells whether it lasts"),
+                false => format!("{monitor} has data, but none that it can be judged by: nothing tells whether it lasts"),
+            };
             self.event(id, Event::Stale, breach.at, RICHTER, reason, out);
         } else if breach.phase != Phase::Stale && incident.no_data {
             let stale = |id: &SituationId| self.state.situations.get(*id).is_some_and(|s| s.members.iter().any(|m| m.stale));

@@ -53,6 +53,6 @@ pub(super) fn missing(after: Option<Duration>, seen: Timestamp, now: Timestamp) 
             let score = now.since(seen).as_secs_f64() / after.as_secs_f64();
             Verdict::Bad { judge: Judge::Absent, reading: Reading { value: f64::NAN, score, ..Reading::default() }, sampled: seen }
         }
-        Some(_) | None => Verdict::Unknown,
+        Some(_) | None => Verdict::Unknown { value: f64::NAN },
     }
 }

@@ -206,7 +206,7 @@ impl Baseline {
     /// counted is no further off than its counts say.
     pub fn see(&mut self, rule: &BaselineRule, every: Duration, step: Timestamp, value: f64, counted: Option<Counted>) -> Option<Band> {
         if !value.is_finite() {
-            return None;
+            return if value.is_nan() { None } else { self.endless(rule, step, value > 0.0) };
         }
         if self.seen == 0 {
             (self.origin, self.began, self.last) = (value, step, step);
@@ -232,6 +232,16 @@ impl Baseline {
             self.move_origin(&rule.dynamics);
         }
         Some(band)
+    }
+
+    /// What is beyond any number is out of any band; nothing is learnt from it.
+    fn endless(&self, rule: &BaselineRule, step: Timestamp, up: bool) -> Option<Band> {
+        if self.is_learning(step) {
+            return None;
+        }
+        let now = self.now(rule, step, self.forecast.medium());
+        let (score, state) = if rule.judges(up) { (SCORE_MAX, State::Outside) } else { (0.0, State::Inside) };
+        Some(self.band(rule, now.expected, self.point.limit(rule.surprise) * now.scale, score, state))
     }
 
     /// Reads what judging these at that step will read first, so that memory is waited for once for all of them, and not

@@ -12,7 +12,7 @@ use super::Told;
 use super::absence::{Gaps, missing};
 use super::baseline::Baseline;
 use super::chance::Counted;
-use super::hold::{Hold, Moved, Terms};
+use super::hold::{Hold, Moved, Terms, stale_after};
 use super::impact::{Daily, Impact};
 use super::judges::{Judges, Measured, Verdict};
 use super::parts::{Parts, Usual};
@@ -180,12 +180,12 @@ impl Group {
         });
         let filling = step.since(self.began) < watch.query.fills();
         let measured = Measured { step, every: watch.every, sampled, value, filling, counted, divisor };
-        let verdict = self.judges.judge(&watch.judge, measured, self.hold.judge());
-        if watch.impact.is_some() && matches!(verdict, Verdict::Good { .. }) {
+        let verdict = self.judges.judge(&watch.judge, measured, &self.hold);
+        if watch.impact.is_some() && value.is_finite() && matches!(verdict, Verdict::Good { .. }) {
             self.daily.get_or_insert_default().see(value, watch.every);
         }
         if let Some(parts) = subject.watch.parts.as_ref().and_then(|_| subject.parts.get(&(step, self.labels.clone()))) {
-            let teaches = matches!(verdict, Verdict::Good { .. } | Verdict::Unknown) && !self.hold.open();
+            let teaches = matches!(verdict, Verdict::Good { .. } | Verdict::Unknown { .. }) && !self.hold.open();
             self.usual.get_or_insert_default().see(parts, watch.every, teaches);
         }
         let moved = self.moved(subject, step, verdict);
@@ -244,7 +244,9 @@ impl Group {
 
     /// No step comes, for all inputs are silent: only absence can be judged.
     pub(super) fn silence(&mut self, subject: Subject<'_>, clock: Timestamp) -> Option<Breach> {
-        if let Some(moved) = self.hold.goes_stale(clock, subject.watch.every) {
+        // What has values that nobody can judge is found so by its steps.
+        let silent = clock.since(self.measured) >= stale_after(subject.watch.every);
+        if silent && let Some(moved) = self.hold.goes_stale(clock, f64::NAN, subject.watch.every) {
             return self.told(subject, moved);
         }
         if self.hold.goes_on() { None } else { self.missing(subject, clock) }

@@ -119,7 +119,8 @@ pub(super) struct Moved {
     pub(super) new_normal: bool,
 }
 
-fn stale_after(every: Duration) -> Duration {
+/// For how long nothing may be known of a breach until it is stale.
+pub(super) fn stale_after(every: Duration) -> Duration {
     (every * STALE_STEPS).max(STALE_AFTER_MIN)
 }
 
@@ -141,6 +142,11 @@ impl Hold {
     /// The judge that opened the breach, while one is open.
     pub(super) fn judge(&self) -> Option<Judge> {
         self.bad.as_ref().filter(|bad| bad.open).map(|bad| bad.judge)
+    }
+
+    /// Whether what was told of last is an absence.
+    pub(super) fn is_of_absence(&self) -> bool {
+        self.told().is_some_and(|bad| bad.judge == Judge::Absent)
     }
 
     /// Forgets what has been bad but opened no breach yet.
@@ -177,15 +183,15 @@ impl Hold {
         if self.last.is_some_and(|last| step <= last) {
             return None;
         }
-        if verdict == Verdict::Unknown {
-            return self.goes_stale(step, terms.every);
+        if let Verdict::Unknown { value } = verdict {
+            return self.goes_stale(step, value, terms.every);
         }
         let passed = self.last.map_or(Duration::ZERO, |last| step.since(last).min(terms.every));
         let gap = self.last.is_some_and(|last| step.since(last) >= stale_after(terms.every));
         self.last = Some(step);
         let fresh = self.stale.take_if(|told| step >= *told).is_some();
         let (moved, reading) = match verdict {
-            Verdict::Unknown => return None,
+            Verdict::Unknown { .. } => return None,
             Verdict::Good { reading } => (self.good_step(terms, step, passed, reading, (fresh, gap)), reading),
             Verdict::NewNormal { reading } => {
                 self.bad.as_ref().filter(|bad| bad.open)?;
@@ -209,12 +215,12 @@ impl Hold {
         moved.or_else(|| Some(Moved::at(Phase::Changed, step, back()?, reading)))
     }
 
-    /// What is open, or has just ended, and of which nothing is known any more, told once.
-    pub(super) fn goes_stale(&mut self, now: Timestamp, every: Duration) -> Option<Moved> {
+    /// What is open, or has just ended, and of which nothing is known any more, told once; the value is none where there is no data.
+    pub(super) fn goes_stale(&mut self, now: Timestamp, value: f64, every: Duration) -> Option<Moved> {
         self.stale_from(every).filter(|from| *from <= now)?;
         let judge = self.told()?.judge;
         self.stale = Some(now);
-        Some(Moved::at(Phase::Stale, now, judge, Reading { value: f64::NAN, ..Reading::default() }))
+        Some(Moved::at(Phase::Stale, now, judge, Reading { value, ..Reading::default() }))
     }
 
     /// `back`: whether its data is back after it was told to be stale, and after a gap as long.
@@ -409,7 +415,7 @@ mod tests {
             let verdict = match verdict {
                 '!' => Verdict::Bad { judge: Judge::Static, reading: reading(1.0), sampled: step },
                 '.' => Verdict::Good { reading: reading(0.0) },
-                _ => Verdict::Unknown,
+                _ => Verdict::Unknown { value: f64::NAN },
             };
             let terms = Terms { rules: &rules, definition: Some(&three), every: MINUTE, impact: None, recover_after: MINUTE * 2 };
             if let Some(moved) = hold.step(terms, step, verdict) {

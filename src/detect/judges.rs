@@ -9,14 +9,15 @@ use crate::rules::{Combine, JudgeRules, Limits};
 
 use super::baseline::{Band, Baseline, State};
 use super::chance::Counted;
+use super::hold::Hold;
 use super::past::Past;
 use super::still::Still;
 use super::trend::Trend;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Verdict {
-    /// No judge can say: no data, or still learning.
-    Unknown,
+    /// No judge can say: there is no data, and the value is none, or a judge still learns.
+    Unknown { value: f64 },
     /// Within all limits.
     Good { reading: Reading },
     /// Outside; the judge is the one with the highest score.
@@ -92,12 +93,21 @@ impl Judges {
         self.surprise
     }
 
-    /// Judges a value; `open` is the judge of the breach that is open.
-    pub(super) fn judge(&mut self, rules: &JudgeRules, measured: Measured, open: Option<Judge>) -> Verdict {
+    /// Judges a value, there being a breach, or what was one lately.
+    pub(super) fn judge(&mut self, rules: &JudgeRules, measured: Measured, hold: &Hold) -> Verdict {
+        match self.verdict(rules, measured, hold.judge()) {
+            // Whatever else can be said of it: there is data again.
+            Verdict::Unknown { value } if hold.is_of_absence() => Verdict::Good { reading: Reading { value, ..Reading::default() } },
+            verdict => verdict,
+        }
+    }
+
+    /// `open` is the judge of the breach that is open.
+    fn verdict(&mut self, rules: &JudgeRules, measured: Measured, open: Option<Judge>) -> Verdict {
         let Measured { step, every, sampled, value, counted, .. } = measured;
         let few = rules.min_traffic.zip(counted).is_some_and(|(least, counted)| counted.of < least);
         if value.is_nan() || few {
-            return Verdict::Unknown;
+            return Verdict::Unknown { value };
         }
         let whole = !measured.filling;
         let band = rules.baseline.as_ref().filter(|_| whole).and_then(|rule| {
@@ -139,15 +149,15 @@ impl Judges {
         if agreed {
             let worst =
                 opinions().filter(|opinion| opinion.is_bad()).max_by(|a, b| a.score.unwrap_or(0.0).total_cmp(&b.score.unwrap_or(0.0)));
-            return worst.map_or(Verdict::Unknown, |worst| Verdict::Bad { judge: worst.judge, reading, sampled });
+            return worst.map_or(Verdict::Unknown { value }, |worst| Verdict::Bad { judge: worst.judge, reading, sampled });
         }
-        // Learning is no opinion on the value; but that there is one ends an absence.
-        let silent = known == 0 && open != Some(Judge::Absent) && opinions().next().is_some();
+        // Learning is no opinion on the value.
+        let silent = known == 0 && opinions().next().is_some();
         // Nor does a judge end its own breach that cannot say now, or disagree with those that can.
         let undecided = opinions().any(|opinion| opinion.score.is_none() && open == Some(opinion.judge));
         let good = opinions().any(|opinion| opinion.score.is_some() && !opinion.is_bad());
-        let waits = rules.combine == Combine::All && !good && open != Some(Judge::Absent) && opinions().next().is_some();
-        if silent || undecided || waits { Verdict::Unknown } else { Verdict::Good { reading } }
+        let waits = rules.combine == Combine::All && !good && opinions().next().is_some();
+        if silent || undecided || waits { Verdict::Unknown { value } } else { Verdict::Good { reading } }
     }
 }
 

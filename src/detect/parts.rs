@@ -72,7 +72,9 @@ impl Usual {
     pub(super) fn see(&mut self, now: &Parts, every: Duration, teaches: bool) {
         self.now.clear();
         let beyond = |labels: &Labels, known: usize| known >= PARTS_MAX && !self.parts.contains_key(labels);
-        self.now.extend(now.iter().filter(|(labels, _)| !beyond(labels, self.parts.len())).take(PARTS_MAX).map(|(l, of)| (l.clone(), *of)));
+        // One that is no number would make none of all.
+        let now = || now.iter().filter(|(_, (part, whole))| part.is_finite() && whole.is_finite());
+        self.now.extend(now().filter(|(labels, _)| !beyond(labels, self.parts.len())).take(PARTS_MAX).map(|(l, of)| (l.clone(), *of)));
         if !teaches {
             return;
         }
@@ -81,7 +83,7 @@ impl Usual {
             (*part, *whole) = (*part * (1.0 - new), *whole * (1.0 - new));
         }
         self.weight += new * (1.0 - self.weight);
-        for (labels, (part, whole)) in now {
+        for (labels, (part, whole)) in now() {
             if self.parts.len() < PARTS_MAX || self.parts.contains_key(labels) {
                 let known = self.parts.entry(labels.clone()).or_default();
                 (known.0, known.1) = (known.0 + new * part, known.1 + new * whole);
@@ -90,7 +92,7 @@ impl Usual {
         // What has gone for so long that it is next to nothing of all is forgotten.
         let little = |sum: fn(&(f64, f64)) -> f64| NOTHING * self.parts.values().map(|of| sum(of).abs()).sum::<f64>();
         let (part, whole) = (little(|of| of.0), little(|of| of.1));
-        self.parts.retain(|labels, of| now.contains_key(labels) || of.0.abs() > part || of.1.abs() > whole);
+        self.parts.retain(|labels, of| self.now.contains_key(labels) || of.0.abs() > part || of.1.abs() > whole);
     }
 
     /// The combinations of labels that carry the deviation, the first one most of it.

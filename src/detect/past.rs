@@ -31,20 +31,20 @@ pub(super) struct Past {
 }
 
 impl Past {
-    /// Judges a value; `open` is the judge of the breach that is open.
+    /// Judges a value that is a number or beyond any; `open` is the judge of the breach that is open.
     pub(super) fn see(&mut self, rule: &CompareRule, judge: Judge, measured: Measured, open: Option<Judge>) -> Opinion {
-        if !measured.value.is_finite() {
-            return Opinion::unknown(judge);
-        }
         let steps = (rule.lag.as_millis() / measured.every.as_millis().max(1)).max(1);
         let shared = steps.div_ceil(SLOTS_MAX);
         let slots = i64::try_from(steps.div_ceil(shared)).unwrap_or(i64::MAX);
         let slot_ms = i64::try_from(measured.every.as_millis() * shared).unwrap_or(i64::MAX).max(1);
         let slot = measured.step.0.div_euclid(slot_ms);
         let then = self.mean(slot - slots);
-        self.add(slot, slots, measured.value);
+        // What is beyond any number is beyond any limit, and is no level that something changes from.
+        if measured.value.is_finite() {
+            self.add(slot, slots, measured.value);
+        }
         let was_held = self.held;
-        self.held = was_held.filter(|(since, _)| open == Some(judge) && measured.step.since(*since) < HELD_MAX);
+        self.held = was_held.filter(|(since, _)| measured.step.since(*since) < HELD_MAX);
         self.settled = was_held.is_some() && open == Some(judge) && self.held.is_none();
         let Some(then) = self.held.map(|(_, from)| from).or(then) else { return Opinion::unknown(judge) };
         let (upper, lower) = (rule.rise.map(|by| then + by.of(then)), rule.drop.map(|by| then - by.of(then)));
@@ -57,6 +57,9 @@ impl Past {
         let up = rule.rise.map_or(0.0, |most| score(measured.value - then, most.of(then)));
         let down = rule.drop.map_or(0.0, |most| score(then - measured.value, most.of(then)));
         let score = up.max(down);
+        if score < 1.0 && open != Some(judge) {
+            self.held = None;
+        }
         // The same time of another day goes on by itself.
         if judge == Judge::Change && score >= 1.0 && !self.settled {
             self.held.get_or_insert((measured.step, then));

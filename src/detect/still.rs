@@ -21,6 +21,8 @@ const SURPRISE: f32 = 4.0;
 pub(super) struct Still {
     value: f64,
     since: Timestamp,
+    /// When it was seen last.
+    last: Timestamp,
     /// Evaluations without a change.
     run: u32,
     /// The share of evaluations without a change, runs that are told aside.
@@ -30,7 +32,7 @@ pub(super) struct Still {
 
 impl Default for Still {
     fn default() -> Self {
-        Self { value: f64::NAN, since: Timestamp::MIN, run: 0, same: 0.0, seen: 0 }
+        Self { value: f64::NAN, since: Timestamp::MIN, last: Timestamp::MIN, run: 0, same: 0.0, seen: 0 }
     }
 }
 
@@ -38,6 +40,9 @@ impl Still {
     /// A series that rarely changes by nature is never flat: its runs are no surprise.
     pub(super) fn see(&mut self, after: Duration, measured: Measured) -> Opinion {
         let changed = measured.value.to_bits() != self.value.to_bits();
+        // While nothing was measured nothing was seen to stay the same.
+        let gap = measured.step.since(self.last).saturating_sub(measured.every);
+        (self.since, self.last) = (self.since + gap, measured.step);
         if changed {
             (self.value, self.since, self.run) = (measured.value, measured.step, 0);
         } else {

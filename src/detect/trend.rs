@@ -41,8 +41,11 @@ struct Line {
 
 impl Trend {
     pub(super) fn see(&mut self, rule: &ForecastRule, measured: Measured) -> Opinion {
-        if !measured.value.is_finite() {
-            return Opinion::unknown(Judge::Forecast);
+        if measured.value.is_infinite() {
+            let passed = if measured.value > 0.0 { rule.above } else { rule.below };
+            let score = if passed.is_some() { 1e6 } else { 0.0 };
+            let score = Some(score).filter(|_| self.seen >= LEARNING);
+            return Opinion { judge: Judge::Forecast, score, expected: None, lower: rule.below, upper: rule.above };
         }
         let steps = |span: std::time::Duration| span.as_secs_f64() / measured.every.as_secs_f64().max(1e-3);
         let (ahead, passed) = (steps(rule.within), self.last.map_or(0.0, |last| steps(measured.step.since(last))));

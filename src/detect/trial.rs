@@ -53,9 +53,9 @@ impl Trial {
             self.gaps.learn(at.since(seen));
         }
         let measured = Measured { step: at, every: self.every, sampled: at, value, filling: false, counted: None, divisor: None };
-        let verdict = self.judges.judge(&self.rules, measured, self.hold.judge());
+        let verdict = self.judges.judge(&self.rules, measured, &self.hold);
         let reading = match verdict {
-            Verdict::Unknown => None,
+            Verdict::Unknown { .. } => None,
             Verdict::Good { reading } | Verdict::Bad { reading, .. } | Verdict::NewNormal { reading } => Some(reading),
         };
         opened |= self.step(at, verdict);

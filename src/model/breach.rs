@@ -52,6 +52,9 @@ pub struct Good {
     pub good: bool,
 }
 
+/// What is beyond any number is too much by so much.
+const EXCESS_MAX: f64 = 1e100;
+
 impl Reading {
     /// What is too much, or missing, against what was expected or else against the limit: of a quotient in the unit of what is
     /// divided, such as failed requests; elsewhere in the monitor's. None where there is nothing to hold it against.
@@ -59,7 +62,7 @@ impl Reading {
     pub fn excess(&self) -> Option<f64> {
         let passed = self.upper.filter(|upper| self.value > *upper).or(self.lower.filter(|lower| self.value < *lower));
         let excess = (self.value - self.expected.or(passed)?).abs() * self.weight.unwrap_or(1.0);
-        excess.is_finite().then_some(excess)
+        (!excess.is_nan()).then_some(excess.min(EXCESS_MAX))
     }
 
     /// Whether it is further outside than another one of the same monitor; of scores that are as high as any, by its value.

@@ -106,6 +106,11 @@ impl Calendar {
         moments.iter().find(|moment| **moment > after).or(moments.last()).copied().unwrap_or(wall)
     }
 
+    /// The last day of the week that is off: what a holiday is like.
+    fn day_off(&self) -> Weekday {
+        self.weekend.iter().copied().max_by_key(|day| day.to_monday_zero_offset()).unwrap_or(Weekday::Sunday)
+    }
+
     /// That moment there.
     #[must_use]
     pub fn local(&self, at: Timestamp) -> Local {
@@ -113,7 +118,7 @@ impl Calendar {
         let clock = self.wall(at);
         let date = self.zone.to_datetime(instant).date();
         let holiday = self.holidays.binary_search(&date).is_ok();
-        let days = if holiday { i64::from(date.weekday().until(Weekday::Sunday)) } else { 0 };
+        let days = if holiday { i64::from(date.weekday().until(self.day_off())) } else { 0 };
         Local { clock: Timestamp(clock.0 + days * 86_400_000), holiday }
     }
 }

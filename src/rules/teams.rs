@@ -82,6 +82,9 @@ impl Compiler<'_> {
         let overrides = raw.overrides.iter().filter_map(|other| {
             let from = self.good(file, &other.value.from, Timestamp::parse(&other.value.from.value))?;
             let to = self.good(file, &other.value.to, Timestamp::parse(&other.value.to.value))?;
+            if other.value.people.is_empty() {
+                self.faults.push(other.fault(file, "nobody stands in; name people"));
+            }
             if to <= from {
                 self.faults.push(other.value.to.fault(file, "the end is not after the beginning"));
             }

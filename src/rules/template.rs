@@ -20,7 +20,7 @@ impl Template {
     /// Reads a template of an entity's name.
     ///
     /// # Errors
-    /// A brace that is not closed, a label name that is none, or no `kind=name` form.
+    /// A brace that is not closed, a label name that is none (`service.name` is one), or no `kind=name` form.
     pub fn parse(text: &str) -> Result<Self, String> {
         let template = Self::of(text)?;
         Entity::parse(&template.render(|label| label.to_owned()))?;
@@ -37,7 +37,7 @@ impl Template {
         while let Some((before, after)) = rest.split_once("{{") {
             let (label, tail) = after.split_once("}}").ok_or_else(|| format!("{text:?} opens {{{{ and does not close it"))?;
             let label = label.trim();
-            if label.is_empty() || !label.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            if label.is_empty() || !label.chars().all(|c| c.is_ascii_alphanumeric() || "_.-:/".contains(c)) {
                 return Err(format!("{label:?} in {text:?} is not a label name"));
             }
             parts.push(Part::Text(before.to_owned()));

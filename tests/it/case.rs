@@ -237,7 +237,7 @@ fn metric(start: Timestamp, every_ms: i64, rest: &str, records: &mut Vec<Recorde
         for place in 0..times.parse::<i64>().expect(run) {
             let at = Timestamp(start.0 + step * every_ms);
             match (first.parse::<f64>(), more.parse::<f64>()) {
-                (Ok(first), Ok(more)) if more != 0.0 => {
+                (Ok(first), Ok(more)) if value.contains('+') => {
                     records.push(sample(name, labels, at, &(first + more * place as f64).to_string()));
                 }
                 _ if value != "_" => records.push(sample(name, labels, at, value)),
