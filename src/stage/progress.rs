@@ -38,6 +38,9 @@ impl Default for Progress {
     }
 }
 
+/// A clock that goes back by so much was set back; by less it is only read anew.
+const SET_BACK: Duration = Duration::from_secs(1);
+
 impl Progress {
     /// An origin tells that it is alive and that nothing earlier than `progress` is to come, as far as it knows.
     /// `Timestamp::MIN` announces an origin that has told nothing yet: time waits for it.
@@ -56,6 +59,14 @@ impl Progress {
     /// The wall clock, as the partition's owner recorded it. Time without ticks is time without an owner: nobody
     /// listened, so nobody was silent.
     pub fn tick(&mut self, now: Timestamp, idle_after: Duration) {
+        let ahead = self.tick.since(now);
+        if ahead >= SET_BACK {
+            // That clock was fast, or is another owner's: what was heard was so as long ago as it was.
+            let earlier = |t: Timestamp| if t == Timestamp::MIN { t } else { t - ahead };
+            (self.tick, self.heard, self.told) = (now, earlier(self.heard), earlier(self.told));
+            self.origins.values_mut().for_each(|heard| heard.tick = earlier(heard.tick));
+            return self.advance(idle_after);
+        }
         let unobserved = now.since(self.tick);
         if self.tick == Timestamp::MIN || unobserved >= idle_after {
             let later = |t: Timestamp| if t == Timestamp::MIN { now } else { t + unobserved };
@@ -170,6 +181,20 @@ mod tests {
         p.tick(second(1640), IDLE);
         p.tick(second(1670), IDLE);
         assert_eq!(p.clock(IDLE), second(115), "but since then");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_goes_on_from_there() {
+        let mut p = Progress::default();
+        p.tick(second(1000), IDLE);
+        p.hear(&origin(0), second(50), IDLE);
+        p.hear(&origin(1), second(60), IDLE);
+        p.tick(second(1030), IDLE);
+        p.tick(second(430), IDLE);
+        p.hear(&origin(1), second(90), IDLE);
+        assert_eq!(p.watermark(), second(50), "thirty seconds of silence are no minute");
+        p.tick(second(461), IDLE);
+        assert_eq!(p.watermark(), second(90), "but a minute is");
     }
 
     #[test]

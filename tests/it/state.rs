@@ -11,6 +11,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use richter::model::Timestamp;
+use richter::wire::recording::Recorded;
 use serde_json::Value;
 
 use super::broker;
@@ -141,6 +143,29 @@ fn admin(world: &World) -> (AdminClient<DefaultClientContext>, AdminOptions, tok
     let admin = ClientConfig::new().set("bootstrap.servers", &world.address).create().expect("a client");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     (admin, AdminOptions::new().operation_timeout(Some(PATIENCE)), runtime)
+}
+
+#[test]
+fn what_was_told_is_not_told_again_when_the_groups_offsets_are_gone() {
+    let case = case("escalates_and_recovers");
+    let (world, daemon) = half_told("offsets", &case, "  snapshot_every: { min: 100ms, max: 1s }\n");
+    let told = rest_told(&world, &case).len();
+    world.until("a snapshot", || world.metric("richter_snapshots_total{stage=\"declare\"}").is_some_and(|number| number >= 1.0));
+    assert_eq!(daemon.stops(), Some(0));
+    let (admin, options, runtime) = admin(&world);
+    let group = world.topic("declare");
+    // A member that has left with a name of its own is one until its session is over.
+    let gone = || runtime.block_on(admin.delete_groups(&[&group], &options)).is_ok_and(|gone| gone.iter().all(Result::is_ok));
+    world.until("the group is gone", gone);
+    let daemon = world.start();
+    world.ready();
+    assert!(world.log().contains("a state was kept, but the group's offsets are gone"), "{}", world.log());
+    let silence = r#"{"id":"s","author":"ann","command":"silence","alerts":"Down","until":"2030-01-01T00:00:00Z"}"#;
+    let ts = Timestamp(case.records.iter().map(|record| record.ts.0).max().unwrap_or_default() + 1000);
+    world.produce(&[Recorded { topic: "commands".into(), ts, payload: Some(silence.into()), ..Recorded::default() }]);
+    let (_, next) = world.read("incidents", told + 1).remove(told);
+    assert_eq!(next["type"], "io.richter.command.accepted.v1");
+    assert_eq!(daemon.stops(), Some(0));
 }
 
 #[test]

@@ -289,6 +289,11 @@ impl Intake {
         Ok((committed.map_or(0, |committed| u64::try_from(low - committed).unwrap_or(0)), low))
     }
 
+    /// The first record of a partition that there still is.
+    pub(super) fn first(&self, (topic, partition): &Place) -> anyhow::Result<i64> {
+        Ok(self.consumer.fetch_watermarks(topic, *partition, ASK)?.0)
+    }
+
     /// Where a partition of ours gives nothing though there is something: its place, the next offset and the log's end.
     /// `positions` are the next offsets. One that is silent is asked after at a time.
     pub(super) fn silent(&mut self, positions: impl Iterator<Item = (Place, i64)>) -> Option<(Place, i64, i64)> {

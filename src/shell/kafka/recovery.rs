@@ -18,8 +18,8 @@ use crate::rules::{Config, Settings};
 use crate::stage::Topic;
 use crate::wire::state::{Bookmark, Name, Owner, Shelf, Torn, state_partition};
 
-use super::Partitioned;
 use super::client::{Base, Quiet, reader, serve};
+use super::{Partitioned, now};
 
 const REQUEST: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(200);
@@ -189,17 +189,17 @@ impl Reader<'_> {
             bytes: 0,
             gone: 0,
         };
-        // At the very first start there is neither.
-        if at.committed.is_none() && at.bookmark.is_some() && at.end > at.low {
-            warn!(
+        if at.committed.is_some() {
+            self.restore(consumer, &at, &mut recovered)?;
+        } else if self.has_kept(consumer, wish.partition)? {
+            error!(
                 stage = S::NAME,
                 partition = wish.partition,
                 records = at.end - at.low,
-                "nothing is committed, so all that the log holds is new: if the group's offsets were deleted, it is told once more"
+                "a state was kept, but the group's offsets are gone: they were deleted, have expired, or went with the log. What was open \
+                 is forgotten; what was over by now is not told again"
             );
-        }
-        if at.committed.is_some() {
-            self.restore(consumer, &at, &mut recovered)?;
+            recovered.stage.begins_anew(now());
         }
         Ok(Ok(recovered))
     }
@@ -235,8 +235,18 @@ impl Reader<'_> {
             );
         }
         error!(stage = S::NAME, partition = owner.partition, from = at.low, "there is no good snapshot; the log is read from its start");
-        recovered.gone = missing(owner, at.committed.unwrap_or(0).min(at.low), at);
+        // The snapshots that cannot be read held what came before.
+        let held = at.bookmark.as_ref().is_some_and(|bookmark| !bookmark.snapshots.is_empty());
+        recovered.gone = missing(owner, if held { 0 } else { at.low }, at);
         Ok(())
+    }
+
+    /// Whether anything was ever kept of a partition: not at the very first start.
+    fn has_kept(&self, consumer: &BaseConsumer<Quiet>, partition: u32) -> anyhow::Result<bool> {
+        let topic = Topic::State.name(&self.settings.prefix);
+        let place = i32::try_from(state_partition(partition, self.settings.partitions.samples))?;
+        let (_, end) = consumer.fetch_watermarks(&topic, place, REQUEST).context("the state topic's ends are not told")?;
+        Ok(end > 0)
     }
 
     /// Reads the owner's partition of the state topic to its end, and puts a snapshot together.

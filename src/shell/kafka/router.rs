@@ -47,6 +47,9 @@ const TELL_UNREADABLE_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked whether the sources are there.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
+/// How often it is looked whether offsets that were passed over are lost records.
+const LOOK_OVER_EVERY: Duration = Duration::from_secs(10);
+
 /// Questions that are not answered in one look before no more is asked.
 const UNANSWERED_MAX: usize = 3;
 
@@ -62,6 +65,10 @@ pub(in crate::shell) struct Router {
     ready: Arc<AtomicBool>,
     /// The next record of each partition owned; none before the first.
     owned: BTreeMap<Place, Option<i64>>,
+    /// Offsets that were passed over, from and to: those of transactions and compaction are none of records that are lost.
+    passed_over: BTreeMap<Place, (i64, i64)>,
+    /// When it was looked last whether they are.
+    looked_over: Instant,
     /// The next offset of each partition, all of whose outputs are delivered.
     uncommitted: BTreeMap<Place, i64>,
     committed: Instant,
@@ -100,6 +107,8 @@ impl Router {
             stop,
             ready,
             owned,
+            passed_over: BTreeMap::new(),
+            looked_over: committed,
             uncommitted,
             committed,
             joined: false,
@@ -120,6 +129,7 @@ impl Router {
                 self.route.follow(config);
             }
             self.looks_for_sources();
+            self.looks_over();
             let (mut offsets, mut polled) = (BTreeMap::new(), began);
             for record in &records {
                 // Reading them may take long as well.
@@ -221,20 +231,39 @@ impl Router {
         }
     }
 
-    /// Counts what was removed before it was read, and says so. Brokers that do not answer are not asked on.
+    /// Counts what was removed before it was read. Brokers that do not answer are not asked on.
     fn misses(&mut self, places: &[Place]) {
         for place in places {
             let Ok((records, first)) = self.intake.gone(place) else { return };
             if records > 0 {
                 // Once: where nothing comes after it, nothing would be committed.
                 self.uncommitted.insert(place.clone(), first);
-                let (topic, partition) = place;
-                self.metrics.lost(topic, records);
-                error!(
-                    stage = NAME,
-                    topic, partition, records, "records were removed before they were read, by retention or by hand, and are lost"
-                );
+                self.lost(place, records);
             }
+        }
+    }
+
+    /// Counts now and then what of the offsets that were passed over was removed before it was read.
+    fn looks_over(&mut self) {
+        if self.passed_over.is_empty() || self.looked_over.elapsed() < LOOK_OVER_EVERY {
+            return;
+        }
+        self.looked_over = Instant::now();
+        for (place, (from, to)) in std::mem::take(&mut self.passed_over) {
+            match self.intake.first(&place) {
+                Ok(first) => self.lost(&place, u64::try_from(first.min(to) - from).unwrap_or(0)),
+                Err(_) => _ = self.passed_over.insert(place, (from, to)),
+            }
+        }
+    }
+
+    fn lost(&self, (topic, partition): &Place, records: u64) {
+        if records > 0 {
+            self.metrics.lost(topic, records);
+            error!(
+                stage = NAME,
+                topic, partition, records, "records were removed before they were read, by retention or by hand, and are lost"
+            );
         }
     }
 
@@ -243,6 +272,7 @@ impl Router {
             info!(stage = NAME, topic = place.0, partition = place.1, "a partition was {what}");
             self.metrics.rebalances.with_label_values(&[NAME, what]).inc();
             self.owned.remove(place);
+            self.passed_over.remove(place);
             self.uncommitted.remove(place);
             self.route.revoke(&Origin { topic: place.0.clone(), partition: number(place.1) });
             self.metrics.forget(NAME, &place.0, number(place.1));
@@ -254,6 +284,9 @@ impl Router {
         let place = place(record);
         // What is not ours any more is read by whoever has it now.
         let Some(next) = self.owned.get_mut(&place) else { return };
+        if let Some(next) = next.filter(|next| *next < record.offset()) {
+            self.passed_over.entry(place.clone()).or_insert((next, record.offset())).1 = record.offset();
+        }
         *next = Some(record.offset() + 1);
         let Some(payload) = record.payload() else {
             // A tombstone, by which a key is forgotten, tells nothing.

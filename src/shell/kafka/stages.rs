@@ -25,6 +25,9 @@ pub(in crate::shell) trait Partitioned: Stage + Sized + Send + 'static {
     /// With no state yet.
     fn new(config: &Arc<Config>, settings: &Settings, partition: u32) -> Self;
 
+    /// Its log is read once more though it had a state, which is lost: what was over before that time was told, where it tells of that.
+    fn begins_anew(&mut self, _: Timestamp) {}
+
     /// Tells the stage behind that there is something to wait for.
     fn announce(&self, out: &mut Outbox);
 
@@ -85,6 +88,10 @@ impl Partitioned for Declare {
 
     fn new(config: &Arc<Config>, _: &Settings, _: u32) -> Self {
         Self::new(config.clone())
+    }
+
+    fn begins_anew(&mut self, now: Timestamp) {
+        self.listen_since(now);
     }
 
     fn announce(&self, _: &mut Outbox) {}
