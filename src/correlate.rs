@@ -404,7 +404,7 @@ impl Situations {
         let (key, at) = (member.key, member.starts_at);
         let onset = Onset { node: rules.topology.number(&member.entity), at, blur: blur(&member, rules) };
         self.advance(at.min(self.told), BY_A_SIGNAL, rules, tuning);
-        let again = self.fires_again(fingerprint, at, tuning);
+        let again = self.fires_again(fingerprint, at, tuning).or_else(|| self.fires_for_others(&member, onset.node, tuning));
         let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
         let (sign, why) = match self.relapsed(&member, tuning) {
             Some(situation) => (self.forest.open_in(onset, situation, &rules.topology), Joined::relapse()),

@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Fingerprint, Timestamp};
-use crate::rules::{Rules, Tuning};
+use crate::rules::{Node, Rules, Tuning};
 use crate::stage::Outcome;
 
 use super::ends::OVER_AFTER;
 use super::member::alert_key;
 use super::rates::Flaps;
 use super::sign::SignId;
-use super::{MemberKey, Situations, Taken};
+use super::{Member, MemberKey, Situations, Taken};
 
 /// Fingerprints whose last episodes are remembered, so that a late repeat does not fire again; beyond it the half that
 /// fired longer ago is forgotten, what has not ended last.
@@ -118,6 +118,26 @@ impl Situations {
             let middle = all[all.len() / 2];
             self.fired.retain(|fingerprint, fired| order(fingerprint, fired) > middle);
         }
+    }
+
+    /// The same of what is told under changing labels, as by pods that come and go: another alert of that name about the entity fired
+    /// before, and may fire again. What began with it is one burst, and says nothing of how often that is; only what was alone does.
+    pub(super) fn fires_for_others(&self, member: &Member, node: Node, tuning: &Tuning) -> Option<(f64, SignId)> {
+        let (at, name) = (member.starts_at, member.source.name());
+        let opened = |id: SignId| Some((id, self.member(self.forest.get(id)?.opener?)?));
+        let is_kin = |of: &Member| of.source.name() == name && at.since(of.starts_at) >= OVER_AFTER;
+        let (sign, (situation, _)) = self.forest.signs_of(node).filter_map(opened).find(|(_, (_, first))| is_kin(first))?;
+        // What had a part in a fault says nothing of what comes by itself.
+        if self.forest.signs_in(situation.id).len() > 1 {
+            return None;
+        }
+        let kin = || situation.members.iter().filter(|of| of.sign == sign && of.source.name() == name);
+        let heard = kin().map(|of| of.ends_at.unwrap_or(of.heard_at)).max()?;
+        let mut starts: Vec<Timestamp> = kin().map(|of| of.starts_at).collect();
+        starts.sort_unstable();
+        starts.dedup_by(|next, one| next.since(*one) < OVER_AFTER);
+        let is_new = starts.last().is_some_and(|last| at.since(*last) >= OVER_AFTER);
+        (is_new && at.since(heard) < tuning.gap).then(|| (Flaps::of(&starts).fires(at), sign))
     }
 
     /// Takes note of an episode; gives how often it was to be expected, and the sign of the one before.

@@ -114,6 +114,13 @@ impl Flaps {
         Self { first: at, last: at, again: 0.0 }
     }
 
+    /// Of what began at these times, the earliest first.
+    pub(super) fn of(starts: &[Timestamp]) -> Self {
+        let mut flaps = Self::new(starts.first().copied().unwrap_or_default());
+        starts.iter().skip(1).for_each(|at| _ = flaps.fires(*at));
+        flaps
+    }
+
     /// When it fired last.
     pub(super) fn last(&self) -> Timestamp {
         self.last
