@@ -70,7 +70,7 @@ use hints::Hints;
 use looks::{BY_A_SIGNAL, BY_THE_CLOCK};
 use member::{alert_key, alert_member, blur, breach_fingerprint, breach_key};
 use related::Relations;
-use sign::Onset;
+use sign::{Name, Onset};
 use storm::{Pace, Tallied};
 use suppress::{Suppression, inhibits};
 
@@ -402,7 +402,8 @@ impl Situations {
             return Taken::nothing(Outcome::Limited);
         }
         let (key, at) = (member.key, member.starts_at);
-        let onset = Onset { node: rules.topology.number(&member.entity), at, blur: blur(&member, rules) };
+        let name = Name::of(member.source.name());
+        let onset = Onset { node: rules.topology.number(&member.entity), at, blur: blur(&member, rules), name };
         self.advance(at.min(self.told), BY_A_SIGNAL, rules, tuning);
         let again = self.fires_again(fingerprint, at, tuning).or_else(|| self.fires_for_others(&member, onset.node, tuning));
         let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);

@@ -152,7 +152,7 @@ impl Forest {
         }
         let others = cause.effects.iter().filter(|other| **other != effect.id).map(|other| &self[*other]);
         let later = typical_end(others).zip(effect.ended).map(|(others, own)| seconds(own, others));
-        let most = later.map(|later| Ends { most: true, ..Ends::both(later, effect.blur) });
+        let most = later.map(|later| Ends { most: true, ..Ends::both(later, effect.blur()) });
         Some(most.filter(|most| most.factor > lasts.factor).unwrap_or(lasts))
     }
 
@@ -162,7 +162,7 @@ impl Forest {
         if !over && !cause_over {
             return None;
         }
-        let blur = effect.blur.max(cause.blur);
+        let blur = effect.blur().max(cause.blur());
         if effect.firing == 0 && cause.firing == 0 {
             return Some(Ends::both(seconds(effect.ended?, cause.ended?), blur));
         }
@@ -174,7 +174,7 @@ impl Forest {
     /// nothing where it is hardly that.
     pub(super) fn ended_as_one(&self, part: &Sign, ended: Timestamp, other: SignId) -> Option<Ends> {
         let later = seconds(ended, typical_end(self.hanging(other, Some(part.id)))?);
-        let ends = Ends { most: true, ..Ends::both(later, part.blur.max(self[other].blur)) };
+        let ends = Ends { most: true, ..Ends::both(later, part.blur().max(self[other].blur())) };
         Some(ends).filter(|ends| ends.factor >= AS_ONE)
     }
 
@@ -201,19 +201,19 @@ impl Forest {
             return None;
         }
         let ended = around().filter_map(|other| other.ended).max()?;
-        Some(Ends::lasts(seconds(at, ended).max(0.0), sign.blur))
+        Some(Ends::lasts(seconds(at, ended).max(0.0), sign.blur()))
     }
 
     /// Makes a sign of its own of a burst of one's alerts, if that is likelier than that it belongs to the rest; says then why not
     /// to that.
     fn leaves(&mut self, id: SignId, rest: &Burst, burst: &Burst, view: View<'_>) -> Option<(SignId, Joined)> {
-        let Sign { node, blur, .. } = self[id];
+        let (node, blur, name) = (self[id].node, self[id].blur(), self[id].name);
         let told = burst.members.len() as u32;
         let ends = Ends::both(seconds(burst.ended, rest.ended), blur);
         let delay = seconds(burst.first, rest.first);
         let rate = kernel::same(delay, false, blur) * f64::from(ends.factor);
         let background = self.rates.alone(Kind::Lone, view.entities);
-        let new = self.grow_alone(Onset { node, at: burst.first, blur }, told, burst.ended, view);
+        let new = self.grow_alone(Onset { node, at: burst.first, blur, name }, told, burst.ended, view);
         let others = self.found(self[new].onset(), Some(new), rate / ONLY_ONE, view).rate() * ONLY_ONE;
         if rate > others.max(background * ASKED) {
             self.forget_alone(new);

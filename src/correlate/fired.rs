@@ -127,8 +127,8 @@ impl Situations {
         let opened = |id: SignId| Some((id, self.member(self.forest.get(id)?.opener?)?));
         let is_kin = |of: &Member| of.source.name() == name && at.since(of.starts_at) >= OVER_AFTER;
         let (sign, (situation, _)) = self.forest.signs_of(node).filter_map(opened).find(|(_, (_, first))| is_kin(first))?;
-        // What had a part in a fault says nothing of what comes by itself.
-        if self.forest.signs_in(situation.id).len() > 1 {
+        // What lasts, or had a part in a fault, says nothing of what comes by itself.
+        if self.forest.get(sign)?.firing > 0 || self.forest.signs_in(situation.id).len() > 1 {
             return None;
         }
         let kin = || situation.members.iter().filter(|of| of.sign == sign && of.source.name() == name);

@@ -309,7 +309,7 @@ impl Forest {
             let sign = &self[id];
             let (at, delay) = (onset.at, seconds(onset.at, sign.first));
             let taken = (delay.abs() < 2.0 * NEAR || sign.firing > 0) && self.takes(sign.situation, 0, at, view);
-            taken.then(|| (kernel::same(delay, sign.firing > 0, sign.blur.max(onset.blur)), id))
+            taken.then(|| (kernel::same(delay, sign.firing > 0, sign.blur().max(onset.blur)), id))
         });
         near.max_by(|a, b| a.0.total_cmp(&b.0))
     }
@@ -341,6 +341,7 @@ impl Forest {
     fn open(&mut self, onset: Onset, view: View<'_>) -> SignId {
         let situation = self.new_situation();
         let id = self.grow(onset, 1, situation, view.topology);
+        self.rates.named(onset.name, onset.at);
         self.look_later(id);
         self.reconsider(id, view);
         self.reconsider_callers(id, view);
@@ -392,7 +393,7 @@ impl Forest {
 
     /// A new sign in a situation.
     pub(super) fn grow(&mut self, onset: Onset, told: u32, situation: SituationId, topology: &Topology) -> SignId {
-        let Onset { node, at: first, blur } = onset;
+        let Onset { node, at: first, blur, name } = onset;
         self.serial = self.serial.wrapping_add(1);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.resize_with(self.slots.len().max(1) + 1, || None);
@@ -407,7 +408,8 @@ impl Forest {
             entity,
             node,
             first,
-            blur,
+            blur: blur as f32,
+            name,
             told,
             rare: None,
             opener: None,
@@ -571,6 +573,7 @@ impl Forest {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sign::Name;
     use super::*;
 
     #[test]
@@ -578,7 +581,7 @@ mod tests {
         let (mut forest, mut topology) = (Forest::default(), Topology::default());
         let node = topology.number(&Entity::new("service", "db"));
         let at = |seconds: i64| Timestamp(1_760_000_000_000 + 1000 * seconds);
-        let id = forest.grow(Onset { node, at: at(0), blur: 0.0 }, 2, SituationId(1), &topology);
+        let id = forest.grow(Onset { node, at: at(0), blur: 0.0, name: Name::default() }, 2, SituationId(1), &topology);
         forest.narrow(id, at(300), at(1800), 1);
         assert_eq!(forest.signs_near(node, at(960), NEAR).next(), Some(id));
     }

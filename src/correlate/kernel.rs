@@ -41,6 +41,9 @@ pub(super) const SILENT_LEAD: Duration = Duration::from_secs(10);
 /// The spread (in seconds) around a moment within which signs count for what goes on at that moment.
 const MEANWHILE: f64 = 30.0;
 
+/// For so many seconds that counts as a whole: the area under a Gaussian bell.
+pub(super) const MEANWHILE_WINDOW: f64 = MEANWHILE * 2.506_628_274_631;
+
 /// Those further away count for nothing.
 pub(super) const MEANWHILE_WITHIN: Duration = Duration::from_secs(90);
 
@@ -150,7 +153,5 @@ pub(super) fn meanwhile(away: f64) -> f64 {
 /// Of any one entity without a path to a situation, in which so many signs count at that moment.
 pub(super) fn unconnected(signs: f64, entities: usize, stranger: bool) -> f64 {
     let (unknown, crowd) = if stranger { (UNKNOWN_OF_STRANGER, CROWD_OF_STRANGERS) } else { (UNKNOWN, CROWD) };
-    // The area under a Gaussian bell.
-    let window = MEANWHILE * (2.0 * std::f64::consts::PI).sqrt();
-    unknown * signs / window / (entities as f64).max(crowd)
+    unknown * signs / MEANWHILE_WINDOW / (entities as f64).max(crowd)
 }

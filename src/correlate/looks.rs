@@ -7,7 +7,7 @@ use crate::rules::{Rules, Tuning};
 
 use super::forest::{Forest, View};
 use super::member::blur;
-use super::sign::{Onset, SignId};
+use super::sign::{Name, Onset, SignId};
 use super::{MemberKey, Situations};
 
 /// What nothing new explains is looked at again after so long, and once more.
@@ -83,7 +83,7 @@ impl Situations {
         let Some((_, member)) = self.member(key).filter(|(situation, _)| !situation.declared) else { return };
         let sign = member.sign;
         let Some(node) = rules.topology.node(&member.entity) else { return };
-        let onset = Onset { node, at: member.starts_at, blur: blur(member, rules) };
+        let onset = Onset { node, at: member.starts_at, blur: blur(member, rules), name: Name::of(member.source.name()) };
         let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
         let (other, why) = self.forest.place(onset, Some((rate, sign)), view);
         self.apply_moves();
@@ -112,7 +112,7 @@ mod tests {
             let service = |name: &str| Entity::new("service", &format!("{name}-{number}"));
             topology.add(&Dependency::certain(service("svc"), service("db")));
             let node = topology.number(&service("svc"));
-            let id = forest.grow(Onset { node, at: began, blur: 0.0 }, 1, SituationId(number), &topology);
+            let id = forest.grow(Onset { node, at: began, blur: 0.0, name: Name::default() }, 1, SituationId(number), &topology);
             forest.look_later(id);
         }
         let (changes, tuning, open) = (Changes::default(), Tuning::default(), BTreeMap::new());

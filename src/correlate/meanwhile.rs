@@ -19,6 +19,18 @@ use super::situation::SituationId;
 /// What goes on meanwhile is a spreading fault from so many signs on.
 const SPREADING: f64 = 1.7;
 
+/// Those of one name have one cause from so many on that came by themselves at that moment.
+const CROWDED: f64 = 2.7;
+
+/// By so many nats that must be likelier than that as many came by chance, as often as signs of that name begin.
+const NO_CHANCE: f64 = 7.0;
+
+/// Of a name that has never been heard so many are to be expected.
+const RARE: f64 = 0.01;
+
+/// That those of one name come together by chance is so many times rarer than that any do.
+const ALIKE: f64 = 3.0;
+
 /// Two that no known way connects may end together by chance: no end speaks more for it than by this factor.
 const BY_CHANCE: f64 = 3.0;
 
@@ -39,6 +51,9 @@ struct Spread {
     signs: f64,
     /// Of these, strangers that came by themselves.
     lone: f64,
+    /// Of these, what is called as that which they are held against, and no known way explains; once all situations' are counted
+    /// together, in the one that has most.
+    alike: f64,
     factors: f64,
     /// By how much later than they it ended, of those of which that is known, which count so much.
     later: f64,
@@ -46,13 +61,20 @@ struct Spread {
     lasts: bool,
 }
 
+/// What no known way explains of a sign that another one is held against.
+struct Alone {
+    /// Both are strangers, and this one came by itself and brought nothing.
+    stranger: bool,
+    /// Both are called the same.
+    alike: bool,
+}
+
 impl Spread {
-    fn add(&mut self, of: &Sign, lone: bool, weight: f64, ends: Option<Ends>) {
+    fn add(&mut self, of: &Sign, Alone { stranger, alike }: Alone, weight: f64, ends: Option<Ends>) {
         self.of = of.id;
         self.signs += weight;
-        if lone {
-            self.lone += weight;
-        }
+        self.lone += if stranger { weight } else { 0.0 };
+        self.alike += if alike { weight } else { 0.0 };
         self.factors += weight * ends.map_or(1.0, |ends| f64::from(ends.factor).min(BY_CHANCE));
         if let Some(ends) = ends {
             self.later += weight * f64::from(ends.later);
@@ -92,7 +114,9 @@ impl Forest {
         let ended = if is_fault { typical_end(self.hanging(own.id, None)) } else { None };
         // What is inferred is so from what depends on it, however little else is known of it.
         let stranger = own.told > 0 && is_stranger(own, found.view.topology);
-        for spread in self.spreading(own, stranger, found).filter(|spread| spread.signs * spread.factor() >= SPREADING) {
+        for spread in
+            self.spreading(own, stranger, found).filter(|spread| spread.signs * spread.factor() >= SPREADING || spread.alike >= CROWDED)
+        {
             let root = self.root(spread.of);
             // One that follows another does not make a chain without end.
             if stranger && seconds(own.first, self[root].first).abs() >= NEAR {
@@ -102,7 +126,10 @@ impl Forest {
             let ends =
                 if two { ended.and_then(|ended| self.ended_as_one(own, ended, root)) } else { spread.ends(self.ended(own, &self[root])) };
             if !two || ends.is_some() {
-                let rate = kernel::unconnected(spread.signs, found.view.entities, stranger);
+                let entities = found.view.entities;
+                // What is called as these are needs no more of a way to them than a stranger does.
+                let alike = if spread.alike >= CROWDED { ALIKE * kernel::unconnected(spread.alike, entities, true) } else { 0.0 };
+                let rate = kernel::unconnected(spread.signs, entities, stranger).max(alike);
                 found.add(root, Link::Meanwhile, rate, 1.0, ends);
             }
         }
@@ -112,11 +139,15 @@ impl Forest {
     fn spreading(&self, own: &Sign, stranger: bool, found: &Found<'_>) -> impl Iterator<Item = Spread> + use<> {
         let mut spreading: BTreeMap<SituationId, Spread> = BTreeMap::new();
         let stands_for = if stranger { self.stands_for(own.first) } else { 1.0 };
+        // Alerts of one name, all at once and each alone, have one cause that is in no topology: a certificate, a zone, a rollout.
+        let alone = |sign: &Sign| Alone {
+            stranger: stranger && sign.cause.is_none() && sign.effects.is_empty() && is_stranger(sign, found.view.topology),
+            alike: sign.is_unexplained() && own.effects.is_empty() && own.name.is(sign.name),
+        };
         for sign in self.around(own.first, kernel::MEANWHILE_WITHIN) {
             let weight = stands_for * kernel::meanwhile(seconds(sign.first, own.first));
             if sign.situation != own.situation || !self.is_below(sign.id, own.id) {
-                let lone = stranger && sign.cause.is_none() && sign.effects.is_empty() && is_stranger(sign, found.view.topology);
-                spreading.entry(sign.situation).or_default().add(sign, lone, weight, self.ended(own, sign));
+                spreading.entry(sign.situation).or_default().add(sign, alone(sign), weight, self.ended(own, sign));
             }
         }
         if stranger {
@@ -128,6 +159,16 @@ impl Forest {
                 largest.take_in(lone - largest.lone);
             }
         }
+        let mut alike: SmallVec<[(SituationId, &mut Spread); 8]> = spreading
+            .iter_mut()
+            .filter(|(situation, spread)| spread.alike > 0.0 && found.joins(**situation))
+            .map(|(id, s)| (*id, s))
+            .collect();
+        let all: f64 = alike.iter().map(|(_, spread)| spread.alike).sum();
+        let usual = self.rates.usual(own.name, kernel::MEANWHILE_WINDOW, all).max(RARE);
+        let all = if all * libm::log(all / usual) - (all - usual) >= NO_CHANCE { all } else { 0.0 };
+        alike.sort_by(|(a, one), (b, other)| other.alike.total_cmp(&one.alike).then_with(|| a.cmp(b)));
+        alike.into_iter().enumerate().for_each(|(place, (_, spread))| spread.alike = if place == 0 { all } else { 0.0 });
         spreading.into_values()
     }
 

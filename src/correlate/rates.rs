@@ -1,11 +1,14 @@
 //! How often alerts come by themselves: what an explanation has to beat. Learnt from what stayed unexplained, with a
 //! memory of hours, so that where there is much noise more is asked of a connection.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
+
+use super::sign::Name;
 
 /// What is believed before anything is seen counts as much as so many alerts, at the least: the first alerts of a small system are
 /// not its noise.
@@ -35,6 +38,9 @@ const REFIRES_IN: f64 = 900.0;
 /// For how many seconds it is remembered that a fingerprint fired.
 const REFIRES_MEMORY: f64 = 2700.0;
 
+/// Names of alerts and monitors whose signs are counted; of more nothing is known.
+const NAMES_MAX: usize = 4096;
+
 /// What starts by itself, in all entities together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rates {
@@ -42,6 +48,8 @@ pub(super) struct Rates {
     at: Timestamp,
     lone: f64,
     faults: f64,
+    /// How often each name began a sign, as far as that is remembered, as of then.
+    names: BTreeMap<Name, (Timestamp, f64)>,
     /// For how many seconds they were watched, as far as that is remembered.
     #[serde(skip)]
     watched: f64,
@@ -79,6 +87,27 @@ impl Rates {
             Kind::Fault => &mut self.faults,
         };
         *counted = (*counted + number).max(0.0);
+    }
+
+    /// A sign of that name begins.
+    pub(super) fn named(&mut self, name: Name, at: Timestamp) {
+        if self.names.len() >= NAMES_MAX && !self.names.contains_key(&name) {
+            self.names.retain(|_, (last, _)| at.since(*last).as_secs_f64() < MEMORY);
+        }
+        if self.names.len() < NAMES_MAX || self.names.contains_key(&name) {
+            let count = self.began_of(name, at) + 1.0;
+            self.names.insert(name, (at, count));
+        }
+    }
+
+    fn began_of(&self, name: Name, at: Timestamp) -> f64 {
+        let (last, count) = self.names.get(&name).copied().unwrap_or_default();
+        count * libm::exp(-at.since(last).as_secs_f64() / MEMORY)
+    }
+
+    /// How many signs of that name begin within so many seconds, anywhere; but for those of now.
+    pub(super) fn usual(&self, name: Name, within: f64, now: f64) -> f64 {
+        (self.began_of(name, self.at) - now).max(0.0) / (self.watched + BELIEVED) * within
     }
 
     /// How often one entity shows a sign of that kind by itself, in a second.

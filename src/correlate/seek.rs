@@ -20,6 +20,9 @@ const OTHERS_ADD: f64 = 4.0;
 /// by itself.
 const BARELY: f64 = 10.0;
 
+/// What depends on something that has an incident is told to be related to it where that is no less likely than chance by this factor.
+const WORTH_TELLING: f64 = 0.2;
+
 /// Callers of one entity, and callers' callers, that are looked at: hubs are bounded.
 pub(super) const CALLERS_MAX: usize = 256;
 
@@ -65,7 +68,7 @@ impl Forest {
 
     /// What may be the cause of a sign of an entity at a time, if its rate is more `than` that; `me` where the sign is there already.
     pub(super) fn found<'f>(&'f self, onset: Onset, me: Option<SignId>, than: f64, view: View<'f>) -> Found<'f> {
-        let Onset { node, at, blur } = onset;
+        let Onset { node, at, blur, .. } = onset;
         let mut found = Found::new(self, me, view, onset);
         let topology = view.topology;
         // Of which nothing is told that began about then, whatever failed before.
@@ -75,7 +78,7 @@ impl Forest {
             for id in self.signs_near(*dependency, at, NEAR) {
                 let (sign, delay) = (&self[id], seconds(at, self[id].first));
                 silent &= delay.abs() >= kernel::NEAR_THROUGH;
-                let rate = kernel::direct(delay, sign.firing > 0, sign.blur.max(blur));
+                let rate = kernel::direct(delay, sign.firing > 0, sign.blur().max(blur));
                 found.add(id, Link::Direct, rate, topology.confidence(node, *dependency), found.ends(sign));
             }
             if silent {
@@ -98,7 +101,7 @@ impl Forest {
         for further in topology.depends_on(silent).iter().filter(|further| **further != node) {
             for id in self.signs_near(*further, found.onset.at, kernel::NEAR_THROUGH) {
                 let (sign, delay) = (&self[id], seconds(found.onset.at, self[id].first));
-                let rate = kernel::indirect(delay, sign.firing > 0, sign.blur.max(found.onset.blur));
+                let rate = kernel::indirect(delay, sign.firing > 0, sign.blur().max(found.onset.blur));
                 let confidence = topology.confidence(node, silent) * topology.confidence(silent, *further);
                 found.add(id, Link::Through(silent), rate, confidence, found.ends(sign));
             }
@@ -110,7 +113,7 @@ impl Forest {
         let sign = &self[id];
         if (sign.cause.is_none() || !view.holds(sign.situation)) && !view.is_over(sign.situation) {
             self.seek(id, view);
-            if self[id].cause.is_none() && self[id].told > 0 {
+            if self[id].is_unexplained() && self[id].told > 0 {
                 self.silent_cause(id, view);
             }
         }
@@ -136,7 +139,10 @@ impl Forest {
         let instead = best.as_ref().filter(|_| leaves).map(|best| self.joined_by(id, best));
         let (cause, unlikely) = if best.as_ref().is_some_and(asked) { (best, None) } else { (None, best) };
         // What it depends on has an incident that is on: too long ago to be its likely cause, but worth to know of.
-        let on = |cause: &Cause| cause.link == Link::Direct && self[cause.sign].firing > 0 && view.holds(self[cause.sign].situation);
+        let on = |cause: &Cause| {
+            let is_on = self[cause.sign].firing > 0 && view.holds(self[cause.sign].situation);
+            cause.link == Link::Direct && is_on && f64::from(cause.odds.rate) > background * WORTH_TELLING
+        };
         if let Some(other) = refused.filter(|cause| asked(cause) || on(cause)).or(unlikely.filter(on)) {
             let began = sign.first.max(self[other.sign].first);
             let since = if other.odds.ends.is_some() { began.max(self.now) } else { began };
@@ -186,7 +192,7 @@ impl Forest {
             return false;
         }
         let ends = self.ended(of, sign).map_or(1.0, |ends| f64::from(ends.factor));
-        let rate = kernel(seconds(of.first, sign.first), sign.firing > 0, sign.blur.max(of.blur)) * ends;
+        let rate = kernel(seconds(of.first, sign.first), sign.firing > 0, sign.blur().max(of.blur())) * ends;
         let known = match &of.cause {
             Some(cause) => cause.odds.rate.into(),
             None => self.rates.alone(self.kind(other), view.entities),

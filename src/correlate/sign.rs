@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::labels::Fnv;
 use crate::model::{Entity, Timestamp};
 use crate::rules::Node;
 
@@ -59,7 +60,9 @@ pub(super) struct Sign {
     pub(super) before: Option<Slot>,
     pub(super) first: Timestamp,
     /// How exactly that is known, in seconds.
-    pub(super) blur: f64,
+    pub(super) blur: f32,
+    /// What the first that it is told by is called, hashed; of what is only inferred nothing.
+    pub(super) name: Name,
     /// Alerts and breaches in it; none where it is only inferred.
     pub(super) told: u32,
     /// What few have.
@@ -92,12 +95,40 @@ pub(super) struct Onset {
     pub(super) node: Node,
     pub(super) at: Timestamp,
     pub(super) blur: f64,
+    pub(super) name: Name,
+}
+
+/// What alerts are called, hashed: none where there is no alert.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Name(u32);
+
+impl Name {
+    pub(super) fn of(name: &str) -> Self {
+        Self(Fnv::of(&[name.as_bytes()]) as u32)
+    }
+
+    /// Whether both are of that name.
+    pub(super) fn is(self, other: Self) -> bool {
+        self == other && self != Self::default()
+    }
 }
 
 impl Sign {
     #[inline]
     pub(super) fn onset(&self) -> Onset {
-        Onset { node: self.node, at: self.first, blur: self.blur }
+        Onset { node: self.node, at: self.first, blur: self.blur(), name: self.name }
+    }
+
+    /// No known way leads from it to a cause.
+    #[inline]
+    pub(super) fn is_unexplained(&self) -> bool {
+        self.cause.as_ref().is_none_or(|cause| cause.link == Link::Meanwhile)
+    }
+
+    /// How exactly its beginning is known, in seconds.
+    #[inline]
+    pub(super) fn blur(&self) -> f64 {
+        f64::from(self.blur)
     }
 
     /// One more belongs to it; whether that lasts.

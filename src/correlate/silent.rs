@@ -15,7 +15,7 @@ use super::odds::Odds;
 use super::rates::{Kind, ONLY_ONE};
 use super::related::Relation;
 use super::seek::CALLERS_MAX;
-use super::sign::{Cause, Link, Onset, Sign, SignId};
+use super::sign::{Cause, Link, Name, Onset, Sign, SignId};
 use super::situation::SituationId;
 
 /// Signs so many seconds apart may have one silent cause.
@@ -67,7 +67,7 @@ impl Forest {
         let first = effects[0];
         let (onset, situation) = (self[first].first - SILENT_LEAD, within.unwrap_or(self[first].situation));
         let odds = self.shares(first, silent, onset, view).odds;
-        let sign = self.grow(Onset { node: silent, at: onset, blur: 0.0 }, 0, situation, view.topology);
+        let sign = self.grow(Onset { node: silent, at: onset, blur: 0.0, name: Name::default() }, 0, situation, view.topology);
         let cause = Cause { sign, link: Link::Direct, odds, next: None };
         self.attach(first, Some(cause), None, view);
         self.reconsider(sign, view);
@@ -81,7 +81,7 @@ impl Forest {
         let sign = &self[id];
         let confidence = view.topology.confidence(sign.node, silent);
         let delay = seconds(sign.first, onset);
-        let rate = kernel::direct(delay, false, sign.blur) * confidence;
+        let rate = kernel::direct(delay, false, sign.blur()) * confidence;
         let changed = view.changed(&sign.entity, sign.first);
         let background = self.rates.alone(self.kind(id), view.entities) * changed;
         let how = How::SilentCause(view.topology.name(silent).clone());
@@ -105,7 +105,7 @@ impl Forest {
         let failed = effects.len();
         effects.retain(|other| {
             let sign = &self[*other];
-            sign.cause.is_none() && sign.told > 0 && !view.is_over(sign.situation) && self.takes(sign.situation, 1, at, view)
+            sign.is_unexplained() && sign.told > 0 && !view.is_over(sign.situation) && self.takes(sign.situation, 1, at, view)
         });
         if effects.len() < 2 {
             return None;
@@ -131,7 +131,7 @@ impl Forest {
             let by_itself = self.rates.alone(kind, entities) * changed * self.on_its_call(*other, name, view);
             let shows = shows * view.topology.confidence(self[*other].node, silent);
             let ends = self.ended(&self[*other], &self[id]).map_or(1.0, |ends| f64::from(ends.factor));
-            let gain = libm::log(kernel::direct(delay, false, self[*other].blur) * ends * shows / by_itself);
+            let gain = libm::log(kernel::direct(delay, false, self[*other].blur()) * ends * shows / by_itself);
             let used = gain > 0.0 || *other == id;
             nats += if used { gain } else { 0.0 };
             used
