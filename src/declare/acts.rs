@@ -9,13 +9,14 @@ use crate::correlate::{Member, Said, SituationId};
 use crate::model::command::RICHTER;
 use crate::model::text::moment;
 use crate::model::{
-    Act, Command, Condition, Definition, Entity, Event, Ladder, Measure, Order, Origin, Point, Rung, Split, State, Timestamp,
+    Act, Command, Condition, Definition, Entity, Event, Ladder, Level, Measure, Order, Origin, Point, Rung, Split, State, Timestamp,
 };
 use crate::stage::{Count, Outbox, Outcome};
 use crate::wire::cloudevent::{Attributes, message};
 
 use super::Declare;
 use super::costs;
+use super::grading::Graded;
 use super::incident::NOTES_MAX;
 use super::trace;
 
@@ -331,16 +332,7 @@ impl Declare {
             self.state.suspected.insert(gone);
         }
         self.says(gone, event, command, with(command, "it is a fault of its own"), out)?;
-        let level = self.state.incidents.get(&id).and_then(|whole| whole.level().cloned());
-        let reason = format!("{merged} is no part of it any more");
-        match before.zip(level).filter(|(before, level)| before != level) {
-            Some((before, level)) if self.legal(id, Event::Downgraded, command).is_ok() => {
-                self.says(id, Event::Downgraded, command, format!("{before} → {level}: {reason}"), out)?;
-            }
-            // Of what was no fault nothing more is told.
-            _ if self.legal(id, Event::Updated, command).is_ok() => self.says(id, Event::Updated, command, reason, out)?,
-            _ => {}
-        }
+        self.has_parted(id, before, format!("{merged} is no part of it any more"), command, out)?;
         // What was merged may be worse by now, or over, and so may the rest.
         for id in [gone, id] {
             self.grade_all(id, command.at, out);
@@ -349,10 +341,63 @@ impl Declare {
         Ok(())
     }
 
+    /// It had that level with what is no part of it any more.
+    fn has_parted(
+        &mut self,
+        id: SituationId,
+        before: Option<Level>,
+        reason: String,
+        command: &Command,
+        out: &mut Outbox,
+    ) -> Result<(), Refused> {
+        let level = self.state.incidents.get(&id).and_then(|whole| whole.level().cloned());
+        match before.zip(level).filter(|(before, level)| before != level) {
+            Some((before, level)) if self.legal(id, Event::Downgraded, command).is_ok() => {
+                self.says(id, Event::Downgraded, command, format!("{before} → {level}: {reason}"), out)
+            }
+            // Of what was no fault nothing more is told.
+            _ if self.legal(id, Event::Updated, command).is_ok() => self.says(id, Event::Updated, command, reason, out),
+            _ => Ok(()),
+        }
+    }
+
+    /// What of an incident was merged into it and is about an entity, if all that is about that is of it, and nothing else.
+    fn merged_about(&self, id: SituationId, entity: &Entity) -> Option<String> {
+        let about = |of: &SituationId| -> Option<(bool, bool)> {
+            let members = &self.state.situations.get(*of)?.members;
+            Some((members.iter().any(|member| member.entity == *entity), members.iter().all(|member| member.entity == *entity)))
+        };
+        let whole = self.state.incidents.get(&id)?;
+        let is_it = |name: &&String| {
+            let Some(own) = self.state.incidents.named(name).map(|part| self.situations_of(part)) else { return false };
+            let mut others = whole.situations.iter().filter(|of| !own.contains(of)).filter_map(about);
+            let mut own = own.iter().filter_map(about).peekable();
+            own.peek().is_some() && own.all(|(_, all)| all) && others.all(|(any, _)| !any)
+        };
+        whole.merged.iter().find(is_it).cloned()
+    }
+
+    /// Its levels are those of what is still part of it, and what people have set.
+    fn grades_anew(&mut self, id: SituationId, at: Timestamp) {
+        let Some(incident) = self.state.incidents.get(&id) else { return };
+        let graded = self.counting(id).filter_map(|member| member.graded(at, &incident.said, &costs::beside(member, self.counting(id))));
+        let graded: Vec<Graded> = graded.collect();
+        // A fault without a level is none.
+        if !graded.is_empty() {
+            self.change(id, |incident| {
+                incident.held.retain(|_, held| held.set_by.is_some());
+                graded.iter().for_each(|graded| _ = incident.take(graded));
+            });
+        }
+    }
+
     /// What is told of an entity is another matter.
     fn take_apart(&mut self, id: SituationId, entity: &Entity, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
         self.legal(id, Event::Updated, command)?;
         let entity = self.rules.topology.resolve(entity.clone());
+        if let Some(part) = self.merged_about(id, &entity) {
+            return self.split_by_hand(id, &part, command, out);
+        }
         let own = self.situations_of(id);
         let Self { state, rules, .. } = self;
         let members = || own.iter().filter_map(|own| state.situations.get(*own)).flat_map(|situation| &situation.members);
@@ -368,9 +413,11 @@ impl Declare {
             incident.situations.retain(|own| !gone.contains(own));
             incident.may_begin_later();
         }
+        let before = self.state.incidents.get(&id).and_then(|incident| incident.level().cloned());
         self.leads_on(id);
+        self.grades_anew(id, command.at);
         self.tell_news(out);
-        self.says(id, Event::Updated, command, with(command, &format!("what is told of {entity} is no part of it any more")), out)?;
+        self.has_parted(id, before, with(command, &format!("what is told of {entity} is no part of it any more")), command, out)?;
         self.grade_in(&apart, command.at, out);
         self.grade_all(id, command.at, out);
         self.recovers(id, command.at, out);
