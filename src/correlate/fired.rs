@@ -11,7 +11,7 @@ use crate::stage::Outcome;
 use super::ends::OVER_AFTER;
 use super::member::alert_key;
 use super::rates::Flaps;
-use super::sign::SignId;
+use super::sign::{Name, SignId};
 use super::{Member, MemberKey, Situations, Taken};
 
 /// Fingerprints whose last episodes are remembered, so that a late repeat does not fire again; beyond it the half that
@@ -124,13 +124,14 @@ impl Situations {
     /// before, and may fire again. What began with it is one burst, and says nothing of how often that is; only what was alone does.
     pub(super) fn fires_for_others(&self, member: &Member, node: Node, tuning: &Tuning) -> Option<(f64, SignId)> {
         let (at, name) = (member.starts_at, member.source.name());
-        let opened = |id: SignId| Some((id, self.member(self.forest.get(id)?.opener?)?));
-        let is_kin = |of: &Member| of.source.name() == name && at.since(of.starts_at) >= OVER_AFTER;
-        let (sign, (situation, _)) = self.forest.signs_of(node).filter_map(opened).find(|(_, (_, first))| is_kin(first))?;
+        let called = Name::of(name);
+        let mut signs = self.forest.signs_of(node).filter_map(|id| self.forest.get(id));
+        let sign = signs.find(|sign| sign.name.is(called) && at.since(sign.first) >= OVER_AFTER)?;
         // What lasts, or had a part in a fault, says nothing of what comes by itself.
-        if self.forest.get(sign)?.firing > 0 || self.forest.signs_in(situation.id).len() > 1 {
+        if sign.firing > 0 || self.forest.signs_in(sign.situation).len() > 1 {
             return None;
         }
+        let (sign, situation) = (sign.id, self.open.get(&sign.situation)?);
         let kin = || situation.members.iter().filter(|of| of.sign == sign && of.source.name() == name);
         let heard = kin().map(|of| of.ends_at.unwrap_or(of.heard_at)).max()?;
         let mut starts: Vec<Timestamp> = kin().map(|of| of.starts_at).collect();

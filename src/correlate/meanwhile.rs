@@ -13,7 +13,7 @@ use super::forest::Forest;
 use super::found::Found;
 use super::kernel::{self, NEAR, seconds};
 use super::member::NAMELESS;
-use super::sign::{Link, Sign, SignId};
+use super::sign::{Link, Name, Sign, SignId};
 use super::situation::SituationId;
 
 /// What goes on meanwhile is a spreading fault from so many signs on.
@@ -159,17 +159,23 @@ impl Forest {
                 largest.take_in(lone - largest.lone);
             }
         }
-        let mut alike: SmallVec<[(SituationId, &mut Spread); 8]> = spreading
-            .iter_mut()
-            .filter(|(situation, spread)| spread.alike > 0.0 && found.joins(**situation))
-            .map(|(id, s)| (*id, s))
-            .collect();
-        let all: f64 = alike.iter().map(|(_, spread)| spread.alike).sum();
-        let usual = self.rates.usual(own.name, kernel::MEANWHILE_WINDOW, all).max(RARE);
-        let all = if all * libm::log(all / usual) - (all - usual) >= NO_CHANCE { all } else { 0.0 };
-        alike.sort_by(|(a, one), (b, other)| other.alike.total_cmp(&one.alike).then_with(|| a.cmp(b)));
-        alike.into_iter().enumerate().for_each(|(place, (_, spread))| spread.alike = if place == 0 { all } else { 0.0 });
+        self.count_alike(own, &mut spreading, found);
         spreading.into_values()
+    }
+
+    /// Those of one name count together, in the situation that has most of them, where so many are no chance.
+    fn count_alike(&self, own: &Sign, spreading: &mut BTreeMap<SituationId, Spread>, found: &Found<'_>) {
+        let open = |(situation, spread): &(&SituationId, &Spread)| spread.alike > 0.0 && found.joins(**situation);
+        let all: f64 = spreading.iter().filter(open).map(|(_, spread)| spread.alike).sum();
+        let most = spreading.iter().filter(open).max_by(|(a, one), (b, other)| one.alike.total_cmp(&other.alike).then_with(|| b.cmp(a)));
+        let most = most.map(|(situation, _)| *situation).filter(|_| self.is_no_chance(own.name, all));
+        spreading.iter_mut().for_each(|(situation, spread)| spread.alike = if Some(*situation) == most { all } else { 0.0 });
+    }
+
+    /// Whether so many signs of a name do not begin at once by chance, as often as they do.
+    fn is_no_chance(&self, name: Name, signs: f64) -> bool {
+        let nats = |usual: f64| signs * libm::log(signs / usual) - (signs - usual);
+        signs >= CROWDED && nats(self.rates.usual(name, kernel::MEANWHILE_WINDOW, signs).max(RARE)) >= NO_CHANCE
     }
 
     /// For how many each of those counts that are looked at around a time, as there may be more.
