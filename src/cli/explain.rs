@@ -108,7 +108,7 @@ fn suspected(evidence: &Evidence, out: &mut String) -> std::fmt::Result {
             writeln!(out, "    {:.0}%  seen by {} {}", metric.probability * 100.0, metric.name, metric.labels)?;
             for one in &metric.dimensions {
                 let (share, lift) = (one.coverage * 100.0, one.lift);
-                writeln!(out, "         {share:.0}% of it by {}, {lift:.1} times as much off as the whole", one.labels)?;
+                writeln!(out, "         {share:.0}% of it by {}, {lift:.1} times as far off as the whole", one.labels)?;
             }
         }
         if let Some(change) = &suspect.change {

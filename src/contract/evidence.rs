@@ -147,7 +147,7 @@ pub struct Dimension {
     pub labels: Labels,
     /// Its share of the whole deviation; above 1 where others make up for it.
     pub coverage: f64,
-    /// How many times as much it deviates, as a ratio of what is to what is expected, as the whole does.
+    /// How many times as much it deviates, as a share of what is expected, as the whole does.
     pub lift: f64,
     /// What there is of it, in the unit of what is summed up.
     pub is: f64,

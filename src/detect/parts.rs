@@ -113,8 +113,9 @@ impl Usual {
                 break;
             }
             left.retain(|labels, _| !holds(labels, &element));
-            let lift = (cell.is / cell.expected.max(f64::MIN_POSITIVE)) / (all.is / all.expected.max(f64::MIN_POSITIVE));
-            told.push(Dimension { labels: element, coverage, lift: lift.min(1e6), is: cell.is, expected: cell.expected });
+            let deviates = |cell: Cell| (cell.is - cell.expected) / cell.expected.max(f64::MIN_POSITIVE);
+            let lift = (deviates(cell) / deviates(all)).min(1e6);
+            told.push(Dimension { labels: element, coverage, lift, is: cell.is, expected: cell.expected });
         }
         told
     }
