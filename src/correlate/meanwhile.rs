@@ -168,8 +168,12 @@ impl Forest {
         let open = |(situation, spread): &(&SituationId, &Spread)| spread.alike > 0.0 && found.joins(**situation);
         let all: f64 = spreading.iter().filter(open).map(|(_, spread)| spread.alike).sum();
         let most = spreading.iter().filter(open).max_by(|(a, one), (b, other)| one.alike.total_cmp(&other.alike).then_with(|| b.cmp(a)));
-        let most = most.map(|(situation, _)| *situation).filter(|_| self.is_no_chance(own.name, all));
-        spreading.iter_mut().for_each(|(situation, spread)| spread.alike = if Some(*situation) == most { all } else { 0.0 });
+        let most = most.map(|(situation, _)| *situation);
+        for (situation, spread) in spreading.iter_mut().filter(|(_, spread)| spread.alike > 0.0) {
+            // What it cannot become part of may still be the same.
+            let together = if Some(*situation) == most { all } else { spread.alike };
+            spread.alike = if self.is_no_chance(own.name, together) { together } else { 0.0 };
+        }
     }
 
     /// Whether so many signs of a name do not begin at once by chance, as often as they do.
