@@ -191,7 +191,7 @@ impl Reader<'_> {
         };
         if at.committed.is_some() {
             self.restore(consumer, &at, &mut recovered)?;
-        } else if self.has_kept(consumer, wish.partition)? {
+        } else if self.has_kept(consumer, S::NAME, wish.partition)? {
             error!(
                 stage = S::NAME,
                 partition = wish.partition,
@@ -242,25 +242,32 @@ impl Reader<'_> {
     }
 
     /// Whether anything was ever kept of a partition: not at the very first start.
-    fn has_kept(&self, consumer: &BaseConsumer<Quiet>, partition: u32) -> anyhow::Result<bool> {
-        let topic = Topic::State.name(&self.settings.prefix);
-        let place = i32::try_from(state_partition(partition, self.settings.partitions.samples))?;
-        let (_, end) = consumer.fetch_watermarks(&topic, place, REQUEST).context("the state topic's ends are not told")?;
-        Ok(end > 0)
+    fn has_kept(&self, consumer: &BaseConsumer<Quiet>, stage: &str, partition: u32) -> anyhow::Result<bool> {
+        // Another stage's may lie in the same partition.
+        let own = format!("{stage}/{partition}/");
+        let mut found = false;
+        self.read_state(consumer, partition, |key, _| found |= key.starts_with(own.as_bytes()))?;
+        Ok(found)
     }
 
     /// Reads the owner's partition of the state topic to its end, and puts a snapshot together.
     fn snapshot(&self, consumer: &BaseConsumer<Quiet>, owner: Owner, name: Name) -> anyhow::Result<Result<Vec<u8>, Torn>> {
+        let mut shelf = Shelf::new(owner, name);
+        self.read_state(consumer, owner.partition, |key, payload| shelf.put(key, payload))?;
+        Ok(shelf.snapshot())
+    }
+
+    /// Reads a partition of the state topic to its end.
+    fn read_state(&self, consumer: &BaseConsumer<Quiet>, partition: u32, mut take: impl FnMut(&[u8], Option<&[u8]>)) -> anyhow::Result<()> {
         let topic = Topic::State.name(&self.settings.prefix);
-        let partition = i32::try_from(state_partition(owner.partition, self.settings.partitions.samples))?;
+        let partition = i32::try_from(state_partition(partition, self.settings.partitions.samples))?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&topic, partition, Offset::Beginning)?;
         consumer.assign(&list)?;
-        let mut shelf = Shelf::new(owner, name);
         let mut heard = Instant::now();
         loop {
             match consumer.poll(RETRY) {
-                Some(Ok(record)) => shelf.put(record.key().unwrap_or_default(), record.payload()),
+                Some(Ok(record)) => take(record.key().unwrap_or_default(), record.payload()),
                 Some(Err(KafkaError::PartitionEOF(_))) => break,
                 Some(Err(why)) => return Err(why).context("the state topic cannot be read"),
                 None if heard.elapsed() > REQUEST => bail!("the state topic is not answered for"),
@@ -269,8 +276,7 @@ impl Reader<'_> {
             }
             heard = Instant::now();
         }
-        consumer.unassign()?;
-        Ok(shelf.snapshot())
+        Ok(consumer.unassign()?)
     }
 }
 
