@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Calls, How, Joined, MemberKey, News, Situation, SituationId, Situations, Source, Taken, Tally, rank};
+use crate::correlate::{Calls, How, Joined, Member, MemberKey, News, Situation, SituationId, Situations, Source, Taken, Tally, rank};
 use crate::model::command::RICHTER;
 use crate::model::{Alert, Entity, Event, Origin, Signal, Timestamp};
 use crate::rules::{Config, Dependency, Rules, Topology};
@@ -266,6 +266,7 @@ impl Declare {
 
     fn took(&mut self, taken: &Taken, at: Timestamp, out: &mut Outbox) {
         if let Some((id, member)) = &taken.tallied {
+            count_ungraded(member, out);
             out.decide(|| trace::member(*id, member));
         }
         if let Some(key) = taken.member {
@@ -280,10 +281,7 @@ impl Declare {
     fn took_in(&mut self, key: MemberKey, taken: &Taken, at: Timestamp, out: &mut Outbox) {
         let Some((situation, member)) = self.state.situations.member(key) else { return };
         if taken.joined {
-            let fires = member.ends_at.is_none() && matches!(member.source, Source::Alert { .. });
-            if fires && member.definition.is_none() {
-                out.count(Count::Ungraded(member.source.name().to_owned()));
-            }
+            count_ungraded(member, out);
             out.decide(|| trace::member(situation.id, member));
             // A ranking costs as much as the situation is large, so it is traced as the situation doubles, and at its end.
             if situation.members.len().is_power_of_two() {
@@ -534,6 +532,13 @@ impl Stage for Declare {
         self.state = state;
         self.rebind();
         Ok(())
+    }
+}
+
+/// An alert that fires and means nothing, for no definition is about it.
+fn count_ungraded(member: &Member, out: &mut Outbox) {
+    if member.ends_at.is_none() && member.definition.is_none() && matches!(member.source, Source::Alert { .. }) {
+        out.count(Count::Ungraded(member.source.name().to_owned()));
     }
 }
 

@@ -151,7 +151,9 @@ impl Declare {
                         format!("; {what} flapped until {}", moment(ended))
                     })
                 });
-                let reason = self.ended(id, Some(self.config.tuning.recover_after)) + &flapped.unwrap_or_default();
+                let good_since = self.state.incidents.get(&id).and_then(|incident| incident.good_since);
+                let held = good_since.map_or(self.config.tuning.recover_after, |good| at.since(good));
+                let reason = self.ended(id, Some(held)) + &flapped.unwrap_or_default();
                 self.event(id, Event::Recovered, at, RICHTER, reason, out);
             }
             Timer::Look => {
