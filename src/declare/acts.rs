@@ -317,7 +317,7 @@ impl Declare {
         });
         self.state.owners.remove(&gone);
         self.state.owners.extend(own.into_iter().filter(|situation| *situation != gone).map(|situation| (situation, gone)));
-        let before = self.state.incidents.get(&id).and_then(|whole| whole.level().cloned());
+        let before = self.levels_of(id);
         if let Some(mut part) = self.state.incidents.get(&gone).cloned() {
             self.change(id, |whole| whole.parts_with(&mut part, command.at));
             let others = self.state.incidents.get(&id).map(|whole| whole.merged.clone()).unwrap_or_default();
@@ -332,7 +332,7 @@ impl Declare {
             self.state.suspected.insert(gone);
         }
         self.says(gone, event, command, with(command, "it is a fault of its own"), out)?;
-        self.has_parted(id, before, format!("{merged} is no part of it any more"), command, out)?;
+        self.has_parted(id, &before, format!("{merged} is no part of it any more"), command, out)?;
         // What was merged may be worse by now, or over, and so may the rest.
         for id in [gone, id] {
             self.grade_all(id, command.at, out);
@@ -341,24 +341,28 @@ impl Declare {
         Ok(())
     }
 
-    /// It had that level with what is no part of it any more.
+    /// It had these levels with what is no part of it any more.
     fn has_parted(
         &mut self,
         id: SituationId,
-        before: Option<Level>,
+        before: &[Level],
         reason: String,
         command: &Command,
         out: &mut Outbox,
     ) -> Result<(), Refused> {
-        let level = self.state.incidents.get(&id).and_then(|whole| whole.level().cloned());
-        match before.zip(level).filter(|(before, level)| before != level) {
-            Some((before, level)) if self.legal(id, Event::Downgraded, command).is_ok() => {
-                self.says(id, Event::Downgraded, command, format!("{before} → {level}: {reason}"), out)
-            }
-            // Of what was no fault nothing more is told.
-            _ if self.legal(id, Event::Updated, command).is_ok() => self.says(id, Event::Updated, command, reason, out),
-            _ => Ok(()),
+        let now = |was: &Level| self.state.incidents.get(&id).and_then(|whole| whole.level_in(was.place));
+        let fell = before.iter().filter(|was| now(was).is_none_or(|now| now.rank > was.rank));
+        let fell: Vec<String> =
+            fell.map(|was| format!("{was} → {}", now(was).map_or_else(|| "none".to_owned(), Level::to_string))).collect();
+        if !fell.is_empty() && self.legal(id, Event::Downgraded, command).is_ok() {
+            return self.says(id, Event::Downgraded, command, format!("{}: {reason}", fell.join(", ")), out);
         }
+        // Of what was no fault nothing more is told.
+        if self.legal(id, Event::Updated, command).is_ok() { self.says(id, Event::Updated, command, reason, out) } else { Ok(()) }
+    }
+
+    fn levels_of(&self, id: SituationId) -> Vec<Level> {
+        self.state.incidents.get(&id).into_iter().flat_map(super::Incident::held).map(|held| held.level.clone()).collect()
     }
 
     /// What of an incident was merged into it and is about an entity, if all that is about that is of it, and nothing else.
@@ -382,13 +386,22 @@ impl Declare {
         let Some(incident) = self.state.incidents.get(&id) else { return };
         let graded = self.counting(id).filter_map(|member| member.graded(at, &incident.said, &costs::beside(member, self.counting(id))));
         let graded: Vec<Graded> = graded.collect();
-        // A fault without a level is none.
-        if !graded.is_empty() {
-            self.change(id, |incident| {
-                incident.held.retain(|_, held| held.set_by.is_some());
-                graded.iter().for_each(|graded| _ = incident.take(graded));
-            });
-        }
+        self.change(id, |incident| {
+            let before = incident.held.clone();
+            incident.held.retain(|_, held| held.set_by.is_some());
+            graded.iter().for_each(|graded| _ = incident.take(graded));
+            // What is worse than it was so far escalates it, and is told so.
+            incident.held.retain(|place, _| before.contains_key(place));
+            for (place, was) in &before {
+                if incident.held.get(place).is_some_and(|now| now.level.rank < was.level.rank) {
+                    incident.held.insert(*place, was.clone());
+                }
+            }
+            // A fault without a level is none.
+            if incident.held.is_empty() {
+                incident.held = before;
+            }
+        });
     }
 
     /// What is told of an entity is another matter.
@@ -413,11 +426,11 @@ impl Declare {
             incident.situations.retain(|own| !gone.contains(own));
             incident.may_begin_later();
         }
-        let before = self.state.incidents.get(&id).and_then(|incident| incident.level().cloned());
+        let before = self.levels_of(id);
         self.leads_on(id);
         self.grades_anew(id, command.at);
         self.tell_news(out);
-        self.has_parted(id, before, with(command, &format!("what is told of {entity} is no part of it any more")), command, out)?;
+        self.has_parted(id, &before, with(command, &format!("what is told of {entity} is no part of it any more")), command, out)?;
         self.grade_in(&apart, command.at, out);
         self.grade_all(id, command.at, out);
         self.recovers(id, command.at, out);
