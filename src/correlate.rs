@@ -68,9 +68,9 @@ use forest::{Forest, Moved, View};
 use goods::Goods;
 use hints::Hints;
 use looks::{BY_A_SIGNAL, BY_THE_CLOCK};
-use member::{alert_key, alert_member, blur, breach_fingerprint, breach_key};
+use member::{alert_key, alert_member, blur, breach_fingerprint, breach_key, called};
 use related::Relations;
-use sign::{Name, Onset};
+use sign::Onset;
 use storm::{Pace, Tallied};
 use suppress::{Suppression, inhibits};
 
@@ -402,7 +402,7 @@ impl Situations {
             return Taken::nothing(Outcome::Limited);
         }
         let (key, at) = (member.key, member.starts_at);
-        let name = Name::of(member.source.name());
+        let name = called(&member.source);
         let onset = Onset { node: rules.topology.number(&member.entity), at, blur: blur(&member, rules), name };
         self.advance(at.min(self.told), BY_A_SIGNAL, rules, tuning);
         let again = self.fires_again(fingerprint, at, tuning).or_else(|| self.fires_for_others(&member, onset.node, tuning));

@@ -9,9 +9,9 @@ use crate::rules::{Node, Rules, Tuning};
 use crate::stage::Outcome;
 
 use super::ends::OVER_AFTER;
-use super::member::alert_key;
+use super::member::{alert_key, called};
 use super::rates::Flaps;
-use super::sign::{Name, SignId};
+use super::sign::SignId;
 use super::{Member, MemberKey, Situations, Taken};
 
 /// Fingerprints whose last episodes are remembered, so that a late repeat does not fire again; beyond it the half that
@@ -124,7 +124,7 @@ impl Situations {
     /// before, and may fire again. What began with it is one burst, and says nothing of how often that is; only what was alone does.
     pub(super) fn fires_for_others(&self, member: &Member, node: Node, tuning: &Tuning) -> Option<(f64, SignId)> {
         let (at, name) = (member.starts_at, member.source.name());
-        let called = Name::of(name);
+        let called = called(&member.source);
         let mut signs = self.forest.signs_of(node).filter_map(|id| self.forest.get(id));
         let sign = signs.find(|sign| sign.name.is(called) && at.since(sign.first) >= OVER_AFTER)?;
         // What lasts, or had a part in a fault, says nothing of what comes by itself.

@@ -6,8 +6,8 @@ use crate::model::Timestamp;
 use crate::rules::{Rules, Tuning};
 
 use super::forest::{Forest, View};
-use super::member::blur;
-use super::sign::{Name, Onset, SignId};
+use super::member::{blur, called};
+use super::sign::{Onset, SignId};
 use super::{MemberKey, Situations};
 
 /// What nothing new explains is looked at again after so long, and once more.
@@ -83,7 +83,7 @@ impl Situations {
         let Some((_, member)) = self.member(key).filter(|(situation, _)| !situation.declared) else { return };
         let sign = member.sign;
         let Some(node) = rules.topology.node(&member.entity) else { return };
-        let onset = Onset { node, at: member.starts_at, blur: blur(member, rules), name: Name::of(member.source.name()) };
+        let onset = Onset { node, at: member.starts_at, blur: blur(member, rules), name: called(&member.source) };
         let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
         let (other, why) = self.forest.place(onset, Some((rate, sign)), view);
         self.apply_moves();
@@ -101,6 +101,7 @@ mod tests {
     use crate::model::Entity;
     use crate::rules::{Dependency, Topology};
 
+    use super::super::sign::Name;
     use super::*;
 
     #[test]

@@ -6,6 +6,7 @@ use crate::model::change::RUNBOOK;
 use crate::model::{Alert, Breach, Definition, Entity, Fingerprint, Labels, Ladder, Origin, Timestamp};
 use crate::rules::Rules;
 
+use super::sign::Name;
 use super::situation::{Member, MemberKey, Source};
 
 /// The kind of what an alert is about that names no entity.
@@ -15,6 +16,14 @@ pub(super) const NAMELESS: &str = "alert";
 pub(super) fn blur(member: &Member, rules: &Rules) -> f64 {
     let Source::Breach { monitor, .. } = &member.source else { return 0.0 };
     rules.watches().find(|(m, _)| m.name == *monitor).map_or(0.0, |(_, watch)| watch.every.as_secs_f64())
+}
+
+/// What an alert is called. The breaches of one monitor come in the order of its partitions, by which nothing may depend.
+pub(super) fn called(source: &Source) -> Name {
+    match source {
+        Source::Alert { .. } => Name::of(source.name()),
+        Source::Breach { .. } | Source::Person { .. } => Name::default(),
+    }
 }
 
 /// The identity of a monitor's group.
