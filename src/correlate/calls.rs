@@ -212,11 +212,10 @@ impl Calls {
     #[must_use]
     pub fn over(&self, rules: &Rules) -> Rules {
         let mut rules = rules.clone();
-        let certain = |(from, on): &(Entity, Entity)| Dependency::certain(from.clone(), on.clone());
         // They may have got other names.
         let resolve = |entity: &Entity| rules.topology.resolve(entity.clone());
         let seen: Vec<Dependency> = self.seen.keys().map(|(from, on)| Dependency::certain(resolve(from), resolve(on))).collect();
-        let named = self.named.keys().map(certain);
+        let named = self.named.keys().map(|(from, on)| Dependency::certain(from.clone(), on.clone()));
         seen.iter().for_each(|dependency| rules.topology.add(dependency));
         named.for_each(|dependency| rules.topology.note(&dependency));
         let together = self.together.iter().flat_map(|(entity, others)| others.dependencies(entity));

@@ -38,7 +38,7 @@ const REFIRES_IN: f64 = 900.0;
 /// For how many seconds it is remembered that a fingerprint fired.
 const REFIRES_MEMORY: f64 = 2700.0;
 
-/// Names of alerts and monitors whose signs are counted; of more nothing is known.
+/// Names of alerts whose signs are counted; of more nothing is known.
 const NAMES_MAX: usize = 4096;
 
 /// What starts by itself, in all entities together.
@@ -91,6 +91,9 @@ impl Rates {
 
     /// A sign of that name begins.
     pub(super) fn named(&mut self, name: Name, at: Timestamp) {
+        if !name.is(name) {
+            return;
+        }
         if self.names.len() >= NAMES_MAX && !self.names.contains_key(&name) {
             self.names.retain(|_, (last, _)| at.since(*last).as_secs_f64() < MEMORY);
         }

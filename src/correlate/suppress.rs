@@ -489,9 +489,12 @@ impl Situations {
     }
 }
 
-/// The work that is planned on what a member is of, now.
+/// The work that is planned on what a member is of, now. Whoever declares a fault meanwhile does not mean that.
 #[must_use]
 pub fn maintained(member: &Member, now: Timestamp, rules: &Rules) -> Option<Suppressed> {
+    if matches!(member.source, Source::Person { .. }) {
+        return None;
+    }
     let labels = &labels(member);
     let (maintenance, until) = rules.suppress.maintenance.iter().find_map(|maintenance| {
         let until = maintenance.window.until(now)?;

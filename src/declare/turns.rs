@@ -114,9 +114,7 @@ impl Declare {
             return false;
         }
         let lasting = self.counting(id).filter(|member| member.ends_at.is_none());
-        // Whoever declares a fault during the works does not mean them.
-        let planned = |member: &Member| maintained(member, at, &self.rules).filter(|_| !matches!(member.source, Source::Person { .. }));
-        let works: Option<Vec<Suppressed>> = lasting.map(planned).collect();
+        let works: Option<Vec<Suppressed>> = lasting.map(|member| maintained(member, at, &self.rules)).collect();
         let works = works.and_then(|works| works.into_iter().min_by_key(|works| works.until));
         let Some((works, incident)) = works.zip(self.state.incidents.get_mut(&id)) else { return false };
         // From when they end the time runs anew.

@@ -282,9 +282,9 @@ impl Intake {
     }
 
     /// How many records of a partition have been removed since the group committed how far it had read, and the first there is.
-    pub(super) fn gone(&self, (topic, partition): &Place) -> anyhow::Result<(u64, i64)> {
-        let committed = self.committed(topic, std::iter::once(number(*partition)))?;
-        let (low, _) = self.consumer.fetch_watermarks(topic, *partition, ASK)?;
+    pub(super) fn gone(&self, place: &Place) -> anyhow::Result<(u64, i64)> {
+        let committed = self.committed(&place.0, std::iter::once(number(place.1)))?;
+        let low = self.first(place)?;
         let committed = committed.first().and_then(|(_, committed)| *committed);
         Ok((committed.map_or(0, |committed| u64::try_from(low - committed).unwrap_or(0)), low))
     }
