@@ -60,7 +60,7 @@ pub use said::Said;
 pub use sign::SignId;
 pub use situation::{Hold, Judged, Member, MemberKey, Situation, SituationId, Source};
 pub use storm::Tally;
-pub use suppress::{Suppressed, Suppressor, maintained};
+pub use suppress::{Suppressed, Suppressor};
 pub use taken::{News, Taken};
 
 use fired::Fired;
@@ -548,7 +548,10 @@ impl Situations {
             self.storms_move(from, into);
             self.forget_empty(from);
         }
-        for (member, why) in self.forest.rejoined() {
+        for sign in self.forest.rejoined() {
+            self.explained_anew(sign);
+            let Some(member) = self.forest.get(sign).and_then(|sign| sign.opener) else { continue };
+            let why = self.forest.joined(sign);
             self.update(member, |member| member.why = why);
             self.news.push(News::Moved { member });
         }

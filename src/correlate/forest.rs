@@ -177,12 +177,13 @@ impl Forest {
         }
     }
 
-    /// The members that opened signs with another cause since this was asked last, and what it is.
-    pub(super) fn rejoined(&mut self) -> Vec<(MemberKey, Joined)> {
+    /// The signs with another cause since this was asked last.
+    pub(super) fn rejoined(&mut self) -> Vec<SignId> {
         let mut signs = std::mem::take(&mut self.rejoined);
+        signs.retain(|id| self.get(*id).is_some());
         signs.sort_unstable();
         signs.dedup();
-        signs.into_iter().filter_map(|id| Some((self.get(id)?.opener?, self.joined(id)))).collect()
+        signs
     }
 
     /// Finds its way about in a topology whose numbers are others, or in which others are known.

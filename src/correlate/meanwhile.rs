@@ -199,7 +199,7 @@ impl Forest {
     }
 
     /// What began that of which a sign is part.
-    fn root(&self, mut id: SignId) -> SignId {
+    pub(super) fn root(&self, mut id: SignId) -> SignId {
         while let Some(cause) = &self[id].cause {
             id = cause.sign;
         }

@@ -15,7 +15,7 @@ use super::joined::Joined;
 use super::member::{NAMELESS, breach_fingerprint, person_fingerprint, title};
 use super::members::Members;
 use super::sign::SignId;
-use super::suppress::Suppressed;
+use super::suppress::{Suppressed, Suppressor};
 
 /// Episodes of the same trouble after which a further one relapses no more: it is a fault of its own, so that what flaps for months
 /// grows no situation for as long.
@@ -297,6 +297,12 @@ impl Member {
         self.definition.is_some() && self.suppressed.is_none()
     }
 
+    /// Whether that kind of reason is why it makes no fault.
+    #[must_use]
+    pub fn is_suppressed_by(&self, suppressor: Suppressor) -> bool {
+        self.suppressed.as_ref().is_some_and(|suppressed| suppressed.by == suppressor)
+    }
+
     /// Whether it is of an alert that names no entity: what else is called so need not be the same.
     #[must_use]
     pub fn is_nameless(&self) -> bool {
@@ -387,6 +393,12 @@ impl Situation {
     #[must_use]
     pub fn lasts(&self) -> bool {
         self.lasting.counting > 0
+    }
+
+    /// What is suppressed, and has to act when it is no more.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Member> {
+        let members = (self.lasting.waiting > 0).then_some(&self.members);
+        members.into_iter().flatten().filter(|member| member.suppressed.is_some() && member.ends_at.is_none())
     }
 
     /// Takes a member in; gives its place.

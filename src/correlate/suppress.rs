@@ -13,7 +13,7 @@ use crate::rules::{Flapping, Inhibit, Of, Rules};
 
 use super::member::definition;
 use super::situation::{Member, MemberKey, Situation, Source};
-use super::{News, Part, Situations};
+use super::{News, Part, SignId, Situations};
 
 /// Silences at once; a further one is refused.
 const SILENCES_MAX: usize = 1000;
@@ -405,9 +405,52 @@ impl Situations {
         let touches = |_: &Suppressed| !self.is_declared(member);
         let silenced = self.suppression.silenced(&labels, now).filter(touches);
         silenced
-            .or_else(|| maintained(member, now, rules))
+            .or_else(|| self.maintained(member, now, rules))
             .or_else(|| self.inhibited(member, &labels, rules).filter(touches))
             .or_else(|| self.flaps(member, now, rules).filter(|_| !self.reopens(member)))
+    }
+
+    /// The work that is planned on what a member is of, now. Whoever declares a fault meanwhile does not mean that.
+    #[must_use]
+    pub fn maintained(&self, member: &Member, now: Timestamp, rules: &Rules) -> Option<Suppressed> {
+        if matches!(member.source, Source::Person { .. }) {
+            return None;
+        }
+        let labels = &labels(member);
+        let (maintenance, until) = rules.suppress.maintenance.iter().find_map(|maintenance| {
+            let until = maintenance.window.until(now)?;
+            let on = match &maintenance.of {
+                Of::Entity(entity) => self.works_explain(entity, member, labels, rules),
+                Of::Alerts(selector) => selector.matches(labels),
+            };
+            on.then_some((maintenance, until))
+        })?;
+        let why = format!("maintenance: {}", maintenance.name);
+        Some(Suppressed { by: Suppressor::Maintenance, reference: why.clone(), why, until: Some(until), source: None })
+    }
+
+    /// Whether work on an entity explains a member: it names it, or depends on it and has no likelier cause elsewhere.
+    fn works_explain(&self, entity: &Entity, member: &Member, labels: &Labels, rules: &Rules) -> bool {
+        let depends = |other: &Entity| rules.topology.depends(other, entity);
+        let is_elsewhere = || self.told_cause(member).is_some_and(|cause| cause != entity && !depends(cause));
+        names(member, labels, rules).any(|own| own == *entity)
+            || (names(member, labels, rules).any(|own| depends(&own)) && !is_elsewhere())
+    }
+
+    /// Where what brought a member began, if that is another entity of which something is told.
+    fn told_cause(&self, member: &Member) -> Option<&Entity> {
+        let root = self.forest.get(self.forest.root(self.forest.get(member.sign)?.id))?;
+        (root.told > 0 && root.entity != member.entity).then_some(&root.entity)
+    }
+
+    /// A sign has another cause: what hangs on it may be explained by works no more, or by works only now.
+    pub(super) fn explained_anew(&mut self, sign: SignId) {
+        let Some(situation) = self.forest.get(sign).and_then(|sign| self.open.get(&sign.situation)) else { return };
+        let mut waiting = situation.waiting().filter(|member| member.is_suppressed_by(Suppressor::Maintenance)).peekable();
+        if waiting.peek().is_some() {
+            let below: BTreeSet<SignId> = self.forest.below(sign).into_iter().collect();
+            self.suppression.freed.extend(waiting.filter(|member| below.contains(&member.sign)).map(|member| member.key));
+        }
     }
 
     /// Whether a member is the same trouble as what counts in an incident that is on.
@@ -425,7 +468,7 @@ impl Situations {
                 sources.into_iter().filter(|(.., key)| *key != member.key).find_map(|(.., key)| {
                     let (_, source) = self.member(*key)?;
                     // Of those that would explain each other one is told of.
-                    let explained = source.suppressed.as_ref().is_some_and(|reason| reason.by == Suppressor::Inhibition);
+                    let explained = source.is_suppressed_by(Suppressor::Inhibition);
                     let of = format!("{} of {}", source.source.name(), source.entity);
                     (!explained || inhibits(member, rules).is_empty()).then(|| Suppressed {
                         by: Suppressor::Inhibition,
@@ -469,7 +512,7 @@ impl Situations {
     /// What counts of a situation, and comes and goes.
     pub fn flapping<'s>(&'s self, situation: &'s Situation, rules: &'s Rules) -> impl Iterator<Item = &'s Member> {
         let is_told_of =
-            |m: &&Member| m.counts() || m.suppressed.as_ref().is_some_and(|why| why.by == Suppressor::Flapping) && situation.has_same(m);
+            |m: &&Member| m.counts() || m.is_suppressed_by(Suppressor::Flapping) && situation.has_same(m);
         situation.members.iter().filter(|member| self.comes_and_goes(member, rules).is_some()).filter(is_told_of)
     }
 
@@ -487,25 +530,6 @@ impl Situations {
     pub(super) fn rebind_silences(&mut self) {
         self.suppression.parse();
     }
-}
-
-/// The work that is planned on what a member is of, now. Whoever declares a fault meanwhile does not mean that.
-#[must_use]
-pub fn maintained(member: &Member, now: Timestamp, rules: &Rules) -> Option<Suppressed> {
-    if matches!(member.source, Source::Person { .. }) {
-        return None;
-    }
-    let labels = &labels(member);
-    let (maintenance, until) = rules.suppress.maintenance.iter().find_map(|maintenance| {
-        let until = maintenance.window.until(now)?;
-        let on = match &maintenance.of {
-            Of::Entity(entity) => names(member, labels, rules).any(|own| own == *entity || rules.topology.depends(&own, entity)),
-            Of::Alerts(selector) => selector.matches(labels),
-        };
-        on.then_some((maintenance, until))
-    })?;
-    let why = format!("maintenance: {}", maintenance.name);
-    Some(Suppressed { by: Suppressor::Maintenance, reference: why.clone(), why, until: Some(until), source: None })
 }
 
 /// What a member inhibits while it fires: by which rules, and where.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::contract::Told;
-use crate::correlate::{Hold, Member, MemberKey, SituationId, Source, Suppressed, maintained};
+use crate::correlate::{Hold, Member, MemberKey, SituationId, Source, Suppressed};
 use crate::model::command::RICHTER;
 use crate::model::text::{clock, counted, moment};
 use crate::model::{Event, Origin, State, Timestamp, duration};
@@ -114,7 +114,7 @@ impl Declare {
             return false;
         }
         let lasting = self.counting(id).filter(|member| member.ends_at.is_none());
-        let works: Option<Vec<Suppressed>> = lasting.map(|member| maintained(member, at, &self.rules)).collect();
+        let works: Option<Vec<Suppressed>> = lasting.map(|member| self.state.situations.maintained(member, at, &self.rules)).collect();
         let works = works.and_then(|works| works.into_iter().min_by_key(|works| works.until));
         let Some((works, incident)) = works.zip(self.state.incidents.get_mut(&id)) else { return false };
         // From when they end the time runs anew.
