@@ -19,6 +19,9 @@ const MEMBERS_MAX: usize = 1000;
 /// Members that are kept of what is told in one second; beyond it what an entity shows more than once is only counted.
 const A_SECOND_MAX: u32 = 200;
 
+/// Alerts that are only counted and whose ends are known; further ones are counted as told, and not as lasting.
+const TALLIED_MAX: usize = 1_000_000;
+
 /// Names by which what an entity shows is counted.
 const NAMES_MAX: usize = 1000;
 
@@ -155,7 +158,7 @@ impl Situations {
 
     pub(super) fn tally(&mut self, situation: SituationId, member: &Member) {
         let Some(sign) = self.forest.get_mut(member.sign) else { return };
-        let fires = member.ends_at.is_none();
+        let fires = member.ends_at.is_none() && self.tallied.len() < TALLIED_MAX;
         let name = sign.count(member.source.name(), fires);
         if !fires {
             return;

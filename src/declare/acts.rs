@@ -17,7 +17,8 @@ use crate::wire::cloudevent::{Attributes, message};
 use super::Declare;
 use super::costs;
 use super::grading::Graded;
-use super::incident::NOTES_MAX;
+use super::incident::{Incident, NOTES_MAX};
+use super::merged::MERGED_MAX;
 use super::trace;
 
 /// Commands whose ids are remembered; of more, the oldest is forgotten.
@@ -293,6 +294,9 @@ impl Declare {
         self.legal(other, Event::Updated, command)?;
         if self.state.incidents.get(&other).is_some_and(|whole| whole.state == State::Reviewed) {
             return Err(format!("{into} is reviewed already: what goes on is no part of it"));
+        }
+        if !self.state.incidents.get(&other).is_some_and(Incident::has_room) {
+            return Err(format!("{MERGED_MAX} others are part of {into} already"));
         }
         self.merge(id, other, command.at, &command.author, &with(command, "a person says so").into(), out);
         Ok(())

@@ -1,6 +1,6 @@
 //! What has to be looked at when: for each incident, in the time of the input that its breach came from, or by the clock.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -72,21 +72,29 @@ struct Line {
     /// None: the clock.
     origin: Option<Origin>,
     due: BTreeSet<(Timestamp, Timer, SituationId)>,
+    /// When each is due: what is put off is there once, however long nobody tells the time.
+    at: BTreeMap<(Timer, SituationId), Timestamp>,
 }
 
 impl Agenda {
     pub(super) fn add(&mut self, origin: Option<&Origin>, at: Timestamp, timer: Timer, id: SituationId) {
         let place = self.0.iter().position(|line| line.origin.as_ref() == origin).unwrap_or_else(|| {
-            self.0.push(Line { origin: origin.cloned(), due: BTreeSet::new() });
+            self.0.push(Line { origin: origin.cloned(), due: BTreeSet::new(), at: BTreeMap::new() });
             self.0.len() - 1
         });
-        self.0[place].due.insert((at, timer, id));
+        let line = &mut self.0[place];
+        if let Some(before) = line.at.insert((timer, id), at) {
+            line.due.remove(&(before, timer, id));
+        }
+        line.due.insert((at, timer, id));
     }
 
     /// The next that is due by then.
     pub(super) fn next(&mut self, origin: Option<&Origin>, until: Timestamp) -> Option<(Timestamp, Timer, SituationId)> {
         let line = self.0.iter_mut().find(|line| line.origin.as_ref() == origin)?;
-        line.due.first().filter(|(at, ..)| *at <= until)?;
-        line.due.pop_first()
+        let (at, timer, id) = line.due.first().copied().filter(|(at, ..)| *at <= until)?;
+        line.due.pop_first();
+        line.at.remove(&(timer, id));
+        Some((at, timer, id))
     }
 }

@@ -12,6 +12,9 @@ use crate::model::{Point, Timestamp};
 
 use super::incident::{Held, Incident, NOTES_MAX};
 
+/// Incidents that are part of one; more are related to it.
+pub(super) const MERGED_MAX: usize = 100;
+
 /// What of an incident another one can change that becomes part of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Shared {
@@ -85,6 +88,11 @@ fn take_back_each<K: Copy + Ord, V: Clone>(
 }
 
 impl Incident {
+    /// Whether another one can become part of it.
+    pub(super) fn has_room(&self) -> bool {
+        self.merged.len() < MERGED_MAX
+    }
+
     /// It has become part of another one, which was that before, and is that now.
     pub(super) fn has_brought(&mut self, before: Shared, after: Shared) {
         self.brought = Some(Box::new(Brought { before, after }));

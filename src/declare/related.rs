@@ -55,9 +55,9 @@ impl Declare {
         let (first, second) = new(one).zip(new(other)).filter(|_| one != other)?;
         let at = at.max(first.at).max(second.at);
         let order = |id, incident: &Incident| (incident.declared_at, incident.level().cloned(), id);
-        let lately = [first, second].iter().all(|incident| at.since(incident.declared_at) <= ONE_WITHIN);
+        let may = [first, second].iter().all(|incident| incident.has_room() && at.since(incident.declared_at) <= ONE_WITHIN);
         let (part, whole) = if order(one, first) < order(other, second) { (other, one) } else { (one, other) };
-        lately.then_some((part, whole, at))
+        may.then_some((part, whole, at))
     }
 
     pub(super) fn relate_two(&mut self, (one, other): (SituationId, SituationId), why: &Reason, at: Timestamp, out: &mut Outbox) {

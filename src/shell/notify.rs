@@ -144,7 +144,7 @@ impl Notifier {
         self.retry(follower)?;
         let waiting = || self.waiting.values().flatten();
         let bytes: usize = waiting().map(|task| task.message.payload().map_or(0, <[u8]>::len)).sum();
-        if bytes >= WAITING_BYTES_MAX || waiting().count() >= WAITING_MAX {
+        if bytes >= WAITING_BYTES_MAX || waiting().count() >= WAITING_MAX || follower.is_full() {
             return Ok(self.sleep(IDLE)?);
         }
         let Some(message) = follower.poll(IDLE)? else {

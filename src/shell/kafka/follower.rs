@@ -30,6 +30,9 @@ const PROVEN: Duration = Duration::from_secs(5);
 /// A partition that has not been ours for so long is somebody else's; until then it may come back, as in every rebalance.
 const AWAY: Duration = Duration::from_secs(60);
 
+/// What is given out past a record that is not done with; beyond it no more is read.
+const GIVEN_MAX: usize = 100_000;
+
 /// Whose a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell) enum Whose {
@@ -86,6 +89,11 @@ impl Follower {
             self.proven.clear();
         }
         Ok(())
+    }
+
+    /// Whether no more is to be read until some of what was given out is done with.
+    pub(in crate::shell) fn is_full(&self) -> bool {
+        self.given.len() >= GIVEN_MAX
     }
 
     /// The next record; none for so long, or where the next one was given out before.
