@@ -20,6 +20,7 @@ mod picture;
 mod reason;
 mod related;
 mod same;
+mod split;
 mod story;
 mod together;
 mod trace;

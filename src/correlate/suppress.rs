@@ -433,8 +433,7 @@ impl Situations {
     fn works_explain(&self, entity: &Entity, member: &Member, labels: &Labels, rules: &Rules) -> bool {
         let depends = |other: &Entity| rules.topology.depends(other, entity);
         let is_elsewhere = || self.told_cause(member).is_some_and(|cause| cause != entity && !depends(cause));
-        names(member, labels, rules).any(|own| own == *entity)
-            || (names(member, labels, rules).any(|own| depends(&own)) && !is_elsewhere())
+        names(member, labels, rules).any(|own| own == *entity) || (names(member, labels, rules).any(|own| depends(&own)) && !is_elsewhere())
     }
 
     /// Where what brought a member began, if that is another entity of which something is told.
@@ -511,8 +510,7 @@ impl Situations {
 
     /// What counts of a situation, and comes and goes.
     pub fn flapping<'s>(&'s self, situation: &'s Situation, rules: &'s Rules) -> impl Iterator<Item = &'s Member> {
-        let is_told_of =
-            |m: &&Member| m.counts() || m.is_suppressed_by(Suppressor::Flapping) && situation.has_same(m);
+        let is_told_of = |m: &&Member| m.counts() || m.is_suppressed_by(Suppressor::Flapping) && situation.has_same(m);
         situation.members.iter().filter(|member| self.comes_and_goes(member, rules).is_some()).filter(is_told_of)
     }
 

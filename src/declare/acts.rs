@@ -8,15 +8,12 @@ use crate::contract::{ACCEPTED, Acceptance, Action, Cause, Discovery, Note, REJE
 use crate::correlate::{Member, Said, SituationId};
 use crate::model::command::RICHTER;
 use crate::model::text::moment;
-use crate::model::{
-    Act, Command, Condition, Definition, Entity, Event, Ladder, Level, Measure, Order, Origin, Point, Rung, Split, State, Timestamp,
-};
+use crate::model::{Act, Command, Condition, Definition, Event, Ladder, Measure, Order, Origin, Point, Rung, Split, State, Timestamp};
 use crate::stage::{Count, Outbox, Outcome};
 use crate::wire::cloudevent::{Attributes, message};
 
 use super::Declare;
 use super::costs;
-use super::grading::Graded;
 use super::incident::{Incident, NOTES_MAX};
 use super::merged::MERGED_MAX;
 use super::trace;
@@ -52,7 +49,7 @@ impl Seen {
 }
 
 /// Why a command is not done.
-type Refused = String;
+pub(super) type Refused = String;
 
 impl Declare {
     /// Takes in a command.
@@ -111,7 +108,7 @@ impl Declare {
     }
 
     /// The incident of that name.
-    fn find(&self, incident: &str) -> Result<SituationId, Refused> {
+    pub(super) fn find(&self, incident: &str) -> Result<SituationId, Refused> {
         self.state
             .incidents
             .named(incident)
@@ -302,155 +299,6 @@ impl Declare {
         Ok(())
     }
 
-    fn split_by_hand(&mut self, id: SituationId, merged: &str, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
-        let gone = self.find(merged)?;
-        let part = |whole: &super::Incident| whole.merged.iter().any(|known| known == merged);
-        if !self.state.incidents.get(&id).is_some_and(part) {
-            return Err(format!("{merged} is not part of it"));
-        }
-        let suspected = self.state.incidents.get(&gone).is_some_and(|incident| incident.level().is_none());
-        let event = if suspected { Event::Suspected } else { Event::Reopened };
-        self.legal(gone, event, command)?;
-        let own = self.situations_of(gone);
-        if own.iter().all(|own| self.state.situations.get(*own).is_none()) {
-            return Err(format!("the signs of {merged} are one with the others by now; split an entity from it"));
-        }
-        self.change(id, |whole| {
-            whole.merged.retain(|known| known != merged);
-            whole.situations.retain(|situation| !own.contains(situation));
-        });
-        self.state.owners.remove(&gone);
-        self.state.owners.extend(own.into_iter().filter(|situation| *situation != gone).map(|situation| (situation, gone)));
-        let before = self.levels_of(id);
-        if let Some(mut part) = self.state.incidents.get(&gone).cloned() {
-            self.change(id, |whole| whole.parts_with(&mut part, command.at));
-            let others = self.state.incidents.get(&id).map(|whole| whole.merged.clone()).unwrap_or_default();
-            for other in others.iter().filter_map(|other| self.state.incidents.named(other)).collect::<Vec<_>>() {
-                self.change(other, |other| other.forgets_of(&part));
-            }
-            (part.brought, part.split_off) = (None, true);
-            self.change(gone, |incident| *incident = part);
-            self.leads_on(id);
-        }
-        if suspected {
-            self.state.suspected.insert(gone);
-        }
-        self.says(gone, event, command, with(command, "it is a fault of its own"), out)?;
-        self.has_parted(id, &before, format!("{merged} is no part of it any more"), command, out)?;
-        // What was merged may be worse by now, or over, and so may the rest.
-        for id in [gone, id] {
-            self.grade_all(id, command.at, out);
-            self.recovers(id, command.at, out);
-        }
-        Ok(())
-    }
-
-    /// It had these levels with what is no part of it any more.
-    fn has_parted(
-        &mut self,
-        id: SituationId,
-        before: &[Level],
-        reason: String,
-        command: &Command,
-        out: &mut Outbox,
-    ) -> Result<(), Refused> {
-        let now = |was: &Level| self.state.incidents.get(&id).and_then(|whole| whole.level_in(was.place));
-        let fell = before.iter().filter(|was| now(was).is_none_or(|now| now.rank > was.rank));
-        let fell: Vec<String> =
-            fell.map(|was| format!("{was} → {}", now(was).map_or_else(|| "none".to_owned(), Level::to_string))).collect();
-        if !fell.is_empty() && self.legal(id, Event::Downgraded, command).is_ok() {
-            return self.says(id, Event::Downgraded, command, format!("{}: {reason}", fell.join(", ")), out);
-        }
-        // Of what was no fault nothing more is told.
-        if self.legal(id, Event::Updated, command).is_ok() { self.says(id, Event::Updated, command, reason, out) } else { Ok(()) }
-    }
-
-    fn levels_of(&self, id: SituationId) -> Vec<Level> {
-        self.state.incidents.get(&id).into_iter().flat_map(super::Incident::held).map(|held| held.level.clone()).collect()
-    }
-
-    /// What of an incident was merged into it and is about an entity, if all that is about that is of it, and nothing else.
-    fn merged_about(&self, id: SituationId, entity: &Entity) -> Option<String> {
-        let about = |of: &SituationId| -> Option<(bool, bool)> {
-            let members = &self.state.situations.get(*of)?.members;
-            Some((members.iter().any(|member| member.entity == *entity), members.iter().all(|member| member.entity == *entity)))
-        };
-        let whole = self.state.incidents.get(&id)?;
-        let is_it = |name: &&String| {
-            let Some(own) = self.state.incidents.named(name).map(|part| self.situations_of(part)) else { return false };
-            let mut others = whole.situations.iter().filter(|of| !own.contains(of)).filter_map(about);
-            let mut own = own.iter().filter_map(about).peekable();
-            own.peek().is_some() && own.all(|(_, all)| all) && others.all(|(any, _)| !any)
-        };
-        whole.merged.iter().find(is_it).cloned()
-    }
-
-    /// Its levels are those of what is still part of it, and what people have set.
-    fn grades_anew(&mut self, id: SituationId, at: Timestamp) {
-        let Some(incident) = self.state.incidents.get(&id) else { return };
-        let graded = self.counting(id).filter_map(|member| member.graded(at, &incident.said, &costs::beside(member, self.counting(id))));
-        let graded: Vec<Graded> = graded.collect();
-        self.change(id, |incident| {
-            let before = incident.held.clone();
-            incident.held.retain(|_, held| held.set_by.is_some());
-            graded.iter().for_each(|graded| _ = incident.take(graded));
-            // What is worse than it was so far escalates it, and is told so.
-            incident.held.retain(|place, _| before.contains_key(place));
-            for (place, was) in &before {
-                if incident.held.get(place).is_some_and(|now| now.level.rank < was.level.rank) {
-                    incident.held.insert(*place, was.clone());
-                }
-            }
-            // A fault without a level is none.
-            if incident.held.is_empty() {
-                incident.held = before;
-            }
-        });
-    }
-
-    /// What is told of an entity is another matter.
-    fn take_apart(&mut self, id: SituationId, entity: &Entity, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
-        self.legal(id, Event::Updated, command)?;
-        let entity = self.rules.topology.resolve(entity.clone());
-        if let Some(part) = self.merged_about(id, &entity) {
-            return self.split_by_hand(id, &part, command, out);
-        }
-        let own = self.situations_of(id);
-        let Self { state, rules, .. } = self;
-        let members = || own.iter().filter_map(|own| state.situations.get(*own)).flat_map(|situation| &situation.members);
-        if members().all(|member| member.entity != entity) || members().all(|member| member.entity == entity) {
-            return Err(format!("nothing of it is about {entity}, or all of it is"));
-        }
-        let apart: Vec<SituationId> = own.iter().filter_map(|own| state.situations.take_apart(*own, &entity, rules)).collect();
-        state.about.entry(entity.clone()).and_modify(|of| of.retain(|of| *of != id));
-        // Situations that were about nothing else are no more.
-        let gone: Vec<SituationId> = own.into_iter().filter(|own| state.situations.get(*own).is_none()).collect();
-        gone.iter().for_each(|gone| _ = state.owners.remove(gone));
-        if let Some(incident) = state.incidents.get_mut(&id) {
-            incident.situations.retain(|own| !gone.contains(own));
-            incident.may_begin_later();
-        }
-        let before = self.levels_of(id);
-        self.leads_on(id);
-        self.grades_anew(id, command.at);
-        self.tell_news(out);
-        self.has_parted(id, &before, with(command, &format!("what is told of {entity} is no part of it any more")), command, out)?;
-        self.grade_in(&apart, command.at, out);
-        self.grade_all(id, command.at, out);
-        self.recovers(id, command.at, out);
-        Ok(())
-    }
-
-    /// Where what leads is no part of an incident any more, something else of it leads.
-    fn leads_on(&mut self, id: SituationId) {
-        let leader = self.state.incidents.get(&id).map(|incident| incident.leader);
-        let first = self.counting(id).next().map(|member| member.key);
-        let leads = self.counting(id).any(|member| Some(member.key) == leader);
-        if let Some(first) = first.filter(|_| !leads) {
-            self.change(id, |incident| incident.leader = first);
-        }
-    }
-
     /// A person declares what no monitor has noticed; it lasts until a person says that it is over.
     fn declare_by_hand(&mut self, command: &Command, origin: &Origin, out: &mut Outbox) -> Result<(), Refused> {
         let Order::Declare { level, scenario, entity, business, owner } = &command.order else { return Ok(()) };
@@ -508,7 +356,7 @@ impl Declare {
     }
 
     /// Whether an event is legal now.
-    fn legal(&self, id: SituationId, event: Event, command: &Command) -> Result<(), Refused> {
+    pub(super) fn legal(&self, id: SituationId, event: Event, command: &Command) -> Result<(), Refused> {
         let Some(incident) = self.state.incidents.get(&id) else { return Err("it is closed".into()) };
         let legal = event.after(Some(incident.state)).is_some();
         legal.then_some(()).ok_or_else(|| format!("{} is not possible while it is {}", command.order.as_str(), incident.state))
@@ -521,13 +369,20 @@ impl Declare {
         self.says(id, Event::Cancelled, command, with(command, "it was no fault"), out)
     }
 
-    fn says(&mut self, id: SituationId, event: Event, command: &Command, reason: String, out: &mut Outbox) -> Result<(), Refused> {
+    pub(super) fn says(
+        &mut self,
+        id: SituationId,
+        event: Event,
+        command: &Command,
+        reason: String,
+        out: &mut Outbox,
+    ) -> Result<(), Refused> {
         self.legal(id, event, command)?;
         self.event(id, event, command.at, &command.author, reason, out);
         Ok(())
     }
 
-    fn change<T>(&mut self, id: SituationId, change: impl FnOnce(&mut super::Incident) -> T) {
+    pub(super) fn change<T>(&mut self, id: SituationId, change: impl FnOnce(&mut super::Incident) -> T) {
         if let Some(incident) = self.state.incidents.get_mut(&id) {
             change(incident);
         }
@@ -552,7 +407,7 @@ impl Declare {
 }
 
 /// What a person says of it, or else what there is to say.
-fn with(command: &Command, words: &str) -> String {
+pub(super) fn with(command: &Command, words: &str) -> String {
     if command.comment.is_empty() { words.to_owned() } else { format!("{words}: {}", command.comment) }
 }
 
