@@ -58,7 +58,7 @@ pub use part::Part;
 pub use related::Relation;
 pub use said::Said;
 pub use sign::SignId;
-pub use situation::{Hold, Judged, Member, MemberKey, Situation, SituationId, Source};
+pub use situation::{EndedBy, Hold, Judged, Member, MemberKey, Situation, SituationId, Source};
 pub use storm::Tally;
 pub use suppress::{Suppressed, Suppressor};
 pub use taken::{News, Taken};
@@ -203,24 +203,13 @@ impl Situations {
     /// A situation's incident was declared, or has recovered, or is on again; or it is part of none any more.
     pub fn hold(&mut self, id: SituationId, hold: Hold) {
         let Some(situation) = self.open.get_mut(&id) else { return };
-        let (acknowledged, recovered_at) = match hold {
-            Hold::On { acknowledged } => (acknowledged, None),
-            Hold::Over { since, acknowledged } => (acknowledged, Some(since)),
-            Hold::Free => {
-                (situation.declared, situation.acknowledged) = (false, false);
-                return;
-            }
-        };
-        (situation.declared, situation.acknowledged) = (true, acknowledged);
-        situation.relapsed |= situation.recovered_at.is_some() && recovered_at.is_none();
-        situation.recovered_at = recovered_at;
+        let before = std::mem::replace(&mut situation.hold, hold);
+        situation.relapsed |= matches!((before, hold), (Hold::Over { .. }, Hold::On { .. }));
         let of = situation.members.iter().filter(|member| member.definition.is_some()).map(|member| (member.relapse_key(), id));
-        if recovered_at.is_some() {
+        if let Hold::Over { .. } = hold {
             self.recovered.extend(of);
         } else {
-            for key in of {
-                self.recovered.remove(&key);
-            }
+            of.for_each(|key| _ = self.recovered.remove(&key));
         }
     }
 
@@ -306,14 +295,13 @@ impl Situations {
         if let Some((_, member)) = self.member(key) {
             // It contradicts a person who said that it was over, or that the next episode is all there is: it fires, or ended at
             // another time.
-            let assumed = member.said_over || member.superseded;
-            let contradicts = assumed && (alert.ends_at.is_some() || member.ends_at.is_some_and(|ended| at > ended));
+            let contradicts =
+                member.ended_by != EndedBy::Told && (alert.ends_at.is_some() || member.ends_at.is_some_and(|ended| at > ended));
             let duplicate = !contradicts && (member.ends_at.is_some() || alert.ends_at.is_none());
             self.update(key, |member| {
                 member.heard_at = member.heard_at.max(at);
                 if !duplicate {
-                    (member.said_over, member.superseded) = (false, false);
-                    member.ends_at = alert.ends_at;
+                    (member.ends_at, member.ended_by) = (alert.ends_at, EndedBy::Told);
                     member.settled_at = member.settled_at.filter(|_| alert.ends_at.is_some());
                 }
             });
@@ -351,7 +339,8 @@ impl Situations {
             // Its firing may come after it, by another way. What is over makes no fault, but it is evidence while it is new.
             let (old, superseded) = (at.since(ended) >= tuning.gap, alert.ends_at.is_none());
             let definition = member.definition.clone().filter(|_| superseded);
-            let member = Member { definition, ends_at: Some(ended), superseded, ..member };
+            let ended_by = if superseded { EndedBy::Next } else { EndedBy::Told };
+            let member = Member { definition, ends_at: Some(ended), ended_by, ..member };
             let taken = if old { Taken::nothing(Outcome::NotWanted) } else { self.join(alert.fingerprint, member, rules, tuning) };
             self.ended(alert.fingerprint, alert.starts_at, ended.min(at));
             taken
@@ -565,7 +554,7 @@ impl Situations {
         }
         self.swept = clock;
         let heard = |id: &SituationId| self.storms.get(id).is_some_and(|heard| clock <= *heard + tuning.forget_alerts_after);
-        let over = self.open.values().filter(|s| s.is_over(clock, rules, tuning) && (s.declared || !heard(&s.id)));
+        let over = self.open.values().filter(|s| s.is_over(clock, rules, tuning) && (s.is_declared() || !heard(&s.id)));
         let over: Vec<SituationId> = over.map(|s| s.id).collect();
         let gone: Vec<Situation> = over.iter().filter_map(|id| self.open.remove(id).map(|situation| *situation)).collect();
         for situation in &gone {

@@ -184,7 +184,7 @@ impl Situations {
         let others = others.into_iter().filter(move |(situation, _)| *situation != than);
         others.flat_map(move |(situation, entity)| {
             let situation = self.open.get(&situation);
-            let has_paged = situation.is_some_and(|situation| situation.declared);
+            let has_paged = situation.is_some_and(|situation| situation.is_declared());
             let members = situation.into_iter().flat_map(|situation| &situation.members);
             let says_so = move |m: &Member| m.judged.is_some() || has_paged && m.counts();
             // An alert may tell of what began some minutes before.

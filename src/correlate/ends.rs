@@ -248,7 +248,7 @@ impl Situations {
         if !situation.gives() {
             return;
         }
-        let held = situation.declared;
+        let held = situation.is_declared();
         self.part_bursts(id, held, rules, tuning);
         let Some(situation) = self.forest.get(id).map(|sign| sign.situation) else { return };
         let grave = |signs: &[SignId]| {

@@ -12,7 +12,7 @@ use super::ends::OVER_AFTER;
 use super::member::{alert_key, called};
 use super::rates::Flaps;
 use super::sign::SignId;
-use super::{Member, MemberKey, Situations, Taken};
+use super::{EndedBy, Member, MemberKey, Situations, Taken};
 
 /// Fingerprints whose last episodes are remembered, so that a late repeat does not fire again; beyond it the half that
 /// fired longer ago is forgotten, what has not ended last.
@@ -59,8 +59,9 @@ impl Situations {
         }
         self.ends_tallied(key, None);
         self.update(key, |member| {
-            member.superseded |= member.ends_at.is_none();
-            member.ends_at = member.ends_at.or(Some(at));
+            if member.ends_at.is_none() {
+                (member.ends_at, member.ended_by) = (Some(at), EndedBy::Next);
+            }
         });
         self.place(key).map(|_| key)
     }
@@ -68,7 +69,7 @@ impl Situations {
     /// Whether a person has said that an alert's episode is over.
     #[must_use]
     pub fn is_said_over(&self, fingerprint: Fingerprint, starts_at: Timestamp) -> bool {
-        self.member(alert_key(fingerprint, starts_at)).is_some_and(|(_, member)| member.said_over)
+        self.member(alert_key(fingerprint, starts_at)).is_some_and(|(_, member)| member.is_said_over())
     }
 
     /// Takes in that an alert has resolved, whichever episode of it was open.

@@ -71,17 +71,17 @@ impl<'v> View<'v> {
 
     /// What was declared, or taken apart by a person, gives nothing away.
     pub(super) fn holds(&self, situation: SituationId) -> bool {
-        self.open.get(&situation).is_some_and(|s| s.declared || s.taken_apart)
+        self.open.get(&situation).is_some_and(|s| s.is_declared() || s.taken_apart)
     }
 
     /// What was declared, and nobody has acknowledged, still takes in what was not.
     pub(super) fn takes_in(&self, situation: SituationId) -> bool {
-        self.open.get(&situation).is_some_and(|s| s.declared && s.gives())
+        self.open.get(&situation).is_some_and(|s| s.is_declared() && s.gives())
     }
 
     /// What has recovered stays as it is.
     pub(super) fn is_over(&self, situation: SituationId) -> bool {
-        self.open.get(&situation).is_some_and(|s| s.recovered_at.is_some())
+        self.open.get(&situation).is_some_and(|s| s.recovered_at().is_some())
     }
 
     fn takes(&self, situation: SituationId, at: Timestamp) -> bool {

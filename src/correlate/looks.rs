@@ -80,7 +80,7 @@ impl Situations {
 
     /// What fires again may by now be known to be part of something new.
     fn look_again(&mut self, key: MemberKey, rate: f64, rules: &Rules, tuning: &Tuning) {
-        let Some((_, member)) = self.member(key).filter(|(situation, _)| !situation.declared) else { return };
+        let Some((_, member)) = self.member(key).filter(|(situation, _)| !situation.is_declared()) else { return };
         let sign = member.sign;
         let Some(node) = rules.topology.node(&member.entity) else { return };
         let onset = Onset { node, at: member.starts_at, blur: blur(member, rules), name: called(&member.source) };

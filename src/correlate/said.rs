@@ -7,7 +7,7 @@ use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
 use super::member::{person_fingerprint, person_key};
-use super::situation::{Member, MemberKey, SituationId, Source};
+use super::situation::{EndedBy, Member, MemberKey, SituationId, Source};
 use super::{Situations, Taken};
 
 /// A fault that a person declares.
@@ -50,7 +50,9 @@ impl Situations {
         let open = self.get(id).into_iter().flat_map(|s| &s.members).filter(|m| m.settled_at.is_none() && m.suppressed.is_none());
         for key in open.map(|m| m.key).collect::<Vec<MemberKey>>() {
             self.update(key, |member| {
-                (member.said_over, member.ends_at) = (member.ends_at.is_none(), member.ends_at.or(Some(at.max(member.starts_at))));
+                if member.ends_at.is_none() {
+                    (member.ends_at, member.ended_by) = (Some(at.max(member.starts_at)), EndedBy::Person);
+                }
                 (member.settled_at, member.stale) = (Some(at), false);
             });
         }
@@ -70,10 +72,10 @@ impl Situations {
 
     /// What only a person said was over is not over after all; gives what it is.
     pub fn resume(&mut self, id: SituationId, rules: &Rules) -> Vec<MemberKey> {
-        let said = self.get(id).into_iter().flat_map(|s| &s.members).filter(|m| m.said_over).map(|m| m.key);
+        let said = self.get(id).into_iter().flat_map(|s| &s.members).filter(|m| m.is_said_over()).map(|m| m.key);
         let said: Vec<MemberKey> = said.collect();
         for key in &said {
-            self.update(*key, |member| (member.ends_at, member.settled_at, member.said_over) = (None, None, false));
+            self.update(*key, |member| (member.ends_at, member.settled_at, member.ended_by) = (None, None, EndedBy::Told));
             self.inhibits(*key, rules);
         }
         said

@@ -2,7 +2,7 @@
 
 use crate::model::{Breach, Fingerprint, Phase};
 
-use super::{Judged, MemberKey, Situations, Taken};
+use super::{EndedBy, Judged, MemberKey, Situations, Taken};
 
 impl Situations {
     /// Takes in how a breach goes on that is a member.
@@ -10,8 +10,8 @@ impl Situations {
         let ended = breach.phase == Phase::Ended;
         let mut stays = false;
         self.update(key, |member| {
-            stays = ended && member.ends_at == Some(breach.at) && !member.said_over;
-            (member.stale, member.said_over) = (false, false);
+            stays = ended && member.ends_at == Some(breach.at) && !member.is_said_over();
+            member.stale = false;
             (member.told_at, member.heard_at) = (breach.known_at, breach.known_at);
             let carried = member.judged.take().map(|judged| judged.dimensions).unwrap_or_default();
             let mut judged = Judged::from(breach);
@@ -22,7 +22,7 @@ impl Situations {
             member.judged = Some(Box::new(judged));
             member.ends_at = ended.then_some(breach.at);
             member.settled_at = breach.settled_at.filter(|_| ended);
-            member.new_normal = breach.new_normal;
+            member.ended_by = if breach.new_normal { EndedBy::NewNormal } else { EndedBy::Told };
         });
         Taken { stays, settled: self.settle_group(fingerprint, key, breach), ..Taken::updated(key) }
     }

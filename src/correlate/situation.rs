@@ -44,22 +44,19 @@ pub struct Situation {
     heard: Timestamp,
     /// Members that last.
     lasting: Lasting,
-    /// Whether an incident was declared on it.
-    pub declared: bool,
-    /// Somebody has acknowledged its incident.
-    pub(super) acknowledged: bool,
+    /// How its incident stands.
+    pub(super) hold: Hold,
     /// A person took it apart: it gives nothing away and becomes part of nothing else that is so.
     pub(super) taken_apart: bool,
     /// Its incident was on again after a recovery.
     pub(super) relapsed: bool,
-    /// When its incident recovered; it then takes in only a relapse.
-    pub recovered_at: Option<Timestamp>,
 }
 
-/// What becomes of a situation by what becomes of its incident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the incident stands that a situation is part of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hold {
     /// It is part of none.
+    #[default]
     Free,
     /// It was declared, and is on.
     On {
@@ -134,16 +131,12 @@ pub struct Member {
     pub starts_at: Timestamp,
     /// Its end; none while it lasts.
     pub ends_at: Option<Timestamp>,
+    /// What its end rests on, once there is one.
+    pub ended_by: EndedBy,
     /// By when it had stayed good for long enough, data being there; of a breach that has ended.
     pub settled_at: Option<Timestamp>,
-    /// It has ended because what was bad is the normal from now on.
-    pub new_normal: bool,
     /// Its data has stopped: nothing tells whether it lasts.
     pub stale: bool,
-    /// A person says that it has ended, and nothing else does.
-    pub said_over: bool,
-    /// The next episode of the same alert has begun, and nothing else tells that it has ended.
-    pub superseded: bool,
     /// The event time that the last statement about it, or the clock, has brought it to.
     pub told_at: Timestamp,
     /// When it was last heard of, repeats included.
@@ -156,6 +149,20 @@ pub struct Member {
     pub suppressed: Option<Box<Suppressed>>,
     /// The burst of alerts it belongs to.
     pub(super) sign: SignId,
+}
+
+/// What the end of a member rests on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndedBy {
+    /// What told that it began has told so.
+    #[default]
+    Told,
+    /// What was bad is the normal from now on.
+    NewNormal,
+    /// A person says so, and nothing else does.
+    Person,
+    /// The next episode of the same alert has begun, and nothing else tells so.
+    Next,
 }
 
 /// What detection says of a breach.
@@ -277,11 +284,9 @@ impl Member {
             origin,
             starts_at,
             ends_at: None,
+            ended_by: EndedBy::Told,
             settled_at: None,
-            new_normal: false,
             stale: false,
-            said_over: false,
-            superseded: false,
             told_at: starts_at,
             heard_at: starts_at,
             judged: None,
@@ -295,6 +300,12 @@ impl Member {
     #[must_use]
     pub fn counts(&self) -> bool {
         self.definition.is_some() && self.suppressed.is_none()
+    }
+
+    /// Whether a person says that it has ended, and nothing else does.
+    #[must_use]
+    pub fn is_said_over(&self) -> bool {
+        self.ends_at.is_some() && self.ended_by == EndedBy::Person
     }
 
     /// Whether that kind of reason is why it makes no fault.
@@ -358,7 +369,7 @@ impl Member {
 
     /// When it ended, where somebody who can know has told it.
     pub(super) fn known_end(&self) -> Option<Timestamp> {
-        self.ends_at.filter(|_| !self.new_normal && !self.said_over && !self.superseded)
+        self.ends_at.filter(|_| self.ended_by == EndedBy::Told)
     }
 
     /// Its end, or else when it was last heard of.
@@ -375,12 +386,22 @@ impl Situation {
             first: Timestamp(i64::MAX),
             heard: Timestamp::MIN,
             lasting: Lasting::default(),
-            declared: false,
-            acknowledged: false,
+            hold: Hold::Free,
             taken_apart: false,
             relapsed: false,
-            recovered_at: None,
         }
+    }
+
+    /// Whether an incident was declared on it.
+    #[must_use]
+    pub fn is_declared(&self) -> bool {
+        self.hold != Hold::Free
+    }
+
+    /// When its incident recovered; it then takes in only a relapse.
+    #[must_use]
+    pub fn recovered_at(&self) -> Option<Timestamp> {
+        if let Hold::Over { since, .. } = self.hold { Some(since) } else { None }
     }
 
     /// The first sign of it.
@@ -443,12 +464,12 @@ impl Situation {
 
     /// Whether what began then can still become part of it: it is neither over nor too old.
     pub(super) fn takes(&self, at: Timestamp, tuning: &Tuning) -> bool {
-        self.recovered_at.is_none() && at.since(self.first) <= tuning.life_max
+        self.recovered_at().is_none() && at.since(self.first) <= tuning.life_max
     }
 
     /// Whether part of it may become part of another one, or one of its own.
     pub(super) fn gives(&self) -> bool {
-        !self.acknowledged && !self.taken_apart && self.recovered_at.is_none()
+        matches!(self.hold, Hold::Free | Hold::On { acknowledged: false }) && !self.taken_apart
     }
 
     /// Whether nothing more is to be expected of it by then.
@@ -462,17 +483,17 @@ impl Situation {
         if self.lasting.waiting > 0 && self.members.iter().any(waits) {
             return false;
         }
-        if let Some(recovered) = self.recovered_at {
+        if let Some(recovered) = self.recovered_at() {
             // What begins within the time to reopen may be told as much later as it is held back.
             return clock > recovered + (tuning.reopen_within + rules.hold_max() + tuning.gap);
         }
         let quiet = |long: Duration| clock > self.heard + long;
-        !self.declared && (quiet(tuning.forget_alerts_after) || (quiet(tuning.gap) && self.lasting.all == 0))
+        !self.is_declared() && (quiet(tuning.forget_alerts_after) || (quiet(tuning.gap) && self.lasting.all == 0))
     }
 
     /// Whether the member is the same trouble again, soon after the incident's recovery.
     pub(super) fn relapses(&self, member: &Member, tuning: &Tuning) -> bool {
-        let Some(recovered) = self.recovered_at else { return false };
+        let Some(recovered) = self.recovered_at() else { return false };
         let soon = member.counts() && member.starts_at.since(recovered) <= tuning.reopen_within;
         soon && self.has_same(member) && !self.has_enough_of(member)
     }

@@ -12,7 +12,7 @@ use crate::query::Selector;
 use crate::rules::{Flapping, Inhibit, Of, Rules};
 
 use super::member::definition;
-use super::situation::{Member, MemberKey, Situation, Source};
+use super::situation::{Hold, Member, MemberKey, Situation, Source};
 use super::{News, Part, SignId, Situations};
 
 /// Silences at once; a further one is refused.
@@ -220,7 +220,7 @@ impl Situations {
 
     /// What is open but has made no fault yet makes none while it is silenced.
     fn silence_open(&mut self, silence: &str, now: Timestamp, rules: &Rules) {
-        let open = self.open.values().filter(|situation| !situation.declared).flat_map(|situation| &situation.members);
+        let open = self.open.values().filter(|situation| !situation.is_declared()).flat_map(|situation| &situation.members);
         let counts = open.filter(|member| member.counts() && member.ends_at.is_none());
         let silenced = counts.filter(|member| self.is_under(silence, &labels(member)));
         for key in silenced.map(|member| member.key).collect::<Vec<MemberKey>>() {
@@ -455,7 +455,7 @@ impl Situations {
     /// Whether a member is the same trouble as what counts in an incident that is on.
     fn is_declared(&self, member: &Member) -> bool {
         let situation = self.place(member.key).and_then(|(situation, _)| self.get(situation));
-        situation.is_some_and(|situation| situation.declared && situation.recovered_at.is_none() && situation.has_same(member))
+        situation.is_some_and(|situation| matches!(situation.hold, Hold::On { .. }) && situation.has_same(member))
     }
 
     fn inhibited(&self, member: &Member, labels: &Labels, rules: &Rules) -> Option<Suppressed> {
@@ -484,7 +484,7 @@ impl Situations {
     /// Whether it says of an incident that has recovered that this was too early.
     fn reopens(&self, member: &Member) -> bool {
         let situation = self.member(member.key).map(|(situation, _)| situation);
-        situation.is_some_and(|situation| situation.recovered_at.is_some() && situation.has_same(member))
+        situation.is_some_and(|situation| situation.recovered_at().is_some() && situation.has_same(member))
     }
 
     fn flaps(&self, member: &Member, now: Timestamp, rules: &Rules) -> Option<Suppressed> {

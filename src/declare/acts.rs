@@ -362,13 +362,13 @@ impl Declare {
         legal.then_some(()).ok_or_else(|| format!("{} is not possible while it is {}", command.order.as_str(), incident.state))
     }
 
-    /// An event that a person brings about.
     fn cancel(&mut self, id: SituationId, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
         self.legal(id, Event::Cancelled, command)?;
         self.remembers_cancelled(id);
         self.says(id, Event::Cancelled, command, with(command, "it was no fault"), out)
     }
 
+    /// An event that a person brings about.
     pub(super) fn says(
         &mut self,
         id: SituationId,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::correlate::{How, Member, MemberKey, Situation, SituationId, Source, Why};
+use crate::correlate::{EndedBy, How, Member, MemberKey, Situation, SituationId, Source, Why};
 use crate::grade::Grade;
 use crate::model::command::RICHTER;
 use crate::model::{Breach, Event, Level, Numbers, Phase, Point, State, Timestamp, duration};
@@ -249,7 +249,7 @@ impl Declare {
 
     /// Why an incident recovers once nothing of it lasts, be it for so long.
     pub(super) fn ended(&self, id: SituationId, held: Option<Duration>) -> String {
-        let settled = self.counting(id).filter(|member| member.new_normal);
+        let settled = self.counting(id).filter(|member| member.ended_by == EndedBy::NewNormal);
         let settled: Vec<&str> = settled.filter_map(|member| member.source.monitor()).collect();
         let held = held.map_or_else(String::new, |held| format!(", for {}", duration::show(held)));
         let settled = match settled.as_slice() {
