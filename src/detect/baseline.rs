@@ -33,6 +33,10 @@ const GAP: i64 = 10;
 /// Evaluations inside the band before one that was left is forgotten.
 const KEEP: u16 = 10;
 
+/// What is out on the side that is not judged has to last so many times as long to be the normal: what ends a week of more than
+/// usual is no drop.
+const UNTOLD: u32 = 7;
+
 /// A score below this is calm.
 const CALM: f32 = 0.6;
 
@@ -121,8 +125,9 @@ struct Left {
     level: f32,
     /// How far the level was from the season's.
     offsets: (f32, f32),
-    /// Half the band.
+    /// Half the band, and how much noisier than usual that part of the season was.
     half: f32,
+    noise: f32,
     up: bool,
     /// By the channel of shifts.
     shifted: bool,
@@ -220,12 +225,12 @@ impl Baseline {
             if warm { self.shift.see(rule, &now, self.deviations(), point, self.brief.as_deref_mut()) } else { Shifted::default() };
         let learning = bridged || self.is_learning(step);
         let (point, shifted) = counted.map_or((point, shifted), |counted| self.by_counts(rule, &now, counted, point, shifted));
-        let left = self.left.as_deref().copied();
+        let left = self.left.as_deref().map(|left| (*left, self.half(rule, &now, left)));
         let band = self.judge(rule, step, &now, point, shifted, learning);
         self.learn(rule, every, step, &now, warm);
-        if let Some(left) = left.filter(|_| self.left.is_none() && band.state == State::Inside) {
+        if let Some((left, half)) = left.filter(|_| self.left.is_none() && band.state == State::Inside) {
             // What it was meanwhile says nothing of what comes next.
-            self.forecast.back(&now, self.level(&now, &left), left.half, left.offsets);
+            self.forecast.back(&now, self.level(&now, &left), half, left.offsets);
         }
         self.last = step;
         if self.seen.is_multiple_of(1024) {
@@ -342,7 +347,7 @@ impl Baseline {
     fn judge(&mut self, rule: &BaselineRule, step: Timestamp, now: &Now, point: f32, shifted: Shifted, learning: bool) -> Band {
         let (of_point, of_shift) = (point / rule.surprise, shifted.score);
         let expected = self.there(now.expected);
-        let least = if self.unit == 0.0 { 0.0 } else { rule.min_change.least(expected) / self.unit };
+        let least = self.least(rule, expected);
         let half = (self.point.limit(rule.surprise) * now.scale).max(least as f32);
         let enough = |by: f32| f64::from(by) >= least;
         // What is expected follows a slow fall, and no average counts one value for more than a few scales.
@@ -365,7 +370,8 @@ impl Baseline {
                 let (season, level) = (now.season.is_some(), expected - now.season.unwrap_or(0.0));
                 let told = rule.judges(up);
                 let offsets = self.forecast.offsets();
-                self.left = Some(Box::new(Left { at: step, season, level, offsets, half, up, shifted: of_shift >= 1.0, told, calm: 0 }));
+                let (noise, shifted) = (now.noise, of_shift >= 1.0);
+                self.left = Some(Box::new(Left { at: step, season, level, offsets, half, noise, up, shifted, told, calm: 0 }));
                 if told && of_shift >= 1.0 {
                     self.shift.tells();
                 }
@@ -384,16 +390,28 @@ impl Baseline {
         if left.season { now.season.map_or(self.forecast.medium(), |level| level + left.level) } else { left.level }
     }
 
+    /// Half the band that was left, the noise of the season having gone on: by night as little as is usual then is far off.
+    fn half(&self, rule: &BaselineRule, now: &Now, left: &Left) -> f32 {
+        let scale = |noise: f32| self.scale.of(&rule.dynamics, noise, now.floor);
+        let least = self.least(rule, self.there(self.level(now, left))) as f32;
+        (left.half * scale(now.noise) / scale(left.noise)).max(least).max(f32::MIN_POSITIVE)
+    }
+
+    /// The least change that counts, in the baseline's own unit.
+    fn least(&self, rule: &BaselineRule, expected: f64) -> f64 {
+        if self.unit == 0.0 { 0.0 } else { rule.min_change.least(expected) / self.unit }
+    }
+
     /// The band was left, and stays as it was.
     fn outside(&mut self, rule: &BaselineRule, step: Timestamp, now: &Now, shifted: Shifted, score: f32, mut left: Left) -> Band {
-        let expected = self.level(now, &left);
+        let (expected, half) = (self.level(now, &left), self.half(rule, now, &left));
         let side = |left: &Left| if left.up { 1.0 } else { -1.0 };
-        if !left.told && rule.judges(!left.up) && side(&left) * (now.value - expected) < -left.half {
+        if !left.told && rule.judges(!left.up) && side(&left) * (now.value - expected) < -half {
             // From the side that is not judged to the one that is.
             left = Left { at: step, up: !left.up, told: true, shifted: false, calm: 0, ..left };
         }
         let side = side(&left);
-        let off = side * (now.value - expected) / left.half.max(f32::MIN_POSITIVE);
+        let off = side * (now.value - expected) / half;
         // Too far on the other side is not back, if that side is judged.
         let away = if rule.judges(!left.up) { off.abs() } else { off };
         // The averages remember for long what is over by now: the value itself must still be where they are.
@@ -403,7 +421,7 @@ impl Baseline {
         let score = score.max(away.min(SCORE_MAX));
         self.left = (left.calm < KEEP).then(|| Box::new(left));
         let state = match is_outside {
-            true if step.since(left.at) >= rule.relearn => {
+            true if step.since(left.at) >= if left.told { rule.relearn } else { rule.relearn.saturating_mul(UNTOLD) } => {
                 self.settle(&rule.dynamics);
                 State::NewNormal
             }
@@ -411,7 +429,7 @@ impl Baseline {
             true | false => State::Inside,
         };
         let score = if state == State::Outside { score.max(1.0) } else { score.clamp(0.0, QUIET) };
-        self.band(rule, expected, left.half, score, state)
+        self.band(rule, expected, half, score, state)
     }
 
     fn band(&self, rule: &BaselineRule, expected: f32, half: f32, score: f32, state: State) -> Band {
