@@ -46,8 +46,8 @@ impl Forecast {
         (self.fast_offset, self.medium_offset)
     }
 
-    /// It is back where it was expected, within half the band: what has gone along with it is taken back to there, and as far
-    /// from the season as it was.
+    /// It is back where it was expected, within half the band: what has gone along with it is taken back to there. The level is
+    /// as far from the season's as it was: what is within a band that is wide by night may be an outage still.
     pub(super) fn back(&mut self, now: &Now, expected: f32, half: f32, offsets: (f32, f32)) {
         let astray = |level: f32| (level - now.value).abs() > half;
         for level in [&mut self.fast, &mut self.medium].into_iter().filter(|level| astray(**level)) {
@@ -56,12 +56,7 @@ impl Forecast {
         if astray(self.last) {
             self.last = now.value;
         }
-        let usual = now.usual();
-        for (offset, before) in [(&mut self.fast_offset, offsets.0), (&mut self.medium_offset, offsets.1)] {
-            if astray(usual + *offset) {
-                *offset = before;
-            }
-        }
+        (self.fast_offset, self.medium_offset) = offsets;
     }
 
     /// The offset has become the season's level.
