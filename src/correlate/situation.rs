@@ -67,8 +67,8 @@ pub enum Hold {
     Over {
         /// When it did.
         since: Timestamp,
-        /// Somebody had acknowledged it.
-        acknowledged: bool,
+        /// It is none: only what was cancelled itself is it again, and not what is called so elsewhere.
+        cancelled: bool,
     },
 }
 
@@ -493,9 +493,10 @@ impl Situation {
 
     /// Whether the member is the same trouble again, soon after the incident's recovery.
     pub(super) fn relapses(&self, member: &Member, tuning: &Tuning) -> bool {
-        let Some(recovered) = self.recovered_at() else { return false };
-        let soon = member.counts() && member.starts_at.since(recovered) <= tuning.reopen_within;
-        soon && self.has_same(member) && !self.has_enough_of(member)
+        let Hold::Over { since, cancelled } = self.hold else { return false };
+        let soon = member.counts() && member.starts_at.since(since) <= tuning.reopen_within;
+        let is_it = |same: &Member| !cancelled || same.fingerprint() == member.fingerprint();
+        soon && self.same_as(member).any(is_it) && !self.has_enough_of(member)
     }
 
     /// Whether another member that counts is the same trouble.

@@ -457,13 +457,19 @@ impl Incident {
 
     /// What correlation may do with its situations.
     pub(super) fn hold(&self) -> Hold {
-        let acknowledged = self.acknowledged.is_some();
         match self.state {
-            State::Suspected | State::Declared | State::Recovering | State::Merged => Hold::On { acknowledged },
+            State::Suspected | State::Declared | State::Recovering | State::Merged => {
+                Hold::On { acknowledged: self.acknowledged.is_some() }
+            }
             State::Recovered | State::Reviewed | State::Cancelled | State::Closed => {
-                Hold::Over { since: self.good_since.or(self.over_since).unwrap_or(self.at), acknowledged }
+                self.is_over_since(self.good_since.or(self.over_since).unwrap_or(self.at))
             }
         }
+    }
+
+    /// The same, of what is over since then.
+    pub(super) fn is_over_since(&self, since: Timestamp) -> Hold {
+        Hold::Over { since, cancelled: self.state == State::Cancelled }
     }
 
     /// Nothing tells whether it lasts.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::contract::Told;
-use crate::correlate::{Hold, Member, MemberKey, SituationId, Source, Suppressed};
+use crate::correlate::{Member, MemberKey, SituationId, Source, Suppressed};
 use crate::model::command::RICHTER;
 use crate::model::text::{clock, counted, moment};
 use crate::model::{Event, Origin, State, Timestamp, duration};
@@ -208,11 +208,10 @@ impl Declare {
     /// It is closed no earlier than so long after then, and takes in what relapses by then.
     fn waits(&mut self, id: SituationId, last: Timestamp) {
         let close_at = last + self.waits_for();
-        if let Some(incident) = self.state.incidents.get_mut(&id) {
-            incident.close_at = close_at;
-        }
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        incident.close_at = close_at;
+        let over = incident.is_over_since(last);
         if self.owner(id) == id {
-            let over = Hold::Over { since: last, acknowledged: true };
             self.situations_of(id).into_iter().for_each(|situation| self.state.situations.hold(situation, over));
         }
     }
