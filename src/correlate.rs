@@ -204,6 +204,9 @@ impl Situations {
     pub fn hold(&mut self, id: SituationId, hold: Hold) {
         let Some(situation) = self.open.get_mut(&id) else { return };
         let before = std::mem::replace(&mut situation.hold, hold);
+        if situation.is_cancelled() {
+            situation.members.iter().for_each(|member| self.suppression.frees(member.key));
+        }
         situation.relapsed |= matches!((before, hold), (Hold::Over { .. }, Hold::On { .. }));
         let of = situation.members.iter().filter(|member| member.definition.is_some()).map(|member| (member.relapse_key(), id));
         if let Hold::Over { .. } = hold {

@@ -404,6 +404,11 @@ impl Situation {
         if let Hold::Over { since, .. } = self.hold { Some(since) } else { None }
     }
 
+    /// Whether a person has said that it is no fault.
+    pub(super) fn is_cancelled(&self) -> bool {
+        matches!(self.hold, Hold::Over { cancelled: true, .. })
+    }
+
     /// The first sign of it.
     #[must_use]
     pub fn started_at(&self) -> Option<Timestamp> {

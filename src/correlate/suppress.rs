@@ -150,6 +150,12 @@ impl Suppression {
         }
     }
 
+    /// What that member inhibits is to be asked anew.
+    pub(super) fn frees(&mut self, key: MemberKey) {
+        let inhibited = self.inhibited.range((key, MemberKey(0))..=(key, MemberKey(u64::MAX)));
+        self.freed.extend(inhibited.map(|(_, inhibited)| *inhibited));
+    }
+
     fn silenced(&self, labels: &Labels, now: Timestamp) -> Option<Suppressed> {
         let silences = self.silences.iter().filter(|(_, silence)| silence.from <= now && now < silence.until);
         let (id, silence) = silences.into_iter().find(|(_, s)| self.selectors.get(&s.alerts).is_some_and(|(of, _)| of.matches(labels)))?;
@@ -354,7 +360,7 @@ impl Situations {
         for (number, place) in own.inhibits.remove(&key).unwrap_or_default() {
             own.sources.remove(&(number, place, key));
         }
-        own.freed.extend(own.inhibited.range((key, MemberKey(0))..=(key, MemberKey(u64::MAX))).map(|(_, inhibited)| *inhibited));
+        own.frees(key);
     }
 
     /// What is suppressed no more and still lasts, and why it was: it acts from now on.
@@ -465,7 +471,8 @@ impl Situations {
             places.iter().map(|entity| place(rule, labels, entity)).find_map(|place| {
                 let sources = self.suppression.sources.range((number, place, MemberKey(0))..=(number, place, MemberKey(u64::MAX)));
                 sources.into_iter().filter(|(.., key)| *key != member.key).find_map(|(.., key)| {
-                    let (_, source) = self.member(*key)?;
+                    // What a person says is no fault explains none.
+                    let (_, source) = self.member(*key).filter(|(situation, _)| !situation.is_cancelled())?;
                     // Of those that would explain each other one is told of.
                     let explained = source.is_suppressed_by(Suppressor::Inhibition);
                     let of = format!("{} of {}", source.source.name(), source.entity);

@@ -167,6 +167,7 @@ impl Declare {
             Act::Cancel => self.cancel(id, command, out),
             Act::Recover => {
                 self.legal(id, Event::Recovered, command)?;
+                self.knows_all(id, command, out)?;
                 self.in_order(id, Point::Recovered, command.at)?;
                 for situation in self.situations_of(id) {
                     self.state.situations.end(situation, command.at);
@@ -240,7 +241,7 @@ impl Declare {
         let grades =
             self.counting(id).filter_map(|member| member.grade(command.at, &incident.said, &costs::beside(member, self.counting(id))));
         let measured = grades.filter_map(|grade| Some(grade.0.get(&level.place)?.effective()?.level.clone())).min();
-        self.change(id, |incident| incident.set_level(level, measured, &command.author));
+        self.change(id, |incident| incident.set_level(level, measured, command.at, &command.author));
         self.says(id, event, command, words, out)
     }
 
@@ -364,8 +365,18 @@ impl Declare {
 
     fn cancel(&mut self, id: SituationId, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
         self.legal(id, Event::Cancelled, command)?;
+        self.knows_all(id, command, out)?;
         self.remembers_cancelled(id);
         self.says(id, Event::Cancelled, command, with(command, "it was no fault"), out)
+    }
+
+    /// Who says that all of an incident is over, or none, has been told of all of it; otherwise that is told first.
+    fn knows_all(&mut self, id: SituationId, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
+        if !self.has_untold(id) {
+            return Ok(());
+        }
+        self.look(id, command.at, out);
+        Err("more has come to it than was told by then, and is told now: say so again if that is meant, too, or split it off".into())
     }
 
     /// An event that a person brings about.

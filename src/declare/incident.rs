@@ -148,8 +148,8 @@ pub(super) struct Held {
     pub(super) measured: Option<Level>,
     /// What met it, and what is next.
     pub(super) standing: Standing,
-    /// Who set it, where a person did.
-    pub(super) set_by: Option<String>,
+    /// Who set it and when, where a person did.
+    pub(super) set: Option<(Timestamp, String)>,
 }
 
 /// The review after the recovery.
@@ -239,22 +239,28 @@ impl Incident {
         held.into_iter()
     }
 
-    /// Takes a member's grade in: in each sequence the level rises, or stays as it is. Gives what has risen, in words.
-    pub(super) fn take(&mut self, graded: &Graded) -> Vec<String> {
+    /// When a person set a level last.
+    pub(super) fn set_at(&self) -> Option<Timestamp> {
+        self.held.values().filter_map(|held| held.set.as_ref()).map(|(at, _)| *at).max()
+    }
+
+    /// Takes a member's grade in: in each sequence the level rises, or stays as it is. Gives what has risen, in words. What is
+    /// `other` than what a person has set the level of rises over that.
+    pub(super) fn take(&mut self, graded: &Graded, other: bool) -> Vec<String> {
         let mut risen = vec![];
         for (place, standing) in &graded.grade.0 {
             let Some(met) = standing.effective() else { continue };
             let Some(held) = self.held.get_mut(place) else {
                 let level = met.level.clone();
                 risen.push((level.clone(), format!("{level}: {}", standing.reason())));
-                self.held.insert(*place, Held { measured: Some(level.clone()), level, standing: standing.clone(), set_by: None });
+                self.held.insert(*place, Held { measured: Some(level.clone()), level, standing: standing.clone(), set: None });
                 continue;
             };
             // What a person has set less severe stays so until more is measured than was by then.
             let more = held.measured.as_ref().is_none_or(|most| met.level.rank < most.rank);
-            if more && met.level.rank < held.level.rank {
+            if (more || other) && met.level.rank < held.level.rank {
                 risen.push((met.level.clone(), format!("{} → {}: {}", held.level, met.level, standing.reason())));
-                (held.level, held.standing, held.set_by) = (met.level.clone(), standing.clone(), None);
+                (held.level, held.standing, held.set) = (met.level.clone(), standing.clone(), None);
             } else if held.standing.effective() == Some(met) {
                 held.standing = standing.clone();
             }
@@ -270,15 +276,15 @@ impl Incident {
     }
 
     /// A person sets a level, of what was measured at the most by then, as far as that still holds.
-    pub(super) fn set_level(&mut self, level: Level, measured: Option<Level>, author: &str) {
+    pub(super) fn set_level(&mut self, level: Level, measured: Option<Level>, at: Timestamp, author: &str) {
         let held = self.held.entry(level.place).or_insert_with(|| Held {
             level: level.clone(),
             measured: None,
             standing: Standing::default(),
-            set_by: None,
+            set: None,
         });
         (held.level, held.measured) = (level, measured);
-        held.set_by = Some(author.to_owned());
+        held.set = Some((at, author.to_owned()));
     }
 
     /// Whether somebody has taken it on as it is now: a worse level asks anew.

@@ -155,7 +155,7 @@ impl Declare {
             Source::Person { author, .. } => author.to_string(),
             Source::Alert { .. } | Source::Breach { .. } => RICHTER.to_owned(),
         };
-        incident.take(graded);
+        incident.take(graded, false);
         self.state.suspected.remove(&id);
         let held_back = self.held_back.as_ref().map_or_else(String::new, |why| format!("; it made no fault so far: {why}"));
         self.event(id, Event::Declared, at, &author, graded.reason() + &held_back, out);
@@ -180,12 +180,21 @@ impl Declare {
         (other.map_or_else(|| "the same trouble again".to_owned(), |other| format!("now {}", called(other, ""))), false)
     }
 
+    /// Whether a member tells of other trouble than had been told of when a person set a level.
+    fn is_other(&self, id: SituationId, key: MemberKey) -> bool {
+        let set_at = self.state.incidents.get(&id).and_then(Incident::set_at);
+        let Some((set_at, (_, member))) = set_at.zip(self.state.situations.member(key)) else { return false };
+        let is_same = |known: &Member| known.entity == member.entity && known.source.name() == member.source.name();
+        self.counting(id).all(|known| known.starts_at > set_at || !is_same(known))
+    }
+
     /// It escalates by what is worse than what it had.
     fn rises(&mut self, id: SituationId, graded: &Graded, at: Timestamp, out: &mut Outbox) {
+        let other = self.is_other(id, graded.key);
         let Some((incident, (_, member))) = self.state.incidents.get_mut(&id).zip(self.state.situations.member(graded.key)) else {
             return;
         };
-        let (leader, risen) = (incident.leader, incident.take(graded));
+        let (leader, risen) = (incident.leader, incident.take(graded, other));
         if risen.is_empty() {
             return;
         }
@@ -198,9 +207,10 @@ impl Declare {
 
     /// It was over; what is worse than before says so in the same event.
     pub(super) fn reopens(&mut self, id: SituationId, reason: &str, at: Timestamp, graded: Option<Graded>, out: &mut Outbox) {
+        let other = graded.as_ref().is_some_and(|graded| self.is_other(id, graded.key));
         let incident = self.state.incidents.get_mut(&id);
         let leader = incident.as_ref().map(|incident| incident.leader);
-        let risen = incident.zip(graded).map(|(incident, graded)| incident.take(&graded)).unwrap_or_default();
+        let risen = incident.zip(graded).map(|(incident, graded)| incident.take(&graded, other)).unwrap_or_default();
         let leads = self.state.incidents.get(&id).map(|incident| incident.leader).filter(|leads| Some(*leads) != leader);
         let before = leads.and_then(|leads| self.is_now_about(id, leads));
         let reason = std::iter::once(reason.to_owned()).chain(risen).collect::<Vec<_>>().join("; ");

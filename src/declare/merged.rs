@@ -58,7 +58,7 @@ impl Shared {
         take_back_each(&mut self.said, &before.said, &after.said, |a, b| a == b);
         // A fault without a level is none.
         if !before.held.is_empty() {
-            take_back_each(&mut self.held, &before.held, &after.held, |a, b| a.level == b.level && a.set_by == b.set_by);
+            take_back_each(&mut self.held, &before.held, &after.held, |a, b| a.level == b.level && a.set == b.set);
         }
         self
     }

@@ -48,6 +48,11 @@ impl Picture {
         }
     }
 
+    /// Whether what monitors and alerts tell so was told of, as far as they are told apart.
+    pub(super) fn tells_of(&self, member: &Member) -> bool {
+        self.counting.len() >= COUNTING_MAX || member.source.labels().is_none() || self.counting.contains(&member.fingerprint())
+    }
+
     /// It was told that this leads.
     pub(super) fn leads(&mut self, member: &Member) {
         self.entities.insert(member.entity.clone());

@@ -1,6 +1,6 @@
 //! What fails of an entity whose incident is on is part of that incident.
 
-use crate::correlate::{Hold, Member, MemberKey, Situation, SituationId};
+use crate::correlate::{Hold, Member, MemberKey, Situation, SituationId, Source};
 use crate::model::command::RICHTER;
 use crate::model::{Entity, Event, State, Timestamp};
 use crate::stage::Outbox;
@@ -33,7 +33,7 @@ impl Declare {
         let Some(incident) = self.state.incidents.get(&id) else { return false };
         let has_enough = || self.state.situations.get(id).is_some_and(|situation| situation.has_enough_of(member));
         let takes_in = incident.state.is_on() || self.was_on_lately(incident, member.starts_at) && !has_enough();
-        if !takes_in || incident.is_stale() && self.heard_at(id).is_some() {
+        if !takes_in || incident.is_stale() && !self.is_told_of(id) {
             return false;
         }
         let Some((_, leader)) = self.state.situations.member(incident.leader) else { return true };
@@ -42,6 +42,12 @@ impl Declare {
         let owner = member.owner();
         let of_one_team = owner.is_empty() || owner == leader.owner() || incident.of_owners.contains(owner);
         leader.is_called_as(member) || is_young && of_one_team
+    }
+
+    /// Whether a monitor tells of something that lasts in an incident; of alerts nobody says when nobody tells of them any more.
+    fn is_told_of(&self, id: SituationId) -> bool {
+        let mut lasting = self.counting(id).filter(|member| member.ends_at.is_none()).peekable();
+        lasting.peek().is_none() || lasting.any(|member| !member.stale && !matches!(member.source, Source::Alert { .. }))
     }
 
     fn was_on_lately(&self, incident: &Incident, at: Timestamp) -> bool {

@@ -164,7 +164,7 @@ impl<'a> Story<'a> {
             effective: held.level.to_string(),
             sequence: held.level.sequence.clone(),
             rank: held.level.rank,
-            set_by: held.set_by.clone(),
+            set_by: held.set.as_ref().map(|(_, by)| by.clone()),
             business: held.standing.business.as_ref().map(met),
             generic: held.standing.generic.as_ref().map(met),
             next: above.map(next),

@@ -266,8 +266,16 @@ impl Declare {
         }
     }
 
+    /// Whether something counts and lasts in an incident that nobody was told of yet.
+    pub(super) fn has_untold(&self, id: SituationId) -> bool {
+        let Some(incident) = self.state.incidents.get(&id) else { return false };
+        let (told, untold): (Vec<_>, Vec<_>) = self.counting(id).partition(|member| incident.picture.tells_of(member));
+        let is_told = |member: &&Member| told.iter().any(|told| told.entity == member.entity && told.is_called_as(member));
+        untold.iter().any(|member| member.ends_at.is_none() && !is_told(member))
+    }
+
     /// Tells of an incident whose picture has changed.
-    fn look(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
+    pub(super) fn look(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let Self { config, rules, state, .. } = self;
         let Some(incident) = state.incidents.get_mut(&id) else { return };
         incident.looked_at = at;
