@@ -78,6 +78,12 @@ pub struct Happening {
     /// The command that it follows from, by its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// Where the incident was in its life before; none at its first event.
+    #[serde(default)]
+    pub state_before: Option<State>,
+    /// Its levels before, such as P2, the leading one first.
+    #[serde(default)]
+    pub levels_before: Vec<String>,
 }
 
 /// An incident, as of an event.
@@ -107,7 +113,8 @@ pub struct Body {
     /// The first sign of what counts.
     #[schemars(extend("format" = "date-time"))]
     pub started_at: String,
-    /// When it was declared; when it was suspected first while it is.
+    /// When it was declared, in the time of its data; when it was suspected first, while it is or where it never was declared. When
+    /// people could know of it is `timeline.discovered`.
     #[schemars(extend("format" = "date-time"))]
     pub declared_at: String,
     /// When users felt it no more; none while it is on, of what was cancelled or merged, and of what was only suspected.
@@ -115,8 +122,12 @@ pub struct Body {
     pub recovered_at: Option<String>,
     /// From the first sign to this event, or to the recovery, without what all was well in between, before a relapse.
     pub lasted_seconds: u64,
-    /// Who has taken it on.
+    /// Who has taken it on; that stays where it has become worse since.
     pub acknowledged: Option<Stamp>,
+    /// Whether somebody has yet to take it on, as severe as it is: it is on, and nobody has, or not since it escalated to what is handled
+    /// otherwise.
+    #[serde(default)]
+    pub unacknowledged: bool,
     /// Its data has stopped: nothing tells whether it lasts.
     pub stale: bool,
     /// What it costs, by measure.
@@ -127,7 +138,7 @@ pub struct Body {
     pub durations: Durations,
     /// How it was noticed.
     pub discovery: Discovery,
-    /// Whom to gather, and where; none once it is over, or where nobody is named.
+    /// Whom to gather, and where; of what is on, however few are named. None of what is suspected or over.
     pub emergency: Option<Emergency>,
     /// How to recover, the best way first.
     pub plans: Vec<Plan>,
@@ -293,7 +304,7 @@ pub struct Emergency {
     pub channel: Option<String>,
     /// The link to its conference.
     pub conference: Option<String>,
-    /// Who is on duty now.
+    /// Who is on duty now; none where nobody is named.
     pub people: Vec<Person>,
     /// When others may be.
     #[schemars(extend("format" = "date-time"))]
@@ -310,7 +321,7 @@ pub struct Person {
     pub name: String,
     /// Of which team.
     pub team: String,
-    /// How the team is reached.
+    /// How the team is reached; empty where that is not written down.
     pub contact: String,
 }
 

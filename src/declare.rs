@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::correlate::{Calls, How, Joined, Member, MemberKey, News, Situation, SituationId, Situations, Source, Taken, Tally, rank};
 use crate::model::command::RICHTER;
-use crate::model::{Alert, Entity, Event, Origin, Signal, Timestamp};
+use crate::model::{Alert, Entity, Event, Origin, Signal, State, Timestamp};
 use crate::rules::{Config, Dependency, Rules, Topology};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
 use crate::wire::internal::{SignalsRecord, decode};
@@ -96,7 +96,7 @@ struct Domain {
 pub struct Open {
     /// Situations, declared or not.
     pub situations: usize,
-    /// Incidents that are on, by level.
+    /// Incidents that are on, by their leading level.
     pub incidents: BTreeMap<String, usize>,
     /// Incidents by state.
     pub states: BTreeMap<&'static str, usize>,
@@ -127,7 +127,9 @@ impl Declare {
     /// What is open.
     #[must_use]
     pub fn open(&self) -> Open {
-        let mut open = Open { situations: self.state.situations.len(), ..Open::default() };
+        let levels = self.rules.levels.sequences.iter().flat_map(|s| (1..=s.levels).map(move |rank| (format!("{}{rank}", s.name), 0)));
+        let states = State::KEPT.into_iter().map(|state| (state.as_str(), 0));
+        let mut open = Open { situations: self.state.situations.len(), incidents: levels.collect(), states: states.collect() };
         for incident in self.state.incidents.values() {
             *open.states.entry(incident.state.as_str()).or_default() += 1;
             if let Some(level) = incident.level().filter(|_| incident.state.is_on()) {

@@ -165,15 +165,7 @@ impl Declare {
             Act::Split { part: Split::Merged(merged) } => self.split_by_hand(id, merged, command, out),
             Act::Split { part: Split::Entity(entity) } => self.take_apart(id, entity, command, out),
             Act::Cancel => self.cancel(id, command, out),
-            Act::Recover => {
-                self.legal(id, Event::Recovered, command)?;
-                self.knows_all(id, command, out)?;
-                self.in_order(id, Point::Recovered, command.at)?;
-                for situation in self.situations_of(id) {
-                    self.state.situations.end(situation, command.at);
-                }
-                self.says(id, Event::Recovered, command, with(command, "a person says so"), out)
-            }
+            Act::Recover => self.recover(id, command, out),
             Act::RevokeRecovery => {
                 self.legal(id, Event::RecoveryRevoked, command)?;
                 for situation in self.situations_of(id) {
@@ -361,6 +353,16 @@ impl Declare {
         let Some(incident) = self.state.incidents.get(&id) else { return Err("it is closed".into()) };
         let legal = event.after(Some(incident.state)).is_some();
         legal.then_some(()).ok_or_else(|| format!("{} is not possible while it is {}", command.order.as_str(), incident.state))
+    }
+
+    fn recover(&mut self, id: SituationId, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
+        self.legal(id, Event::Recovered, command)?;
+        self.knows_all(id, command, out)?;
+        self.in_order(id, Point::Recovered, command.at)?;
+        for situation in self.situations_of(id) {
+            self.state.situations.end(situation, command.at);
+        }
+        self.says(id, Event::Recovered, command, with(command, "a person says so"), out)
     }
 
     fn cancel(&mut self, id: SituationId, command: &Command, out: &mut Outbox) -> Result<(), Refused> {

@@ -93,6 +93,8 @@ pub(super) struct Incident {
     pub(super) worked_on: Option<Timestamp>,
     /// The picture that its last event showed.
     pub(super) picture: Picture,
+    /// Where it was in its life by its last event, and its levels then, the leading one first.
+    pub(super) told: (Option<State>, Vec<String>),
     /// Who has taken it on.
     pub(super) acknowledged: Option<Stamp>,
     /// Whoever has taken it on did so as it was handled then, and it is handled otherwise by now.
@@ -197,6 +199,7 @@ impl Incident {
             followed_at: at,
             worked_on: None,
             picture: Picture::default(),
+            told: (None, vec![]),
             acknowledged: None,
             asks_anew: false,
             asked: None,

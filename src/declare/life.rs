@@ -402,6 +402,7 @@ impl Declare {
         out.messages.push(story.message(event, author, reason, answers.as_deref()));
         let (called, stood) = (story.called().to_owned(), story.stands());
         incident.called = called;
+        incident.told = (Some(incident.state), incident.held().map(|held| held.level.to_string()).collect());
         if matches!(event, Event::Declared | Event::Reopened | Event::FollowUpDue) {
             incident.stood = stood;
         }

@@ -10,8 +10,8 @@ use crate::correlate::Member;
 use crate::grade;
 use crate::model::command::RICHTER;
 use crate::model::{Class, Entity, Event, Measure, Point, State, Timestamp};
+use crate::rules::Rules;
 use crate::rules::plans::{Kind, Need, fitting};
-use crate::rules::{Input, Rules};
 use crate::stage::Message;
 use crate::wire::cloudevent::{Attributes, message};
 
@@ -95,8 +95,9 @@ impl<'a> Story<'a> {
             sequence: Some(format!("{:010}", incident.sequence)),
             level: incident.level().map(ToString::to_string),
         };
-        let event =
-            Happening { kind: event, at, author: author.to_owned(), reason: reason.to_owned(), command: command.map(str::to_owned) };
+        let (state_before, levels_before) = incident.told.clone();
+        let (author, reason, command) = (author.to_owned(), reason.to_owned(), command.map(str::to_owned));
+        let event = Happening { kind: event, at, author, reason, command, state_before, levels_before };
         message(&attributes, &Data { event, incident: self.body() })
     }
 
@@ -123,6 +124,7 @@ impl<'a> Story<'a> {
             recovered_at: recovered.map(|t| t.to_string()),
             lasted_seconds: until.since(started).saturating_sub(incident.well_within(started, until)).as_secs(),
             acknowledged: incident.acknowledged.clone(),
+            unacknowledged: incident.state == State::Declared && !incident.is_taken_on(),
             stale: incident.is_stale(),
             impact: self.impact(),
             timeline: incident.timeline.iter().map(|(point, (at, by))| (*point, Stamp { at: at.to_string(), by: by.clone() })).collect(),
@@ -175,17 +177,8 @@ impl<'a> Story<'a> {
         let mut numbers = self.grounds.map_or_else(|| self.incident.measured.clone(), Grounds::numbers);
         let said = said_at_least(&mut numbers, &self.incident.said);
         let numbers: BTreeMap<Measure, f64> = numbers.into_iter().map(|(measure, number)| (measure, rounded(number))).collect();
-        let currency = if numbers.contains_key(&Measure::Money) { self.currency() } else { String::new() };
+        let currency = if numbers.contains_key(&Measure::Money) { self.rules.currency() } else { "" }.to_owned();
         Impact { numbers, currency, said }
-    }
-
-    fn currency(&self) -> String {
-        let named = self.evidence.measure.as_ref().and_then(|measure| self.rules.monitor(&measure.monitor));
-        let of = |input: &Input| match input {
-            Input::Watch(watch) => watch.impact.as_ref()?.money.as_ref().map(|money| money.currency.clone()),
-            Input::Alerts(_) | Input::Heartbeat(..) => None,
-        };
-        named.and_then(|monitor| of(&monitor.input)).unwrap_or_default()
     }
 
     fn discovery(&self) -> Discovery {

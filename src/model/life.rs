@@ -72,6 +72,10 @@ pub enum Event {
 }
 
 impl State {
+    /// All of those that are kept.
+    pub const KEPT: [Self; 7] =
+        [Self::Suspected, Self::Declared, Self::Recovering, Self::Recovered, Self::Reviewed, Self::Cancelled, Self::Merged];
+
     /// As written in events.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -360,6 +360,16 @@ impl Rules {
         self.monitors.iter().find(|m| m.name == name)
     }
 
+    /// What all money is counted in; empty where no monitor counts any.
+    #[must_use]
+    pub fn currency(&self) -> &str {
+        let watched = self.monitors.iter().filter_map(|monitor| match &monitor.input {
+            Input::Watch(watch) => watch.impact.as_ref()?.money.as_ref(),
+            Input::Alerts(_) | Input::Heartbeat(..) => None,
+        });
+        watched.map(|money| money.currency.as_str()).next().unwrap_or_default()
+    }
+
     /// The monitor that reads an alert with these labels: the first one that has it for a heartbeat, or else the first one.
     #[must_use]
     pub fn alert_monitor(&self, labels: &Labels) -> Option<&Monitor> {

@@ -243,6 +243,7 @@ impl Daemon {
         self.metrics.reloaded(true);
         info!(monitors = self.loaded.config.rules.monitors.len(), "reloaded");
         let tuned = Settings { tuning: new.settings.tuning.clone(), ..(*self.loaded.settings).clone() };
+        self.metrics.waits_for_restart(*new.settings != tuned);
         if *new.settings == tuned {
             return Ok("reloaded\n".into());
         }

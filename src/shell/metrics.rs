@@ -40,15 +40,13 @@ pub(super) struct Metrics {
     pub(super) consumer_lag: IntGaugeVec,
     pub(super) source_partitions: IntGaugeVec,
     stage_seconds: HistogramVec,
-    pub(super) produced: IntCounterVec,
+    produced: IntCounterVec,
     ready: IntGaugeVec,
     pub(super) kafka_errors: IntCounterVec,
     pub(super) rebalances: IntCounterVec,
     pub(super) blocked: IntCounterVec,
     pub(super) transactions: IntCounterVec,
-    pub(super) snapshots: IntCounterVec,
-    snapshot_bytes: IntGaugeVec,
-    snapshot_seconds: HistogramVec,
+    snapshots: Snapshots,
     recovery_seconds: GaugeVec,
     recovery_records: IntGaugeVec,
     configuration: Configuration,
@@ -83,12 +81,37 @@ impl Losses {
                 "Records that are lost, by topic: too large for Kafka, or removed by its retention before they were read.",
                 &["topic"],
             )?,
-            limited: make.counters("richter_limited_total", "Samples and results that a limit refused.", &["monitor", "limit"])?,
+            limited: make.counters(
+                "richter_limited_total",
+                "What a limit kept out: samples, groups, heartbeats, and incidents that are not declared.",
+                &["monitor", "limit"],
+            )?,
             unmatched: make.counters(
                 "richter_evaluations_unmatched_total",
                 "Evaluations without a result: the query's vectors do not match.",
                 &["monitor"],
             )?,
+        })
+    }
+}
+
+/// What is kept of a stage's state.
+#[derive(Debug)]
+struct Snapshots {
+    written: IntCounterVec,
+    at: GaugeVec,
+    bytes: IntGaugeVec,
+    seconds: HistogramVec,
+}
+
+impl Snapshots {
+    fn new(make: &Maker) -> Result<Self, prometheus::Error> {
+        let labels = ["stage", "partition"];
+        Ok(Self {
+            written: make.counters("richter_snapshots_total", "Snapshots written.", &["stage"])?,
+            at: make.floats("richter_snapshot_timestamp_seconds", "When the newest snapshot was whole.", &labels)?,
+            bytes: make.gauges("richter_snapshot_bytes", "Size of the newest snapshot.", &labels)?,
+            seconds: make.histograms("richter_snapshot_duration_seconds", "From a state to its bytes.", &["stage"])?,
         })
     }
 }
@@ -118,6 +141,7 @@ struct Configuration {
     followed: IntGaugeVec,
     reload_successful: IntGauge,
     reload_success_seconds: IntGauge,
+    restart_required: IntGauge,
 }
 
 impl Configuration {
@@ -129,6 +153,10 @@ impl Configuration {
             followed: make.gauges("richter_config_followed", followed, &["stage", "partition"])?,
             reload_successful: make.gauge("richter_config_last_reload_successful", "Whether the last reload was taken.")?,
             reload_success_seconds: make.gauge("richter_config_last_reload_success_timestamp_seconds", "When one was taken last.")?,
+            restart_required: make.gauge(
+                "richter_config_restart_required",
+                "Whether the files say something of kafka, sources, notify or http that is taken at the next start.",
+            )?,
         })
     }
 }
@@ -139,11 +167,12 @@ impl Metrics {
         make.0.register(Box::new(ProcessCollector::for_self()))?;
         let build = make.gauges("richter_build_info", "Always 1; the labels say what was built.", &["version", "librdkafka"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), &rdkafka::util::get_rdkafka_version().1]).set(1);
+        let place = ["stage", "partition"];
         Ok(Self {
             records: make.counters("richter_records_total", "Records of the sources, by what became of them.", &["topic", "outcome"])?,
             dead_letters: make.counters(
                 "richter_dead_letters_total",
-                "Records that could not be decoded, by reason.",
+                "Dead letters, by the topic of what could not be read, and why.",
                 &["topic", "reason"],
             )?,
             samples: make.counters("richter_samples_total", "Samples in detection, by what became of them.", &["outcome"])?,
@@ -151,7 +180,7 @@ impl Metrics {
             losses: Losses::new(&make)?,
             evaluations: make.counter("richter_evaluations_total", "Evaluations of a group at a step.")?,
             signals: make.counters("richter_signals_total", "Signals in correlation, by what became of them.", &["outcome"])?,
-            declarations: make.counters("richter_declarations_total", "Declarations, by type.", &["type"])?,
+            declarations: make.counters("richter_declarations_total", "Events and answers to commands, by type.", &["type"])?,
             notifications: Notifications::new(&make)?,
             suppressed: make.counters(
                 "richter_suppressed_total",
@@ -167,22 +196,22 @@ impl Metrics {
             situations: make.gauges("richter_situations_open", "Situations that are open, declared or not.", &["partition"])?,
             incidents: make.gauges("richter_incidents_open", "Incidents that are declared and have not recovered.", &["level"])?,
             states: make.gauges("richter_incidents", "Incidents that are not closed, by state.", &["state"])?,
-            watermark: make.floats(
-                "richter_watermark_timestamp_seconds",
-                "The event time a stage has reached.",
-                &["stage", "partition"],
-            )?,
-            watermark_lag: make.floats("richter_watermark_lag_seconds", "How far that is behind the clock.", &["stage", "partition"])?,
+            watermark: make.floats("richter_watermark_timestamp_seconds", "The event time a stage has reached.", &place)?,
+            watermark_lag: make.floats("richter_watermark_lag_seconds", "How far that is behind the clock.", &place)?,
             consumer_lag: make.gauges("richter_consumer_lag_records", "Records not yet consumed.", &["topic", "partition"])?,
             source_partitions: make.gauges("richter_source_partitions", "Partitions of a source; 0: it is not there.", &["topic"])?,
             stage_seconds: make.histograms(
                 "richter_stage_duration_seconds",
-                "From records polled to what came of them delivered.",
+                "A round: from records polled to what came of them, with the commit where one was due.",
                 &["stage"],
             )?,
             produced: make.counters("richter_produced_records_total", "Records delivered, by topic.", &["topic"])?,
             ready: make.gauges("richter_ready", "Whether a stage has its partitions and has rebuilt them: 1, or 0.", &["stage"])?,
-            kafka_errors: make.counters("richter_kafka_errors_total", "Errors that Kafka clients told of.", &["stage"])?,
+            kafka_errors: make.counters(
+                "richter_kafka_errors_total",
+                "Errors that Kafka clients told of, and transactions that failed.",
+                &["stage"],
+            )?,
             rebalances: make.counters("richter_rebalances_total", "Partitions assigned or revoked.", &["stage", "what"])?,
             blocked: make.counters(
                 "richter_partition_blocked_total",
@@ -190,15 +219,13 @@ impl Metrics {
                 &["stage"],
             )?,
             transactions: make.counters("richter_transactions_total", "Transactions, by what became of them.", &["stage", "outcome"])?,
-            snapshots: make.counters("richter_snapshots_total", "Snapshots written.", &["stage"])?,
-            snapshot_bytes: make.gauges("richter_snapshot_bytes", "Size of the newest snapshot.", &["stage", "partition"])?,
-            snapshot_seconds: make.histograms("richter_snapshot_duration_seconds", "From a state to its bytes.", &["stage"])?,
+            snapshots: Snapshots::new(&make)?,
             recovery_seconds: make.floats(
                 "richter_recovery_duration_seconds",
                 "How long the log's replay took when a partition was taken over.",
-                &["stage", "partition"],
+                &place,
             )?,
-            recovery_records: make.gauges("richter_recovery_records", "How many records were replayed then.", &["stage", "partition"])?,
+            recovery_records: make.gauges("richter_recovery_records", "How many records were replayed then.", &place)?,
             configuration: Configuration::new(&make)?,
             registry: make.0,
         })
@@ -232,13 +259,24 @@ impl Metrics {
         self.watermark_lag.with_label_values(&labels).set(super::kafka::now().as_seconds() - at.as_seconds());
     }
 
+    /// A partition's newest snapshot is whole.
+    pub(super) fn snapshot_written(&self, stage: &str, partition: u32) {
+        self.snapshots.written.with_label_values(&[stage]).inc();
+        self.snapshots.at.with_label_values(&[stage, &partition.to_string()]).set(super::kafka::now().as_seconds());
+    }
+
+    /// A record was delivered.
+    pub(super) fn produced(&self, topic: Topic, settings: &Settings) {
+        self.produced.with_label_values(&[&topic.name(&settings.prefix)]).inc();
+    }
+
     /// The size of a partition's newest snapshot.
     pub(super) fn snapshot_is(&self, stage: &str, partition: u32, bytes: usize) {
-        self.snapshot_bytes.with_label_values(&[stage, &partition.to_string()]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.snapshots.bytes.with_label_values(&[stage, &partition.to_string()]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     pub(super) fn snapshot_took(&self, stage: &str, took: Duration) {
-        self.snapshot_seconds.with_label_values(&[stage]).observe(took.as_secs_f64());
+        self.snapshots.seconds.with_label_values(&[stage]).observe(took.as_secs_f64());
     }
 
     /// A partition taken over has caught up.
@@ -262,6 +300,7 @@ impl Metrics {
         for stage in STAGES {
             self.blocked.with_label_values(&[stage]);
         }
+        self.losses.limited.with_label_values(&["", "incidents"]);
         for target in &settings.notify {
             for outcome in OUTCOMES {
                 self.notifications.events.with_label_values(&[target.name.as_str(), outcome]);
@@ -306,7 +345,8 @@ impl Metrics {
         // Removing what was never set is no error worth telling.
         self.watermark.remove_label_values(&labels).ok();
         self.watermark_lag.remove_label_values(&labels).ok();
-        self.snapshot_bytes.remove_label_values(&labels).ok();
+        self.snapshots.at.remove_label_values(&labels).ok();
+        self.snapshots.bytes.remove_label_values(&labels).ok();
         self.recovery_seconds.remove_label_values(&labels).ok();
         self.recovery_records.remove_label_values(&labels).ok();
         self.configuration.followed.remove_label_values(&labels).ok();
@@ -331,6 +371,11 @@ impl Metrics {
     /// What became of an event for a target.
     pub(super) fn notified(&self, target: &str, outcome: &str) {
         self.notifications.events.with_label_values(&[target, outcome]).inc();
+    }
+
+    /// Whether something of the configuration is taken at the next start only.
+    pub(super) fn waits_for_restart(&self, waits: bool) {
+        self.configuration.restart_required.set(i64::from(waits));
     }
 
     pub(super) fn reloaded(&self, taken: bool) {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use richter::model::Event;
+
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -129,4 +131,26 @@ fn files_and_functions_stay_readable() {
         }
     }
     assert!(found.is_empty(), "{found:#?}");
+}
+
+/// The names of metrics in a text.
+fn metrics(text: &str) -> std::collections::BTreeSet<&str> {
+    let names = text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
+    names.filter(|name| name.starts_with("richter_") && name.len() > "richter_".len()).collect()
+}
+
+#[test]
+fn all_metrics_and_events_are_documented_and_alerts_name_metrics_that_exist() {
+    let read = |file: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("text");
+    let (source, documented) = (read("src/shell/metrics.rs"), read("docs/metrics.md"));
+    let (told, documented) = (metrics(&source), metrics(&documented));
+    assert!(told.len() > 40, "{told:?}");
+    assert_eq!(told, documented);
+    let alerts = read("deploy/alerts.yml");
+    let unknown: Vec<&str> = metrics(&alerts).difference(&told).copied().collect();
+    assert!(unknown.is_empty(), "no such metrics: {unknown:?}");
+    let events = read("docs/events.md");
+    let missing: Vec<&str> =
+        Event::ALL.iter().map(|event| event.as_str()).filter(|event| !events.contains(&format!("`{event}`"))).collect();
+    assert!(missing.is_empty(), "docs/events.md lacks {missing:?}");
 }

@@ -335,7 +335,7 @@ impl Router {
                     why => bail!("a record for {topic} cannot be sent: {why}"),
                 }
             }
-            self.metrics.produced.with_label_values(&[message.topic.suffix()]).inc();
+            self.metrics.produced(message.topic, &self.settings);
         }
         while self.producer.in_flight_count() > 0 {
             if !self.wait(&mut wait)? {

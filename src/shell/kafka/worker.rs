@@ -404,11 +404,11 @@ impl<S: Partitioned> Worker<S> {
         let Some(owned) = self.owned.get_mut(&partition).filter(|owned| owned.is_pending()) else { return };
         let (out, snapshot) = owned.said();
         if let Some(bytes) = snapshot {
-            self.metrics.snapshots.with_label_values(&[S::NAME]).inc();
+            self.metrics.snapshot_written(S::NAME, partition);
             tracing::debug!(stage = S::NAME, partition, bytes, "a snapshot is whole");
         }
         for message in &out.messages {
-            self.metrics.produced.with_label_values(&[message.topic.suffix()]).inc();
+            self.metrics.produced(message.topic, &self.settings);
         }
         self.metrics.count(&out);
         log_decisions(&out, &mut self.refusals);
