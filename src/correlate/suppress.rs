@@ -21,6 +21,9 @@ const SILENCES_MAX: usize = 1000;
 /// Bytes that their regular expressions may take together, once compiled.
 const SILENCES_BYTES_MAX: usize = 64 << 20;
 
+/// What fired for most of this many times as long as it has to settle, three parts in four, is a fault with pauses: it does not flap.
+const LATELY: u32 = 2;
+
 /// Why something makes no fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suppressed {
@@ -497,7 +500,7 @@ impl Situations {
     fn flaps(&self, member: &Member, now: Timestamp, rules: &Rules) -> Option<Suppressed> {
         let (times, rule) = self.comes_and_goes(member, rules)?;
         let settles = member.starts_at + rule.settle;
-        (now < settles).then(|| Suppressed {
+        (now < settles && !self.mostly_fires(member, now, rule)).then(|| Suppressed {
             by: Suppressor::Flapping,
             why: format!("it fired {times} times within {}", crate::model::duration::show(rule.within)),
             reference: "setting: flapping".to_owned(),
@@ -506,10 +509,20 @@ impl Situations {
         })
     }
 
-    /// How often an alert fired of late, where that is so often that it flaps.
+    /// Whether what comes and goes hardly goes: it fired for most of the last while, though never for long enough to settle.
+    fn mostly_fires(&self, member: &Member, now: Timestamp, rule: Flapping) -> bool {
+        let (lately, fingerprint) = (rule.settle.saturating_mul(LATELY), member.fingerprint());
+        let since = now - lately;
+        let all = self.place(member.key).and_then(|(id, _)| self.get(id)).into_iter().flat_map(|situation| &situation.members);
+        let episodes = all.filter(|other| other.fingerprint() == fingerprint && other.ends_at.is_none_or(|ended| ended > since));
+        let fired: Duration = episodes.map(|other| other.ends_at.map_or(now, |ended| ended.min(now)).since(other.starts_at.max(since))).sum();
+        4 * fired >= 3 * lately
+    }
+
+    /// How often an alert or a monitor's group fired of late, where that is so often that it flaps.
     fn comes_and_goes(&self, member: &Member, rules: &Rules) -> Option<(usize, Flapping)> {
-        let (rule, Source::Alert { fingerprint, .. }) = (rules.suppress.flapping?, &member.source) else { return None };
-        let starts = &self.fired.get(fingerprint)?.starts;
+        let rule = rules.suppress.flapping.filter(|_| !matches!(member.source, Source::Person { .. }))?;
+        let starts = &self.fired.get(&member.fingerprint())?.starts;
         let by_then = starts.iter().filter(|start| **start <= member.starts_at && member.starts_at.since(**start) <= rule.within);
         let times = by_then.count();
         (times >= rule.times as usize).then_some((times, rule))

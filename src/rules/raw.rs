@@ -351,7 +351,7 @@ pub(super) struct SuppressFile {
     /// Planned work.
     #[serde(default)]
     pub(super) maintenance: Vec<At<Maintenance>>,
-    /// When an alert is taken for one that comes and goes.
+    /// When an alert, or what a monitor tells of a group, is taken for one that comes and goes.
     pub(super) flapping: Option<At<Flapping>>,
 }
 
