@@ -8,7 +8,7 @@ mod progress;
 pub mod snapshot;
 
 pub use crate::model::Topic;
-pub use outbox::{Count, Message, Outbox, Outcome};
+pub use outbox::{Count, Limit, Message, Outbox, Outcome};
 pub use progress::Progress;
 
 use crate::model::Timestamp;

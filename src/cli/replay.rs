@@ -12,7 +12,7 @@ use crate::model::text::counted;
 use crate::model::{Origin, Timestamp};
 use crate::rules::Monitor;
 use crate::shell::files::Loaded;
-use crate::stage::{Count, Outbox, Outcome, Record, Topic};
+use crate::stage::{Count, Limit, Outbox, Outcome, Record, Topic};
 use crate::wire::csv::time;
 use crate::wire::recording::{Recorded, line};
 
@@ -109,8 +109,8 @@ fn tell_what_was_left_out(counts: &BTreeMap<Count, u64>) {
     for (count, number) in counts {
         match count {
             Count::Samples(Outcome::Late) => eprintln!("late, and not taken in: {}; see time.lateness", told(*number, "sample")),
-            Count::Limited(_, "incidents") => eprintln!("not declared, for there are too many incidents: {}", told(*number, "member")),
-            Count::Limited(monitor, limit) => eprintln!("refused by the limit of {limit} of {monitor}: {}", told(*number, "sample")),
+            Count::Limited(_, Limit::Incidents) => eprintln!("not declared, for there are too many incidents: {}", told(*number, "member")),
+            Count::Limited(monitor, limit) => eprintln!("refused by the limit of {} of {monitor}: {}", limit.as_str(), told(*number, "time")),
             Count::Unmatched(monitor) => {
                 eprintln!("not evaluated, for its vectors do not match: {monitor}, {}", told(*number, "time"));
             }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Alert, Fingerprint, Origin, Signal, Timestamp, duration};
 use crate::rules::{Monitor, Rules};
-use crate::stage::{Count, Outbox, Outcome};
+use crate::stage::{Count, Limit, Outbox, Outcome};
 
 use super::Declare;
 
@@ -225,7 +225,7 @@ impl Declare {
         // As long as nobody tells the time, nothing is silent.
         if alert.ends_at.is_none() && told > Timestamp::MIN {
             if !self.state.heartbeats.makes_room(alert.fingerprint) {
-                out.count(Count::Limited(monitor.name.clone(), "heartbeats"));
+                out.count(Count::Limited(monitor.name.clone(), Limit::Heartbeats));
                 out.count(Count::Signals(Outcome::Limited));
                 return true;
             }

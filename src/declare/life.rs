@@ -7,7 +7,7 @@ use crate::grade::Grade;
 use crate::model::command::RICHTER;
 use crate::model::{Breach, Event, Level, Numbers, Phase, Point, State, Timestamp, duration};
 use crate::rules::Topology;
-use crate::stage::{Count, Outbox};
+use crate::stage::{Count, Limit, Outbox};
 
 use super::costs;
 use super::evidence::Grounds;
@@ -110,7 +110,7 @@ impl Declare {
         let (by_hand, monitor) = (matches!(member.source, Source::Person { .. }), member.source.monitor().unwrap_or_default().to_owned());
         let most = INCIDENTS_MAX + if by_hand { BY_PEOPLE } else { 0 };
         if self.state.incidents.len() >= most && !self.makes_room(at, out) {
-            return out.count(Count::Limited(monitor, "incidents"));
+            return out.count(Count::Limited(monitor, Limit::Incidents));
         }
         let Some((_, member)) = self.state.situations.member(key) else { return };
         let can_rise = |grade: &Grade| grade.0.values().any(|standing| standing.next.is_some());

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Breach, Labels, Timestamp, Value};
 use crate::query::{Cell, Memo, Output, Pushed, Query};
 use crate::rules::{Monitor, Side, Tuning, Watch};
-use crate::stage::{Count, Outbox, Outcome};
+use crate::stage::{Count, Limit, Outbox, Outcome};
 
 use super::Told;
 use super::baseline::Baseline;
@@ -158,7 +158,7 @@ impl MonitorState {
             kept.seen = kept.seen.max(at);
             let pushed = kept.cell.push(*place, at, value.clone(), SAMPLES_MAX);
             if pushed.is_none() {
-                out.count(Count::Limited(self.name.clone(), "samples"));
+                out.count(Count::Limited(self.name.clone(), Limit::Samples));
             }
             outcome = Some(match pushed {
                 Some(Pushed::Applied) => Outcome::Applied,
@@ -170,15 +170,15 @@ impl MonitorState {
     }
 
     /// Takes in a new series; or gives the limit that is reached.
-    fn add(&mut self, watch: &Watch, series: &Labels, tuning: &Tuning) -> Option<&'static str> {
+    fn add(&mut self, watch: &Watch, series: &Labels, tuning: &Tuning) -> Option<Limit> {
         // Of a state that was restored, what is in a cell may have gone from another one.
         let is_new = self.index.series(series.fingerprint()).is_empty();
         if is_new && self.index.series >= tuning.series_max {
-            return Some("series");
+            return Some(Limit::Series);
         }
         let key = watch.query.key(series);
         if self.index.cell(&key).is_none() && self.index.cells() >= tuning.groups_max {
-            return Some("groups");
+            return Some(Limit::Groups);
         }
         let cell = self.cell(&key, &watch.query);
         let kept = self.cells[cell].as_mut()?;
@@ -302,7 +302,7 @@ impl MonitorState {
                 continue;
             }
             if self.index.groups >= tuning.groups_max {
-                out.count(Count::Limited(subject.monitor.name.clone(), "groups"));
+                out.count(Count::Limited(subject.monitor.name.clone(), Limit::Groups));
                 continue;
             }
             self.index.groups += 1;

@@ -11,7 +11,7 @@ use prometheus::{
 
 use crate::model::labels::Fnv;
 use crate::rules::{Config, Settings};
-use crate::stage::{Count, Outbox, Outcome, Topic};
+use crate::stage::{Count, Limit, Outbox, Outcome, Topic};
 
 use super::daemon::STAGES;
 
@@ -242,7 +242,7 @@ impl Metrics {
                 Count::Refused(topic, reason) => self.losses.refused.with_label_values(&[topic.as_str(), *reason]).inc_by(*number),
                 Count::Skipped(topic, reason) => self.losses.skipped.with_label_values(&[topic.as_str(), *reason]).inc_by(*number),
                 Count::Gaps(topic) => self.losses.gaps.with_label_values(&[topic.as_str()]).inc_by(*number),
-                Count::Limited(monitor, limit) => self.losses.limited.with_label_values(&[monitor.as_str(), *limit]).inc_by(*number),
+                Count::Limited(monitor, limit) => self.losses.limited.with_label_values(&[monitor.as_str(), limit.as_str()]).inc_by(*number),
                 Count::Unmatched(monitor) => self.losses.unmatched.with_label_values(&[monitor.as_str()]).inc_by(*number),
                 Count::Matched => self.matched.inc_by(*number),
                 Count::Evaluations => self.evaluations.inc_by(*number),
@@ -300,7 +300,7 @@ impl Metrics {
         for stage in STAGES {
             self.blocked.with_label_values(&[stage]);
         }
-        self.losses.limited.with_label_values(&["", "incidents"]);
+        self.losses.limited.with_label_values(&["", Limit::Incidents.as_str()]);
         for target in &settings.notify {
             for outcome in OUTCOMES {
                 self.notifications.events.with_label_values(&[target.name.as_str(), outcome]);

@@ -51,6 +51,35 @@ impl Outcome {
     }
 }
 
+/// What there are only so many of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limit {
+    /// Series of a monitor.
+    Series,
+    /// Groups of a monitor.
+    Groups,
+    /// Samples of a series in one range.
+    Samples,
+    /// Heartbeats of a monitor.
+    Heartbeats,
+    /// Incidents: a fault is not declared.
+    Incidents,
+}
+
+impl Limit {
+    /// As a metric's label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Series => "series",
+            Self::Groups => "groups",
+            Self::Samples => "samples",
+            Self::Heartbeats => "heartbeats",
+            Self::Incidents => "incidents",
+        }
+    }
+}
+
 /// Something to count. Labels are bounded: sources and reasons are closed sets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Count {
@@ -70,8 +99,8 @@ pub enum Count {
     Gaps(String),
     /// Samples that a monitor wants.
     Matched,
-    /// What a limit of a monitor refused, by the monitor and the limit.
-    Limited(String, &'static str),
+    /// What a limit of a monitor refused, by the monitor.
+    Limited(String, Limit),
     /// Evaluations of a monitor whose vectors did not match as its query demands.
     Unmatched(String),
     /// Evaluations of a group at a step.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use richter::model::Timestamp;
-use richter::stage::{Count, Topic};
+use richter::stage::{Count, Limit, Topic};
 use serde_json::json;
 
 use super::case::{Case, events};
@@ -135,7 +135,7 @@ fn there_are_not_more_incidents_than_the_limit() {
     let events = events(&out.messages);
     let declared =
         |level: &str| events.iter().filter(|event| event["data"]["event"]["type"] == "declared" && event["level"] == level).count();
-    let refused = out.counts.get(&Count::Limited("pages".into(), "incidents"));
+    let refused = out.counts.get(&Count::Limited("pages".into(), Limit::Incidents));
     assert_eq!(declared("P1"), 1, "people still can");
     let declared = declared("P2");
     assert!(declared == 10_000 && refused.is_some_and(|refused| *refused >= 1000), "{declared}, {refused:?}");
