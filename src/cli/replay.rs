@@ -110,7 +110,9 @@ fn tell_what_was_left_out(counts: &BTreeMap<Count, u64>) {
         match count {
             Count::Samples(Outcome::Late) => eprintln!("late, and not taken in: {}; see time.lateness", told(*number, "sample")),
             Count::Limited(_, Limit::Incidents) => eprintln!("not declared, for there are too many incidents: {}", told(*number, "member")),
-            Count::Limited(monitor, limit) => eprintln!("refused by the limit of {} of {monitor}: {}", limit.as_str(), told(*number, "time")),
+            Count::Limited(monitor, limit) => {
+                eprintln!("refused by the limit of {} of {monitor}: {}", limit.as_str(), told(*number, "time"))
+            }
             Count::Unmatched(monitor) => {
                 eprintln!("not evaluated, for its vectors do not match: {monitor}, {}", told(*number, "time"));
             }

@@ -515,7 +515,8 @@ impl Situations {
         let since = now - lately;
         let all = self.place(member.key).and_then(|(id, _)| self.get(id)).into_iter().flat_map(|situation| &situation.members);
         let episodes = all.filter(|other| other.fingerprint() == fingerprint && other.ends_at.is_none_or(|ended| ended > since));
-        let fired: Duration = episodes.map(|other| other.ends_at.map_or(now, |ended| ended.min(now)).since(other.starts_at.max(since))).sum();
+        let fired: Duration =
+            episodes.map(|other| other.ends_at.map_or(now, |ended| ended.min(now)).since(other.starts_at.max(since))).sum();
         4 * fired >= 3 * lately
     }
 

@@ -242,7 +242,9 @@ impl Metrics {
                 Count::Refused(topic, reason) => self.losses.refused.with_label_values(&[topic.as_str(), *reason]).inc_by(*number),
                 Count::Skipped(topic, reason) => self.losses.skipped.with_label_values(&[topic.as_str(), *reason]).inc_by(*number),
                 Count::Gaps(topic) => self.losses.gaps.with_label_values(&[topic.as_str()]).inc_by(*number),
-                Count::Limited(monitor, limit) => self.losses.limited.with_label_values(&[monitor.as_str(), limit.as_str()]).inc_by(*number),
+                Count::Limited(monitor, limit) => {
+                    self.losses.limited.with_label_values(&[monitor.as_str(), limit.as_str()]).inc_by(*number)
+                }
                 Count::Unmatched(monitor) => self.losses.unmatched.with_label_values(&[monitor.as_str()]).inc_by(*number),
                 Count::Matched => self.matched.inc_by(*number),
                 Count::Evaluations => self.evaluations.inc_by(*number),
