@@ -306,6 +306,10 @@ impl MonitorState {
                 continue;
             }
             self.index.groups += 1;
+            // Most cells have one.
+            if kept.groups.is_empty() {
+                kept.groups.reserve_exact(1);
+            }
             kept.groups.insert(at, Group::new(output.labels.clone(), output.sampled));
         }
         out.add(Count::Evaluations, kept.groups.len() as u64);

@@ -30,6 +30,9 @@ pub struct Window {
     histograms: VecDeque<HistogramPoint>,
 }
 
+/// Room for so many samples is no waste, however few there are.
+const ROOMY: usize = 32;
+
 impl Window {
     /// Adds a sample at its place.
     pub fn push(&mut self, at: Timestamp, value: Value) -> Pushed {
@@ -108,6 +111,10 @@ fn place<T>(points: &VecDeque<(Timestamp, T)>, at: Timestamp) -> Option<usize> {
 fn forget<T>(points: &mut VecDeque<(Timestamp, T)>, until: Timestamp) {
     while points.front().is_some_and(|(t, _)| *t <= until) {
         points.pop_front();
+    }
+    // What a backlog needed is given back.
+    if points.capacity() > ROOMY && points.len() < points.capacity() / 4 {
+        points.shrink_to(2 * points.len());
     }
 }
 

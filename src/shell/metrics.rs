@@ -303,6 +303,7 @@ impl Metrics {
             self.blocked.with_label_values(&[stage]);
         }
         self.losses.limited.with_label_values(&["", Limit::Incidents.as_str()]);
+        self.signals.with_label_values(&[Outcome::Limited.as_str()]);
         for target in &settings.notify {
             for outcome in OUTCOMES {
                 self.notifications.events.with_label_values(&[target.name.as_str(), outcome]);

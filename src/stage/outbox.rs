@@ -133,6 +133,12 @@ impl Outbox {
         Self { traced: true, ..Self::default() }
     }
 
+    /// Bytes of what is to be appended.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.messages.iter().map(|message| message.payload.len()).sum()
+    }
+
     /// Adds to the decision log, where somebody reads it.
     pub fn decide(&mut self, line: impl FnOnce() -> serde_json::Value) {
         if self.traced {

@@ -93,7 +93,10 @@ pub enum SignalsRecord {
 /// The record's bytes.
 #[must_use]
 pub fn encode(record: &impl Serialize) -> Vec<u8> {
-    postcard::to_extend(record, vec![VERSION]).expect("records are plain data of known length")
+    let mut bytes = postcard::to_extend(record, vec![VERSION]).expect("records are plain data of known length");
+    // Many may wait to be delivered.
+    bytes.shrink_to_fit();
+    bytes
 }
 
 /// The record from its bytes.

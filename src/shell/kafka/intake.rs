@@ -22,6 +22,9 @@ use super::pulse::Pulse;
 const ROUND_RECORDS_MAX: usize = 2000;
 const ROUND_BYTES_MAX: usize = 16 << 20;
 
+/// What comes of them is delivered when it is so much, as a small record may say much: a histogram's labels are those of every bucket.
+pub(super) const OUT_BYTES_MAX: usize = 32 << 20;
+
 const REQUEST: Duration = Duration::from_secs(5);
 
 /// A partition of ours that gives nothing for this long is asked after: an owner's own ticks come more often.

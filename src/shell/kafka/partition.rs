@@ -87,6 +87,11 @@ impl<S: Partitioned> Partition<S> {
         }
     }
 
+    /// Bytes that wait to be said.
+    pub(super) fn out_bytes(&self) -> usize {
+        self.out.bytes()
+    }
+
     /// The log's end was reached.
     pub(super) fn at_end(&mut self) {
         self.reached_end = true;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,9 @@ use super::{Partitioned, now};
 
 const REQUEST: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(200);
+
+/// A client that nobody has needed for so long is let go of.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// A snapshot that is named but not there may be behind a transaction that somebody left open; those end in this time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -73,7 +76,16 @@ impl<S: Partitioned> Recovery<S> {
         let thread = std::thread::Builder::new().name(format!("{}-recovery", S::NAME));
         let thread = thread.spawn(move || {
             let mut reader = Reader { base: &base, settings: &settings, stop: &stop, consumer: None };
-            for wish in wished {
+            loop {
+                let wish = match wished.recv_timeout(IDLE) {
+                    Ok(wish) => wish,
+                    // Nobody polls it: what brokers that are away bring about would queue up.
+                    Err(RecvTimeoutError::Timeout) => {
+                        reader.consumer = None;
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Disconnected) => return,
+                };
                 let Some(result) = reader.recover(&wish) else { return };
                 if tell.send(result).is_err() {
                     return;

@@ -22,7 +22,7 @@ use crate::shell::metrics::Metrics;
 use crate::stage::{Count, Message, Outbox, Outcome, Record, Topic};
 
 use super::client::{Base, Event, Reports, producer};
-use super::intake::{Intake, Place, number, place};
+use super::intake::{Intake, OUT_BYTES_MAX, Place, number, place};
 use super::transaction::{BREATH, record};
 use super::worker::MUTE_AFTER;
 use super::{Control, now};
@@ -138,13 +138,13 @@ impl Router {
                     polled = Instant::now();
                 }
                 self.apply(record, &mut offsets, &mut out);
+                if out.bytes() > OUT_BYTES_MAX && !self.passes_on(&mut out, &mut offsets)? {
+                    break;
+                }
             }
-            self.route.flush(&mut out);
-            if !self.deliver(&out.messages)? {
+            if !self.passes_on(&mut out, &mut offsets)? {
                 break;
             }
-            self.metrics.count(&out);
-            self.uncommitted.extend(offsets);
             if self.committed.elapsed() >= self.settings.commit_every {
                 self.commit();
             }
@@ -158,6 +158,18 @@ impl Router {
         self.commit();
         info!(stage = NAME, "stopped");
         Ok(())
+    }
+
+    /// Delivers what there is. False: told to stop before it was.
+    fn passes_on(&mut self, out: &mut Outbox, offsets: &mut BTreeMap<Place, i64>) -> anyhow::Result<bool> {
+        self.route.flush(out);
+        let out = std::mem::take(out);
+        if !self.deliver(&out.messages)? {
+            return Ok(false);
+        }
+        self.metrics.count(&out);
+        self.uncommitted.append(offsets);
+        Ok(true)
     }
 
     fn events(&mut self, out: &mut Outbox) -> anyhow::Result<()> {

@@ -18,7 +18,7 @@ use crate::shell::metrics::Metrics;
 use crate::stage::{Message, Outbox, Record};
 
 use super::client::{Base, Event, Grumbles};
-use super::intake::{Intake, Place, number};
+use super::intake::{Intake, OUT_BYTES_MAX, Place, number};
 use super::partition::{Partition, Told};
 use super::recovery::{Recovered, Recovery};
 use super::transaction::{Said, Speaker, Speech, Wait};
@@ -125,6 +125,9 @@ impl<S: Partitioned> Worker<S> {
             self.tick();
             for record in &records {
                 self.apply(record);
+                if self.owned.values().map(Partition::out_bytes).sum::<usize>() > OUT_BYTES_MAX && self.failed.is_none() {
+                    self.commit()?;
+                }
             }
             self.reach_ends();
             self.heed();
