@@ -32,11 +32,29 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
     for query in [&slo.errors, &slo.total].into_iter().filter(|query| !query.value.contains(WINDOW)) {
         faults.push(query.fault(file, "the query has no `[$window]`, which stands for the windows"));
     }
+    let part = |query: &str, window: Duration| query.replace(WINDOW, &duration::show(window));
+    let share = |window: Duration| {
+        let quotient = format!("({}) / ({})", part(&slo.errors.value, window), part(&slo.total.value, window));
+        Query::plan(&quotient, window, window).ok().and_then(|query| query.share())
+    };
+    if let Some(least) = &slo.min_traffic {
+        if !least.value.is_finite() || least.value <= 0.0 {
+            faults.push(least.fault(file, format!("{} is no number of requests; write one above 0", least.value)));
+        } else if share(Duration::from_secs(BURN[0].2)).is_none() {
+            faults.push(least.fault(file, "how many there were is not known: `errors` and `total` have to be sums of `rate` or `increase`"));
+        }
+    }
+    // 0 where there were too few within a window for anything to be said.
+    let enough = |window: Duration| {
+        let least = slo.min_traffic.as_ref().zip(share(window));
+        least.map_or_else(String::new, |(least, share)| {
+            format!(" * (({}) * {} >= bool {})", part(&slo.total.value, window), share.counted(1.0), least.value)
+        })
+    };
     let errors = |window: Duration| {
-        let part = |query: &str| query.replace(WINDOW, &duration::show(window));
-        let (errors, total) = (part(&slo.errors.value), part(&slo.total.value));
+        let (errors, total) = (part(&slo.errors.value, window), part(&slo.total.value, window));
         // Where one metric counts both, that there is no series of errors is no lack of data.
-        let share = Query::plan(&format!("({errors}) / ({total})"), window, window).ok().and_then(|query| query.share());
+        let share = share(window);
         let errors =
             if share.is_some_and(|share| share.none.is_some()) { format!("(({errors}) or 0 * ({total}))") } else { format!("({errors})") };
         format!("({errors} / ({total}) / {budget})")
@@ -53,7 +71,7 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
     let mut monitors: Vec<raw::Monitor> = own
         .chain(usual)
         .map(|(level, rate, long, short)| {
-            let query = format!("{} * ({} > bool {rate})", errors(long), errors(short));
+            let query = format!("{} * ({} > bool {rate}){}", errors(long), errors(short), enough(long));
             if short >= long || rate * budget > 1.0 || rate <= 0.0 || rate.is_nan() {
                 let most = 1.0 / budget;
                 faults.push(level.fault(file, format!("the short window is the shorter one, and the rate above 0, {most:.0} at the most")));
@@ -73,7 +91,7 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
             );
         }
         let share = within.0.as_secs_f64() / over.as_secs_f64();
-        let query = format!("{} * {share}", errors(within.0));
+        let query = format!("{} * {share}{}", errors(within.0), enough(within.0));
         let level = level.with(level.value);
         let percent = percent(budget.0);
         let because = format!("more than {percent}% of the error budget is spent within {}", duration::show(within.0));
