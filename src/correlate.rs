@@ -6,7 +6,9 @@
 mod calls;
 mod cause;
 mod changes;
+mod doubts;
 mod ends;
+mod episodes;
 mod excess;
 mod explained;
 mod fired;
@@ -42,7 +44,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Alert, Breach, Change, Entity, Fingerprint, Hint, Origin, Phase, Timestamp};
+use crate::model::{Breach, Change, Entity, Fingerprint, Hint, Origin, Phase, Timestamp};
 use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
@@ -63,20 +65,17 @@ pub use storm::Tally;
 pub use suppress::{Suppressed, Suppressor};
 pub use taken::{News, Taken};
 
+use doubts::Doubts;
 use fired::Fired;
 use forest::{Forest, Moved, View};
 use goods::Goods;
 use hints::Hints;
 use looks::{BY_A_SIGNAL, BY_THE_CLOCK};
-use member::{alert_key, alert_member, blur, breach_fingerprint, breach_key, called};
+use member::{blur, breach_fingerprint, breach_key, called};
 use related::Relations;
 use sign::Onset;
 use storm::{Pace, Tallied};
 use suppress::{Suppression, inhibits};
-
-/// Replicas that evaluate one rule see an alert begin so long apart at the most: twice what Prometheus lets pass between two looks
-/// by default.
-const REPLICAS_WITHIN: Duration = Duration::from_secs(120);
 
 /// Situations open at once; beyond it what cannot make a fault opens no new one.
 const SITUATIONS_MAX: usize = 100_000;
@@ -104,6 +103,7 @@ pub struct Situations {
     /// What fired again, by its key: when it is looked at again, how often it was to be expected, and how often it was
     /// looked at.
     again: BTreeMap<(Timestamp, MemberKey), (f64, u8)>,
+    doubts: Doubts,
     related: Relations,
     /// What is not kept as a member, by its key.
     tallied: BTreeMap<MemberKey, Tallied>,
@@ -275,99 +275,6 @@ impl Situations {
         self.hear_again(fingerprint);
         self.told = breach.known_at;
         self.join(fingerprint, member, rules, tuning)
-    }
-
-    /// Takes in an external alert that was told at that time; it was heard at its start at the earliest.
-    pub fn alert(&mut self, alert: &Alert, origin: &Origin, told: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Taken {
-        let at = told.max(alert.starts_at);
-        self.told = if told == Timestamp::MIN { at } else { told };
-        let ended = alert.ends_at.filter(|_| !alert.by_key);
-        let open = ended.and_then(|_| self.fired.get(&alert.fingerprint)?.open);
-        let mut taken = self.episode(alert, origin, at, rules, tuning);
-        // Of replicas that evaluate one rule each has seen it begin at another time: what ends after the open episode began ends
-        // that as well, unless it is told again that it fires.
-        let is_same =
-            |open: Timestamp, ended: Timestamp| alert.starts_at < open && open <= ended && open.since(alert.starts_at) <= REPLICAS_WITHIN;
-        if let Some((open, ended)) = open.zip(ended).filter(|(open, ended)| is_same(*open, *ended)) {
-            taken.ended = self.supersede(alert.fingerprint, open, ended);
-        }
-        taken
-    }
-
-    fn episode(&mut self, alert: &Alert, origin: &Origin, at: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Taken {
-        let fired = self.fired.get(&alert.fingerprint);
-        let starts_at = fired.and_then(|fired| fired.open).filter(|_| alert.by_key).unwrap_or(alert.starts_at);
-        let key = alert_key(alert.fingerprint, starts_at);
-        if let Some((_, member)) = self.member(key) {
-            // It contradicts a person who said that it was over, or that the next episode is all there is: it fires, or ended at
-            // another time.
-            let contradicts =
-                member.ended_by != EndedBy::Told && (alert.ends_at.is_some() || member.ends_at.is_some_and(|ended| at > ended));
-            let duplicate = !contradicts && (member.ends_at.is_some() || alert.ends_at.is_none());
-            self.update(key, |member| {
-                member.heard_at = member.heard_at.max(at);
-                if !duplicate {
-                    (member.ends_at, member.ended_by) = (alert.ends_at, EndedBy::Told);
-                    member.settled_at = member.settled_at.filter(|_| alert.ends_at.is_some());
-                }
-            });
-            if duplicate {
-                return Taken::nothing(Outcome::Duplicate);
-            }
-            match alert.ends_at {
-                Some(ended) => self.ended(alert.fingerprint, starts_at, ended.min(at)),
-                None => {
-                    if let Some(fired) = self.fired.get_mut(&alert.fingerprint) {
-                        fired.open.get_or_insert(starts_at);
-                    }
-                    self.suppress(key, rules);
-                }
-            }
-            return Taken::updated(key);
-        }
-        if self.tallied.contains_key(&key) {
-            let Some(ended) = alert.ends_at else {
-                self.hears_tallied(key, at);
-                return Taken::nothing(Outcome::Duplicate);
-            };
-            self.ends_tallied(key, Some(ended));
-            self.ended(alert.fingerprint, starts_at, ended.min(at));
-            return Taken::nothing(Outcome::Applied);
-        }
-        if fired.and_then(|fired| fired.ended).is_some_and(|ended| ended >= alert.starts_at) {
-            return Taken::nothing(Outcome::Duplicate);
-        }
-        let open = fired.and_then(|fired| fired.open);
-        let before = open.filter(|before| *before < alert.starts_at);
-        let next = open.filter(|next| *next > alert.starts_at);
-        let member = alert_member(key, alert, self.origin(origin), at, rules);
-        let mut taken = if let Some(ended) = alert.ends_at.or(next) {
-            // Its firing may come after it, by another way. What is over makes no fault, but it is evidence while it is new.
-            let (old, superseded) = (at.since(ended) >= tuning.gap, alert.ends_at.is_none());
-            let definition = member.definition.clone().filter(|_| superseded);
-            let ended_by = if superseded { EndedBy::Next } else { EndedBy::Told };
-            let member = Member { definition, ends_at: Some(ended), ended_by, ..member };
-            let taken = if old { Taken::nothing(Outcome::NotWanted) } else { self.join(alert.fingerprint, member, rules, tuning) };
-            self.ended(alert.fingerprint, alert.starts_at, ended.min(at));
-            taken
-        } else {
-            let taken = self.join(alert.fingerprint, member, rules, tuning);
-            if let Some(fired) = self.fired.get_mut(&alert.fingerprint).filter(|_| taken.joined) {
-                fired.open = Some(alert.starts_at);
-            }
-            taken
-        };
-        // Nobody told of the end of the episode before.
-        if let Some(before) = before {
-            taken.ended = self.supersede(alert.fingerprint, before, alert.starts_at);
-        }
-        taken
-    }
-
-    /// The key of an alert's episode that lasts.
-    #[must_use]
-    pub fn lasting(&self, fingerprint: Fingerprint) -> Option<MemberKey> {
-        self.fired.get(&fingerprint)?.open.map(|open| alert_key(fingerprint, open))
     }
 
     /// One of each, for all that were told there.

@@ -450,6 +450,9 @@ impl Declare {
             self.grade_member(key, at, out);
             self.held_back = None;
         }
+        for (told, alert, origin) in self.state.situations.fires_after_all(clock) {
+            self.takes(&Signal::Alert(alert), &origin, told, out);
+        }
         self.listens_for_heartbeats(clock, out);
         self.turns(None, clock, out);
         for situation in self.state.situations.close(clock, &self.rules, &self.config.tuning) {

@@ -74,6 +74,7 @@ impl Situations {
 
     /// Takes in that an alert has resolved, whichever episode of it was open.
     pub fn resolved(&mut self, fingerprint: Fingerprint, at: Timestamp) -> Taken {
+        self.doubts.ends(fingerprint);
         let Some(starts_at) = self.fired.get(&fingerprint).and_then(|fired| fired.open) else {
             // What began before and is told of later is over.
             self.ended(fingerprint, at - Duration::from_millis(1), at);

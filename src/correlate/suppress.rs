@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Command, Entity, Labels, Origin, Timestamp, labels::Fnv};
 use crate::query::Selector;
-use crate::rules::{Flapping, Inhibit, Of, Rules};
+use crate::rules::{Flapping, Inhibit, Node, Of, Rules};
 
 use super::member::definition;
 use super::situation::{Hold, Member, MemberKey, Situation, Source};
@@ -438,17 +438,25 @@ impl Situations {
         Some(Suppressed { by: Suppressor::Maintenance, reference: why.clone(), why, until: Some(until), source: None })
     }
 
-    /// Whether work on an entity explains a member: it names it, or depends on it and has no likelier cause elsewhere.
+    /// Whether work on an entity explains a member: it names it, or depends on it, unless what most likely brought it is elsewhere and
+    /// makes a fault by itself, while nothing is told of what is worked on.
     fn works_explain(&self, entity: &Entity, member: &Member, labels: &Labels, rules: &Rules) -> bool {
         let depends = |other: &Entity| rules.topology.depends(other, entity);
-        let is_elsewhere = || self.told_cause(member).is_some_and(|cause| cause != entity && !depends(cause));
+        let is_told_of = || rules.topology.node(entity).is_some_and(|node| self.fires_at(node));
+        let is_elsewhere = || self.grave_cause(member).is_some_and(|cause| cause != entity && !depends(cause)) && !is_told_of();
         names(member, labels, rules).any(|own| own == *entity) || (names(member, labels, rules).any(|own| depends(&own)) && !is_elsewhere())
     }
 
-    /// Where what brought a member began, if that is another entity of which something is told.
-    fn told_cause(&self, member: &Member) -> Option<&Entity> {
+    /// Where what brought a member began, if that is another entity, and a fault by itself.
+    fn grave_cause(&self, member: &Member) -> Option<&Entity> {
         let root = self.forest.get(self.forest.root(self.forest.get(member.sign)?.id))?;
-        (root.told > 0 && root.entity != member.entity).then_some(&root.entity)
+        let grave = |other: &Member| other.entity == root.entity && other.definition.is_some();
+        let is_grave = || self.get(root.situation).is_some_and(|situation| situation.members.iter().any(grave));
+        (root.entity != member.entity && is_grave()).then_some(&root.entity)
+    }
+
+    fn fires_at(&self, node: Node) -> bool {
+        self.forest.signs_of(node).filter_map(|id| self.forest.get(id)).any(|sign| sign.firing > 0)
     }
 
     /// A sign has another cause: what hangs on it may be explained by works no more, or by works only now.

@@ -87,7 +87,10 @@ impl Declare {
             }
             Order::Declare { .. } => self.declare_by_hand(command, origin, out),
             Order::On { incident, act } => {
-                let id = self.find(incident)?;
+                let mut id = self.find(incident)?;
+                if matches!(act, Act::Acknowledge | Act::Note) {
+                    id = self.whole_of(id).unwrap_or(id);
+                }
                 self.act(id, act, command, out)
             }
         }
@@ -352,7 +355,8 @@ impl Declare {
     pub(super) fn legal(&self, id: SituationId, event: Event, command: &Command) -> Result<(), Refused> {
         let Some(incident) = self.state.incidents.get(&id) else { return Err("it is closed".into()) };
         let legal = event.after(Some(incident.state)).is_some();
-        legal.then_some(()).ok_or_else(|| format!("{} is not possible while it is {}", command.order.as_str(), incident.state))
+        let whole = incident.merged_into.as_ref().map_or_else(String::new, |whole| format!(": it is part of {whole} now"));
+        legal.then_some(()).ok_or_else(|| format!("{} is not possible while it is {}{whole}", command.order.as_str(), incident.state))
     }
 
     fn recover(&mut self, id: SituationId, command: &Command, out: &mut Outbox) -> Result<(), Refused> {

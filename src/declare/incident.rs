@@ -242,14 +242,9 @@ impl Incident {
         held.into_iter()
     }
 
-    /// When a person set a level last.
-    pub(super) fn set_at(&self) -> Option<Timestamp> {
-        self.held.values().filter_map(|held| held.set.as_ref()).map(|(at, _)| *at).max()
-    }
-
-    /// Takes a member's grade in: in each sequence the level rises, or stays as it is. Gives what has risen, in words. What is
-    /// `other` than what a person has set the level of rises over that.
-    pub(super) fn take(&mut self, graded: &Graded, other: bool) -> Vec<String> {
+    /// Takes a member's grade in: in each sequence the level rises, or stays as it is. Gives what has risen, in words. A level that
+    /// a person has set is of what was told by then: what had not been told by `since` rises over it.
+    pub(super) fn take(&mut self, graded: &Graded, since: Timestamp) -> Vec<String> {
         let mut risen = vec![];
         for (place, standing) in &graded.grade.0 {
             let Some(met) = standing.effective() else { continue };
@@ -261,6 +256,7 @@ impl Incident {
             };
             // What a person has set less severe stays so until more is measured than was by then.
             let more = held.measured.as_ref().is_none_or(|most| met.level.rank < most.rank);
+            let other = held.set.as_ref().is_some_and(|(set_at, _)| since > *set_at);
             if (more || other) && met.level.rank < held.level.rank {
                 risen.push((met.level.clone(), format!("{} → {}: {}", held.level, met.level, standing.reason())));
                 (held.level, held.standing, held.set) = (met.level.clone(), standing.clone(), None);

@@ -155,7 +155,7 @@ impl Declare {
             Source::Person { author, .. } => author.to_string(),
             Source::Alert { .. } | Source::Breach { .. } => RICHTER.to_owned(),
         };
-        incident.take(graded, false);
+        incident.take(graded, Timestamp::MIN);
         self.state.suspected.remove(&id);
         let held_back = self.held_back.as_ref().map_or_else(String::new, |why| format!("; it made no fault so far: {why}"));
         self.event(id, Event::Declared, at, &author, graded.reason() + &held_back, out);
@@ -180,21 +180,20 @@ impl Declare {
         (other.map_or_else(|| "the same trouble again".to_owned(), |other| format!("now {}", called(other, ""))), false)
     }
 
-    /// Whether a member tells of other trouble than had been told of when a person set a level.
-    fn is_other(&self, id: SituationId, key: MemberKey) -> bool {
-        let set_at = self.state.incidents.get(&id).and_then(Incident::set_at);
-        let Some((set_at, (_, member))) = set_at.zip(self.state.situations.member(key)) else { return false };
-        let is_same = |known: &Member| known.entity == member.entity && known.source.name() == member.source.name();
-        self.counting(id).all(|known| known.starts_at > set_at || !is_same(known))
+    /// Since when an incident is told of by what a member is called, of whichever entity.
+    fn told_since(&self, id: SituationId, key: MemberKey) -> Timestamp {
+        let Some((_, member)) = self.state.situations.member(key) else { return Timestamp::MIN };
+        let same = self.counting(id).filter(|known| known.source.name() == member.source.name());
+        same.map(|known| known.starts_at).min().unwrap_or(member.starts_at)
     }
 
     /// It escalates by what is worse than what it had.
     fn rises(&mut self, id: SituationId, graded: &Graded, at: Timestamp, out: &mut Outbox) {
-        let other = self.is_other(id, graded.key);
+        let since = self.told_since(id, graded.key);
         let Some((incident, (_, member))) = self.state.incidents.get_mut(&id).zip(self.state.situations.member(graded.key)) else {
             return;
         };
-        let (leader, risen) = (incident.leader, incident.take(graded, other));
+        let (leader, risen) = (incident.leader, incident.take(graded, since));
         if risen.is_empty() {
             return;
         }
@@ -207,10 +206,10 @@ impl Declare {
 
     /// It was over; what is worse than before says so in the same event.
     pub(super) fn reopens(&mut self, id: SituationId, reason: &str, at: Timestamp, graded: Option<Graded>, out: &mut Outbox) {
-        let other = graded.as_ref().is_some_and(|graded| self.is_other(id, graded.key));
+        let since = graded.as_ref().map_or(Timestamp::MIN, |graded| self.told_since(id, graded.key));
         let incident = self.state.incidents.get_mut(&id);
         let leader = incident.as_ref().map(|incident| incident.leader);
-        let risen = incident.zip(graded).map(|(incident, graded)| incident.take(&graded, other)).unwrap_or_default();
+        let risen = incident.zip(graded).map(|(incident, graded)| incident.take(&graded, since)).unwrap_or_default();
         let leads = self.state.incidents.get(&id).map(|incident| incident.leader).filter(|leads| Some(*leads) != leader);
         let before = leads.and_then(|leads| self.is_now_about(id, leads));
         let reason = std::iter::once(reason.to_owned()).chain(risen).collect::<Vec<_>>().join("; ");
@@ -324,6 +323,8 @@ impl Declare {
         let worse = was.as_ref().is_some_and(|was| incident.level().is_some_and(|now| now < was));
         let anew = author == RICHTER && incident.is_taken_on() && worse && handling(incident.level()) != handled;
         incident.asks_anew |= event == Event::Escalated && anew;
+        // Who makes it milder has it in hand.
+        incident.asks_anew &= event != Event::Downgraded || author == RICHTER;
         // Nor is it found late in the moment in which it is told.
         let known_at = incident.known_at();
         let late = |after| Some(after) > incident.asked && incident.asks_since + after <= known_at;

@@ -1,8 +1,9 @@
 //! What fails of an entity whose incident is on is part of that incident.
 
-use crate::correlate::{Hold, Member, MemberKey, Situation, SituationId, Source};
+use crate::correlate::{Hold, Member, MemberKey, Situation, SituationId};
+use crate::grade::Stated;
 use crate::model::command::RICHTER;
-use crate::model::{Entity, Event, State, Timestamp};
+use crate::model::{Entity, Event, Numbers, State, Timestamp};
 use crate::stage::Outbox;
 
 use super::Declare;
@@ -33,7 +34,9 @@ impl Declare {
         let Some(incident) = self.state.incidents.get(&id) else { return false };
         let has_enough = || self.state.situations.get(id).is_some_and(|situation| situation.has_enough_of(member));
         let takes_in = incident.state.is_on() || self.was_on_lately(incident, member.starts_at) && !has_enough();
-        if !takes_in || incident.is_stale() && !self.is_told_of(id) {
+        // What nobody tells of any more is as what has recovered then.
+        let heard = self.heard_at(id).filter(|_| incident.is_stale());
+        if !takes_in || heard.is_some_and(|heard| member.starts_at.since(heard) > self.config.tuning.reopen_within) {
             return false;
         }
         let Some((_, leader)) = self.state.situations.member(incident.leader) else { return true };
@@ -41,13 +44,14 @@ impl Declare {
         // What nobody owns is no other team's; what a team owns is not lost in what nobody does.
         let owner = member.owner();
         let of_one_team = owner.is_empty() || owner == leader.owner() || incident.of_owners.contains(owner);
-        leader.is_called_as(member) || is_young && of_one_team
-    }
-
-    /// Whether a monitor tells of something that lasts in an incident; of alerts nobody says when nobody tells of them any more.
-    fn is_told_of(&self, id: SituationId) -> bool {
-        let mut lasting = self.counting(id).filter(|member| member.ends_at.is_none()).peekable();
-        lasting.peek().is_none() || lasting.any(|member| !member.stale && !matches!(member.source, Source::Alert { .. }))
+        if leader.is_called_as(member) {
+            return true;
+        }
+        // Other trouble that is milder does not bring back what has recovered, with the level that it had.
+        let again = || self.counting(id).any(|known| known.entity == member.entity && known.is_called_as(member));
+        let grade = || member.grade(member.told_at, &Stated::new(), &Numbers::new());
+        let is_as_grave = || grade().is_some_and(|grade| grade.level().is_some_and(|level| Some(level) <= incident.level()));
+        is_young && of_one_team && (incident.state.is_on() || again() || is_as_grave())
     }
 
     fn was_on_lately(&self, incident: &Incident, at: Timestamp) -> bool {

@@ -103,7 +103,7 @@ impl Declare {
         self.change(id, |incident| {
             let before = incident.held.clone();
             incident.held.retain(|_, held| held.set.is_some());
-            graded.iter().for_each(|graded| _ = incident.take(graded, false));
+            graded.iter().for_each(|graded| _ = incident.take(graded, Timestamp::MIN));
             // What is worse than it was so far escalates it, and is told so.
             incident.held.retain(|place, _| before.contains_key(place));
             for (place, was) in &before {

@@ -189,20 +189,19 @@ impl Declare {
         match state(id)? {
             State::Cancelled if self.lasts(id) => Some(goes_on),
             State::Cancelled => self.ended_at(id).filter(|ended| *ended + self.waits_for() > at),
-            State::Merged => self.whole_of(id).is_some_and(State::is_on).then_some(goes_on),
+            State::Merged => self.whole_of(id).and_then(state).is_some_and(State::is_on).then_some(goes_on),
             _ => None,
         }
     }
 
-    /// The state of what an incident is part of in the end.
-    fn whole_of(&self, id: SituationId) -> Option<State> {
-        let mut incident = self.state.incidents.get(&id)?;
+    /// What an incident is part of in the end; none where that is not known any more.
+    pub(super) fn whole_of(&self, mut id: SituationId) -> Option<SituationId> {
         // None is part of itself; a chain is no longer than there are incidents.
         for _ in 0..self.state.incidents.len() {
-            let Some(into) = &incident.merged_into else { break };
-            incident = self.state.incidents.get(&self.state.incidents.named(into)?)?;
+            let Some(into) = &self.state.incidents.get(&id)?.merged_into else { break };
+            id = self.state.incidents.named(into)?;
         }
-        Some(incident.state)
+        Some(id)
     }
 
     /// It is closed no earlier than so long after then, and takes in what relapses by then.
@@ -220,10 +219,10 @@ impl Declare {
         self.config.tuning.reopen_within.max(LOOK_EVERY_MIN)
     }
 
-    /// When an incident was last heard of, that only alerts keep open; a monitor would say that it has no data.
+    /// When an incident was last heard of that only alerts keep open, and monitors that have no data any more.
     pub(super) fn heard_at(&self, id: SituationId) -> Option<Timestamp> {
         let lasting = self.counting(id).filter(|member| member.ends_at.is_none());
-        let heard = |member: &Member| matches!(member.source, Source::Alert { .. }).then_some(member.heard_at);
+        let heard = |member: &Member| (member.stale || matches!(member.source, Source::Alert { .. })).then_some(member.heard_at);
         lasting.map(heard).try_fold(Timestamp::MIN, |latest, heard| Some(latest.max(heard?))).filter(|heard| *heard > Timestamp::MIN)
     }
 
@@ -252,6 +251,8 @@ impl Declare {
         let (heard, patience) = (self.heard_at(id), self.config.tuning.forget_alerts_after);
         let Some(incident) = self.state.incidents.get_mut(&id).filter(|incident| incident.state == State::Declared) else { return };
         match (incident.unheard, heard.is_some_and(|heard| at.since(heard) > patience)) {
+            // That its data has stopped was told.
+            (false, true) if incident.no_data => incident.unheard = true,
             (false, true) => {
                 incident.unheard = true;
                 let reason = format!("nothing was heard of it for {}: nothing tells whether it lasts", duration::show(patience));

@@ -41,7 +41,8 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         if !least.value.is_finite() || least.value <= 0.0 {
             faults.push(least.fault(file, format!("{} is no number of requests; write one above 0", least.value)));
         } else if share(Duration::from_secs(BURN[0].2)).is_none() {
-            faults.push(least.fault(file, "how many there were is not known: `errors` and `total` have to be sums of `rate` or `increase`"));
+            faults
+                .push(least.fault(file, "how many there were is not known: `errors` and `total` have to be sums of `rate` or `increase`"));
         }
     }
     // 0 where there were too few within a window for anything to be said.
