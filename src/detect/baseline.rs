@@ -33,9 +33,8 @@ const GAP: i64 = 10;
 /// Evaluations inside the band before one that was left is forgotten.
 const KEEP: u16 = 10;
 
-/// What is out on the side that is not judged has to last so many times as long to be the normal: what ends a week of more than
-/// usual is no drop.
-const UNTOLD: u32 = 7;
+/// What was normal before another level was taken for it is normal still for so many times as long as that had lasted.
+const FORMER: u32 = 7;
 
 /// A score below this is calm.
 const CALM: f32 = 0.6;
@@ -75,8 +74,17 @@ pub struct Baseline {
     /// Only where steps are short. It is part of the channel of shifts; kept here it fills a line of the cache.
     brief: Option<Box<Average>>,
     season: Seasonal,
-    /// Rare, so it is kept elsewhere.
-    left: Option<Box<Left>>,
+    /// Kept elsewhere, as it is.
+    rare: Option<Box<Rare>>,
+}
+
+/// What few series have at a time.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Rare {
+    /// The band was left.
+    left: Option<Left>,
+    /// What was normal before another level was taken for it.
+    former: Option<Former>,
 }
 
 const _: () = assert!(size_of::<Baseline>() == 256, "four lines");
@@ -133,6 +141,18 @@ struct Left {
     shifted: bool,
     /// That side is judged. Otherwise it is only known that coming back is no anomaly.
     told: bool,
+    calm: u16,
+}
+
+/// What was normal until lately, and is so still: an outage of a day ends.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Former {
+    until: Timestamp,
+    /// How it was when it was left, as told from what is normal now.
+    left: Left,
+    /// By how much the season's level has moved.
+    by: f32,
+    /// Evaluations that were within it.
     calm: u16,
 }
 
@@ -203,7 +223,7 @@ impl Baseline {
             shift: Shift::default(),
             brief: rule.dynamics.brief.map(|_| Box::default()),
             season,
-            left: None,
+            rare: None,
         }
     }
 
@@ -225,10 +245,20 @@ impl Baseline {
             if warm { self.shift.see(rule, &now, self.deviations(), point, self.brief.as_deref_mut()) } else { Shifted::default() };
         let learning = bridged || self.is_learning(step);
         let (point, shifted) = counted.map_or((point, shifted), |counted| self.by_counts(rule, &now, counted, point, shifted));
-        let left = self.left.as_deref().map(|left| (*left, self.half(rule, &now, left)));
-        let band = self.judge(rule, step, &now, point, shifted, learning);
+        let left = self.rare().left.map(|left| (left, self.half(rule, &now, &left)));
+        let former = if learning { None } else { self.as_before(rule, step, &now) };
+        let band = match former {
+            Some((former, half)) => self.band(rule, self.level(&now, &former.left), half, 0.0, State::Inside),
+            None => self.judge(rule, step, &now, point, shifted, learning),
+        };
         self.learn(rule, every, step, &now, warm);
-        if let Some((left, half)) = left.filter(|_| self.left.is_none() && band.state == State::Inside) {
+        if let Some((former, half)) = former {
+            if former.calm >= KEEP {
+                let expected = self.level(&now, &former.left);
+                self.forecast.back(&now, expected, half, former.left.offsets);
+                self.undo(&rule.dynamics, former.by);
+            }
+        } else if let Some((left, half)) = left.filter(|_| self.rare().left.is_none() && band.state == State::Inside) {
             // What it was meanwhile says nothing of what comes next.
             self.forecast.back(&now, self.level(&now, &left), half, left.offsets);
         }
@@ -261,6 +291,18 @@ impl Baseline {
             let moment = profile.moment(clock);
             black_box((profile.level(moment), profile.noise(moment)));
         });
+    }
+
+    fn rare(&self) -> Rare {
+        self.rare.as_deref().copied().unwrap_or_default()
+    }
+
+    fn keep(&mut self, rare: Rare) {
+        self.rare = (rare.left.is_some() || rare.former.is_some()).then(|| Box::new(rare));
+    }
+
+    fn leave(&mut self, left: Option<Left>) {
+        self.keep(Rare { left, ..self.rare() });
     }
 
     /// Deviations seen so far.
@@ -354,7 +396,7 @@ impl Baseline {
         let away = |up: bool| if up { now.steady } else { -now.steady };
         let of_point = if enough(now.deviation.abs().max(away(now.deviation > 0.0))) { of_point } else { 0.0 };
         let of_shift = if enough(shifted.by.max(away(shifted.up))) { of_shift } else { 0.0 };
-        if let Some(left) = self.left.as_deref().copied() {
+        if let Some(left) = self.rare().left {
             // Coming back is a jump as well, but none that the breach lasts by.
             let same_side = |up: bool, score: f32| if up == left.up { score } else { 0.0 };
             let score = same_side(now.deviation > 0.0, of_point).max(same_side(shifted.up, of_shift));
@@ -362,7 +404,8 @@ impl Baseline {
         }
         let score = of_point.max(of_shift);
         // A shift is away from what is usual; what is expected next has come along with it.
-        let (up, expected) = if of_point >= of_shift { (now.deviation > 0.0, now.expected) } else { (shifted.up, now.usual()) };
+        // One value that is off by itself says on which side; surprise has none.
+        let (up, expected) = if of_point >= 1.0 || of_point >= of_shift { (now.deviation > 0.0, now.expected) } else { (shifted.up, now.usual()) };
         let state = match (learning, score >= 1.0) {
             (true, _) => State::Learning,
             (false, false) => State::Inside,
@@ -371,7 +414,7 @@ impl Baseline {
                 let told = rule.judges(up);
                 let offsets = self.forecast.offsets();
                 let (noise, shifted) = (now.noise, of_shift >= 1.0);
-                self.left = Some(Box::new(Left { at: step, season, level, offsets, half, noise, up, shifted, told, calm: 0 }));
+                self.leave(Some(Left { at: step, season, level, offsets, half, noise, up, shifted, told, calm: 0 }));
                 if told && of_shift >= 1.0 {
                     self.shift.tells();
                 }
@@ -419,10 +462,10 @@ impl Baseline {
         let is_outside = away > 1.0 || lasts || score >= 1.0;
         left.calm = if is_outside || score >= CALM { 0 } else { left.calm + 1 };
         let score = score.max(away.min(SCORE_MAX));
-        self.left = (left.calm < KEEP).then(|| Box::new(left));
+        self.leave((left.calm < KEEP).then_some(left));
         let state = match is_outside {
-            true if step.since(left.at) >= if left.told { rule.relearn } else { rule.relearn.saturating_mul(UNTOLD) } => {
-                self.settle(&rule.dynamics);
+            true if step.since(left.at) >= rule.relearn => {
+                self.settle(rule, step, left);
                 State::NewNormal
             }
             true if left.told => State::Outside,
@@ -444,12 +487,40 @@ impl Baseline {
     }
 
     /// The level that lasted is the normal one from now on.
-    fn settle(&mut self, dynamics: &Dynamics) {
-        self.left = None;
+    fn settle(&mut self, rule: &BaselineRule, step: Timestamp, mut left: Left) {
+        self.shift.settle(self.brief.as_deref_mut());
+        let by = if left.season { self.forecast.offset() } else { 0.0 };
+        left.level -= by;
+        let until = step + rule.relearn.saturating_mul(FORMER);
+        // What was no fault may have been the end of one.
+        let former = left.told.then_some(Former { until, left, by, calm: 0 });
+        self.keep(Rare { left: None, former: former.or(self.rare().former) });
+        if let Some(profile) = self.season.profile_mut() {
+            profile.shift(&rule.dynamics, self.forecast.offset());
+            self.forecast.settle();
+        }
+    }
+
+    /// What was normal before, and half its band, where the value is within it.
+    fn as_before(&mut self, rule: &BaselineRule, step: Timestamp, now: &Now) -> Option<(Former, f32)> {
+        let mut former = self.rare().former?;
+        if step >= former.until {
+            self.keep(Rare { former: None, ..self.rare() });
+            return None;
+        }
+        let half = self.half(rule, now, &former.left);
+        let within = (now.value - self.level(now, &former.left)).abs() <= half;
+        former.calm = if within { former.calm + 1 } else { 0 };
+        self.keep(Rare { former: Some(former), ..self.rare() });
+        within.then_some((former, half))
+    }
+
+    /// What was normal before is the normal once more.
+    fn undo(&mut self, dynamics: &Dynamics, by: f32) {
+        self.rare = None;
         self.shift.settle(self.brief.as_deref_mut());
         if let Some(profile) = self.season.profile_mut() {
-            profile.shift(dynamics, self.forecast.offset());
-            self.forecast.settle();
+            profile.shift(dynamics, -by);
         }
     }
 
@@ -486,9 +557,9 @@ impl Baseline {
         if let Some(profile) = self.season.profile_mut() {
             profile.shift(dynamics, -by);
         }
-        if let Some(left) = self.left.as_mut().filter(|left| !left.season) {
-            left.level -= by;
-        }
+        let Some(Rare { left, former }) = self.rare.as_deref_mut() else { return };
+        let lefts = left.iter_mut().chain(former.iter_mut().map(|former| &mut former.left));
+        lefts.filter(|left| !left.season).for_each(|left| left.level -= by);
     }
 }
 

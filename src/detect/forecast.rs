@@ -47,7 +47,8 @@ impl Forecast {
     }
 
     /// It is back where it was expected, within half the band: what has gone along with it is taken back to there. The level is
-    /// as far from the season's as it was: what is within a band that is wide by night may be an outage still.
+    /// as far from the season's as it was, or as it is where that is less: what is within a band that is wide by night may be an
+    /// outage still.
     pub(super) fn back(&mut self, now: &Now, expected: f32, half: f32, offsets: (f32, f32)) {
         let astray = |level: f32| (level - now.value).abs() > half;
         for level in [&mut self.fast, &mut self.medium].into_iter().filter(|level| astray(**level)) {
@@ -56,7 +57,12 @@ impl Forecast {
         if astray(self.last) {
             self.last = now.value;
         }
-        (self.fast_offset, self.medium_offset) = offsets;
+        let usual = now.usual();
+        for (offset, before) in [(&mut self.fast_offset, offsets.0), (&mut self.medium_offset, offsets.1)] {
+            if astray(usual + *offset) || before.abs() < offset.abs() {
+                *offset = before;
+            }
+        }
     }
 
     /// The offset has become the season's level.
