@@ -39,36 +39,8 @@ impl Situations {
             self.doubts.ends(alert.fingerprint);
         }
         let fired = self.fired.get(&alert.fingerprint);
-        if let Some((_, member)) = self.member(key) {
-            // It contradicts a person who said that it was over, or that the next episode is all there is: it fires, or ended at
-            // another time.
-            let contradicts =
-                member.ended_by != EndedBy::Told && (alert.ends_at.is_some() || member.ends_at.is_some_and(|ended| at > ended));
-            let duplicate = !contradicts && (member.ends_at.is_some() || alert.ends_at.is_none());
-            let known_end = member.ends_at;
-            self.update(key, |member| {
-                member.heard_at = member.heard_at.max(at);
-                if !duplicate {
-                    (member.ends_at, member.ended_by) = (alert.ends_at, EndedBy::Told);
-                    member.settled_at = member.settled_at.filter(|_| alert.ends_at.is_some());
-                }
-            });
-            if duplicate {
-                if let Some(ended) = known_end {
-                    self.doubts(key, ended, at, alert, origin);
-                }
-                return Taken::nothing(Outcome::Duplicate);
-            }
-            match alert.ends_at {
-                Some(ended) => self.ended(alert.fingerprint, starts_at, ended.min(at)),
-                None => {
-                    if let Some(fired) = self.fired.get_mut(&alert.fingerprint) {
-                        fired.open.get_or_insert(starts_at);
-                    }
-                    self.suppress(key, rules);
-                }
-            }
-            return Taken::updated(key);
+        if self.member(key).is_some() {
+            return self.told_again(key, alert, origin, at, rules);
         }
         if self.tallied.contains_key(&key) {
             let Some(ended) = alert.ends_at else {
@@ -110,6 +82,40 @@ impl Situations {
             taken.ended = self.supersede(alert.fingerprint, before, alert.starts_at);
         }
         taken
+    }
+
+    /// An alert is told of whose episode is a member.
+    fn told_again(&mut self, key: MemberKey, alert: &Alert, origin: &Origin, at: Timestamp, rules: &Rules) -> Taken {
+        let Some((_, member)) = self.member(key) else { return Taken::nothing(Outcome::NotWanted) };
+        let starts_at = member.starts_at;
+        // It contradicts a person who said that it was over, or that the next episode is all there is: it fires, or ended at
+        // another time.
+        let contradicts = member.ended_by != EndedBy::Told && (alert.ends_at.is_some() || member.ends_at.is_some_and(|ended| at > ended));
+        let duplicate = !contradicts && (member.ends_at.is_some() || alert.ends_at.is_none());
+        let known_end = member.ends_at;
+        self.update(key, |member| {
+            member.heard_at = member.heard_at.max(at);
+            if !duplicate {
+                (member.ends_at, member.ended_by) = (alert.ends_at, EndedBy::Told);
+                member.settled_at = member.settled_at.filter(|_| alert.ends_at.is_some());
+            }
+        });
+        if duplicate {
+            if let Some(ended) = known_end {
+                self.doubts(key, ended, at, alert, origin);
+            }
+            return Taken::nothing(Outcome::Duplicate);
+        }
+        match alert.ends_at {
+            Some(ended) => self.ended(alert.fingerprint, starts_at, ended.min(at)),
+            None => {
+                if let Some(fired) = self.fired.get_mut(&alert.fingerprint) {
+                    fired.open.get_or_insert(starts_at);
+                }
+                self.suppress(key, rules);
+            }
+        }
+        Taken::updated(key)
     }
 
     /// The key of an alert's episode that lasts.

@@ -405,7 +405,8 @@ impl Baseline {
         let score = of_point.max(of_shift);
         // A shift is away from what is usual; what is expected next has come along with it.
         // One value that is off by itself says on which side; surprise has none.
-        let (up, expected) = if of_point >= 1.0 || of_point >= of_shift { (now.deviation > 0.0, now.expected) } else { (shifted.up, now.usual()) };
+        let (up, expected) =
+            if of_point >= 1.0 || of_point >= of_shift { (now.deviation > 0.0, now.expected) } else { (shifted.up, now.usual()) };
         let state = match (learning, score >= 1.0) {
             (true, _) => State::Learning,
             (false, false) => State::Inside,
@@ -436,8 +437,10 @@ impl Baseline {
     /// Half the band that was left, the noise of the season having gone on: by night as little as is usual then is far off.
     fn half(&self, rule: &BaselineRule, now: &Now, left: &Left) -> f32 {
         let scale = |noise: f32| self.scale.of(&rule.dynamics, noise, now.floor);
+        // What a part adds to the scale for being sparse is the more the larger the fault is.
+        let quieter = (scale(now.noise) / scale(left.noise)).min(now.noise / left.noise.max(f32::MIN_POSITIVE));
         let least = self.least(rule, self.there(self.level(now, left))) as f32;
-        (left.half * scale(now.noise) / scale(left.noise)).max(least).max(f32::MIN_POSITIVE)
+        (left.half * quieter).max(least).max(f32::MIN_POSITIVE)
     }
 
     /// The least change that counts, in the baseline's own unit.

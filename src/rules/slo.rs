@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::duration;
 use crate::model::number::percent;
-use crate::query::Query;
+use crate::query::{Query, Share};
 
 use super::fault::{At, Fault};
 use super::ladders::plain;
@@ -32,34 +32,8 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
     for query in [&slo.errors, &slo.total].into_iter().filter(|query| !query.value.contains(WINDOW)) {
         faults.push(query.fault(file, "the query has no `[$window]`, which stands for the windows"));
     }
-    let part = |query: &str, window: Duration| query.replace(WINDOW, &duration::show(window));
-    let share = |window: Duration| {
-        let quotient = format!("({}) / ({})", part(&slo.errors.value, window), part(&slo.total.value, window));
-        Query::plan(&quotient, window, window).ok().and_then(|query| query.share())
-    };
-    if let Some(least) = &slo.min_traffic {
-        if !least.value.is_finite() || least.value <= 0.0 {
-            faults.push(least.fault(file, format!("{} is no number of requests; write one above 0", least.value)));
-        } else if share(Duration::from_secs(BURN[0].2)).is_none() {
-            faults
-                .push(least.fault(file, "how many there were is not known: `errors` and `total` have to be sums of `rate` or `increase`"));
-        }
-    }
-    // 0 where there were too few within a window for anything to be said.
-    let enough = |window: Duration| {
-        let least = slo.min_traffic.as_ref().zip(share(window));
-        least.map_or_else(String::new, |(least, share)| {
-            format!(" * (({}) * {} >= bool {})", part(&slo.total.value, window), share.counted(1.0), least.value)
-        })
-    };
-    let errors = |window: Duration| {
-        let (errors, total) = (part(&slo.errors.value, window), part(&slo.total.value, window));
-        // Where one metric counts both, that there is no series of errors is no lack of data.
-        let share = share(window);
-        let errors =
-            if share.is_some_and(|share| share.none.is_some()) { format!("(({errors}) or 0 * ({total}))") } else { format!("({errors})") };
-        format!("({errors} / ({total}) / {budget})")
-    };
+    check_traffic(&slo, file, faults);
+    let errors = |window: Duration| burnt(&slo, budget, window);
     let usual = slo.burn.is_empty() && slo.spent.is_empty();
     let usual = BURN
         .iter()
@@ -72,7 +46,7 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
     let mut monitors: Vec<raw::Monitor> = own
         .chain(usual)
         .map(|(level, rate, long, short)| {
-            let query = format!("{} * ({} > bool {rate}){}", errors(long), errors(short), enough(long));
+            let query = format!("{} * ({} > bool {rate}){}", errors(long), errors(short), enough(&slo, long));
             if short >= long || rate * budget > 1.0 || rate <= 0.0 || rate.is_nan() {
                 let most = 1.0 / budget;
                 faults.push(level.fault(file, format!("the short window is the shorter one, and the rate above 0, {most:.0} at the most")));
@@ -92,7 +66,7 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
             );
         }
         let share = within.0.as_secs_f64() / over.as_secs_f64();
-        let query = format!("{} * {share}{}", errors(within.0), enough(within.0));
+        let query = format!("{} * {share}{}", errors(within.0), enough(&slo, within.0));
         let level = level.with(level.value);
         let percent = percent(budget.0);
         let because = format!("more than {percent}% of the error budget is spent within {}", duration::show(within.0));
@@ -104,6 +78,45 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         }
     }
     monitors
+}
+
+/// A query over a window.
+fn over(query: &At<String>, window: Duration) -> String {
+    query.value.replace(WINDOW, &duration::show(window))
+}
+
+/// What its quotient over a window counts, where that is known.
+fn share(slo: &Slo, window: Duration) -> Option<Share> {
+    let quotient = format!("({}) / ({})", over(&slo.errors, window), over(&slo.total, window));
+    Query::plan(&quotient, window, window).ok()?.share()
+}
+
+/// How many times as fast as it may the budget burns over a window.
+fn burnt(slo: &Slo, budget: f64, window: Duration) -> String {
+    let (errors, total) = (over(&slo.errors, window), over(&slo.total, window));
+    // Where one metric counts both, that there is no series of errors is no lack of data.
+    let errors = match share(slo, window).and_then(|share| share.none) {
+        Some(_) => format!("(({errors}) or 0 * ({total}))"),
+        None => format!("({errors})"),
+    };
+    format!("({errors} / ({total}) / {budget})")
+}
+
+/// A factor: 0 where too few were counted within a window for anything to be said.
+fn enough(slo: &Slo, window: Duration) -> String {
+    let least = slo.min_traffic.as_ref().zip(share(slo, window));
+    least.map_or_else(String::new, |(least, share)| {
+        format!(" * (({}) * {} >= bool {})", over(&slo.total, window), share.counted(1.0), least.value)
+    })
+}
+
+fn check_traffic(slo: &Slo, file: &str, faults: &mut Vec<Fault>) {
+    let Some(least) = &slo.min_traffic else { return };
+    if !least.value.is_finite() || least.value <= 0.0 {
+        faults.push(least.fault(file, format!("{} is no number of requests; write one above 0", least.value)));
+    } else if share(slo, Duration::from_secs(BURN[0].2)).is_none() {
+        faults.push(least.fault(file, "how many there were is not known: `errors` and `total` have to be sums of `rate` or `increase`"));
+    }
 }
 
 fn monitor(slo: &Slo, what: &str, query: String, above: f64, (level, because): (At<u8>, String)) -> raw::Monitor {
