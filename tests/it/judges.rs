@@ -11,7 +11,7 @@ use super::case::{Case, events, line};
 use super::random::Random;
 
 const EVERY: Duration = Duration::from_secs(300);
-const DAY: usize = 288;
+pub(crate) const DAY: usize = 288;
 
 /// Where the clocks go back on 2026-10-25, which is the 34th day; the 38th is a holiday, a Thursday.
 const DUTY: &str = "calendars: [ { name: berlin, time_zone: Europe/Berlin, holidays: [ 2026-10-29 ] } ]";
@@ -35,7 +35,7 @@ fn at(place: usize) -> Timestamp {
 }
 
 /// What became of each value; none where there was none.
-fn tried(judge: &str, values: impl IntoIterator<Item = Option<f64>>) -> Vec<Option<Tried>> {
+pub(crate) fn tried(judge: &str, values: impl IntoIterator<Item = Option<f64>>) -> Vec<Option<Tried>> {
     let mut trial = trial(judge);
     values.into_iter().enumerate().map(|(place, value)| trial.see(at(place), value?)).collect()
 }
@@ -592,36 +592,4 @@ fn the_level_of_a_week_is_no_staircase() {
     let times = (0..).map(|place| at(0) + every * place);
     let opened = times.zip(values).filter_map(|(time, value)| trial.see(time, value)).filter(|tried| tried.opened).count();
     assert!(opened <= 24, "{opened} false breaches in five weeks of jumps");
-}
-
-/// Orders: much by day, little by night, and noise in proportion.
-fn orders(random: &mut Random, days: usize) -> Vec<f64> {
-    let usual = |place: usize| 170.0 - 140.0 * (TAU * place as f64 / DAY as f64).cos();
-    (0..days * DAY).map(|place| usual(place) * (1.0 + 0.04 * normal(random))).collect()
-}
-
-#[test]
-fn an_outage_that_lasts_through_dusk_is_not_over_by_night() {
-    let mut values = orders(&mut Random(12), 20);
-    let outage = 15 * DAY + 100..16 * DAY + 60;
-    values[outage.clone()].iter_mut().for_each(|value| *value *= 0.1);
-    let tried = tried("{ baseline: { direction: down } }", values.into_iter().map(Some));
-    let open = |place: usize| tried[place].is_some_and(|tried| tried.breach.is_some());
-    assert!(outage.clone().skip(2).all(open), "through the night, when a tenth of the day's orders is a third of what is usual");
-    assert!(!(outage.end + 20..20 * DAY).any(open), "and over when it is over");
-}
-
-#[test]
-fn what_ends_after_a_day_is_as_it_was_and_the_next_outage_is_told() {
-    let mut values = orders(&mut Random(12), 24);
-    let (first, second) = (15 * DAY + 100..17 * DAY, 18 * DAY + 130..18 * DAY + 160);
-    values[first.clone()].iter_mut().for_each(|value| *value *= 0.1);
-    values[second.clone()].iter_mut().for_each(|value| *value *= 0.3);
-    for direction in ["down", "both"] {
-        let judge = format!("{{ baseline: {{ direction: {direction} }} }}");
-        let tried = tried(&judge, values.iter().map(|value| Some(*value)));
-        let open = |place: usize| tried[place].is_some_and(|tried| tried.breach.is_some());
-        assert!(!(first.end + 30..second.start).any(open), "{direction}: what was usual before is so again");
-        assert!(second.clone().skip(2).all(open), "{direction}: and what falls from there is told");
-    }
 }

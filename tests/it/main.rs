@@ -13,6 +13,7 @@ mod kafka;
 mod limits;
 mod notify;
 mod oracle;
+mod outages;
 mod program;
 mod promql;
 mod protobuf;

@@ -1,0 +1,38 @@
+//! Outages that last through the night, or for days: until when they are one, and what is normal after them.
+
+use std::f64::consts::TAU;
+
+use super::judges::{DAY, normal, tried};
+use super::random::Random;
+
+/// Orders: much by day, little by night, and noise in proportion.
+fn orders(random: &mut Random, days: usize) -> Vec<f64> {
+    let usual = |place: usize| 170.0 - 140.0 * (TAU * place as f64 / DAY as f64).cos();
+    (0..days * DAY).map(|place| usual(place) * (1.0 + 0.04 * normal(random))).collect()
+}
+
+#[test]
+fn an_outage_that_lasts_through_dusk_is_not_over_by_night() {
+    let mut values = orders(&mut Random(12), 20);
+    let outage = 15 * DAY + 100..16 * DAY + 60;
+    values[outage.clone()].iter_mut().for_each(|value| *value *= 0.1);
+    let tried = tried("{ baseline: { direction: down } }", values.into_iter().map(Some));
+    let open = |place: usize| tried[place].is_some_and(|tried| tried.breach.is_some());
+    assert!(outage.clone().skip(2).all(open), "through the night, when a tenth of the day's orders is a third of what is usual");
+    assert!(!(outage.end + 20..20 * DAY).any(open), "and over when it is over");
+}
+
+#[test]
+fn what_ends_after_a_day_is_as_it_was_and_the_next_outage_is_told() {
+    let mut values = orders(&mut Random(12), 24);
+    let (first, second) = (15 * DAY + 100..17 * DAY, 18 * DAY + 130..18 * DAY + 160);
+    values[first.clone()].iter_mut().for_each(|value| *value *= 0.1);
+    values[second.clone()].iter_mut().for_each(|value| *value *= 0.3);
+    for direction in ["down", "both"] {
+        let judge = format!("{{ baseline: {{ direction: {direction} }} }}");
+        let tried = tried(&judge, values.iter().map(|value| Some(*value)));
+        let open = |place: usize| tried[place].is_some_and(|tried| tried.breach.is_some());
+        assert!(!(first.end + 30..second.start).any(open), "{direction}: what was usual before is so again");
+        assert!(second.clone().skip(2).all(open), "{direction}: and what falls from there is told");
+    }
+}
