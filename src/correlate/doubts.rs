@@ -11,10 +11,10 @@ use crate::model::{Alert, Fingerprint, Origin, Timestamp};
 use super::episodes::REPLICAS_WITHIN;
 use super::{EndedBy, MemberKey, Situations};
 
-/// For so long it is waited for the end, which another replica, or a connector that begins anew, tells soon.
+/// For so long their end is waited for, which another replica tells soon, or a connector that sends what it has sent before.
 const WAITS: Duration = Duration::from_secs(120);
 
-/// Alerts that are waited for at once; of more each is taken for what it says at first.
+/// Alerts that are waited for at once; what comes beyond them has ended, as was told.
 const DOUBTS_MAX: usize = 10_000;
 
 /// What fires although it had ended, by its episode.

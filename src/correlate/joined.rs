@@ -113,7 +113,7 @@ impl fmt::Display for Joined {
             How::DependsOn(on) => write!(f, "depends on {on}"),
             How::Through(on, silent) => write!(f, "depends on {on} through {silent}"),
             How::Meanwhile(of) => write!(f, "while the trouble of {of} spread"),
-            How::SilentCause(of) => write!(f, "shares {of}, of which nothing is told"),
+            How::SilentCause(of) => write!(f, "shares {of}, of which nothing was told then"),
             How::Relapse => f.write_str("relapse"),
         }
     }

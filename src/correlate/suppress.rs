@@ -525,7 +525,7 @@ impl Situations {
         let episodes = all.filter(|other| other.fingerprint() == fingerprint && other.ends_at.is_none_or(|ended| ended > since));
         let fired: Duration =
             episodes.map(|other| other.ends_at.map_or(now, |ended| ended.min(now)).since(other.starts_at.max(since))).sum();
-        4 * fired >= 3 * lately
+        fired.saturating_mul(4) >= lately.saturating_mul(3)
     }
 
     /// How often an alert or a monitor's group fired of late, where that is so often that it flaps.

@@ -74,7 +74,7 @@ pub struct Baseline {
     /// Only where steps are short. It is part of the channel of shifts; kept here it fills a line of the cache.
     brief: Option<Box<Average>>,
     season: Seasonal,
-    /// Kept elsewhere, as it is.
+    /// Kept elsewhere, so that it takes no room where there is none.
     rare: Option<Box<Rare>>,
 }
 
@@ -144,11 +144,11 @@ struct Left {
     calm: u16,
 }
 
-/// What was normal until lately, and is so still: an outage of a day ends.
+/// What was normal until a fault had lasted for so long that it was taken for the normal; it is so still, for faults end.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Former {
     until: Timestamp,
-    /// How it was when it was left, as told from what is normal now.
+    /// How it was left, its level as told from what is normal now.
     left: Left,
     /// By how much the season's level has moved.
     by: f32,
@@ -438,9 +438,10 @@ impl Baseline {
     fn half(&self, rule: &BaselineRule, now: &Now, left: &Left) -> f32 {
         let scale = |noise: f32| self.scale.of(&rule.dynamics, noise, now.floor);
         // What a part adds to the scale for being sparse is the more the larger the fault is.
-        let quieter = (scale(now.noise) / scale(left.noise)).min(now.noise / left.noise.max(f32::MIN_POSITIVE));
+        let noise = if left.noise > 0.0 { now.noise / left.noise } else { f32::INFINITY };
+        let gone_on = left.half * noise.min(scale(now.noise) / scale(left.noise));
         let least = self.least(rule, self.there(self.level(now, left))) as f32;
-        (left.half * quieter).max(least).max(f32::MIN_POSITIVE)
+        gone_on.max(least).max(self.scale.clipped() * now.noise).max(now.floor)
     }
 
     /// The least change that counts, in the baseline's own unit.
@@ -490,14 +491,17 @@ impl Baseline {
     }
 
     /// The level that lasted is the normal one from now on.
-    fn settle(&mut self, rule: &BaselineRule, step: Timestamp, mut left: Left) {
+    fn settle(&mut self, rule: &BaselineRule, step: Timestamp, left: Left) {
         self.shift.settle(self.brief.as_deref_mut());
-        let by = if left.season { self.forecast.offset() } else { 0.0 };
-        left.level -= by;
         let until = step + rule.relearn.saturating_mul(FORMER);
         // What was no fault may have been the end of one.
-        let former = left.told.then_some(Former { until, left, by, calm: 0 });
-        self.keep(Rare { left: None, former: former.or(self.rare().former) });
+        let new = left.told.then_some(Former { until, left, by: 0.0, calm: 0 });
+        let mut former = new.or(self.rare().former);
+        for former in former.iter_mut().filter(|former| former.left.season) {
+            former.by += self.forecast.offset();
+            former.left.level -= self.forecast.offset();
+        }
+        self.keep(Rare { left: None, former });
         if let Some(profile) = self.season.profile_mut() {
             profile.shift(&rule.dynamics, self.forecast.offset());
             self.forecast.settle();
