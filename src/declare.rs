@@ -450,7 +450,7 @@ impl Declare {
             self.grade_member(key, at, out);
             self.held_back = None;
         }
-        for (told, alert, origin) in self.state.situations.fires_after_all(clock) {
+        while let Some((told, alert, origin)) = self.state.situations.fires_after_all(clock) {
             self.takes(&Signal::Alert(alert), &origin, told, out);
         }
         self.listens_for_heartbeats(clock, out);

@@ -1,7 +1,7 @@
 //! Alerts that are told to fire after they were told to have ended, with the start that they had: an Alertmanager that was cut off from
 //! what evaluates them ends them, and has them again as they were. What is only sent once more is soon followed by its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,20 +17,46 @@ const WAITS: Duration = Duration::from_secs(120);
 /// Alerts that are waited for at once; what comes beyond them has ended, as was told.
 const DOUBTS_MAX: usize = 10_000;
 
-/// What fires although it had ended, by its episode.
+/// What fires although it had ended.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Doubts(BTreeMap<MemberKey, (Timestamp, Alert, Origin)>);
+pub(super) struct Doubts {
+    all: BTreeMap<Fingerprint, Doubt>,
+    /// By when each was told of first.
+    told: BTreeSet<(Timestamp, Fingerprint)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Doubt {
+    /// The episode.
+    key: MemberKey,
+    told: Timestamp,
+    alert: Alert,
+    origin: Origin,
+}
 
 impl Doubts {
     /// It is told to have ended, once more.
     pub(super) fn ends(&mut self, fingerprint: Fingerprint) {
-        self.0.retain(|_, (_, alert, _)| alert.fingerprint != fingerprint);
+        self.take(fingerprint);
     }
 
-    fn add(&mut self, key: MemberKey, at: Timestamp, alert: &Alert, origin: &Origin) {
-        if self.0.len() < DOUBTS_MAX {
-            self.0.entry(key).or_insert_with(|| (at, alert.clone(), origin.clone()));
+    fn take(&mut self, fingerprint: Fingerprint) -> Option<Doubt> {
+        let doubt = self.all.remove(&fingerprint)?;
+        self.told.remove(&(doubt.told, fingerprint));
+        Some(doubt)
+    }
+
+    fn add(&mut self, key: MemberKey, told: Timestamp, alert: &Alert, origin: &Origin) {
+        if self.all.len() < DOUBTS_MAX && !self.all.contains_key(&alert.fingerprint) {
+            self.told.insert((told, alert.fingerprint));
+            self.all.insert(alert.fingerprint, Doubt { key, told, alert: alert.clone(), origin: origin.clone() });
         }
+    }
+
+    /// The next of which nobody has told the end for long enough by then.
+    fn next(&mut self, clock: Timestamp) -> Option<Doubt> {
+        let (_, fingerprint) = self.told.first().copied().filter(|(told, _)| *told + WAITS <= clock)?;
+        self.take(fingerprint)
     }
 }
 
@@ -42,19 +68,14 @@ impl Situations {
         }
     }
 
-    /// What fires after all, as nothing has told its end since, and when it was told so. It is taken in as if nobody had told its end.
-    pub fn fires_after_all(&mut self, clock: Timestamp) -> Vec<(Timestamp, Alert, Origin)> {
-        let due = self.doubts.0.iter().filter(|(_, (at, ..))| *at + WAITS <= clock).map(|(key, _)| *key);
-        let due: Vec<MemberKey> = due.collect();
-        let due = due.into_iter().filter_map(|key| Some((key, self.doubts.0.remove(&key)?)));
-        let mut fire = vec![];
-        for (key, (at, alert, origin)) in due.collect::<Vec<_>>() {
-            self.update(key, |member| member.ended_by = EndedBy::Next);
-            if let Some(fired) = self.fired.get_mut(&alert.fingerprint).filter(|fired| fired.ended == Some(alert.starts_at)) {
-                fired.ended = None;
-            }
-            fire.push((at, alert, origin));
+    /// The next that fires after all, as nothing has told its end since, and when it was told so. It is to be taken in as if nobody had
+    /// told its end.
+    pub fn fires_after_all(&mut self, clock: Timestamp) -> Option<(Timestamp, Alert, Origin)> {
+        let Doubt { key, told, alert, origin } = self.doubts.next(clock)?;
+        self.update(key, |member| member.ended_by = EndedBy::Next);
+        if let Some(fired) = self.fired.get_mut(&alert.fingerprint).filter(|fired| fired.ended == Some(alert.starts_at)) {
+            fired.ended = None;
         }
-        fire
+        Some((told, alert, origin))
     }
 }

@@ -32,13 +32,12 @@ impl Situations {
     }
 
     fn episode(&mut self, alert: &Alert, origin: &Origin, at: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Taken {
-        let fired = self.fired.get(&alert.fingerprint);
-        let starts_at = fired.and_then(|fired| fired.open).filter(|_| alert.by_key).unwrap_or(alert.starts_at);
-        let key = alert_key(alert.fingerprint, starts_at);
         if alert.ends_at.is_some() {
             self.doubts.ends(alert.fingerprint);
         }
         let fired = self.fired.get(&alert.fingerprint);
+        let starts_at = fired.and_then(|fired| fired.open).filter(|_| alert.by_key).unwrap_or(alert.starts_at);
+        let key = alert_key(alert.fingerprint, starts_at);
         if self.member(key).is_some() {
             return self.told_again(key, alert, origin, at, rules);
         }
