@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Alert, Fingerprint, Origin, Timestamp};
 
-use super::episodes::REPLICAS_WITHIN;
 use super::{EndedBy, MemberKey, Situations};
+
+/// What is told to fire within so long after its end is only late.
+const LATE: Duration = Duration::from_secs(300);
 
 /// For so long their end is waited for, which another replica tells soon, or a connector that sends what it has sent before.
 const WAITS: Duration = Duration::from_secs(120);
@@ -63,7 +65,7 @@ impl Doubts {
 impl Situations {
     /// An alert is told at that time to fire, whose episode had ended then.
     pub(super) fn doubts(&mut self, key: MemberKey, ended: Timestamp, at: Timestamp, alert: &Alert, origin: &Origin) {
-        if alert.ends_at.is_none() && !alert.by_key && at.since(ended) > REPLICAS_WITHIN {
+        if alert.ends_at.is_none() && !alert.by_key && at.since(ended) > LATE {
             self.doubts.add(key, at, alert, origin);
         }
     }

@@ -11,7 +11,7 @@ use super::{EndedBy, Member, MemberKey, Situations, Taken};
 
 /// Replicas that evaluate one rule see an alert begin so long apart at the most: twice what Prometheus lets pass between two looks
 /// by default.
-pub(super) const REPLICAS_WITHIN: Duration = Duration::from_secs(120);
+const REPLICAS_WITHIN: Duration = Duration::from_secs(120);
 
 impl Situations {
     /// Takes in an external alert that was told at that time; it was heard at its start at the earliest.
