@@ -81,7 +81,7 @@ use suppress::{Suppression, inhibits};
 const SITUATIONS_MAX: usize = 100_000;
 
 /// Members of all situations; beyond it nothing new is kept, whatever it could make: that many faults nobody is told of.
-const MEMBERS_MAX: usize = 200_000;
+const ALL_MEMBERS_MAX: usize = 200_000;
 
 /// How often situations that are over are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -300,7 +300,7 @@ impl Situations {
     }
 
     fn join(&mut self, fingerprint: Fingerprint, mut member: Member, rules: &mut Rules, tuning: &Tuning) -> Taken {
-        if self.places.len() >= MEMBERS_MAX || self.open.len() >= SITUATIONS_MAX && member.definition.is_none() {
+        if self.places.len() >= ALL_MEMBERS_MAX || self.open.len() >= SITUATIONS_MAX && member.definition.is_none() {
             return Taken::nothing(Outcome::Limited);
         }
         let (key, at) = (member.key, member.starts_at);

@@ -481,11 +481,10 @@ impl Situation {
     pub(super) fn is_over(&self, clock: Timestamp, rules: &Rules, tuning: &Tuning) -> bool {
         // What is suppressed and lasts has to act when it is suppressed no more.
         let waits = |m: &Member| {
-            let Some(suppressed) = m.suppressed.as_ref().filter(|_| m.ends_at.is_none()) else { return false };
-            let until = suppressed.until.unwrap_or(Timestamp::MIN);
+            let until = m.suppressed.as_ref().and_then(|suppressed| suppressed.until).unwrap_or(Timestamp::MIN);
             matches!(m.source, Source::Breach { .. }) || clock <= until.max(m.heard_at + tuning.forget_alerts_after)
         };
-        if self.lasting.waiting > 0 && self.members.iter().any(waits) {
+        if self.waiting().any(waits) {
             return false;
         }
         if let Some(recovered) = self.recovered_at() {

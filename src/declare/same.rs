@@ -49,8 +49,8 @@ impl Declare {
         }
         // Other trouble that is milder does not bring back what has recovered, with the level that it had.
         let again = || self.counting(id).any(|known| known.entity == member.entity && known.is_called_as(member));
-        let grade = || member.grade(member.told_at, &Stated::new(), &Numbers::new());
-        let is_as_grave = || grade().is_some_and(|grade| grade.level().is_some_and(|level| Some(level) <= incident.level()));
+        let graded = || member.graded(member.told_at, &Stated::new(), &Numbers::new());
+        let is_as_grave = || graded().is_some_and(|graded| graded.grade.level() <= incident.level());
         is_young && of_one_team && (incident.state.is_on() || again() || is_as_grave())
     }
 
