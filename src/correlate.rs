@@ -37,6 +37,7 @@ mod storm;
 mod suppress;
 mod taken;
 mod trouble;
+mod unwatched;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -112,6 +113,8 @@ pub struct Situations {
     pub changes: Changes,
     hints: Hints,
     goods: Goods,
+    /// Monitors with breaches that last, and that the rules lack since then.
+    unwatched: BTreeMap<String, Timestamp>,
     /// When what is over was looked for last.
     swept: Timestamp,
     /// Where a member is.

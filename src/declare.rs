@@ -411,7 +411,7 @@ impl Declare {
         self.config = Arc::new(config);
         self.rebind();
         let clock = self.state.progress.clock(self.config.tuning.idle_after);
-        for key in self.state.situations.follow(&self.rules) {
+        for key in self.state.situations.follow(&self.rules, clock) {
             // Before any input has told the time, that of what is looked at counts.
             let heard_at = self.state.situations.member(key).map_or(clock, |(_, member)| member.heard_at);
             self.state.rungs.add(clock.max(heard_at) + Duration::from_millis(1), key);
@@ -449,6 +449,9 @@ impl Declare {
             self.held_back = Some(why).filter(|why| !why.is_empty());
             self.grade_member(key, at, out);
             self.held_back = None;
+        }
+        for key in self.state.situations.end_unwatched(clock) {
+            self.grade_member(key, clock, out);
         }
         while let Some((told, alert, origin)) = self.state.situations.fires_after_all(clock) {
             self.takes(&Signal::Alert(alert), &origin, told, out);

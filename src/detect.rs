@@ -32,7 +32,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Breach, Good, Hint, Labels, Origin, Signal, Timestamp};
-use crate::rules::{Config, Input, Monitor, Partitions, Rules, Watch};
+use crate::rules::{Config, GONE_FOR, Input, Monitor, Partitions, Rules, Watch};
 use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, Topic, snapshot};
 use crate::wire::internal::{Batch, SamplesRecord, decode, signals_messages};
 use crate::wire::{Reject, dead_letter};
@@ -45,10 +45,6 @@ use monitor::MonitorState;
 
 /// Progress is passed on when it has grown by this much: finer than any monitor's step.
 const PROGRESS_STEP: Duration = Duration::from_secs(1);
-
-/// What is learnt of a monitor is kept for so long after it was followed last: instances do not follow a change at one moment,
-/// and one that lacks a monitor for a while must not forget it.
-const PARKED_FOR: Duration = Duration::from_secs(3600);
 
 /// The detect stage of one partition.
 #[derive(Debug)]
@@ -222,7 +218,7 @@ impl Detect {
             state.evaluate(subject, ready, own, &self.config.tuning, &mut told, out);
         }
         self.state.evaluated = Some(ready);
-        self.state.parked.retain(|_, parked| ready.since(parked.since) <= PARKED_FOR);
+        self.state.parked.retain(|_, parked| ready.since(parked.since) <= GONE_FOR);
         self.tell(told, out);
     }
 

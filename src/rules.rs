@@ -37,8 +37,8 @@ pub use baseline::{BaselineRule, Constants, Dynamics, MinChange, Season};
 pub use calendar::Calendar;
 pub use check::{Files, check};
 pub use compiled::{
-    Absent, Amount, Combine, CompareRule, ForecastRule, Generic, ImpactRules, Input, JudgeRules, Levels, Limits, Matrix, Money, Monitor,
-    PartsRules, Rules, Scenario, Sequence, Side, Watch,
+    Absent, Amount, Combine, CompareRule, ForecastRule, GONE_FOR, Generic, ImpactRules, Input, JudgeRules, Levels, Limits, Matrix, Money,
+    Monitor, PartsRules, Rules, Scenario, Sequence, Side, Watch,
 };
 pub use config::Config;
 pub use duty::Duty;

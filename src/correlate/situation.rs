@@ -163,6 +163,8 @@ pub enum EndedBy {
     Person,
     /// The next episode of the same alert has begun, and nothing else tells so.
     Next,
+    /// Its monitor is gone.
+    Unwatched,
 }
 
 /// What detection says of a breach.

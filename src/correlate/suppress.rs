@@ -303,7 +303,8 @@ impl Situations {
     }
 
     /// Other rules inhibit from now on, and others are inhibited. Gives what fires, made no fault so far, and may make one by these.
-    pub fn follow(&mut self, rules: &Rules) -> Vec<MemberKey> {
+    pub fn follow(&mut self, rules: &Rules, clock: Timestamp) -> Vec<MemberKey> {
+        self.watched_by(rules, clock);
         self.suppression.sources.clear();
         self.suppression.inhibits.clear();
         self.suppression.ask_all = true;

@@ -1,5 +1,6 @@
 //! From situations to incidents: suspicion, declaration, escalation, recovery, and what becomes of them together.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::correlate::{EndedBy, How, Member, MemberKey, Situation, SituationId, Source, Why};
@@ -258,14 +259,17 @@ impl Declare {
 
     /// Why an incident recovers once nothing of it lasts, be it for so long.
     pub(super) fn ended(&self, id: SituationId, held: Option<Duration>) -> String {
-        let settled = self.counting(id).filter(|member| member.ended_by == EndedBy::NewNormal);
-        let settled: Vec<&str> = settled.filter_map(|member| member.source.monitor()).collect();
-        let held = held.map_or_else(String::new, |held| format!(", for {}", duration::show(held)));
-        let settled = match settled.as_slice() {
-            [] => String::new(),
-            all => format!("; {} has not come back: its level is taken for the new normal one", all.join(", ")),
+        let monitors = |by: EndedBy| -> BTreeSet<&str> {
+            self.counting(id).filter(|member| member.ended_by == by).filter_map(|member| member.source.monitor()).collect()
         };
-        format!("all that counts has ended{held}{settled}")
+        let told = |monitors: BTreeSet<&str>, what: &str| match monitors.len() {
+            0 => String::new(),
+            _ => format!("; {} {what}", monitors.into_iter().collect::<Vec<_>>().join(", ")),
+        };
+        let held = held.map_or_else(String::new, |held| format!(", for {}", duration::show(held)));
+        let settled = told(monitors(EndedBy::NewNormal), "has not come back: its level is taken for the new normal one");
+        let gone = told(monitors(EndedBy::Unwatched), "is no monitor any more, so nothing tells whether it lasts");
+        format!("all that counts has ended{held}{settled}{gone}")
     }
 
     /// What a breach tells of its data: that it has stopped, or is back.

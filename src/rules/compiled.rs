@@ -18,6 +18,10 @@ use super::settings::Kind;
 use super::suppress::Suppress;
 use super::{Template, Topology};
 
+/// A monitor that is gone for so long does not come back: instances do not follow a change at one moment, and what was learnt of one
+/// that some of them lack for a while must not be forgotten, nor must its breach be over.
+pub const GONE_FOR: Duration = Duration::from_secs(3600);
+
 /// Monitors, fault levels and topology: all a stage needs to know.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {

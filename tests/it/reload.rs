@@ -79,9 +79,14 @@ fn an_open_breach_outlives_a_changed_query() {
 }
 
 #[test]
-fn a_removed_monitor_leaves_its_incident_open() {
-    let told = told(12, "monitors: []");
-    assert_eq!(told, PLAIN[..1]);
+fn what_is_open_of_a_removed_monitor_recovers_after_an_hour() {
+    let told = |rows: &str| told_of(MONITORS, rows, 12, "monitors: []");
+    assert_eq!(told("metric orders{service=\"checkout\"} 100x5 50x5 20x60\n"), PLAIN[..1], "it may come back");
+    let ended = told("metric orders{service=\"checkout\"} 100x5 50x5 20x80\n");
+    let recovering =
+        "16:11:55 #2 recovering P3 checkout: all that counts has ended; orders is no monitor any more, so nothing tells whether it lasts";
+    assert_eq!(ended[..2], [PLAIN[0], recovering]);
+    assert!(ended[2].starts_with("16:16:55 #3 recovered"), "{ended:#?}");
 }
 
 /// Another instance, which does not know the monitor yet, has the partition for a while.
