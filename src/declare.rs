@@ -203,7 +203,7 @@ impl Declare {
             Signal::Alert(a) => self.state.situations.alert(a, origin, told, &mut self.rules, tuning),
             Signal::Resolved { fingerprint, at } => self.state.situations.resolved(*fingerprint, *at),
             Signal::Command(c) => {
-                self.command(c, origin, out);
+                self.command(c, origin, told, out);
                 return None;
             }
             Signal::Hint(h) => {

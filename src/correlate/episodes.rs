@@ -56,6 +56,8 @@ impl Situations {
             }
             return Taken::nothing(Outcome::Duplicate);
         }
+        // What has a new start is not the episode whose end is in doubt.
+        self.doubts.ends(alert.fingerprint);
         let open = fired.and_then(|fired| fired.open);
         let before = open.filter(|before| *before < alert.starts_at);
         let next = open.filter(|next| *next > alert.starts_at);

@@ -30,8 +30,8 @@ pub struct Said {
 }
 
 impl Situations {
-    /// Takes in that a person declares a fault.
-    pub fn said(&mut self, said: Said, rules: &mut Rules, tuning: &Tuning) -> Taken {
+    /// Takes in that a person declares a fault, as was told at that time: the clock of who says it may be fast.
+    pub fn said(&mut self, said: Said, told: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Taken {
         let key = person_key(&said.command);
         if self.member(key).is_some() {
             return Taken::nothing(Outcome::Duplicate);
@@ -41,7 +41,7 @@ impl Situations {
         let source = Source::Person { author: said.author.into(), command: said.command.into(), comment: said.comment.into() };
         let definition = Some(Arc::new(said.definition));
         let member = Member { definition, ..Member::new(key, entity, source, self.origin(&said.origin), said.at) };
-        self.told = said.at;
+        self.told = if told == Timestamp::MIN { said.at } else { told };
         self.join(fingerprint, member, rules, tuning)
     }
 

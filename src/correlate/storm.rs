@@ -89,6 +89,11 @@ impl Sign {
         counted.name.clone()
     }
 
+    /// Whether anything of it lasts that is only counted.
+    fn has_counted_firing(&self) -> bool {
+        self.counted().iter().any(|counted| counted.firing > 0)
+    }
+
     /// One of those that are only counted by that name has ended.
     pub(super) fn uncount(&mut self, name: &str) {
         self.loses(true);
@@ -133,7 +138,7 @@ impl Forest {
 
     /// Whether anything lasts that is only counted.
     pub(super) fn has_tallied(&self, situation: SituationId) -> bool {
-        self.signs_in(situation).iter().any(|id| self[*id].counted().iter().any(|counted| counted.firing > 0))
+        self.signs_in(situation).iter().any(|id| self[*id].has_counted_firing())
     }
 }
 
@@ -226,11 +231,11 @@ impl Situations {
         let Some(Tallied { sign: id, name, .. }) = self.tallied.remove(&key) else { return false };
         if let Some(sign) = self.forest.get_mut(id) {
             sign.uncount(&name);
-            let situation = sign.situation;
+            let (situation, lasts) = (sign.situation, sign.has_counted_firing());
             if let Some(at) = at {
                 self.forest.ends(id, at);
             }
-            if !self.forest.has_tallied(situation) && self.storms.remove(&situation).is_some() {
+            if !lasts && !self.forest.has_tallied(situation) && self.storms.remove(&situation).is_some() {
                 self.news.push(News::Calm { situation });
             }
         }

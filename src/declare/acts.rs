@@ -52,8 +52,8 @@ impl Seen {
 pub(super) type Refused = String;
 
 impl Declare {
-    /// Takes in a command.
-    pub(super) fn command(&mut self, command: &Command, origin: &Origin, out: &mut Outbox) {
+    /// Takes in a command that was told at that time; its own clock may be fast.
+    pub(super) fn command(&mut self, command: &Command, origin: &Origin, told: Timestamp, out: &mut Outbox) {
         if !self.state.commands.first(command) {
             out.count(Count::Signals(Outcome::Duplicate));
             return;
@@ -61,7 +61,7 @@ impl Declare {
         out.count(Count::Signals(Outcome::Applied));
         self.answers = Some(command.id.clone());
         let done = match self.rules.duty.may(&command.author, command.order.as_str()) {
-            true => self.order(command, origin, out),
+            true => self.order(command, origin, told, out),
             false => Err(format!("no role of {} may {}", command.author, command.order.as_str())),
         };
         self.answers = None;
@@ -70,7 +70,7 @@ impl Declare {
         }
     }
 
-    fn order(&mut self, command: &Command, origin: &Origin, out: &mut Outbox) -> Result<(), Refused> {
+    fn order(&mut self, command: &Command, origin: &Origin, told: Timestamp, out: &mut Outbox) -> Result<(), Refused> {
         match &command.order {
             Order::Silence { alerts, until } => {
                 let clock = self.state.progress.clock(self.config.tuning.idle_after);
@@ -85,7 +85,7 @@ impl Declare {
                 accept(command, with(command, &format!("the silence {silence} has ended")), out);
                 Ok(())
             }
-            Order::Declare { .. } => self.declare_by_hand(command, origin, out),
+            Order::Declare { .. } => self.declare_by_hand(command, origin, told, out),
             Order::On { incident, act } => {
                 let mut id = self.find(incident)?;
                 if matches!(act, Act::Acknowledge | Act::Note) {
@@ -296,7 +296,7 @@ impl Declare {
     }
 
     /// A person declares what no monitor has noticed; it lasts until a person says that it is over.
-    fn declare_by_hand(&mut self, command: &Command, origin: &Origin, out: &mut Outbox) -> Result<(), Refused> {
+    fn declare_by_hand(&mut self, command: &Command, origin: &Origin, told: Timestamp, out: &mut Outbox) -> Result<(), Refused> {
         let Order::Declare { level, scenario, entity, business, owner } = &command.order else { return Ok(()) };
         let level = self.rules.levels.named(level)?;
         if !owner.is_empty() && !self.rules.duty.teams.is_empty() && self.rules.duty.team(owner).is_none() {
@@ -323,11 +323,11 @@ impl Declare {
             origin: origin.clone(),
             at: command.at,
         };
-        let told = out.messages.len();
-        let taken = self.state.situations.said(said, &mut self.rules, &self.config.tuning);
+        let taken = self.state.situations.said(said, told, &mut self.rules, &self.config.tuning);
         self.tell_news(out);
+        let before = out.messages.len();
         self.took(&taken, command.at, out);
-        if out.messages.len() > told {
+        if out.messages.len() > before {
             return Ok(());
         }
         // What is refused holds nothing open.
@@ -381,7 +381,10 @@ impl Declare {
         if !self.has_untold(id) {
             return Ok(());
         }
+        // That is no answer to the command.
+        let answers = self.answers.take();
         self.look(id, command.at, out);
+        self.answers = answers;
         Err("more has come to it than was told by then, and is told now: say so again if that is meant, too, or split it off".into())
     }
 

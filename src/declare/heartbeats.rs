@@ -214,7 +214,13 @@ impl Declare {
     pub(super) fn hears_heartbeat(&mut self, signal: &Signal, origin: &Origin, told: Timestamp, out: &mut Outbox) -> bool {
         let lasts = |fingerprint: Fingerprint| self.state.situations.lasting(fingerprint).is_some();
         let alert = match signal {
-            Signal::Resolved { fingerprint, .. } => return self.state.heartbeats.knows(*fingerprint) && !lasts(*fingerprint),
+            Signal::Resolved { fingerprint, .. } => {
+                let is_beat = self.state.heartbeats.knows(*fingerprint) && !lasts(*fingerprint);
+                if is_beat {
+                    out.count(Count::Signals(Outcome::Applied));
+                }
+                return is_beat;
+            }
             Signal::Alert(alert) => alert,
             _ => return false,
         };

@@ -181,9 +181,10 @@ impl Declare {
         (other.map_or_else(|| "the same trouble again".to_owned(), |other| format!("now {}", called(other, ""))), false)
     }
 
-    /// Since when an incident is told of by what a member is called, of whichever entity.
+    /// Since when an incident is told of by what a member is called, of whichever entity; nobody asks where no level was set by hand.
     fn told_since(&self, id: SituationId, key: MemberKey) -> Timestamp {
-        let Some((_, member)) = self.state.situations.member(key) else { return Timestamp::MIN };
+        let is_set = self.state.incidents.get(&id).is_some_and(|incident| incident.held.values().any(|held| held.set.is_some()));
+        let Some((_, member)) = self.state.situations.member(key).filter(|_| is_set) else { return Timestamp::MIN };
         let same = self.counting(id).filter(|known| known.source.name() == member.source.name());
         same.map(|known| known.starts_at).min().unwrap_or(member.starts_at)
     }

@@ -41,3 +41,14 @@ fn the_same_records_give_the_same_bytes() {
         assert_eq!(a.trace, b.trace, "{}", path.display());
     }
 }
+
+/// Who waits for the answer to a command takes the first event that names it.
+#[test]
+fn what_is_told_before_a_command_is_refused_does_not_answer_it() {
+    let text = fs::read_to_string("tests/cases/what_was_not_told_is_not_cancelled.txt").expect("readable");
+    let told = events(&Case::parse("refused", &text).run().messages);
+    let refused = told.iter().position(|event| event["type"] == "io.richter.command.rejected.v1").expect("refused");
+    let command = &told[refused]["data"]["command"];
+    let first = told.iter().position(|event| event["data"]["event"]["command"] == *command || event["data"]["command"] == *command);
+    assert_eq!((first, &told[refused - 1]["data"]["event"]["reason"]), (Some(refused), &"now also service=checkout".into()));
+}

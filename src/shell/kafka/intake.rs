@@ -126,6 +126,7 @@ impl Intake {
         self.waiting.clear();
         self.heard.clear();
         self.suspected.clear();
+        self.ends.clear();
         self.paused = false;
         Ok(())
     }
@@ -330,6 +331,8 @@ impl Intake {
         self.heard.retain(|place, _| !places.contains(place));
         self.suspected.retain(|place, _| !places.contains(place));
         self.waiting.retain(|record| !places.contains(&place(record)));
+        // The end that was reached is none of who has it next.
+        self.ends.retain(|partition| places.iter().all(|(_, gone)| gone != partition));
         Ok(())
     }
 
