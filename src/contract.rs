@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::number::significant;
 use crate::model::{Class, Event, Measure, Point, State};
 use crate::rules::plans::{Kind, Risk};
 use crate::wire::cloudevent;
@@ -237,13 +238,22 @@ pub struct Impact {
 }
 
 impl Impact {
-    /// `lost 1725, lost_share 1.2%, money 73310 EUR`.
+    /// `lost 1725, 1.2% of a usual day lost, 73310 EUR, 250 users affected`.
     #[must_use]
     pub fn in_words(&self) -> String {
-        let words = |(measure, number): (&Measure, &f64)| match measure {
-            Measure::Money => format!("money {number:.0} {}", self.currency).trim_end().to_owned(),
-            share if share.is_share() => format!("{share} {:.1}%", number * 100.0),
-            other => format!("{other} {number:.0}"),
+        let words = |(measure, number): (&Measure, &f64)| {
+            let (amount, percent) = (significant(*number, 4), significant(number * 100.0, 2));
+            match measure {
+                Measure::Money if self.currency.is_empty() => format!("money {amount}"),
+                Measure::Money => format!("{amount} {}", self.currency),
+                Measure::LostShare => format!("{percent}% of a usual day lost"),
+                Measure::AffectedUsers => format!("{amount} users affected"),
+                Measure::AffectedMerchants => format!("{amount} merchants affected"),
+                Measure::NegativeShare => format!("{percent}% of the mentions negative"),
+                Measure::Complaints | Measure::Mentions => format!("{amount} {measure}"),
+                Measure::Reach => format!("{amount} people reached"),
+                Measure::Value | Measure::Rise | Measure::Drop | Measure::Lost => format!("{measure} {amount}"),
+            }
         };
         self.numbers.iter().map(words).collect::<Vec<_>>().join(", ")
     }

@@ -314,8 +314,7 @@ impl Declare {
             moved |= !matches!(news, News::Storm { .. } | News::Calm { .. });
             match news {
                 News::Merged { gone, kept, cause, entity, why } => {
-                    let words = format!("{cause} explains both ({:+.1} nats)", why.odds.nats());
-                    let reason = Reason::connects(&entity, &why, words);
+                    let reason = Reason::connects(&entity, &why, format!("{cause} explains both"));
                     out.decide(|| trace::merge(gone, kept, &reason, why.odds.nats()));
                     self.merged(gone, kept, &reason, out);
                     if let Some(situation) = self.state.situations.get(kept) {
@@ -366,8 +365,10 @@ impl Declare {
         let id = self.owner(id);
         let Some(incident) = self.state.incidents.get(&id).filter(|i| i.state.is_on()) else { return false };
         let at = incident.at.max(self.state.progress.clock(self.config.tuning.idle_after));
-        let most = worst.map_or_else(String::new, |worst| format!("; the most, {}, of {}", worst.firing, worst.entity));
-        let reason = format!("so many alerts that further ones are only counted{most}");
+        let situations = incident.situations.iter().filter_map(|id| self.state.situations.get(*id));
+        let alerts: usize = situations.map(|situation| situation.members.len()).sum();
+        let most = worst.map_or_else(String::new, |worst| format!("; most of {}: {} firing", worst.entity, worst.firing));
+        let reason = format!("a storm: more than {alerts} alerts by now, further ones are only counted{most}");
         self.event(id, Event::Updated, at, RICHTER, reason, out);
         true
     }
@@ -380,8 +381,7 @@ impl Declare {
         let what = name.unwrap_or_else(|| format!("something told of {entity}"));
         let is = if alone { "is no likely part of it" } else { "is part of something else" };
         let ends = why.odds.ends.map_or_else(String::new, |ends| format!(", {ends}"));
-        let words =
-            if why.how == How::First { "nothing connects it".into() } else { format!("{why}{ends} ({:+.1} nats)", why.odds.nats()) };
+        let words = if why.how == How::First { "nothing connects it".into() } else { format!("{why}{ends}") };
         Some(Reason::connects(entity, why, format!("{what} {is}: {words}")))
     }
 

@@ -95,12 +95,12 @@ impl Standing {
         both.min_by(|a, b| a.level.cmp(&b.level))
     }
 
-    /// Which definition gave the effective level, and by what.
+    /// By what the effective level was met, and whether the generic definition says so.
     #[must_use]
     pub fn reason(&self) -> String {
         let Some(met) = self.effective() else { return String::new() };
-        let which = if self.business.as_ref() == Some(met) { "business" } else { "generic" };
-        format!("{which} definition, {}", met.by)
+        let which = if self.business.as_ref() == Some(met) { "" } else { "generic definition, " };
+        format!("{which}{}", if met.by == "breach" { "any breach" } else { &met.by })
     }
 }
 
@@ -269,7 +269,7 @@ mod tests {
         let (own, generic) = (vec![ladder("P", 0, &[(3, 0)])], vec![ladder("P", 0, &[(2, 10), (4, 0)])]);
         let definition = Definition { own, generic, ..Definition::default() };
         let standing = |minutes| at(&definition, minutes).leading().map(|s| (s.effective().map(|met| met.level.to_string()), s.reason()));
-        assert_eq!(standing(0), Some((Some("P3".into()), "business definition, breach".into())));
+        assert_eq!(standing(0), Some((Some("P3".into()), "any breach".into())));
         assert_eq!(standing(10), Some((Some("P2".into()), "generic definition, breach for 10m".into())));
     }
 

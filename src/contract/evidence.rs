@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::number::significant;
+use crate::model::number::{apart, significant};
 use crate::model::text::cut;
 use crate::model::{Judge, Labels};
 
@@ -123,20 +123,22 @@ impl Reading {
         let shown = significant(value, 4);
         match self.expected.and_then(|expected| Some((expected, share(value, expected)?))) {
             Some((expected, share)) => format!("{shown}, expected {} ({share})", significant(expected, 4)),
-            None => match (self.lower.filter(|lower| value < *lower), self.upper.filter(|upper| value > *upper)) {
-                (Some(lower), _) => format!("{shown}, below {}", significant(lower, 4)),
-                (None, Some(upper)) => format!("{shown}, above {}", significant(upper, 4)),
-                (None, None) => shown,
-            },
+            None => {
+                let (lower, upper) = (self.lower.filter(|lower| value < *lower), self.upper.filter(|upper| value > *upper));
+                let Some((limit, side)) = lower.zip(Some("below")).or(upper.zip(Some("above"))) else { return shown };
+                let (shown, limit) = apart(value, limit, 4);
+                format!("{shown}, {side} {limit}")
+            }
         }
     }
 }
 
 /// `47% below`; none where nothing is expected.
 fn share(value: f64, expected: f64) -> Option<String> {
-    let share = (value - expected) / expected.abs() * 100.0;
+    let share = ((value - expected) / expected.abs() * 100.0).round();
     let side = if share < 0.0 { "below" } else { "above" };
-    (expected != 0.0).then(|| format!("{:.0}% {side}", share.abs()))
+    let words = if share == 0.0 { "as expected".to_owned() } else { format!("{}% {side}", significant(share.abs(), 4)) };
+    (expected != 0.0).then_some(words)
 }
 
 /// A combination of labels that carries a breach.

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use crate::contract::{self, Alternative, Change, Counted, Drawn, Evidence, Measured, Part};
-use crate::correlate::{Changed, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
+use crate::correlate::{Changed, EndedBy, Member, Ranking, Situation, Situations, Source, Suspect, Tally, rank};
 use crate::grade::Stated;
-use crate::model::text::cut;
+use crate::model::text::{cut, moment};
 use crate::model::{Entity, Numbers, Reading, Step, Timestamp};
 use crate::rules::{Rules, Tuning};
 
 use super::costs;
 use super::incident::Incident;
-use super::picture::{Lasts, Picture};
+use super::picture::{Lasts, Picture, called};
 
 /// Members and suspects that an event shows; all are counted.
 const MEMBERS_MAX: usize = 50;
@@ -32,8 +32,9 @@ const WORDS_BYTES_MAX: usize = 1024;
 /// An incident's situations, and what stands out in them.
 pub(super) struct Grounds<'g> {
     pub(super) situations: Vec<&'g Situation>,
-    /// The member that leads.
+    /// The member that leads; where that has ended, the worst of what lasts.
     pub(super) leader: Option<&'g Member>,
+    lasts: Lasts,
     pub(super) ranking: Ranking,
     changes: Vec<&'g Changed>,
     changes_since: Vec<&'g Changed>,
@@ -55,11 +56,14 @@ impl<'g> Grounds<'g> {
             let last = members().filter(is_same).max_by_key(|m| (m.ends_at.is_none(), own(m), m.starts_at, m.key));
             last.filter(|_| leader.ends_at.is_some()).unwrap_or(leader)
         });
-        let leader = leader.or_else(|| members().find(|m| m.counts()));
+        let led = leader.or_else(|| members().find(|m| m.counts()));
+        let (lasts, other) = lasts(led, members().filter(|m| m.counts() && m.ends_at.is_none()), at);
+        let leader = other.or(led);
         let leads = |situation: &&&Situation| leader.is_some_and(|leader| situation.members.iter().any(|m| m.key == leader.key));
         let leading = *situations.iter().find(leads).or(situations.first())?;
         Some(Self {
             leader,
+            lasts,
             ranking: rank(leading, all, rules, tuning, at),
             changes: all.changes.near(leading, at, &rules.topology, tuning),
             changes_since: all.changes.since(leading, at),
@@ -71,24 +75,7 @@ impl<'g> Grounds<'g> {
     }
 
     pub(super) fn picture(&self) -> Picture {
-        Picture::of(&self.situations, &self.ranking, self.lasts(), self.at)
-    }
-
-    /// What lasts: what leads, or what is called as that; or else the worst of the rest.
-    fn lasts(&self) -> Lasts {
-        let lasts = |member: &&Member| member.counts() && member.ends_at.is_none();
-        let Some(leader) = self.leader.filter(|leader| leader.ends_at.is_some()) else { return Lasts::Leader };
-        if self.members().filter(lasts).any(|member| leader.is_called_as(member) && leader.entity == member.entity) {
-            return Lasts::Leader;
-        }
-        let graded = self
-            .members()
-            .filter(lasts)
-            .filter_map(|m| Some((m.graded(self.at, &Stated::new(), &Numbers::new())?.grade.level()?.clone(), m)));
-        match graded.min_by(|(a, m), (b, n)| (a, m.starts_at, m.key).cmp(&(b, n.starts_at, n.key))) {
-            Some((level, worst)) => Lasts::Other(format!("{} of {} ({level} by itself)", worst.source.name(), worst.entity)),
-            None => Lasts::Nothing,
-        }
+        Picture::of(&self.situations, &self.ranking, self.lasts.clone(), self.at)
     }
 
     /// The first sign of what counts.
@@ -209,15 +196,32 @@ impl<'g> Grounds<'g> {
                 let what = monitor.split_once(": ").map_or_else(String::new, |(_, what)| format!("{what} "));
                 let now = what + &reading(&judged.reading).in_numbers();
                 match leader.ends_at {
+                    Some(_) if leader.ended_by == EndedBy::NewNormal => format!("{now}, which is the new normal"),
                     Some(_) => format!("{now}; at worst {}", reading(self.worst(leader).unwrap_or(&judged.worst)).in_numbers()),
                     None if leader.stale => format!("last known {now}"),
                     None => now,
                 }
             }
-            Some((_, Source::Alert { labels, .. })) => labels.get("alertname").to_owned(),
+            Some((leader, Source::Alert { labels, .. })) => {
+                let heard = if leader.stale { format!(", last heard of {}", moment(leader.heard_at)) } else { String::new() };
+                labels.get("alertname").to_owned() + &heard
+            }
             Some((_, Source::Person { author, .. })) => format!("{author} says so"),
             None => String::new(),
         }
+    }
+}
+
+/// What lasts of an incident: what led it, or what is called as that; or else the worst of the rest, which leads by now.
+fn lasts<'g>(led: Option<&'g Member>, lasting: impl Iterator<Item = &'g Member> + Clone, at: Timestamp) -> (Lasts, Option<&'g Member>) {
+    let Some(led) = led.filter(|led| led.ends_at.is_some()) else { return (Lasts::Leader, None) };
+    if lasting.clone().any(|member| led.is_called_as(member) && led.entity == member.entity) {
+        return (Lasts::Leader, None);
+    }
+    let graded = lasting.filter_map(|m| Some((m.graded(at, &Stated::new(), &Numbers::new())?.grade.level()?.clone(), m)));
+    match graded.min_by(|(a, m), (b, n)| (a, m.starts_at, m.key).cmp(&(b, n.starts_at, n.key))) {
+        Some((level, worst)) => (Lasts::Other(format!("{}, {level} by itself,", called(worst, ""))), Some(worst)),
+        None => (Lasts::Nothing, None),
     }
 }
 

@@ -158,7 +158,7 @@ impl Declare {
         };
         incident.take(graded, Timestamp::MIN);
         self.state.suspected.remove(&id);
-        let held_back = self.held_back.as_ref().map_or_else(String::new, |why| format!("; it made no fault so far: {why}"));
+        let held_back = self.held_back.as_ref().map_or_else(String::new, |why| format!("; suppressed until now: {why}"));
         self.event(id, Event::Declared, at, &author, graded.reason() + &held_back, out);
         self.relate_to(id, before, at, out);
     }

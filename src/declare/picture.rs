@@ -62,13 +62,18 @@ impl Picture {
 
     /// What is new against an earlier picture of these situations, in words.
     pub(super) fn news(&self, before: &Self, situations: &[&Situation]) -> String {
-        let entities = self.entities.difference(&before.entities).map(|entity| entity.as_str().to_owned()).collect();
-        let new: Vec<String> = some(entities).chain(some(self.named(before, situations))).collect();
-        let joined = (!new.is_empty()).then(|| format!("now also {}", new.join(", ")));
+        // What users cannot do comes first.
+        let counts = |entity: &Entity| members(situations).find(|m| m.entity == *entity && m.counts() && m.ends_at.is_none());
+        let (worse, others): (Vec<_>, Vec<_>) =
+            self.entities.difference(&before.entities).map(|entity| (entity, counts(entity))).partition(|(_, counts)| counts.is_some());
+        let name = |(entity, counts): (&Entity, Option<&Member>)| counts.map_or_else(|| entity.to_string(), |member| called(member, ""));
+        let new = some(worse.into_iter().chain(others).map(name).collect());
+        let joined: Vec<String> =
+            new.into_iter().chain(some(self.named(before, situations))).map(|new| format!("now also {new}")).collect();
         let suspect = self.suspect.as_ref().filter(|s| Some(*s) != before.suspect.as_ref()).map(|s| format!("first suspect is now {s}"));
         let lasts = match (&self.lasts, &before.lasts) {
-            (Lasts::Other(other), before) if self.lasts != *before => Some(format!("what leads has ended, {other} lasts")),
-            (Lasts::Leader, Lasts::Other(_)) => Some("what leads fails again".to_owned()),
+            (Lasts::Other(other), before) if self.lasts != *before => Some(format!("what led has ended; {other} lasts")),
+            (Lasts::Leader, Lasts::Other(_)) => Some("what led fails again".to_owned()),
             _ => None,
         };
         joined.into_iter().chain(lasts).chain(suspect).collect::<Vec<_>>().join("; ")
@@ -84,11 +89,11 @@ impl Picture {
     }
 }
 
-/// The first ones by name, and how many more there are.
-fn some(names: Vec<String>) -> impl Iterator<Item = String> {
+/// The first ones by name, and how many more there are; none of none.
+fn some(names: Vec<String>) -> Option<String> {
     let more = names.len().saturating_sub(NAMED_MAX);
-    let more = (more > 0).then(|| format!("{more} more"));
-    names.into_iter().take(NAMED_MAX).chain(more)
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!names.is_empty()).then(|| names[..names.len() - names.len().saturating_sub(NAMED_MAX)].join(", ") + &more)
 }
 
 fn members<'s>(situations: &'s [&Situation]) -> impl Iterator<Item = &'s Member> {

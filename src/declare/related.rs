@@ -37,8 +37,7 @@ impl Declare {
     /// its own time, and not before `at`, or before there was a reason.
     pub(super) fn relate(&mut self, situation: SituationId, relation: &Relation, at: Timestamp, out: &mut Outbox) {
         let Relation { entity, why, since, .. } = relation;
-        let words = format!("{entity} {why} ({:+.1} nats)", why.odds.nats());
-        let reason = Reason::connects(entity, why, words);
+        let reason = Reason::connects(entity, why, format!("{entity} {why}"));
         let (two, at) = ((self.owner(situation), self.owner(relation.with)), at.max(*since));
         match self.become_one(two, at).filter(|_| why.odds.nats() >= ONE_FROM) {
             Some((part, whole, at)) => self.merge(part, whole, at, RICHTER, &reason, out),

@@ -10,50 +10,65 @@ use super::Facts;
 /// A distance in time beyond this is none that anybody waits for.
 const FAR: Duration = Duration::from_secs(7 * 86_400);
 
-/// What is missing until the condition is met.
+/// What is missing until the condition is met: `in 5m if it lasts`, `if the drop grows by 3 points for 5m`, `in 9m at this rate`.
 pub(super) fn to(condition: &Condition, facts: &Facts<'_>) -> String {
-    let missing = condition.tests.iter().filter(|test| !test.holds(facts.reading, facts.numbers));
-    let mut parts: Vec<String> = missing.map(|test| more(test, facts)).collect();
-    if parts.iter().any(String::is_empty) {
-        return String::new();
-    }
-    let left = condition.hold.saturating_sub(facts.held(condition));
-    if !left.is_zero() {
-        let how = if parts.is_empty() { "in" } else { "for" };
-        let lasts = if parts.is_empty() { " if it lasts" } else { "" };
-        parts.push(format!("{how} {}{lasts}", minutes(left)));
-    }
-    match parts.as_slice() {
-        [all @ .., last] if last.starts_with("for ") => format!("{} {last}", all.join(" and ")),
-        all => all.join(" and "),
+    let missing: Vec<&Test> = condition.tests.iter().filter(|test| !test.holds(facts.reading, facts.numbers)).collect();
+    let (growing, others): (Vec<&Test>, Vec<&Test>) = missing.into_iter().partition(|test| grows(test, facts));
+    let others: Option<Vec<String>> = others.into_iter().map(|test| more(test, facts)).collect();
+    let grown: Option<Vec<Duration>> = growing.into_iter().map(|test| grown_in(test, facts)).collect();
+    let Some((others, grown)) = others.zip(grown) else { return String::new() };
+    let held = condition.hold.saturating_sub(facts.held(condition));
+    match (others.is_empty(), grown.into_iter().max()) {
+        (true, None) if held.is_zero() => String::new(),
+        (true, None) => format!("in {} if it lasts", minutes(held)),
+        // It has to hold from then on.
+        (true, Some(grown)) => format!("in {} at this rate", minutes(grown + held)),
+        (false, grown) => {
+            let held = if held.is_zero() { String::new() } else { format!(" for {}", minutes(held)) };
+            let grown = grown.map_or_else(String::new, |grown| format!(", in {} at this rate", minutes(grown)));
+            format!("if {}{held}{grown}", others.join(" and "))
+        }
     }
 }
 
-/// How much more of a measure; nothing where it is not known.
-fn more(test: &Test, facts: &Facts<'_>) -> String {
-    let Some(now) = test.measured(facts.reading, facts.numbers) else { return String::new() };
-    let upward = matches!(test.comparison, Comparison::Above | Comparison::AtLeast);
+/// Whether time alone gets a measure there.
+fn grows(test: &Test, facts: &Facts<'_>) -> bool {
+    test.measure.grows() && is_upward(test) && facts.heard_at.min(facts.at) > facts.starts_at
+}
+
+fn is_upward(test: &Test) -> bool {
+    matches!(test.comparison, Comparison::Above | Comparison::AtLeast)
+}
+
+/// How much more or less of a measure; none where it is not known.
+fn more(test: &Test, facts: &Facts<'_>) -> Option<String> {
+    let now = test.measured(facts.reading, facts.numbers)?;
+    let upward = is_upward(test);
     let gap = if upward { test.limit - now } else { now - test.limit };
-    let so_far = facts.heard_at.min(facts.at).since(facts.starts_at);
-    if test.measure.grows() && upward && !so_far.is_zero() {
-        return at_this_rate(now, so_far, test, facts);
-    }
-    let way = if upward { "more" } else { "less" };
-    match test.measure {
-        Measure::Value => format!("a value {} {}", amount(gap), if upward { "higher" } else { "lower" }),
-        share if share.is_share() => format!("{} points {way} {share}", amount(gap * 100.0)),
-        number => format!("{} {way} {number}", amount(gap)),
-    }
+    let (way, grows) = if upward { ("more", "grows") } else { ("fewer", "shrinks") };
+    let (amount, points) = (amount(gap), amount(gap * 100.0));
+    Some(match test.measure {
+        Measure::Value => format!("the value {} by {amount}", if upward { "rises" } else { "falls" }),
+        Measure::Rise | Measure::Drop => format!("the {} {grows} by {points} points", test.measure),
+        Measure::LostShare => format!("what a usual day has lost {grows} by {points} points"),
+        Measure::NegativeShare => format!("the share of negative mentions {grows} by {points} points"),
+        Measure::Lost | Measure::Money => format!("{} {grows} by {amount}", test.measure),
+        Measure::AffectedUsers => format!("{amount} {way} users are affected"),
+        Measure::AffectedMerchants => format!("{amount} {way} merchants are affected"),
+        Measure::Complaints | Measure::Mentions => format!("there are {amount} {way} {}", test.measure),
+        Measure::Reach => format!("it reaches {amount} {way} people"),
+    })
 }
 
-/// What grows with time gets there by itself: at the rate since it began.
-fn at_this_rate(now: f64, so_far: Duration, test: &Test, facts: &Facts<'_>) -> String {
+/// When what grows with time gets there, at the rate since it began; none where that is too far.
+fn grown_in(test: &Test, facts: &Facts<'_>) -> Option<Duration> {
+    let now = test.measured(facts.reading, facts.numbers)?;
+    let so_far = facts.heard_at.min(facts.at).since(facts.starts_at);
     let passed = facts.at.since(facts.heard_at).as_secs_f64();
     // At its own, for what others cost may be over.
     let own = now - facts.beside.get(&test.measure).copied().unwrap_or(0.0);
     let left = (test.limit - now) * so_far.as_secs_f64() / own - passed;
-    let left = Duration::try_from_secs_f64(left.max(0.0)).ok().filter(|left| *left < FAR);
-    left.map_or_else(String::new, |left| format!("{} in {} at this rate", test.measure, minutes(left)))
+    Duration::try_from_secs_f64(left.max(0.0)).ok().filter(|left| *left < FAR)
 }
 
 /// Whole minutes, or seconds below one.
@@ -93,12 +108,14 @@ mod tests {
     #[test]
     fn distances_are_told_in_the_measures_own_words() {
         let at_least = |measure, limit| Test { measure, comparison: Comparison::AtLeast, limit };
-        assert_eq!(distance(at_least(Measure::Drop, 0.333), 0), "3.3 points more drop");
-        assert_eq!(distance(at_least(Measure::Drop, 0.35), 300), "5 points more drop for 5m");
+        assert_eq!(distance(at_least(Measure::Drop, 0.333), 0), "if the drop grows by 3.3 points");
+        assert_eq!(distance(at_least(Measure::Drop, 0.35), 300), "if the drop grows by 5 points for 5m");
         assert_eq!(distance(at_least(Measure::Drop, 0.2), 300), "in 5m if it lasts");
-        assert_eq!(distance(at_least(Measure::Lost, 140.0), 0), "lost in 4m at this rate");
-        assert_eq!(distance(at_least(Measure::AffectedUsers, 1000.0), 0), "750 more affected_users");
+        assert_eq!(distance(at_least(Measure::Lost, 140.0), 0), "in 4m at this rate");
+        assert_eq!(distance(at_least(Measure::Lost, 140.0), 180), "in 7m at this rate");
+        assert_eq!(distance(at_least(Measure::AffectedUsers, 1000.0), 0), "if 750 more users are affected");
         assert_eq!(distance(at_least(Measure::Complaints, 10.0), 0), "");
-        assert_eq!(distance(Test { measure: Measure::Value, comparison: Comparison::Below, limit: 50.0 }, 0), "a value 20 lower");
+        let below = Test { measure: Measure::Value, comparison: Comparison::Below, limit: 50.0 };
+        assert_eq!(distance(below, 0), "if the value falls by 20");
     }
 }

@@ -6,6 +6,7 @@ use crate::contract::{Body, Change, Data, Evidence, Happening, Levels, Note, Rel
 use crate::model::Event;
 use crate::model::change::RUNBOOK;
 use crate::model::command::RICHTER;
+use crate::model::number::significant;
 use crate::model::text::{clock, hours};
 use crate::rules::notify::Target;
 use crate::rules::unlinked;
@@ -15,6 +16,9 @@ const OTHERS_MAX: usize = 6;
 
 /// Notes that are told of with what is new to who reads it.
 const NOTES_MAX: usize = 3;
+
+/// The second suspect is named where it is the root with this probability at the least.
+const SUSPECTED_FROM: f64 = 0.05;
 
 /// What a person reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +56,22 @@ fn usual_title(data: &Data) -> String {
     match data.event.kind {
         // Its title says that it is only suspected.
         Event::Declared | Event::Suspected => data.incident.title.clone(),
+        // The title has the leading level, which may be what it was.
+        Event::Escalated => match risen_beside(data).as_slice() {
+            [] => format!("escalated: {}", data.incident.title),
+            risen => format!("now {} as well: {}", risen.join(", "), data.incident.title),
+        },
         kind => format!("{}: {}", kind.as_str().replace('_', " "), data.incident.title),
     }
+}
+
+/// The levels that have risen while the leading one is as it was; none where that has risen.
+fn risen_beside(data: &Data) -> Vec<String> {
+    let before = &data.event.levels_before;
+    let mut now = data.incident.levels.iter().map(|level| &level.effective);
+    let leading = now.next();
+    let risen = now.filter(|level| !before.contains(level)).cloned();
+    if leading == before.first() { risen.collect() } else { vec![] }
 }
 
 /// Why, what is known of it, who is suspected, what was changed, who is on duty, what can be done, where to meet.
@@ -72,9 +90,12 @@ fn usual_text(data: &Data) -> String {
     let (first, rest) = evidence.says.split_once('\n').unwrap_or((&evidence.says, ""));
     line("it says", quoted(if first == evidence.scenario { rest } else { &evidence.says }));
     line("since", since(incident));
-    line("business", quoted(&evidence.business));
+    line("stale", stale(incident));
+    line("business", quoted(&evidence.businesses.join(", ")));
     line(if evidence.others_last { "also failing" } else { "also failed" }, quoted(&others(evidence)));
+    line("alerts", if evidence.counted.is_empty() { String::new() } else { format!("{} in all", evidence.members_total) });
     line("impact", incident.impact.in_words());
+    line("carried by", quoted(&carried(evidence)));
     match &incident.cause {
         Some(cause) => line("cause", quoted(&format!("{} ({})", cause.cause, cause.by))),
         None => line("likely cause", quoted(&suspected(evidence))),
@@ -94,9 +115,9 @@ fn usual_text(data: &Data) -> String {
             contact => format!("{} ({contact})", p.name),
         });
         let people = people.collect::<Vec<_>>().join(", ");
-        line("on duty", if people.is_empty() { "NOBODY".to_owned() } else { people });
-        let taken = incident.acknowledged.as_ref().map_or_else(|| "nobody yet".to_owned(), |by| by.by.clone());
-        line("taken on by", quoted(&taken));
+        let nobody = || if evidence.owner.is_empty() { "NOBODY".to_owned() } else { format!("NOBODY of {}", evidence.owner) };
+        line("on duty", if people.is_empty() { nobody() } else { people });
+        line("taken on by", quoted(&taken_on(incident)));
         line("meet", [&emergency.channel, &emergency.conference].into_iter().flatten().cloned().collect::<Vec<_>>().join(" "));
     }
     line(
@@ -138,9 +159,12 @@ fn level(level: &Levels) -> String {
 fn since(incident: &Body) -> String {
     let started = clock(&incident.started_at);
     let long = hours(incident.lasted_seconds);
-    let long = match incident.recovered_at {
+    let was_well = incident.history.iter().any(|told| told.event == Event::Reopened);
+    let long = match &incident.recovered_at {
+        // It was well for a while.
+        _ if !incident.state.is_over() && was_well => format!(", for {long} in all"),
         _ if !incident.state.is_over() => format!(", for {long}"),
-        Some(_) => format!(", it lasted {long}"),
+        Some(recovered) => format!(" until {} UTC, it lasted {long}", clock(recovered)),
         // What was no fault, or is part of another one, has no length of its own.
         None => String::new(),
     };
@@ -155,7 +179,36 @@ fn suspected(evidence: &Evidence) -> String {
     if evidence.undetermined || suspects.len() == 1 && suspects[0].entity == evidence.entity {
         return String::new();
     }
-    suspects.iter().take(2).map(|s| format!("{} ({:.0}%)", s.entity, s.probability * 100.0)).collect::<Vec<_>>().join(", ")
+    let share = |probability: f64| if probability > 0.99 { ">99%".to_owned() } else { format!("{:.0}%", probability * 100.0) };
+    let likely = suspects.iter().take(2).filter(|suspect| suspect.probability >= SUSPECTED_FROM);
+    likely.map(|suspect| format!("{} ({})", suspect.entity, share(suspect.probability))).collect::<Vec<_>>().join(", ")
+}
+
+/// Who has taken it on; a worse level than was taken on nobody has.
+fn taken_on(incident: &Body) -> String {
+    let level = incident.level.as_ref().map_or("", |level| &level.effective);
+    match &incident.acknowledged {
+        None => "nobody yet".to_owned(),
+        Some(by) if incident.unacknowledged => format!("{}, but nobody as {level}", by.by),
+        Some(by) => by.by.clone(),
+    }
+}
+
+/// That nothing tells whether it lasts, and what can be done.
+fn stale(incident: &Body) -> String {
+    if incident.stale {
+        format!("nothing tells whether it lasts; if it is over: richter act recover {}", incident.id)
+    } else {
+        String::new()
+    }
+}
+
+/// Which labels carry most of what was measured: `channel=app, region=eu: 100% of it (3, expected 90)`.
+fn carried(evidence: &Evidence) -> String {
+    let Some(first) = evidence.measure.as_ref().and_then(|measure| measure.dimensions.first()) else { return String::new() };
+    let labels = first.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ");
+    let (share, is, expected) = (first.coverage * 100.0, significant(first.is, 4), significant(first.expected, 4));
+    format!("{labels}: {share:.0}% of it ({is}, expected {expected})")
 }
 
 /// What was changed before: first what is suspected, then the latest.

@@ -12,7 +12,7 @@
 //! say 15:10 ann acknowledge incident=@1 comment="on it"   a command; @1 is the first incident there was
 //! say +2d09:00 bob note incident=@1 comment="two days later"
 //! == declarations
-//! 15:12:00 #1 declared P3 by business definition, drop >= 20% for 2m; suspects checkout
+//! 15:12:00 #1 declared P3 by drop >= 20% for 2m; suspects checkout
 //! ```
 
 use std::collections::BTreeMap;

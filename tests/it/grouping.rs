@@ -92,7 +92,7 @@ fn a_storm_is_counted_and_ends() {
     let case = Case::parse("storm", &text);
     let out = case.run();
     let told: Vec<String> = events(&out.messages).iter().map(line).collect();
-    let storm = "so many alerts that further ones are only counted";
+    let storm = "alerts by now, further ones are only counted";
     assert!(told[0].contains("declared P1") && told.iter().any(|line| line.contains(storm)), "{told:#?}");
     assert!(told.last().is_some_and(|line| line.contains("recovered P1")), "{told:#?}");
     let last = &events(&out.messages).pop().expect("an event")["data"]["incident"];
@@ -247,7 +247,7 @@ fn what_is_told_of_a_score_adds_up_to_it() {
             }
             for told in incident["history"].as_array().into_iter().flatten().filter(|told| told["evidence"] != json!([])) {
                 let reason = told["reason"].as_str().expect("words");
-                assert!(reason.contains(&format!("{:+.1} nats", sum(told))), "{told}");
+                assert!(!reason.contains("nats"), "the parts tell them: {told}");
                 related += 1;
             }
             let suspects = incident["suspects"].as_array().into_iter().flatten().collect::<Vec<_>>();

@@ -326,7 +326,7 @@ fn a_page_says_where_the_runbook_is_and_what_else_fails() {
     let text = first["payload"]["custom_details"]["text"].as_str().expect("a text");
     assert!(text.contains("it says: runbook: https://runbooks.example/full\n· /data has 2% left."), "{text}");
     let text = later["payload"]["custom_details"]["text"].as_str().expect("a text");
-    assert!(text.starts_with("now also service=web") && text.contains("also failing: service=web"), "{text}");
+    assert!(text.starts_with("now also ServiceDown of service=web") && text.contains("also failing: service=web"), "{text}");
 }
 
 /// What people said is told to whoever is told next; nobody else knows when a fault began that a person has found.

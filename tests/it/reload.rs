@@ -45,8 +45,8 @@ fn told_of(monitors: &str, rows: &str, after: usize, reloaded: &str) -> Vec<Stri
 }
 
 const PLAIN: [&str; 3] = [
-    "15:07:00 #1 declared P3 checkout: P3: business definition, breach; suspects checkout",
-    "15:12:00 #2 escalated P1 checkout: P3 → P1: business definition, value < 30 for 2m",
+    "15:07:00 #1 declared P3 checkout: P3: any breach; suspects checkout",
+    "15:12:00 #2 escalated P1 checkout: P3 → P1: value < 30 for 2m",
     "15:16:00 #3 recovering P1 checkout: all that counts has ended",
 ];
 
@@ -67,8 +67,8 @@ fn what_is_open_keeps_the_ladder_it_began_under() {
 fn what_is_pending_begins_anew_under_the_new_ladder() {
     let other = MONITORS.replace("level: 3 }", "level: 2 }").replace("for: 2m }, {", "for: 3m }, {");
     let told = told(7, &other);
-    assert_eq!(told[0], "15:08:00 #1 declared P2 checkout: P2: business definition, breach; suspects checkout");
-    assert_eq!(told[1], "15:13:00 #2 escalated P1 checkout: P2 → P1: business definition, value < 30 for 3m");
+    assert_eq!(told[0], "15:08:00 #1 declared P2 checkout: P2: any breach; suspects checkout");
+    assert_eq!(told[1], "15:13:00 #2 escalated P1 checkout: P2 → P1: value < 30 for 3m");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_monitor_that_is_gone_for_a_while_keeps_what_it_knew() {
     }
     let told: Vec<String> = events(&out.messages).iter().map(line).collect();
     let rest = [
-        "15:14:00 #2 escalated P1 checkout: P3 → P1: business definition, value < 30 for 2m",
+        "15:14:00 #2 escalated P1 checkout: P3 → P1: value < 30 for 2m",
         "15:16:00 #3 recovering P1 checkout: all that counts has ended",
     ];
     assert_eq!(told, [&PLAIN[..1], &rest].concat());
@@ -120,8 +120,8 @@ fn a_monitor_that_is_added_takes_up_what_fires_already() {
                  fault: { sequence: P, ladder: [ { level: 1, for: 15m }, { level: 2 } ] } }";
     let told = told_of("monitors: []", rows, 12, added);
     let expected = [
-        "15:09:55 #1 declared P2 shop: P2: business definition, breach; suspects shop",
-        "15:20:00 #2 escalated P1 shop: P2 → P1: business definition, breach for 15m",
+        "15:09:55 #1 declared P2 shop: P2: any breach; suspects shop",
+        "15:20:00 #2 escalated P1 shop: P2 → P1: breach for 15m",
     ];
     assert_eq!(told[..2], expected, "{told:?}");
 }
@@ -140,7 +140,7 @@ fn heartbeats_are_listened_for_as_the_new_rules_say() {
         let told = told_of(&monitors("20m"), rows, after, reloaded);
         told.into_iter().filter(|line| !line.contains("nobody has acknowledged it")).collect::<Vec<_>>()
     };
-    let silent = |at: &str| format!("{at} #1 declared P1 alerting: P1: business definition, breach; suspects alerting");
+    let silent = |at: &str| format!("{at} #1 declared P1 alerting: P1: any breach; suspects alerting");
     let heard = |number: u8| format!("15:28:00 #{number} recovering P1 alerting: all that counts has ended");
     assert_eq!(told(5, &monitors("20m")), [silent("15:20:00"), heard(2)]);
     assert_eq!(told(5, &monitors("10m")), [silent("15:10:00"), heard(3)]);
