@@ -2,6 +2,7 @@
 
 mod weakness;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub struct Report {
     pub to: String,
     /// Incidents declared in it, without those that were cancelled or merged.
     pub incidents: usize,
-    /// Those of the two most severe ranks, in the order of their declarations.
+    /// Those of the two most severe ranks, the most severe first, and of equals the latest.
     pub severe: Vec<Fault>,
     /// Those that are still on, whenever they were declared.
     pub on: Vec<Fault>,
@@ -222,12 +223,14 @@ impl Log {
         let known: Vec<Class> = counted.iter().filter_map(|past| past.body.cause.as_ref()).map(|cause| cause.class).collect();
         let changed = counted.iter().filter(|past| past.by_change()).count();
         let watched = counted.iter().filter(|past| past.body.discovery.by != Source::Person).count();
+        let mut severe: Vec<&Past> = counted.iter().copied().filter(|past| past.is_severe()).collect();
+        severe.sort_by_key(|past| (past.body.level.as_ref().map(|level| level.rank), Reverse(past.declared_at)));
         let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
         Report {
             from: from.to_string(),
             to: to.to_string(),
             incidents: counted.len(),
-            severe: faults(counted.iter().filter(|past| past.is_severe())),
+            severe: faults(severe.iter()),
             on: faults(due.iter().filter(|past| past.body.state.is_on())),
             cancelled: all.iter().filter(|past| past.is_cancelled()).count(),
             merged: all.iter().filter(|past| past.body.merged_into.is_some()).count(),

@@ -172,7 +172,7 @@ fn escaped(text: &str) -> String {
 }
 
 const STYLE: &str = "
-body{font:15px/1.5 system-ui,sans-serif;color:#1c2733;max-width:1000px;margin:2rem auto;padding:0 1rem}
+body{font:15px/1.5 system-ui,sans-serif;color:#1c2733;max-width:1000px;margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}
 h1{font-size:1.5rem;border-bottom:3px solid #c0392b;padding-bottom:.4rem}h2{font-size:1.1rem;margin:1.6rem 0 .5rem}
 table{border-collapse:collapse;width:100%;font-size:.92rem}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #e3e8ee;vertical-align:top}
 th{color:#5b6b7b;font-weight:600}tr:hover td{background:#f6f8fa}

@@ -38,7 +38,7 @@ pub(super) fn dossier(incident: &Body) -> Document {
     timeline(incident, &mut document);
     document.heading("Business impact");
     let cost = incident.impact.in_words();
-    document.text(if cost.is_empty() { "Nothing is measured, and nobody has said.".into() } else { cost });
+    document.text(if cost.is_empty() { "Neither measured nor entered by anybody.".into() } else { cost });
     if !incident.impact.said.is_empty() {
         let said: Vec<&str> = incident.impact.said.iter().map(|measure| measure.as_str()).collect();
         document.text(format!("As people say: {}.", said.join(", ")));
@@ -145,7 +145,7 @@ fn causes(incident: &Body, document: &mut Document) {
                 .map_or("no change is known to have triggered it".to_owned(), |change| format!("triggered by the change {change}"));
             document.text(format!("{}{change}.", cause.entity.as_ref().map_or(String::new(), |entity| format!("{entity}; "))));
         }
-        None => document.text("Not said yet: `richter act set_cause`."),
+        None => document.text("Nobody has entered it yet; richter act set_cause does."),
     }
     let suspects = evidence.suspects.iter().map(|suspect| {
         let sign = suspect.first_sign.as_deref().map_or("none".to_owned(), clock);

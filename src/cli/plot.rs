@@ -49,7 +49,9 @@ pub(super) fn svg(points: &[Point<'_>], every: Duration) -> Result<String, Box<d
             let upper = run.iter().map(|point| (x(point.timestamp), point.upper.unwrap_or(high).clamp(low, high)));
             let lower = run.iter().rev().map(|point| (x(point.timestamp), point.lower.unwrap_or(low).clamp(low, high)));
             chart.draw_series(std::iter::once(Polygon::new(upper.chain(lower).collect::<Vec<_>>(), BAND.mix(0.25))))?;
-            let expected = run.iter().filter_map(|point| Some((x(point.timestamp), point.expected?.clamp(low, high))));
+            let expected = run
+                .iter()
+                .filter_map(|point| Some((x(point.timestamp), point.expected.filter(|expected| (low..=high).contains(expected))?)));
             chart.draw_series(LineSeries::new(expected, BAND))?;
         }
         for run in points.chunk_by(|a, b| a.value.is_some() == b.value.is_some()).filter(|run| run[0].value.is_some()) {

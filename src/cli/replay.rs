@@ -16,7 +16,7 @@ use crate::stage::{Count, Limit, Outbox, Outcome, Record, Topic};
 use crate::wire::csv::time;
 use crate::wire::recording::{Recorded, line};
 
-use super::{Outcome as Exit, config, put, stdout, topics};
+use super::{Format, Outcome as Exit, config, put, render, stdout, topics};
 
 /// Dead letters that are shown, of each topic and reason; of more the number is told.
 const LETTERS_SHOWN: usize = 10;
@@ -29,6 +29,9 @@ pub(super) struct Arguments {
     /// The settings file, or the directory that holds it as richter.yaml
     #[arg(long, default_value = "config/richter.yaml")]
     config: PathBuf,
+    /// text tells the story; json prints the CloudEvents, one a line
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    format: Format,
     /// Write the decision log here, one JSON object a line
     #[arg(long)]
     trace: Option<PathBuf>,
@@ -55,7 +58,10 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     let mut counts: BTreeMap<Count, u64> = BTreeMap::new();
     let pipeline = replay(&config, &records, arguments.since, arguments.trace.is_some(), |_, output| {
         for message in output.messages.iter().filter(|m| m.topic == Topic::Incidents) {
-            put(&mut out, &message.payload)?;
+            match arguments.format {
+                Format::Json => put(&mut out, &message.payload)?,
+                Format::Text => out.write_all(render::event(&message.payload)?.as_bytes())?,
+            }
         }
         for (count, number) in &output.counts {
             *counts.entry(count.clone()).or_default() += number;

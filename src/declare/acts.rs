@@ -195,7 +195,7 @@ impl Declare {
                 let new = Action { id: command.id.clone(), action: action.clone(), owner: owner.clone(), due_at, verify, done_at: None };
                 self.keeps(id, |incident| &mut incident.actions, new)?;
                 let due = due.to_string();
-                self.says(id, Event::Updated, command, format!("action of {owner} until {}: {action}", &due[..10]), out)?;
+                self.says(id, Event::Updated, command, format!("action of {owner}, due {}: {action}", &due[..10]), out)?;
             }
             Act::ActionDone { action } => {
                 self.legal(id, Event::Updated, command)?;
@@ -232,7 +232,7 @@ impl Declare {
         };
         self.legal(id, event, command)?;
         let before = now.map_or_else(|| "none".to_owned(), |now| now.to_string());
-        let words = with(command, &format!("{before} → {level}: a person says so"));
+        let words = with(command, &format!("{before} → {level}: set by hand"));
         let grades =
             self.counting(id).filter_map(|member| member.grade(command.at, &incident.said, &costs::beside(member, self.counting(id))));
         let measured = grades.filter_map(|grade| Some(grade.0.get(&level.place)?.effective()?.level.clone())).min();

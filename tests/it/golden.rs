@@ -50,5 +50,8 @@ fn what_is_told_before_a_command_is_refused_does_not_answer_it() {
     let refused = told.iter().position(|event| event["type"] == "io.richter.command.rejected.v1").expect("refused");
     let command = &told[refused]["data"]["command"];
     let first = told.iter().position(|event| event["data"]["event"]["command"] == *command || event["data"]["command"] == *command);
-    assert_eq!((first, &told[refused - 1]["data"]["event"]["reason"]), (Some(refused), &"now also The service is down (CheckoutErrors of service=checkout)".into()));
+    assert_eq!(
+        (first, &told[refused - 1]["data"]["event"]["reason"]),
+        (Some(refused), &"now also The service is down (CheckoutErrors of service=checkout)".into())
+    );
 }

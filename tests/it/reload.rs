@@ -106,10 +106,8 @@ fn a_monitor_that_is_gone_for_a_while_keeps_what_it_knew() {
         out.extend(push(&mut pipeline, recorded));
     }
     let told: Vec<String> = events(&out.messages).iter().map(line).collect();
-    let rest = [
-        "15:14:00 #2 escalated P1 checkout: P3 → P1: value < 30 for 2m",
-        "15:16:00 #3 recovering P1 checkout: all that counts has ended",
-    ];
+    let rest =
+        ["15:14:00 #2 escalated P1 checkout: P3 → P1: value < 30 for 2m", "15:16:00 #3 recovering P1 checkout: all that counts has ended"];
     assert_eq!(told, [&PLAIN[..1], &rest].concat());
 }
 
@@ -119,10 +117,8 @@ fn a_monitor_that_is_added_takes_up_what_fires_already() {
     let added = "monitors:\n- { name: down, scenario: The shop is down, entity: \"service={{ service }}\", alerts: Down, \
                  fault: { sequence: P, ladder: [ { level: 1, for: 15m }, { level: 2 } ] } }";
     let told = told_of("monitors: []", rows, 12, added);
-    let expected = [
-        "15:09:55 #1 declared P2 shop: P2: any breach; suspects shop",
-        "15:20:00 #2 escalated P1 shop: P2 → P1: breach for 15m",
-    ];
+    let expected =
+        ["15:09:55 #1 declared P2 shop: P2: any breach; suspects shop", "15:20:00 #2 escalated P1 shop: P2 → P1: breach for 15m"];
     assert_eq!(told[..2], expected, "{told:?}");
 }
 
