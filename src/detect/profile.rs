@@ -1,4 +1,4 @@
-//! What repeats: a level for each bucket of the season, and how much noisier than usual each of its 24 parts is.
+//! What repeats: a level for each bucket of the season, and how much noisier than usual it is by hour.
 
 use std::time::Duration;
 
@@ -11,9 +11,11 @@ use crate::rules::Dynamics;
 const BUCKETS_MAX: usize = 288;
 
 /// Of a longer season they are so wide that the level has a slope within each.
-const NARROW_UP_TO_MS: i64 = 86_400_000;
+const NARROW_UP_TO_MS: i64 = DAY_MS;
 
-/// Parts whose noise is known apart: the hours of a day.
+const DAY_MS: i64 = 86_400_000;
+
+/// Parts whose noise is known apart: the hours of a day, also where the season is a week; of a shorter season a share of it each.
 const PARTS: usize = 24;
 
 /// Visits before a part's noise is believed.
@@ -66,14 +68,16 @@ impl Profile {
     }
 
     pub(super) fn moment(&self, at: Timestamp) -> Moment {
-        let share = at.0.rem_euclid(self.period_ms) as f64 / self.period_ms as f64;
-        let place = |places: usize| ((share * places as f64) as usize).min(places - 1);
+        let share = |period: i64| at.0.rem_euclid(period) as f64 / period as f64;
+        let place = |share: f64, places: usize| ((share * places as f64) as usize).min(places - 1);
+        let part = place(share(if self.period_ms % DAY_MS == 0 { DAY_MS } else { self.period_ms }), PARTS);
+        let share = share(self.period_ms);
         let buckets = self.numbers.len() - 2 * PARTS;
-        let bucket = place(buckets);
+        let bucket = place(share, buckets);
         let is_wide = self.period_ms > NARROW_UP_TO_MS && buckets == BUCKETS_MAX;
         let off = if is_wide { (share * buckets as f64 - bucket as f64 - 0.5) as f32 } else { 0.0 };
         let at = |bucket: usize| 2 * PARTS + bucket % buckets;
-        Moment { part: 2 * place(PARTS), bucket: at(bucket), before: at(bucket + buckets - 1), after: at(bucket + 1), off }
+        Moment { part: 2 * part, bucket: at(bucket), before: at(bucket + buckets - 1), after: at(bucket + 1), off }
     }
 
     /// The usual level at that moment, once it was seen.

@@ -36,3 +36,13 @@ fn what_ends_after_a_day_is_as_it_was_and_the_next_outage_is_told() {
         assert!(second.clone().skip(2).all(open), "{direction}: and what falls from there is told");
     }
 }
+
+#[test]
+fn by_night_little_noise_is_usual_also_where_the_season_is_a_week() {
+    let mut values = orders(&mut Random(12), 30);
+    let outage = 28 * DAY + 12..28 * DAY + 24;
+    values[outage.clone()].iter_mut().for_each(|value| *value *= 0.4);
+    let tried = tried("{ baseline: { season: week, direction: down } }", values.into_iter().map(Some));
+    let open = |place: usize| tried[place].is_some_and(|tried| tried.breach.is_some());
+    assert!(outage.clone().all(open), "at one o'clock, when all orders are a tenth of those at noon");
+}
