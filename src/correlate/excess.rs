@@ -70,7 +70,7 @@ pub(super) struct Excess<'s> {
     measures: Vec<Measure<'s>>,
     calls: Vec<Calls<'s>>,
     /// Where a monitor has too much, and nowhere else.
-    alone: BTreeSet<Node>,
+    alone: BTreeSet<(Node, &'s str)>,
     topology: &'s Topology,
 }
 
@@ -142,7 +142,7 @@ impl<'s> Excess<'s> {
         }
         let most = nodes.values().copied().fold(0.0, f64::max);
         if nodes.len() == 1 {
-            self.alone.extend(nodes.into_keys());
+            self.alone.extend(nodes.into_keys().map(|node| (node, monitor)));
         } else if most > 0.0 {
             self.measures.push(Measure { monitor, of: nodes, new, most });
         }
@@ -158,12 +158,13 @@ impl<'s> Excess<'s> {
 
     /// The monitors that have too much of something elsewhere.
     pub(super) fn monitors(&self) -> impl Iterator<Item = &'s str> {
-        self.measures.iter().map(|measure| measure.monitor).chain(self.calls.iter().map(|calls| calls.monitor))
+        let compared = self.measures.iter().map(|measure| measure.monitor).chain(self.calls.iter().map(|calls| calls.monitor));
+        compared.chain(self.alone.iter().map(|(_, monitor)| *monitor))
     }
 
     /// Whether a monitor has too much there and nowhere else: that compares with nothing.
     pub(super) fn is_alone(&self, node: Node) -> bool {
-        self.alone.contains(&node)
+        self.alone.iter().any(|(alone, _)| *alone == node)
     }
 
     /// Whether calls of it, or to it, have too much of something.

@@ -25,6 +25,9 @@ pub(super) struct Hints {
 
 impl Hints {
     pub(super) fn push(&mut self, hint: Hint) {
+        if hint.is_taken_back() {
+            return self.take_back(&hint);
+        }
         let hint = Arc::new(hint);
         for entity in std::iter::once(&hint.entity).chain(&hint.calls) {
             self.order.push_back((hint.at, entity.clone()));
@@ -42,6 +45,21 @@ impl Hints {
     /// What there is of an entity, and of calls to it, of some time.
     pub(super) fn of(&self, entity: &Entity, from: Timestamp, until: Timestamp) -> impl Iterator<Item = &Hint> {
         self.of.get(entity).into_iter().flatten().map(Arc::as_ref).filter(move |hint| from <= hint.at && hint.at <= until)
+    }
+
+    /// A monitor takes its last hint back.
+    fn take_back(&mut self, over: &Hint) {
+        let is_same = |hint: &Hint| hint.monitor == over.monitor && hint.entity == over.entity && hint.calls == over.calls;
+        for entity in std::iter::once(&over.entity).chain(&over.calls) {
+            let Some(hints) = self.of.get_mut(entity) else { continue };
+            let Some(hint) = hints.iter().rposition(|hint| is_same(hint)).and_then(|place| hints.remove(place)) else { continue };
+            if hints.is_empty() {
+                self.of.remove(entity);
+            }
+            if let Some(place) = self.order.iter().rposition(|(at, of)| *at == hint.at && of == entity) {
+                self.order.remove(place);
+            }
+        }
     }
 
     pub(super) fn forget(&mut self, now: Timestamp) {
@@ -75,6 +93,9 @@ mod tests {
             excess: 1.0,
         };
         let known = |hints: &Hints| (0..3).map(|i| hints.of(&hint(i).entity, Timestamp::MIN, Timestamp(i64::MAX)).count()).sum::<usize>();
+        hints.push(hint(3));
+        hints.push(Hint { excess: 0.0, ..hint(6) });
+        assert!(hints.is_empty() && hints.of.is_empty(), "it is taken back");
         (0..HINTS_MAX as i64 + 5).for_each(|second| hints.push(hint(second)));
         assert_eq!(known(&hints), HINTS_MAX);
         assert_eq!(hints.of(&hint(0).entity, Timestamp(0), Timestamp(6_000)).map(|hint| hint.at).collect::<Vec<_>>(), [Timestamp(6_000)]);

@@ -219,7 +219,8 @@ impl Trouble<'_> {
     /// That monitors find it good which have too much of something elsewhere.
     fn healthy(&self, node: Node, evidence: &mut Evidence<'_>) {
         let good = |monitor: &&str| (self.good)(node, monitor) && self.excess.of_monitor(node, monitor).is_none();
-        let good: Vec<&str> = self.excess.monitors().filter(good).collect();
+        let mut good: Vec<&str> = self.excess.monitors().filter(good).collect();
+        good.sort_unstable();
         let Some(first) = good.first() else { return };
         let what = format!("it is good by {}", good.join(", "));
         let nats = -HEALTHY * good.len().min(HEALTHY_MAX) as f64;

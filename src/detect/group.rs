@@ -60,12 +60,20 @@ pub(super) struct Group {
     hold: Hold,
     /// What a usual day has, where it is asked what a breach costs.
     daily: Option<Box<Daily>>,
-    /// When it was hinted at, and how much it was.
-    hinted: Option<(Timestamp, f64)>,
+    hinted: Option<Hinted>,
     /// When it was told whether it is good.
     told_good: Option<(Timestamp, bool)>,
     /// What its parts usually are, where it is asked which of them carries a breach.
     usual: Option<Box<Usual>>,
+}
+
+/// What a group was hinted at for.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Hinted {
+    at: Timestamp,
+    excess: f64,
+    /// What was expected then.
+    expected: f64,
 }
 
 impl Group {
@@ -212,22 +220,31 @@ impl Group {
         }
     }
 
-    /// Tells of what is odd, and no breach: when it begins, each time it has doubled, and now and then while it lasts.
+    /// Tells of what is odd, and no breach: when it begins, each time it has doubled, and now and then while it lasts; and takes it back
+    /// where that was one evaluation, after which all was as before.
     fn hint(&mut self, subject: Subject<'_>, at: Timestamp, verdict: Verdict) -> Option<Hint> {
         let (Verdict::Good { reading } | Verdict::Bad { reading, .. }) = verdict else { return None };
         let side = subject.watch.judge.side();
         let odd = !self.hold.open() && self.judges.surprise() >= HINTS_FROM;
         let bad_side = || reading.expected.is_some_and(|expected| side.by(reading.value - expected) > 0.0);
         let Some(excess) = reading.excess().filter(|excess| odd && *excess > 0.0 && bad_side()) else {
-            self.hinted = None;
-            return None;
+            // By chance one evaluation is so odd now and then. Where the next one is back, it was that.
+            let was_one = |hinted: &Hinted| {
+                let left = side.by(reading.value - hinted.expected) * reading.weight.unwrap_or(1.0);
+                at.since(hinted.at) <= subject.watch.every && left < hinted.excess / 2.0
+            };
+            let taken_back = self.hinted.take().filter(was_one).is_some() && !self.hold.open();
+            return taken_back.then(|| self.hint_of(subject, at, 0.0));
         };
-        if self.hinted.is_some_and(|(told, before)| excess < 2.0 * before && at.since(told) < HINTS_AGAIN) {
+        if self.hinted.is_some_and(|hinted| excess < 2.0 * hinted.excess && at.since(hinted.at) < HINTS_AGAIN) {
             return None;
         }
-        self.hinted = Some((at, excess));
-        let Subject { monitor, .. } = subject;
-        Some(Hint { monitor: monitor.name.clone(), entity: self.entity(monitor), calls: self.calls(monitor), at, excess })
+        self.hinted = Some(Hinted { at, excess, expected: reading.expected.unwrap_or(reading.value) });
+        Some(self.hint_of(subject, at, excess))
+    }
+
+    fn hint_of(&self, Subject { monitor, .. }: Subject<'_>, at: Timestamp, excess: f64) -> Hint {
+        Hint { monitor: monitor.name.clone(), entity: self.entity(monitor), calls: self.calls(monitor), at, excess }
     }
 
     /// It has none, though what it is measured by is there: the query did not let it through.

@@ -35,8 +35,16 @@ pub struct Hint {
     pub calls: Option<Entity>,
     /// At which step.
     pub at: Timestamp,
-    /// How much, as [`Reading::excess`].
+    /// How much, as [`Reading::excess`]; 0 takes the last one back.
     pub excess: f64,
+}
+
+impl Hint {
+    /// Whether it takes the last one of its monitor and entity back: what was odd was so for one evaluation.
+    #[must_use]
+    pub fn is_taken_back(&self) -> bool {
+        self.excess == 0.0
+    }
 }
 
 /// What a monitor finds good somewhere, told now and then, and that it does no more: where there is a fault, it is likely not there.
