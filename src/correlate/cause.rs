@@ -145,6 +145,7 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
         failing: &failing,
         before: &before,
         again: &|node| all.is_on_again(node, earliest, at),
+        on: &|node| all.has_incident_on(node, at),
         hinted: &hinted,
         blurs: &blurs,
         earliest: first_member,
@@ -174,6 +175,15 @@ impl Situations {
             let mut own = members.filter(|member| member.entity == sign.entity && member.starts_at <= at);
             let lasts = |member: &Member| member.ends_at.is_none_or(|ended| ended > about);
             own.any(|member| member.starts_at > sign.first && seconds(member.starts_at, about).abs() < NEAR && lasts(member))
+        })
+    }
+
+    /// Whether something of an entity lasts, and is part of an incident that is on.
+    fn has_incident_on(&self, node: Node, at: Timestamp) -> bool {
+        let signs = self.forest.signs_of(node).filter_map(|id| self.forest.get(id)).filter(|sign| sign.firing > 0);
+        signs.filter_map(|sign| Some((sign, self.open.get(&sign.situation)?))).any(|(sign, situation)| {
+            let lasts = |m: &Member| m.entity == sign.entity && m.counts() && m.starts_at <= at && m.ends_at.is_none_or(|end| end > at);
+            situation.is_declared() && situation.members.iter().any(lasts)
         })
     }
 

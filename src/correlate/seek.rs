@@ -23,6 +23,9 @@ const BARELY: f64 = 10.0;
 /// What depends on something that has an incident is told to be related to it where that is no less likely than chance by this factor.
 const WORTH_TELLING: f64 = 0.2;
 
+/// What was declared is related to what explains one of its signs so many times as well: three nats.
+const MUCH_BETTER: f64 = 20.0;
+
 /// Callers of one entity, and callers' callers, that are looked at: hubs are bounded.
 pub(super) const CALLERS_MAX: usize = 256;
 
@@ -111,25 +114,60 @@ impl Forest {
     /// Seeks the cause of a sign anew, where it can have another one.
     pub(super) fn reconsider(&mut self, id: SignId, view: View<'_>) {
         let sign = &self[id];
-        if (sign.cause.is_none() || !view.holds(sign.situation)) && !view.is_over(sign.situation) {
-            self.seek(id, view);
-            if self[id].is_unexplained() && self[id].told > 0 {
-                self.silent_cause(id, view);
-            }
+        if view.is_over(sign.situation) {
+            return;
+        }
+        if sign.cause.is_some() && view.holds(sign.situation) {
+            return self.seek_better(id, view);
+        }
+        self.seek(id, view);
+        if self[id].is_unexplained() && self[id].told > 0 {
+            self.silent_cause(id, view);
         }
     }
 
-    /// Seeks the cause of a sign among those that something is told of.
-    pub(super) fn seek(&mut self, id: SignId, view: View<'_>) {
+    /// What was declared keeps its signs, whatever would explain one of them much better; that is told as a relation.
+    fn seek_better(&mut self, id: SignId, view: View<'_>) {
         let sign = &self[id];
-        let entities = view.entities;
-        let background = match (sign.told, self.kind(id)) {
+        let Some(known) = sign.cause.as_ref().map(|cause| f64::from(cause.odds.rate)) else { return };
+        let (background, changed) = self.background(id, view);
+        let (best, refused) = self.found(sign.onset(), Some(id), known, view).likeliest();
+        let is_better = |cause: &Cause| {
+            let rate = f64::from(cause.odds.rate);
+            self[cause.sign].situation != sign.situation && rate > known * MUCH_BETTER && rate > background * ASKED
+        };
+        let better = refused.into_iter().chain(best).find(is_better);
+        if let Some(other) = better.map(|cause| Cause { odds: cause.odds.against(background, changed), ..cause }) {
+            self.relate(id, &other);
+        }
+    }
+
+    /// How often a sign comes by itself, in a second, and how many times as often as usual that is, for what was changed.
+    fn background(&self, id: SignId, view: View<'_>) -> (f64, f64) {
+        let (sign, entities) = (&self[id], view.entities);
+        let usual = match (sign.told, self.kind(id)) {
             (0, _) => self.rates.alone(Kind::Fault, entities) * SILENT / (1.0 - TOLD),
             (_, Kind::Lone) => self.rates.alone(Kind::Lone, entities) / ONLY_ONE,
             (_, Kind::Fault) => self.rates.alone(Kind::Fault, entities),
         };
         let changed = view.changed(&sign.entity, sign.first);
-        let background = background * changed;
+        (usual * changed, changed)
+    }
+
+    /// A sign would be where that cause is, but cannot.
+    fn relate(&mut self, id: SignId, other: &Cause) {
+        let sign = &self[id];
+        let began = sign.first.max(self[other.sign].first);
+        let since = if other.odds.ends.is_some() { began.max(self.now) } else { began };
+        let (situation, with, entity) = (sign.situation, self[other.sign].situation, sign.entity.clone());
+        let relation = Relation { with, entity, why: self.joined_by(id, other), since };
+        self.moves.push(Moved::Related { situation, relation });
+    }
+
+    /// Seeks the cause of a sign among those that something is told of.
+    pub(super) fn seek(&mut self, id: SignId, view: View<'_>) {
+        let sign = &self[id];
+        let (background, changed) = self.background(id, view);
         let found = self.found(sign.onset(), Some(id), 0.0, view);
         let asked = |cause: &Cause| f64::from(cause.odds.rate) > background * ASKED;
         let stands = |cause: Cause| Cause { odds: cause.odds.against(background, changed), ..cause };
@@ -144,11 +182,7 @@ impl Forest {
             cause.link == Link::Direct && is_on && f64::from(cause.odds.rate) > background * WORTH_TELLING
         };
         if let Some(other) = refused.filter(|cause| asked(cause) || on(cause)).or(unlikely.filter(on)) {
-            let began = sign.first.max(self[other.sign].first);
-            let since = if other.odds.ends.is_some() { began.max(self.now) } else { began };
-            let (situation, with, entity) = (sign.situation, self[other.sign].situation, sign.entity.clone());
-            let relation = Relation { with, entity, why: self.joined_by(id, &other), since };
-            self.moves.push(Moved::Related { situation, relation });
+            self.relate(id, &other);
         }
         self.attach(id, cause, instead, view);
     }

@@ -479,6 +479,12 @@ impl Situation {
         matches!(self.hold, Hold::Free | Hold::On { acknowledged: false }) && !self.taken_apart
     }
 
+    /// Whether a person has taken something out of it, or it out of another one.
+    #[must_use]
+    pub fn is_taken_apart(&self) -> bool {
+        self.taken_apart
+    }
+
     /// Whether nothing more is to be expected of it by then.
     pub(super) fn is_over(&self, clock: Timestamp, rules: &Rules, tuning: &Tuning) -> bool {
         // What is suppressed and lasts has to act when it is suppressed no more.

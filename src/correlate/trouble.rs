@@ -47,7 +47,7 @@ const EFFECT: f64 = 0.3;
 /// Nats where nothing is told of it.
 const SILENT: f64 = 2.3;
 
-/// The share of them where what fires is only what has fired before, as it may by itself.
+/// The share of them where what fires is only what has fired before, as it may by itself, or what has an incident for long.
 const AGAIN: f64 = 0.5;
 
 /// Nats for each e-fold of the number of its callers that show nothing.
@@ -81,6 +81,8 @@ pub(super) struct Trouble<'t> {
     pub(super) before: &'t BTreeMap<Node, Timestamp>,
     /// Whether something of it that has fired before fires again since about then.
     pub(super) again: &'t dyn Fn(Node) -> bool,
+    /// Whether it has an incident that is on, since long before.
+    pub(super) on: &'t dyn Fn(Node) -> bool,
     /// Of which monitors have too much, though not enough for a breach, and since when.
     pub(super) hinted: &'t BTreeMap<Node, Timestamp>,
     /// How exactly all that is known, in seconds.
@@ -203,14 +205,16 @@ impl Trouble<'_> {
     fn silent(&self, node: Node, evidence: &mut Evidence<'_>) {
         let before = self.before.get(&node).map(|before| seconds(self.earliest.starts_at, *before));
         let again = before.is_some() && (self.again)(node);
+        let on = before.is_some() && !again && (self.on)(node);
         let what = match before {
             None => "nothing is told of it".into(),
+            Some(before) if on => format!("nothing is told of it that began now; its incident is on, since {before:.0} s before"),
             Some(_) if again => "what is told of it fires again, as it did before".into(),
             Some(before) => {
                 format!("nothing is told of it that began now; it failed {before:.0} s before, which is taken for another matter")
             }
         };
-        evidence.add("silent", None, if again { -SILENT * AGAIN } else { -SILENT }, None, what);
+        evidence.add("silent", None, if again || on { -SILENT * AGAIN } else { -SILENT }, None, what);
         let gain = self.explained.gain(node);
         let what = format!("it explains what depends on it better than others do, by {gain:.1} nats");
         evidence.of_callers("gain", gain, libm::log(1.0 + gain), what);

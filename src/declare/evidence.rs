@@ -59,7 +59,8 @@ impl<'g> Grounds<'g> {
         let led = leader.or_else(|| members().find(|m| m.counts()));
         let (lasts, other) = lasts(led, members().filter(|m| m.counts() && m.ends_at.is_none()), at);
         let leader = other.or(led);
-        let leads = |situation: &&&Situation| leader.is_some_and(|leader| situation.members.iter().any(|m| m.key == leader.key));
+        // The root is that of what began it.
+        let leads = |situation: &&&Situation| led.is_some_and(|led| situation.members.iter().any(|m| m.key == led.key));
         let leading = *situations.iter().find(leads).or(situations.first())?;
         Some(Self {
             leader,

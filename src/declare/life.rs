@@ -161,6 +161,7 @@ impl Declare {
         let held_back = self.held_back.as_ref().map_or_else(String::new, |why| format!("; suppressed until now: {why}"));
         self.event(id, Event::Declared, at, &author, graded.reason() + &held_back, out);
         self.relate_to(id, before, at, out);
+        self.relate_below(id, at, out);
     }
 
     /// By what an incident is on again, and whether it never ended.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::contract::Related;
-use crate::correlate::{Relation, SituationId};
+use crate::correlate::{Relation, Situation, SituationId};
 use crate::model::command::RICHTER;
-use crate::model::{Event, State, Timestamp};
+use crate::model::{Entity, Event, State, Timestamp};
 use crate::stage::Outbox;
 
 use super::Declare;
@@ -14,6 +14,12 @@ use super::reason::Reason;
 
 /// Incidents that one is related to; further ones are not told of.
 const RELATED_MAX: usize = 20;
+
+/// Of these, those that it is related to as it is declared, for what it depends on.
+const BELOW_MAX: usize = 5;
+
+/// What depends on another one with this probability at the least.
+const LIKELY: f64 = 0.5;
 
 /// Two that were declared no longer ago than this become one, where that is likely, as long as nobody has taken either on: what is told
 /// seconds apart is one fault rather than many.
@@ -57,6 +63,29 @@ impl Declare {
         let may = [first, second].iter().all(|incident| incident.has_room() && at.since(incident.declared_at) <= ONE_WITHIN);
         let (part, whole) = if order(one, first) < order(other, second) { (other, one) } else { (one, other) };
         may.then_some((part, whole, at))
+    }
+
+    /// Tells that what an incident is about depends on what another one that is on is about, however long that has been on.
+    pub(super) fn relate_below(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
+        let topology = &self.rules.topology;
+        // What a person has taken apart is not related.
+        let incident = self.state.incidents.get(&id).filter(|incident| !incident.split_off);
+        let leader = incident.and_then(|incident| self.state.situations.member(incident.leader));
+        let Some((entity, node)) = leader.and_then(|(_, leader)| Some((leader.entity.clone(), topology.node(&leader.entity)?))) else {
+            return;
+        };
+        let is_apart = |id: SituationId| self.state.situations.get(id).is_some_and(Situation::is_taken_apart);
+        let is_on = |of: &SituationId| {
+            *of != id && !(is_apart(id) && is_apart(*of)) && self.state.incidents.get(of).is_some_and(|other| other.state.is_on())
+        };
+        let likely = topology.depends_on(node).iter().filter(|on| topology.confidence(node, **on) >= LIKELY);
+        let below = likely.filter_map(|on| {
+            let about = self.state.about.get(topology.name(*on))?;
+            Some((topology.name(*on).clone(), *about.iter().rev().find(|of| is_on(of))?))
+        });
+        for (on, other) in below.take(BELOW_MAX).collect::<Vec<(Entity, SituationId)>>() {
+            self.relate_two((id, other), &format!("{entity} depends on {on}").into(), at, out);
+        }
     }
 
     pub(super) fn relate_two(&mut self, (one, other): (SituationId, SituationId), why: &Reason, at: Timestamp, out: &mut Outbox) {
