@@ -96,12 +96,8 @@ impl Ranking {
 #[must_use]
 pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tuning, at: Timestamp) -> Ranking {
     let topology = &rules.topology;
-    let mut first: BTreeMap<&Entity, Timestamp> = BTreeMap::new();
     let known = situation.members.iter().filter(|member| member.starts_at <= at);
-    for member in known.clone() {
-        let sign = first.entry(&member.entity).or_insert(member.starts_at);
-        *sign = (*sign).min(member.starts_at);
-    }
+    let first = earliest_of(known.clone().map(|member| (&member.entity, member.starts_at)));
     let Some(first_member) = known.clone().min_by_key(|member| (member.starts_at, &member.entity)) else { return Ranking::default() };
     let earliest = first_member.starts_at;
     let shows: BTreeMap<Node, Timestamp> = first.iter().filter_map(|(entity, sign)| Some((topology.node(entity)?, *sign))).collect();
@@ -117,11 +113,7 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
     let others = candidates.iter().filter(|node| !shows.contains_key(*node));
     let others = others.flat_map(|node| all.elsewhere(*node, situation.id, earliest, at).map(|member| (*node, member)));
     let others: Vec<(Node, &Member)> = others.collect();
-    let mut elsewhere: BTreeMap<Node, Timestamp> = BTreeMap::new();
-    for (node, member) in &others {
-        let sign = elsewhere.entry(*node).or_insert(member.starts_at);
-        *sign = (*sign).min(member.starts_at);
-    }
+    let elsewhere = earliest_of(others.iter().map(|(node, member)| (*node, member.starts_at)));
     let failed =
         |node: Node| all.forest.signs_of(node).filter_map(|id| all.forest.get(id)).find(|sign| sign.told > 0 && sign.first < earliest);
     let told_by_then = |id| all.forest.get(id).is_some_and(|sign| sign.told > 0 && sign.first <= at);
@@ -203,6 +195,16 @@ impl Situations {
             members.filter(move |m| told(m) && seconds(m.starts_at, about).abs() < NEAR)
         })
     }
+}
+
+/// When the first of each was.
+fn earliest_of<K: Ord>(all: impl Iterator<Item = (K, Timestamp)>) -> BTreeMap<K, Timestamp> {
+    let mut earliest = BTreeMap::new();
+    for (of, at) in all {
+        let first = earliest.entry(of).or_insert(at);
+        *first = at.min(*first);
+    }
+    earliest
 }
 
 /// To how many seconds it is known when monitors saw an entity fail first: they look once in their interval.
