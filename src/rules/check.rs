@@ -77,6 +77,7 @@ pub fn check(files: &Files) -> (Rules, Vec<Fault>) {
     }
     rules.plans = checker.plans(&files.plans, &rules, &entities);
     checker.unmeasured(&rules);
+    checker.note_owners(&rules.duty);
     checker.note_unattended(&rules);
     checker.faults.sort();
     checker.faults.dedup();
@@ -97,6 +98,8 @@ pub(super) struct Checker {
     pub(super) emergencies: Vec<Place>,
     /// Scenarios with one of the two most severe levels: where they are written.
     pub(super) severe: Vec<(String, Place)>,
+    /// Whose scenarios are: where they are written.
+    pub(super) owners: Vec<(String, Place)>,
     /// Generic definitions of such a level: where they are written.
     pub(super) floors: Vec<(Rung, Place)>,
     /// What any business monitor measures.
@@ -352,6 +355,7 @@ impl Checker {
         };
         if let Some(Input::Watch(watch)) = &input {
             self.note_contradicted(file, raw, definition.as_ref(), &watch.judge);
+            self.note_beyond_all(file, raw, definition.as_ref(), watch);
         }
         let (entity, input) = (entity?, input?);
         self.entity_exists(file, &raw.entity, &entity, &input, entities);
@@ -529,7 +533,13 @@ impl Checker {
 fn named(naming: &raw::Naming) -> Result<Naming, String> {
     let optional = |text: &Option<String>| text.as_deref().map(selector).transpose();
     Ok(match naming {
-        raw::Naming::All(entity) => Naming { entity: Template::parse(entity)?, matches: None, unless: None },
+        raw::Naming::All(entity) => {
+            let entity = Template::parse(entity)?;
+            if entity.labels().next().is_none() {
+                return Err("names one entity for everything; fill in a label, as in service={{ service }}".into());
+            }
+            Naming { entity, matches: None, unless: None }
+        }
         raw::Naming::Some(raw::NamingOf { entity, matches, unless }) => {
             Naming { entity: Template::parse(entity)?, matches: optional(matches)?, unless: optional(unless)? }
         }

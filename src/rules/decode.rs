@@ -95,16 +95,28 @@ impl de::Error for Error {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::custom(format!("unknown key `{field}`; allowed: {}", expected.join(", ")))
+        let meant = meant(field, expected.iter().copied());
+        Self::custom(format!("unknown key `{field}`{meant}; allowed: {}", expected.join(", ")))
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::custom(format!("`{variant}` is not allowed here; allowed: {}", expected.join(", ")))
+        let meant = meant(variant, expected.iter().copied());
+        Self::custom(format!("`{variant}` is not allowed here{meant}; allowed: {}", expected.join(", ")))
     }
 
     fn missing_field(field: &'static str) -> Self {
         Self::custom(format!("missing key `{field}`"))
     }
+}
+
+/// How alike two names are, from 0 to 1, of which one may be meant for the other.
+const ALIKE: f64 = 0.7;
+
+/// ` (is `query` meant?)`, where one of these is written almost so.
+pub(super) fn meant<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
+    let alike = known.map(|known| (strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known));
+    let nearest = alike.filter(|(alike, _)| *alike >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0));
+    nearest.map_or_else(String::new, |(_, known)| format!(" (is `{known}` meant?)"))
 }
 
 /// Rust's type names mean nothing to who writes YAML.
@@ -180,7 +192,9 @@ impl<'de> Deserializer<'de> for Tree<'_> {
 
     fn deserialize_option<V: de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.node.value {
-            Value::Null => visitor.visit_none(),
+            Value::Null => {
+                Err(<Error as de::Error>::custom("there is no value; leave the key out, or quote a text that begins with #").at(self.node))
+            }
             _ => visitor.visit_some(self),
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::duration;
 use crate::model::labels::Fnv;
 
 use super::baseline::{BaselineRule, Constants, Dynamics, MinChange, Season};
@@ -59,6 +60,13 @@ pub(super) fn compile(file: &str, judge: &raw::Judge, every: Duration, calendars
     let keep_firing = judge.keep_firing_for.map_or(if baseline.is_some() { every * KEEP } else { Duration::ZERO }, |span| span.0);
     let flatline = judge.flatline.as_ref().map(|flat| flat.value.0);
     let hold = judge.hold.unwrap_or_default().0;
+    let relearn = judge.baseline.as_ref().and_then(|baseline| baseline.value.relearn.as_ref()).filter(|relearn| hold >= relearn.value.0);
+    if let Some(relearn) = relearn {
+        let (own, hold) = (duration::show(relearn.value.0), duration::show(hold));
+        faults.push(
+            relearn.fault(file, format!("after {own} it is normal, before it has been bad `for: {hold}`; make `relearn` the longer")),
+        );
+    }
     (JudgeRules { limits, baseline, change, compare, forecast, flatline, absent, combine, min_traffic, hold, keep_firing }, faults)
 }
 

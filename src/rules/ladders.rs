@@ -6,7 +6,7 @@ use crate::model::{Comparison, Condition, Definition, Ladder, Level, Measure, Ru
 
 use super::check::{Checker, selector};
 use super::compiled::{Generic, Levels, Matrix, Scenario, Sequence};
-use super::fault::{At, Fault};
+use super::fault::{At, Fault, Place};
 use super::handling::Handling;
 use super::raw;
 use super::slo;
@@ -82,8 +82,13 @@ impl Checker {
         if levels.sequences.is_empty() {
             levels.sequences = ["P", "D", "R", "S"].map(|name| Sequence { name: name.into(), levels: 4 }).into();
         }
+        let mut has_importance = false;
         for (file, raw) in &files {
             self.generic(file, &raw.generic, &mut levels);
+            if !raw.importance.is_empty() && std::mem::replace(&mut has_importance, true) {
+                let place = Place { file: (*file).clone(), ..Place::default() };
+                self.faults.push(Fault { place, message: "there is an `importance` already, in another file; write it once".into() });
+            }
             for (importance, shift) in &raw.importance {
                 levels.importance[*importance as usize] = *shift;
             }
@@ -161,6 +166,7 @@ impl Checker {
             self.severe.push((raw.name.value.clone(), raw.name.place(file)));
         }
         let (business, owner) = (raw.business.clone().unwrap_or_default(), raw.owner.clone().unwrap_or_default());
+        self.owners.extend(raw.owner.iter().map(|owner| (owner.clone(), raw.name.place(file))));
         levels.scenarios.push(Scenario { name: raw.name.value.clone(), business, owner, shift, ladders });
     }
 

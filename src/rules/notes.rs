@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use crate::model::{Comparison, Definition, Ladder, Measure, Rung, Test, duration};
 
 use super::check::Checker;
-use super::compiled::{JudgeRules, Levels, Side};
+use super::compiled::{JudgeRules, Levels, Side, Watch};
+use super::decode::meant;
 use super::duty::{Duty, Emergency, Gather, Team, unattended};
-use super::fault::Fault;
+use super::fault::{Fault, Place};
 use super::ladders::Measurable;
 use super::raw;
 
@@ -121,6 +122,26 @@ impl Checker {
         }
     }
 
+    /// A limit that a share cannot pass: in per cent where it is counted from 0 to 1.
+    pub(super) fn note_beyond_all(&mut self, file: &str, raw: &raw::Monitor, definition: Option<&Definition>, watch: &Watch) {
+        let Some(whole) = watch.query.share().map(|share| share.whole) else { return };
+        let mut beyond = |what: String, limit: f64| {
+            if limit >= whole {
+                let message = format!("{what} is never met, for all of what is counted are {whole}; per cent are written as 0.05, or 5%");
+                self.notes.push(raw.name.fault(file, message));
+            }
+        };
+        if let Some(above) = watch.judge.limits.and_then(|limits| limits.above) {
+            beyond(format!("`above: {above}`"), above);
+        }
+        for rung in definition.iter().flat_map(|definition| &definition.own).flat_map(|ladder| &ladder.rungs) {
+            let is_upward = |test: &&Test| matches!(test.comparison, Comparison::Above | Comparison::AtLeast);
+            for test in rung.condition.tests.iter().filter(|test| test.measure == Measure::Value).filter(is_upward) {
+                beyond(format!("{} at `{}`", rung.level, rung.condition), test.limit);
+            }
+        }
+    }
+
     /// A scenario that no level file lists, of a monitor that leaves to it what it does not say itself.
     pub(super) fn note_unlisted_scenario(&mut self, file: &str, raw: &raw::Monitor, levels: &Levels) {
         let Some(scenario) = raw.scenario.as_ref().filter(|name| levels.scenarios.iter().all(|known| known.name != **name)) else { return };
@@ -148,6 +169,10 @@ impl Checker {
     pub(super) fn note_unattended(&mut self, rules: &super::Rules) {
         let duty = &rules.duty;
         for (emergency, place) in duty.emergency.iter().zip(std::mem::take(&mut self.emergencies)) {
+            if emergency.gather.is_empty() {
+                self.notes.push(Fault { place, message: "it gathers nobody: add the owner, or a team".into() });
+                continue;
+            }
             let named = |gather: &Gather| if let Gather::Team(name) = gather { duty.team(name) } else { None };
             let teams: Vec<&Team> = emergency.gather.iter().filter_map(named).collect();
             // What is suspected is known only then, and may be anybody's.
@@ -189,10 +214,23 @@ impl Checker {
 
     /// Names that lead nowhere, so that nobody would be called.
     pub(super) fn note_nobody(&mut self, file: &str, raw: &raw::Monitor, duty: &Duty) {
-        let owner = raw.owner.as_ref().filter(|owner| !duty.teams.is_empty() && duty.team(owner).is_none());
-        if let Some(owner) = owner {
-            let message = format!("its owner {owner:?} is no team of the duty files: nobody of it can be called");
-            self.notes.push(raw.name.fault(file, message));
+        if let Some(owner) = &raw.owner {
+            self.note_owner(owner, raw.name.place(file), duty);
+        }
+    }
+
+    /// The same of scenarios.
+    pub(super) fn note_owners(&mut self, duty: &Duty) {
+        for (owner, place) in std::mem::take(&mut self.owners) {
+            self.note_owner(&owner, place, duty);
+        }
+    }
+
+    fn note_owner(&mut self, owner: &str, place: Place, duty: &Duty) {
+        if !duty.teams.is_empty() && duty.team(owner).is_none() {
+            let meant = meant(owner, duty.teams.iter().map(|team| team.name.as_str()));
+            let message = format!("its owner {owner:?} is no team of the duty files: nobody of it can be called{meant}");
+            self.notes.push(Fault { place, message });
         }
     }
 

@@ -273,11 +273,11 @@ fn checked(file: &str, raw: Raw) -> (Option<Settings>, Patterns, Vec<Fault>) {
     faults.extend(raw.out_of_range(file));
     let sources = check_sources(file, &raw.kafka.prefix.value, &raw.sources, &mut faults);
     let listen = raw.http.listen.value.parse();
-    let Ok(listen) = listen else {
+    let listen = listen.unwrap_or_else(|_| {
         let message = format!("{:?} is not an address; write one like 127.0.0.1:9464", raw.http.listen.value);
         faults.push(raw.http.listen.fault(file, message));
-        return (None, patterns, faults);
-    };
+        SocketAddr::from(([127, 0, 0, 1], 9464))
+    });
     let tuning = raw.tuning();
     let settings = Settings {
         brokers: raw.kafka.brokers.into_iter().map(|b| b.value).collect(),

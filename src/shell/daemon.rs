@@ -142,6 +142,7 @@ impl Daemon {
         drop(ended);
         tell_systemd(&[NotifyState::Ready]);
         info!(brokers = ?self.loaded.settings.brokers, monitors = self.loaded.config.rules.monitors.len(), "running");
+        say_notes(&self.loaded);
         let mut heartbeat = tokio::time::interval(sd_notify::watchdog_enabled().map_or(Duration::from_secs(3600), |limit| limit / 2));
         let mut outcome = Ok(());
         loop {
@@ -223,7 +224,14 @@ impl Daemon {
             Ok(Err(faults)) => Err(faults.iter().map(|fault| format!("{fault}\n")).collect()),
             Err(why) => Err(format!("{why:#}\n")),
         };
+        let had = self.loaded.config.rules.monitors.len();
         let new = match loaded {
+            Ok(new) if had > 0 && new.config.rules.monitors.is_empty() => {
+                Err(format!("there is no monitor left of {had}: were the files written whole? A restart takes them as they are\n"))
+            }
+            other => other,
+        };
+        let new = match new {
             Ok(new) => new,
             Err(why) => {
                 self.metrics.reloaded(false);
@@ -234,6 +242,7 @@ impl Daemon {
             }
         };
         self.note_removed(&new.config);
+        say_notes(&new);
         self.loaded.config = new.config;
         self.metrics.runs(&self.loaded.config, &self.loaded.settings);
         for control in &self.controls {
@@ -256,7 +265,7 @@ impl Daemon {
     fn note_removed(&self, new: &Config) {
         for monitor in &self.loaded.config.rules.monitors {
             let Some(after) = new.rules.monitor(&monitor.name) else {
-                warn!(monitor = monitor.name, "removed; an incident it has open stays open, for nothing tells that it is over");
+                warn!(monitor = monitor.name, "removed; what it has open ends in an hour, unless it comes back");
                 continue;
             };
             if let (Input::Watch(old), Input::Watch(new)) = (&monitor.input, &after.input)
@@ -265,6 +274,13 @@ impl Daemon {
                 warn!(monitor = monitor.name, "its groups have changed; a breach open in a group that is no more stays open");
             }
         }
+    }
+}
+
+/// What should be looked at in a configuration, as `check` says it.
+fn say_notes(loaded: &Loaded) {
+    for note in &loaded.config.rules.notes {
+        warn!(%note, "configuration");
     }
 }
 

@@ -80,7 +80,10 @@ fn read_all(directory: &Path, patterns: &[(String, Place)], faults: &mut Vec<Fau
     let mut files = vec![];
     for (pattern, place) in patterns {
         match expand(directory, pattern) {
-            Ok(found) => files.extend(found),
+            Ok(found) => {
+                let unreadable = |why: anyhow::Error| Fault { place: place.clone(), message: format!("{why:#}") };
+                files.extend(found.into_iter().filter_map(|file| file.map_err(|why| faults.push(unreadable(why))).ok()));
+            }
             Err(why) => faults.push(Fault { place: place.clone(), message: format!("{why:#}") }),
         }
     }
@@ -89,7 +92,7 @@ fn read_all(directory: &Path, patterns: &[(String, Place)], faults: &mut Vec<Fau
     files
 }
 
-fn expand(directory: &Path, pattern: &str) -> anyhow::Result<Vec<(String, String)>> {
+fn expand(directory: &Path, pattern: &str) -> anyhow::Result<Vec<anyhow::Result<(String, String)>>> {
     // The folder's own name is no pattern.
     let whole = Path::new(&glob::Pattern::escape(&directory.to_string_lossy())).join(pattern);
     // Neither what an editor keeps nor the folders behind a mounted ConfigMap.
@@ -103,5 +106,5 @@ fn expand(directory: &Path, pattern: &str) -> anyhow::Result<Vec<(String, String
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok((path.display().to_string(), text))
     };
-    paths.iter().map(read).collect()
+    Ok(paths.iter().map(read).collect())
 }
