@@ -72,7 +72,8 @@ impl Declare {
                     None => self.declares(id, at, &graded, out),
                 }
             }
-            (State::Recovered | State::Reviewed, graded) if self.lasts(id) => {
+            // What meets no level yet is no fault yet, as when it began.
+            (State::Recovered | State::Reviewed, graded) if self.lasts(id) && (graded.is_some() || self.never_ended(id)) => {
                 let (reason, after_all) = self.relapses(id, key);
                 let began = member.starts_at;
                 if let Some(incident) = self.state.incidents.get_mut(&id).filter(|incident| incident.well.len() < NOTES_MAX) {
@@ -162,6 +163,12 @@ impl Declare {
         self.event(id, Event::Declared, at, &author, graded.reason() + &held_back, out);
         self.relate_to(id, before, at, out);
         self.relate_below(id, at, out);
+    }
+
+    /// Whether something lasts that began before all was taken for good.
+    fn never_ended(&self, id: SituationId) -> bool {
+        let good_since = self.state.incidents.get(&id).and_then(|incident| incident.good_since);
+        good_since.is_some_and(|good| self.counting(id).any(|member| member.ends_at.is_none() && member.starts_at < good))
     }
 
     /// By what an incident is on again, and whether it never ended.

@@ -214,7 +214,10 @@ impl Checker {
 
     /// Names that lead nowhere, so that nobody would be called.
     pub(super) fn note_nobody(&mut self, file: &str, raw: &raw::Monitor, duty: &Duty) {
-        if let Some(owner) = &raw.owner {
+        if let Some(owner) = raw.owner.as_ref().filter(|owner| owner.contains("{{")) {
+            let message = format!("its owner is the team {owner:?}, as it is written: only that of `generic` is filled in by labels");
+            self.faults.push(raw.name.fault(file, message));
+        } else if let Some(owner) = &raw.owner {
             self.note_owner(owner, raw.name.place(file), duty);
         }
     }

@@ -199,6 +199,10 @@ fn a_reload_is_taken_or_refused_and_never_touches_what_is_open() {
     assert!(why.contains("monitors.yaml:14:20: level 33 of sequence P; it has 1 to 4"), "{why}");
     assert_eq!(world.metric("richter_config_last_reload_successful"), Some(0.0));
 
+    fs::write(world.folder.join("monitors.yaml"), "monitors: []\n").expect("written");
+    let (code, why) = world.http("POST", "/-/reload").expect("answered");
+    assert!(code == 400 && why.contains("there is no monitor left of 1"), "{code} {why}");
+
     let of_a_page = "/-/reload HTTP/1.1\r\nOrigin: http://elsewhere.example\r\nX-Rest:";
     assert_eq!(world.http("POST", of_a_page).map(|(code, _)| code), Some(403));
 
