@@ -311,7 +311,7 @@ impl Baseline {
     }
 
     fn is_learning(&self, step: Timestamp) -> bool {
-        let season = self.season.profile().is_some_and(|profile| step.since(self.began) < profile.period().min(DAY));
+        let season = self.season.profile().is_some_and(|profile| step.since(self.began) < 2 * profile.period().min(DAY));
         season || self.seen <= WARM || tail::is_learning(self.deviations())
     }
 

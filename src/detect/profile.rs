@@ -80,17 +80,28 @@ impl Profile {
         Moment { part: 2 * part, bucket: at(bucket), before: at(bucket + buckets - 1), after: at(bucket + 1), off }
     }
 
-    /// The usual level at that moment, once it was seen.
+    /// The usual level at that moment, once it was seen; of a week whose first one is not over, that of the day before.
     pub(super) fn level(&self, at: Moment) -> Option<f32> {
         let level = self.numbers[at.bucket];
-        if at.off == 0.0 || level.is_nan() {
-            return Some(level).filter(|level| !level.is_nan());
+        if level.is_nan() {
+            return self.level_of_days_before(at);
+        }
+        if at.off == 0.0 {
+            return Some(level);
         }
         // Where it rises or falls on both sides it does so evenly, by the lesser of the two; a jump stays one (the minmod
         // limiter: P. L. Roe, "Characteristic-based schemes for the Euler equations", 1986).
         let (from, to) = (level - self.numbers[at.before], self.numbers[at.after] - level);
         let slope = if from * to > 0.0 { if from.abs() < to.abs() { from } else { to } } else { 0.0 };
         Some(level + slope * at.off)
+    }
+
+    fn level_of_days_before(&self, at: Moment) -> Option<f32> {
+        let buckets = self.numbers.len() - 2 * PARTS;
+        let days = self.period_ms / DAY_MS;
+        let before = |days_ago: i64| (days_ago as f64 * buckets as f64 / days as f64).round() as usize;
+        let levels = (1..days).map(|ago| self.numbers[2 * PARTS + (at.bucket - 2 * PARTS + buckets - before(ago)) % buckets]);
+        levels.filter(|level| !level.is_nan()).next()
     }
 
     /// How much noisier than usual it is.
@@ -108,7 +119,8 @@ impl Profile {
             return;
         }
         self.visit.values += 1;
-        self.visit.sum += self.level(at).map_or(value, |level| (value - level).clamp(-most, most));
+        let known = Some(self.numbers[at.bucket]).filter(|level| !level.is_nan()).and_then(|_| self.level(at));
+        self.visit.sum += known.map_or(value, |level| (value - level).clamp(-most, most));
     }
 
     fn leave(&mut self, dynamics: &Dynamics) {

@@ -46,3 +46,19 @@ fn by_night_little_noise_is_usual_also_where_the_season_is_a_week() {
     let open = |place: usize| tried[place].is_some_and(|tried| tried.breach.is_some());
     assert!(outage.clone().all(open), "at one o'clock, when all orders are a tenth of those at noon");
 }
+
+/// One day is not yet what is usual, and a week goes by the day before until it is over.
+#[test]
+fn an_outage_is_one_from_the_third_day_on() {
+    for season in ["day", "week"] {
+        let judge = format!("{{ baseline: {{ season: {season}, direction: down }} }}");
+        let open = |day: usize| {
+            let mut values = orders(&mut Random(12), 5);
+            let outage = day * DAY + 100..day * DAY + 120;
+            values[outage.clone()].iter_mut().for_each(|value| *value *= 0.1);
+            let tried = tried(&judge, values.into_iter().map(Some));
+            outage.clone().skip(2).all(|place| tried[place].is_some_and(|tried| tried.breach.is_some()))
+        };
+        assert_eq!([1, 2, 3].map(open), [false, true, true], "{season}");
+    }
+}
