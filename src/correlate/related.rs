@@ -12,6 +12,9 @@ use super::situation::SituationId;
 /// Others that one is related to; beyond it no new one is remembered.
 const RELATED_MAX: usize = 64;
 
+/// A reason is told anew where it is stronger by so many nats: two that were declared just now may become one by it.
+const STRONGER: f64 = 1.0;
+
 /// That a situation's trouble is likely another one's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Relation {
@@ -36,13 +39,19 @@ impl Relations {
         self.of.get(&situation).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether that was not known.
+    /// Whether that was not known, or for a much weaker reason.
     pub(super) fn add(&mut self, one: SituationId, relation: &Relation) -> bool {
         let other = relation.with;
-        let known = |of: SituationId, with: SituationId| self.of(of).iter().any(|relation| relation.with == with);
+        let nats = |relation: &Relation| relation.why.odds.nats();
         let full = |of: SituationId| self.of(of).len() >= RELATED_MAX;
-        if one == other || known(one, other) || full(one) || full(other) {
-            return false;
+        match self.of(one).iter().find(|known| known.with == other) {
+            Some(known) if nats(relation) < nats(known) + STRONGER => return false,
+            Some(_) => {
+                self.remove(one, other);
+                self.remove(other, one);
+            }
+            None if one == other || full(one) || full(other) => return false,
+            None => {}
         }
         for (of, with) in [(one, other), (other, one)] {
             self.of.entry(of).or_default().push(Relation { with, ..relation.clone() });
