@@ -242,7 +242,7 @@ impl Impact {
     #[must_use]
     pub fn in_words(&self) -> String {
         let words = |(measure, number): (&Measure, &f64)| {
-            let (amount, percent) = (significant(*number, 4), significant(number * 100.0, 2));
+            let (amount, percent) = (significant(*number, 4), significant(number * 100.0, 3));
             match measure {
                 Measure::Money if self.currency.is_empty() => format!("money {amount}"),
                 Measure::Money => format!("{amount} {}", self.currency),

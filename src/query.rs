@@ -136,6 +136,15 @@ impl Query {
         self.root.outputs().has(label)
     }
 
+    /// The labels that results have, where the query says so by an aggregation.
+    #[must_use]
+    pub fn aggregated_by(&self) -> Option<Vec<String>> {
+        match self.root.outputs() {
+            Scope::Only(names) => Some(names.iter().cloned().collect()),
+            Scope::Except(_) => None,
+        }
+    }
+
     /// Whether a result can go although its inputs are there: what a comparison does not let through is not unknown.
     #[must_use]
     pub fn filters(&self) -> bool {

@@ -135,9 +135,10 @@ impl Reading {
 
 /// `47% below`; none where nothing is expected.
 fn share(value: f64, expected: f64) -> Option<String> {
-    let share = ((value - expected) / expected.abs() * 100.0).round();
+    let share = (value - expected) / expected.abs() * 100.0;
     let side = if share < 0.0 { "below" } else { "above" };
-    let words = if share == 0.0 { "as expected".to_owned() } else { format!("{}% {side}", significant(share.abs(), 4)) };
+    let percent = if share.abs() < 1.0 { significant(share.abs(), 2) } else { significant(share.abs().round(), 4) };
+    let words = if significant(value, 4) == significant(expected, 4) { "as expected".to_owned() } else { format!("{percent}% {side}") };
     (expected != 0.0).then_some(words)
 }
 

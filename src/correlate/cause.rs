@@ -175,7 +175,7 @@ impl Situations {
         let signs = self.forest.signs_of(node).filter_map(|id| self.forest.get(id)).filter(|sign| sign.firing > 0);
         signs.filter_map(|sign| Some((sign, self.open.get(&sign.situation)?))).any(|(sign, situation)| {
             let lasts = |m: &Member| m.entity == sign.entity && m.counts() && m.starts_at <= at && m.ends_at.is_none_or(|end| end > at);
-            situation.is_declared() && situation.members.iter().any(lasts)
+            situation.is_declared() && situation.recovered_at().is_none() && situation.members.iter().any(lasts)
         })
     }
 

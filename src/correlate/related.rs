@@ -24,6 +24,8 @@ pub struct Relation {
     pub entity: Entity,
     /// and why that would be in the other.
     pub why: Joined,
+    /// Whether nothing else explains that one, so that all of its situation would be.
+    pub of_root: bool,
     /// The first sign of the later of both; where their ends tell of it, when they did.
     pub since: Timestamp,
 }
@@ -94,7 +96,8 @@ mod tests {
     fn what_becomes_of_a_situation_takes_its_relations_along() {
         let [one, other, third] = [SituationId(1), SituationId(2), SituationId(3)];
         let entity = |name: &str| Entity::parse(&format!("service={name}")).expect("an entity");
-        let relation = |with, name: &str| Relation { with, entity: entity(name), why: Joined::default(), since: Timestamp(0) };
+        let relation =
+            |with, name: &str| Relation { with, entity: entity(name), why: Joined::default(), of_root: true, since: Timestamp(0) };
         let with = |relations: &Relations, of| relations.of(of).iter().map(|relation| relation.with).collect::<Vec<_>>();
         let mut relations = Relations::default();
         assert!(relations.add(one, &relation(other, "web")) && !relations.add(other, &relation(one, "web")));

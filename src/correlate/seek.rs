@@ -160,7 +160,7 @@ impl Forest {
         let began = sign.first.max(self[other.sign].first);
         let since = if other.odds.ends.is_some() { began.max(self.now) } else { began };
         let (situation, with, entity) = (sign.situation, self[other.sign].situation, sign.entity.clone());
-        let relation = Relation { with, entity, why: self.joined_by(id, other), since };
+        let relation = Relation { with, entity, why: self.joined_by(id, other), of_root: sign.cause.is_none(), since };
         self.moves.push(Moved::Related { situation, relation });
     }
 

@@ -58,7 +58,7 @@ impl Forest {
             let why = self.shares(effect, silent, onset, view);
             let Sign { situation, entity, .. } = &self[effect];
             let (situation, entity) = (*situation, entity.clone());
-            self.moves.push(Moved::Related { situation, relation: Relation { with, entity, why, since } });
+            self.moves.push(Moved::Related { situation, relation: Relation { with, entity, why, of_root: true, since } });
         }
     }
 

@@ -496,6 +496,10 @@ impl Situation {
             return false;
         }
         if let Some(recovered) = self.recovered_at() {
+            // What is back may have to last for long before it is a fault again.
+            if self.lasting.counting > 0 && self.members.iter().any(|m| m.counts() && m.ends_at.is_none() && waits(m)) {
+                return false;
+            }
             // What begins within the time to reopen may be told as much later as it is held back.
             return clock > recovered + (tuning.reopen_within + rules.hold_max() + tuning.gap);
         }

@@ -8,12 +8,11 @@ use crate::rules::{GONE_FOR, Rules};
 use super::{EndedBy, MemberKey, Situations, Source};
 
 impl Situations {
-    /// Other rules hold: takes note of the monitors of lasting breaches that they lack.
+    /// Other rules hold: takes note of the monitors that they lack, of breaches that last or are not known to stay over.
     pub(super) fn watched_by(&mut self, rules: &Rules, clock: Timestamp) {
-        let known: BTreeSet<&str> = rules.monitors.iter().map(|monitor| monitor.name.as_str()).collect();
+        let known: BTreeSet<&str> = rules.watches().map(|(monitor, _)| monitor.name.as_str()).collect();
         let before = std::mem::take(&mut self.unwatched);
-        let lasting = self.open.values().flat_map(|situation| &situation.members).filter(|member| member.ends_at.is_none());
-        for member in lasting {
+        for member in self.open.values().flat_map(|situation| &situation.members).filter(|member| member.settled_at.is_none()) {
             let Source::Breach { monitor, .. } = &member.source else { continue };
             if !known.contains(monitor.as_str()) {
                 // Before any input has told the time, that of what is known counts.
@@ -23,7 +22,7 @@ impl Situations {
         }
     }
 
-    /// Ends what lasts of monitors that have been gone for longer than any reload takes; gives it.
+    /// Ends what is left of monitors that have been gone for longer than any reload takes; gives it.
     pub fn end_unwatched(&mut self, clock: Timestamp) -> Vec<MemberKey> {
         let gone = self.unwatched.iter().filter(|(_, since)| clock.since(**since) > GONE_FOR).map(|(monitor, _)| monitor.clone());
         let gone: BTreeSet<String> = gone.collect();
@@ -33,11 +32,13 @@ impl Situations {
         self.unwatched.retain(|monitor, _| !gone.contains(monitor));
         let is_gone = |source: &Source| matches!(source, Source::Breach { monitor, .. } if gone.contains(monitor));
         let members = self.open.values().flat_map(|situation| &situation.members);
-        let lasting = members.filter(|member| member.ends_at.is_none() && is_gone(&member.source)).map(|member| member.key);
+        let lasting = members.filter(|member| member.settled_at.is_none() && is_gone(&member.source)).map(|member| member.key);
         let lasting: Vec<MemberKey> = lasting.collect();
         for key in &lasting {
             self.update(*key, |member| {
-                (member.ends_at, member.ended_by) = (Some(clock), EndedBy::Unwatched);
+                if member.ends_at.is_none() {
+                    (member.ends_at, member.ended_by) = (Some(clock), EndedBy::Unwatched);
+                }
                 (member.settled_at, member.stale) = (Some(clock), false);
             });
         }

@@ -324,7 +324,10 @@ impl Declare {
             at: command.at,
         };
         let taken = self.state.situations.said(said, told, &mut self.rules, &self.config.tuning);
+        // What it moves is no answer to the command.
+        let answers = self.answers.take();
         self.tell_news(out);
+        self.answers = answers;
         let before = out.messages.len();
         self.took(&taken, command.at, out);
         if out.messages.len() > before {

@@ -34,7 +34,9 @@ pub(super) struct Grounds<'g> {
     pub(super) situations: Vec<&'g Situation>,
     /// The member that leads; where that has ended, the worst of what lasts.
     pub(super) leader: Option<&'g Member>,
-    lasts: Lasts,
+    /// The one that led, be it over.
+    led: Option<&'g Member>,
+    pub(super) lasts: Lasts,
     pub(super) ranking: Ranking,
     changes: Vec<&'g Changed>,
     changes_since: Vec<&'g Changed>,
@@ -57,13 +59,15 @@ impl<'g> Grounds<'g> {
             last.filter(|_| leader.ends_at.is_some()).unwrap_or(leader)
         });
         let led = leader.or_else(|| members().find(|m| m.counts()));
-        let (lasts, other) = lasts(led, members().filter(|m| m.counts() && m.ends_at.is_none()), at);
+        let place = incident.level().map(|level| level.place);
+        let (lasts, other) = lasts(led, members().filter(|m| m.counts() && m.ends_at.is_none()), place, at);
         let leader = other.or(led);
         // The root is that of what began it.
         let leads = |situation: &&&Situation| led.is_some_and(|led| situation.members.iter().any(|m| m.key == led.key));
         let leading = *situations.iter().find(leads).or(situations.first())?;
         Some(Self {
             leader,
+            led,
             lasts,
             ranking: rank(leading, all, rules, tuning, at),
             changes: all.changes.near(leading, at, &rules.topology, tuning),
@@ -87,6 +91,11 @@ impl<'g> Grounds<'g> {
     /// Whose business what counts is, with repeats.
     pub(super) fn owners(&self) -> impl Iterator<Item = &'g str> {
         self.members().filter(|m| m.counts()).filter_map(|m| m.definition.as_ref()).map(|definition| definition.owner.as_str())
+    }
+
+    /// Whose emergency it is: the business of what led, though other things last by now.
+    pub(super) fn business(&self) -> &'g str {
+        self.led.and_then(|led| led.definition.as_ref()).map_or("", |definition| &definition.business)
     }
 
     /// The businesses of what counts.
@@ -214,13 +223,19 @@ impl<'g> Grounds<'g> {
 }
 
 /// What lasts of an incident: what led it, or what is called as that; or else the worst of the rest, which leads by now.
-fn lasts<'g>(led: Option<&'g Member>, lasting: impl Iterator<Item = &'g Member> + Clone, at: Timestamp) -> (Lasts, Option<&'g Member>) {
+/// Of the sequence that leads, where something of that lasts.
+fn lasts<'g>(
+    led: Option<&'g Member>,
+    lasting: impl Iterator<Item = &'g Member> + Clone,
+    place: Option<u8>,
+    at: Timestamp,
+) -> (Lasts, Option<&'g Member>) {
     let Some(led) = led.filter(|led| led.ends_at.is_some()) else { return (Lasts::Leader, None) };
     if lasting.clone().any(|member| led.is_called_as(member) && led.entity == member.entity) {
         return (Lasts::Leader, None);
     }
     let graded = lasting.filter_map(|m| Some((m.graded(at, &Stated::new(), &Numbers::new())?.grade.level()?.clone(), m)));
-    match graded.min_by(|(a, m), (b, n)| (a, m.starts_at, m.key).cmp(&(b, n.starts_at, n.key))) {
+    match graded.min_by_key(|(level, m)| (Some(level.place) != place, level.clone(), m.starts_at, m.key)) {
         Some((level, worst)) => (Lasts::Other(format!("{}, {level} by itself,", called(worst, ""))), Some(worst)),
         None => (Lasts::Nothing, None),
     }

@@ -46,6 +46,8 @@ pub(super) struct Fault<'f> {
     pub(super) title: &'f str,
     /// The leading one first.
     pub(super) levels: Vec<&'f Level>,
+    /// Whose emergency it is.
+    pub(super) business: &'f str,
     pub(super) evidence: &'f Evidence,
     /// The teams whose business it is, first of all that of what leads.
     pub(super) owners: Vec<&'f str>,
@@ -60,7 +62,7 @@ pub(super) struct Fault<'f> {
 /// Whom to gather, as of a time.
 pub(super) fn gather(fault: &Fault<'_>, duty: &Duty, at: Timestamp) -> Gathered {
     let evidence = fault.evidence;
-    let emergencies = duty.emergencies(&fault.levels, &evidence.business);
+    let emergencies = duty.emergencies(&fault.levels, fault.business);
     let Some((first, level)) = emergencies.first().zip(fault.levels.first()) else { return Gathered::default() };
     let mut escalate: Vec<(Duration, Vec<String>)> = emergencies.iter().flat_map(|emergency| emergency.escalate.clone()).collect();
     escalate.sort_by_key(|(after, _)| *after);

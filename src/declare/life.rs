@@ -377,7 +377,7 @@ impl Declare {
             // What has changed since is told by the next look, whatever else is told until then.
             match event {
                 Event::Suspected | Event::Declared | Event::Reopened => incident.picture = grounds.picture(),
-                Event::Escalated => grounds.leader.into_iter().for_each(|leader| incident.picture.leads(leader)),
+                Event::Escalated => grounds.leader.into_iter().for_each(|leader| incident.picture.leads(leader, grounds.lasts.clone())),
                 _ => {}
             }
             let occurred = grounds.started_at().unwrap_or(incident.at);

@@ -54,10 +54,10 @@ impl Picture {
     }
 
     /// It was told that this leads.
-    pub(super) fn leads(&mut self, member: &Member) {
+    pub(super) fn leads(&mut self, member: &Member, lasts: Lasts) {
         self.entities.insert(member.entity.clone());
         self.counting.insert(member.fingerprint());
-        self.lasts = Lasts::Leader;
+        self.lasts = lasts;
     }
 
     /// What is new against an earlier picture of these situations, in words.

@@ -1,9 +1,10 @@
 //! Incidents that are related: they would be one, had not both been declared.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use crate::contract::Related;
-use crate::correlate::{Relation, Situation, SituationId};
+use crate::correlate::{Member, Relation, Situation, SituationId};
 use crate::model::command::RICHTER;
 use crate::model::{Entity, Event, State, Timestamp};
 use crate::stage::Outbox;
@@ -15,8 +16,8 @@ use super::reason::Reason;
 /// Incidents that one is related to; further ones are not told of.
 const RELATED_MAX: usize = 20;
 
-/// Of these, those that it is related to as it is declared, for what it depends on.
-const BELOW_MAX: usize = 5;
+/// Of these, those that are related to it because they depend on what it is about: what lasts for long leaves room for others.
+const RELATED_BELOW_MAX: usize = 10;
 
 /// What depends on another one with this probability at the least.
 const LIKELY: f64 = 0.5;
@@ -45,7 +46,10 @@ impl Declare {
         let Relation { entity, why, since, .. } = relation;
         let reason = Reason::connects(entity, why, format!("{entity} {why}"));
         let (two, at) = ((self.owner(situation), self.owner(relation.with)), at.max(*since));
-        match self.become_one(two, at).filter(|_| why.odds.nats() >= ONE_FROM) {
+        // What explains an effect of one says nothing of its root, unless that effect is what it is about.
+        let is_about = |id: SituationId| self.leading(id).is_some_and(|leader| leader.entity == *entity);
+        let may = why.odds.nats() >= ONE_FROM && (relation.of_root || is_about(two.0) || is_about(two.1));
+        match self.become_one(two, at).filter(|_| may) {
             Some((part, whole, at)) => self.merge(part, whole, at, RICHTER, &reason, out),
             None => self.relate_two(two, &reason, at, out),
         }
@@ -65,25 +69,31 @@ impl Declare {
         may.then_some((part, whole, at))
     }
 
-    /// Tells that what an incident is about depends on what another one that is on is about, however long that has been on.
+    /// The member that leads an incident.
+    fn leading(&self, id: SituationId) -> Option<&Member> {
+        let incident = self.state.incidents.get(&id)?;
+        self.state.situations.member(incident.leader).map(|(_, leader)| leader)
+    }
+
+    /// Tells that what an incident is about depends on what another one that is on is about, however long that has been on; of
+    /// several, of the most severe one.
     pub(super) fn relate_below(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
         let topology = &self.rules.topology;
         // What a person has taken apart is not related.
-        let incident = self.state.incidents.get(&id).filter(|incident| !incident.split_off);
-        let leader = incident.and_then(|incident| self.state.situations.member(incident.leader));
-        let Some((entity, node)) = leader.and_then(|(_, leader)| Some((leader.entity.clone(), topology.node(&leader.entity)?))) else {
-            return;
-        };
         let is_apart = |id: SituationId| self.state.situations.get(id).is_some_and(Situation::is_taken_apart);
-        let is_on = |of: &SituationId| {
-            *of != id && !(is_apart(id) && is_apart(*of)) && self.state.incidents.get(of).is_some_and(|other| other.state.is_on())
-        };
+        let split_off = self.state.incidents.get(&id).is_none_or(|incident| incident.split_off);
+        let Some(leader) = self.leading(id).filter(|_| !split_off) else { return };
+        let Some((entity, node)) = topology.node(&leader.entity).map(|node| (leader.entity.clone(), node)) else { return };
         let likely = topology.depends_on(node).iter().filter(|on| topology.confidence(node, **on) >= LIKELY);
-        let below = likely.filter_map(|on| {
-            let about = self.state.about.get(topology.name(*on))?;
-            Some((topology.name(*on).clone(), *about.iter().rev().find(|of| is_on(of))?))
+        let below =
+            likely.flat_map(|on| self.state.about.get(topology.name(*on)).into_iter().flatten().map(|of| (topology.name(*on), *of)));
+        let lasts = |on: &Entity, of: SituationId| self.counting(of).any(|member| member.ends_at.is_none() && member.entity == *on);
+        let is_on = |(on, of): &(&Entity, SituationId)| *of != id && !(is_apart(id) && is_apart(*of)) && lasts(on, *of);
+        let worst = below.filter(is_on).filter_map(|(on, of)| {
+            let other = self.state.incidents.get(&of).filter(|other| other.state.is_on() && other.related.len() < RELATED_BELOW_MAX)?;
+            Some(((other.level()?.clone(), Reverse(other.declared_at), of), on.clone()))
         });
-        for (on, other) in below.take(BELOW_MAX).collect::<Vec<(Entity, SituationId)>>() {
+        if let Some(((.., other), on)) = worst.min() {
             self.relate_two((id, other), &format!("{entity} depends on {on}").into(), at, out);
         }
     }

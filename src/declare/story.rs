@@ -54,6 +54,7 @@ impl<'a> Story<'a> {
             id: &self.incident.id,
             title: &self.title,
             levels: self.incident.held().map(|held| &held.level).collect(),
+            business: self.grounds.map_or(&self.evidence.business, Grounds::business),
             evidence: &self.evidence,
             owners: std::iter::once(self.evidence.owner.as_str()).chain(owners).collect(),
             unacknowledged: !self.incident.is_taken_on(),

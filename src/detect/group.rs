@@ -74,6 +74,10 @@ struct Hinted {
     excess: f64,
     /// What was expected then.
     expected: f64,
+    /// It is odd no more.
+    over: bool,
+    /// It had been hinted at shortly before.
+    again: bool,
 }
 
 impl Group {
@@ -200,7 +204,7 @@ impl Group {
         if told.hints.len() < HINTS_MAX {
             told.hints.extend(self.hint(subject, step, verdict));
         }
-        let good = matches!(verdict, Verdict::Good { .. }) && !self.hold.open() && self.hinted.is_none();
+        let good = matches!(verdict, Verdict::Good { .. }) && !self.hold.open() && self.hinted.is_none_or(|hinted| hinted.over);
         self.goodness(subject, step, good, told);
         moved
     }
@@ -228,18 +232,20 @@ impl Group {
         let odd = !self.hold.open() && self.judges.surprise() >= HINTS_FROM;
         let bad_side = || reading.expected.is_some_and(|expected| side.by(reading.value - expected) > 0.0);
         let Some(excess) = reading.excess().filter(|excess| odd && *excess > 0.0 && bad_side()) else {
-            // By chance one evaluation is so odd now and then. Where the next one is back, it was that.
-            let was_one = |hinted: &Hinted| {
-                let left = side.by(reading.value - hinted.expected) * reading.weight.unwrap_or(1.0);
-                at.since(hinted.at) <= subject.watch.every && left < hinted.excess / 2.0
-            };
-            let taken_back = self.hinted.take().filter(was_one).is_some() && !self.hold.open();
+            let hinted = self.hinted.filter(|hinted| !hinted.over)?;
+            self.hinted = Some(Hinted { over: true, ..hinted });
+            // By chance one evaluation is so odd now and then. Where the next one is back, and it was none of several, it was that.
+            let left = side.by(reading.value - hinted.expected) * reading.weight.unwrap_or(1.0);
+            let was_one = at.since(hinted.at) <= subject.watch.every && left < hinted.excess / 2.0;
+            let taken_back = was_one && !hinted.again && !self.hold.open();
             return taken_back.then(|| self.hint_of(subject, at, 0.0));
         };
-        if self.hinted.is_some_and(|hinted| excess < 2.0 * hinted.excess && at.since(hinted.at) < HINTS_AGAIN) {
+        let lately = self.hinted.filter(|hinted| at.since(hinted.at) < HINTS_AGAIN);
+        if lately.is_some_and(|hinted| !hinted.over && excess < 2.0 * hinted.excess) {
             return None;
         }
-        self.hinted = Some(Hinted { at, excess, expected: reading.expected.unwrap_or(reading.value) });
+        let expected = reading.expected.unwrap_or(reading.value);
+        self.hinted = Some(Hinted { at, excess, expected, over: false, again: lately.is_some() });
         Some(self.hint_of(subject, at, excess))
     }
 

@@ -47,8 +47,9 @@ impl Daily {
 impl Impact<'_> {
     /// Adds what a bad step costs that stands for so long. What is counted keeps its highest number.
     pub(super) fn add(self, reading: &Reading, stands_for: Duration, numbers: &mut Numbers) {
-        if let Some(missing) = reading.expected.map(|expected| self.side.by(reading.value - expected)).filter(|missing| missing.is_finite())
-        {
+        // Where both is bad, what is too much is no loss.
+        let side = if self.side == Side::Both { Side::Below } else { self.side };
+        if let Some(missing) = reading.expected.map(|expected| side.by(reading.value - expected)).filter(|missing| missing.is_finite()) {
             let lost = numbers.entry(Measure::Lost).or_default();
             *lost += missing * stands_for.as_secs_f64() / self.rules.per.as_secs_f64();
             let lost = *lost;

@@ -50,7 +50,7 @@ fn more(test: &Test, facts: &Facts<'_>) -> Option<String> {
     Some(match test.measure {
         Measure::Value => format!("the value {} by {amount}", if upward { "rises" } else { "falls" }),
         Measure::Rise | Measure::Drop => format!("the {} {grows} by {points} points", test.measure),
-        Measure::LostShare => format!("what a usual day has lost {grows} by {points} points"),
+        Measure::LostShare => format!("the share of a usual day that is lost {grows} by {points} points"),
         Measure::NegativeShare => format!("the share of negative mentions {grows} by {points} points"),
         Measure::Lost | Measure::Money => format!("{} {grows} by {amount}", test.measure),
         Measure::AffectedUsers => format!("{amount} {way} users are affected"),

@@ -17,7 +17,8 @@ pub fn significant(x: f64, digits: u8) -> String {
         return plain(x, digits);
     }
     let scaled = |place: usize| x / libm::pow(1000.0, place as f64 + 1.0);
-    let fits = |place: &usize| scaled(*place).abs() < 999.95;
+    let most = if digits < 4 { 999.5 } else { 999.95 };
+    let fits = |place: &usize| scaled(*place).abs() < most;
     let place = (0..SCALES.len()).find(fits).unwrap_or(SCALES.len() - 1);
     format!("{}{}", plain(scaled(place), digits), SCALES[place])
 }

@@ -124,20 +124,21 @@ impl Checker {
 
     /// A limit that a share cannot pass: in per cent where it is counted from 0 to 1.
     pub(super) fn note_beyond_all(&mut self, file: &str, raw: &raw::Monitor, definition: Option<&Definition>, watch: &Watch) {
-        let Some(whole) = watch.query.share().map(|share| share.whole) else { return };
-        let mut beyond = |what: String, limit: f64| {
-            if limit >= whole {
+        // Of what one metric counts both.
+        let Some(whole) = watch.query.share().filter(|share| share.none.is_some()).map(|share| share.whole) else { return };
+        let mut beyond = |what: String, limit: f64, may_be_it: bool| {
+            if limit > whole || limit == whole && !may_be_it {
                 let message = format!("{what} is never met, for all of what is counted are {whole}; per cent are written as 0.05, or 5%");
                 self.notes.push(raw.name.fault(file, message));
             }
         };
         if let Some(above) = watch.judge.limits.and_then(|limits| limits.above) {
-            beyond(format!("`above: {above}`"), above);
+            beyond(format!("`above: {above}`"), above, false);
         }
         for rung in definition.iter().flat_map(|definition| &definition.own).flat_map(|ladder| &ladder.rungs) {
             let is_upward = |test: &&Test| matches!(test.comparison, Comparison::Above | Comparison::AtLeast);
             for test in rung.condition.tests.iter().filter(|test| test.measure == Measure::Value).filter(is_upward) {
-                beyond(format!("{} at `{}`", rung.level, rung.condition), test.limit);
+                beyond(format!("{} at `{}`", rung.level, rung.condition), test.limit, test.comparison == Comparison::AtLeast);
             }
         }
     }

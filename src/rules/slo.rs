@@ -18,6 +18,9 @@ const BURN: [(u8, f64, u64, u64); 2] = [(2, 14.4, 3600, 300), (3, 6.0, 21_600, 1
 /// The budget is for so long where the objective does not say.
 const OVER: Duration = Duration::from_secs(30 * 86_400);
 
+/// What is spent within a window counts as long as it is being spent, over a short window that is so many times shorter.
+const SPENT_SHORT: u64 = 12;
+
 /// What stands for the window in an objective's queries.
 const WINDOW: &str = "$window";
 
@@ -33,6 +36,7 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         faults.push(query.fault(file, "the query has no `[$window]`, which stands for the windows"));
     }
     check_traffic(&slo, file, faults);
+    check_labels(&slo, file, faults);
     let errors = |window: Duration| burnt(&slo, budget, window);
     let usual = slo.burn.is_empty() && slo.spent.is_empty();
     let usual = BURN
@@ -46,7 +50,7 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
     let mut monitors: Vec<raw::Monitor> = own
         .chain(usual)
         .map(|(level, rate, long, short)| {
-            let query = format!("{} * ({} > bool {rate}){}", errors(long), errors(short), enough(&slo, long));
+            let query = both(&slo, (long, errors(long)), (rate, errors(short)));
             if short >= long || rate * budget > 1.0 || rate <= 0.0 || rate.is_nan() {
                 let most = 1.0 / budget;
                 faults.push(level.fault(file, format!("the short window is the shorter one, and the rate above 0, {most:.0} at the most")));
@@ -66,7 +70,9 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
             );
         }
         let share = within.0.as_secs_f64() / over.as_secs_f64();
-        let query = format!("{} * {share}{}", errors(within.0), enough(&slo, within.0));
+        // What is over is not on for as long as it is remembered.
+        let short = Duration::from_secs((within.0.as_secs() / SPENT_SHORT).max(60));
+        let query = both(&slo, (within.0, format!("{} * {share}", errors(within.0))), (1.0, errors(short)));
         let level = level.with(level.value);
         let percent = percent(budget.0);
         let because = format!("more than {percent}% of the error budget is spent within {}", duration::show(within.0));
@@ -102,12 +108,25 @@ fn burnt(slo: &Slo, budget: f64, window: Duration) -> String {
     format!("({errors} / ({total}) / {budget})")
 }
 
-/// A factor: 0 where too few were counted within a window for anything to be said.
-fn enough(slo: &Slo, window: Duration) -> String {
+/// What is measured over a long window, as long as it burns faster than so over a short one. It has no value, which is no recovery,
+/// where nothing was counted within the short one, or too little within the long one for anything to be said.
+fn both(slo: &Slo, (window, long): (Duration, String), (rate, short): (f64, String)) -> String {
     let least = slo.min_traffic.as_ref().zip(share(slo, window));
-    least.map_or_else(String::new, |(least, share)| {
-        format!(" * (({}) * {} >= bool {})", over(&slo.total, window), share.counted(1.0), least.value)
-    })
+    let enough = least.map_or_else(String::new, |(least, share)| {
+        format!(" + 0 / (({}) * {} >= bool {})", over(&slo.total, window), share.counted(1.0), least.value)
+    });
+    format!("{long} * ({short} > bool {rate}) + 0 * {short}{enough}")
+}
+
+/// Both are aggregated by the same labels, or they match nowhere.
+fn check_labels(slo: &Slo, file: &str, faults: &mut Vec<Fault>) {
+    let window = Duration::from_secs(BURN[0].2);
+    let labels = |query: &At<String>| Query::plan(&over(query, window), window, window).ok()?.aggregated_by();
+    if let Some((errors, total)) = labels(&slo.errors).zip(labels(&slo.total)).filter(|(errors, total)| errors != total) {
+        let by = |labels: &[String]| format!("by ({})", labels.join(", "));
+        let message = format!("it is aggregated {}, and `errors` {}: they match nowhere", by(&total), by(&errors));
+        faults.push(slo.total.fault(file, message));
+    }
 }
 
 fn check_traffic(slo: &Slo, file: &str, faults: &mut Vec<Fault>) {

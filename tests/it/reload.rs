@@ -82,6 +82,8 @@ fn an_open_breach_outlives_a_changed_query() {
 fn what_is_open_of_a_removed_monitor_recovers_after_an_hour() {
     let told = |rows: &str| told_of(MONITORS, rows, 12, "monitors: []");
     assert_eq!(told("metric orders{service=\"checkout\"} 100x5 50x5 20x60\n"), PLAIN[..1], "it may come back");
+    let gone = |at: usize| told_of(MONITORS, "metric orders{service=\"checkout\"} 100x5 50x5 20x6 100x80\n", at, "monitors: []");
+    assert!(gone(17).last().is_some_and(|told| told.contains("recovered")), "what has ended and is not known to stay so recovers, too");
     let ended = told("metric orders{service=\"checkout\"} 100x5 50x5 20x80\n");
     let recovering =
         "16:11:55 #2 recovering P3 checkout: all that counts has ended; orders is no monitor any more, so nothing tells whether it lasts";
