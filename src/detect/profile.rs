@@ -100,8 +100,8 @@ impl Profile {
         let buckets = self.numbers.len() - 2 * PARTS;
         let days = self.period_ms / DAY_MS;
         let before = |days_ago: i64| (days_ago as f64 * buckets as f64 / days as f64).round() as usize;
-        let levels = (1..days).map(|ago| self.numbers[2 * PARTS + (at.bucket - 2 * PARTS + buckets - before(ago)) % buckets]);
-        levels.filter(|level| !level.is_nan()).next()
+        let mut levels = (1..days).map(|ago| self.numbers[2 * PARTS + (at.bucket - 2 * PARTS + buckets - before(ago)) % buckets]);
+        levels.find(|level| !level.is_nan())
     }
 
     /// How much noisier than usual it is.
