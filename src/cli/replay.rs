@@ -119,6 +119,7 @@ fn tell_what_was_left_out(counts: &BTreeMap<Count, u64>) {
             Count::Limited(monitor, limit) => {
                 eprintln!("refused by the limit of {} of {monitor}: {}", limit.as_str(), told(*number, "time"))
             }
+            Count::Suppressed(by) => eprintln!("suppressed by {by}, so no fault: {}", told(*number, "member")),
             Count::Unmatched(monitor) => {
                 eprintln!("not evaluated, for its vectors do not match: {monitor}, {}", told(*number, "time"));
             }

@@ -17,9 +17,10 @@ const CHANGE_BYTES_MAX: usize = 100;
 /// What an incident rests on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
-    /// What the user cannot do.
+    /// What the user cannot do, by the member that leads; once that has ended, by the worst that lasts, as all that is said of the
+    /// leading one here.
     pub scenario: String,
-    /// Whose business what leads is.
+    /// Whose business that is.
     pub business: String,
     /// The businesses of all that counts in it.
     #[serde(default)]

@@ -21,7 +21,7 @@ const SILENCES_MAX: usize = 1000;
 /// Bytes that their regular expressions may take together, once compiled.
 const SILENCES_BYTES_MAX: usize = 64 << 20;
 
-/// What fired for most of this many times as long as it has to settle, three parts in four, is a fault with pauses: it does not flap.
+/// What fired for three quarters of so many times its `settle`, up to now, does not flap: it is a fault with pauses.
 const LATELY: u32 = 2;
 
 /// Why something makes no fault.

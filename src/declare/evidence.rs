@@ -222,8 +222,8 @@ impl<'g> Grounds<'g> {
     }
 }
 
-/// What lasts of an incident: what led it, or what is called as that; or else the worst of the rest, which leads by now.
-/// Of the sequence that leads, where something of that lasts.
+/// What lasts of an incident: what led it, or what is called as that; or else the worst of the rest, which leads by now: of the
+/// leading sequence, where something of that lasts.
 fn lasts<'g>(
     led: Option<&'g Member>,
     lasting: impl Iterator<Item = &'g Member> + Clone,

@@ -1,5 +1,6 @@
 //! What a value was some time ago: for the rate of change, and for the same time yesterday or last week.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,9 @@ const SLOTS_MAX: u128 = 2016;
 
 /// What a change is from is remembered for so long; what has lasted until then is the normal level.
 const HELD_MAX: Duration = Duration::from_secs(86_400);
+
+/// A change is one against all that was within so many times as long as it is looked back: what had gone for a while may come back.
+const BACK: i64 = 3;
 
 /// Means of slots of time, in a ring.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -38,15 +42,34 @@ impl Past {
         let slots = i64::try_from(steps.div_ceil(shared)).unwrap_or(i64::MAX);
         let slot_ms = i64::try_from(measured.every.as_millis() * shared).unwrap_or(i64::MAX).max(1);
         let slot = measured.step.0.div_euclid(slot_ms);
+        let changes = judge == Judge::Change;
         let then = self.mean(slot - slots);
-        // What is beyond any number is beyond any limit, and is no level that something changes from.
-        if measured.value.is_finite() {
-            self.add(slot, slots, measured.value);
-        }
         let was_held = self.held;
         self.held = was_held.filter(|(since, _)| measured.step.since(*since) < HELD_MAX);
         self.settled = was_held.is_some() && open == Some(judge) && self.held.is_none();
-        let Some(then) = self.held.map(|(_, from)| from).or(then) else { return Opinion::unknown(judge) };
+        if self.settled {
+            self.means.clear();
+        }
+        let known = self.held.map(|(_, from)| from).or(then);
+        let opinion = known.map(|then| self.judge(rule, judge, measured, then, slot - BACK * slots..slot - slots, open));
+        // What changes is no level that something changes from, nor is what is beyond any number.
+        let level = self.held.map_or(measured.value, |(_, from)| from);
+        if level.is_finite() {
+            self.add(slot, if changes { BACK * slots } else { slots }, level);
+        }
+        opinion.unwrap_or_else(|| Opinion::unknown(judge))
+    }
+
+    /// Judges a value by what it was then, and in the slots before that.
+    fn judge(
+        &mut self,
+        rule: &CompareRule,
+        judge: Judge,
+        measured: Measured,
+        then: f64,
+        before: Range<i64>,
+        open: Option<Judge>,
+    ) -> Opinion {
         let (upper, lower) = (rule.rise.map(|by| then + by.of(then)), rule.drop.map(|by| then - by.of(then)));
         // Of nothing, anything is more than a share.
         let score = |by: f64, most: f64| match by > 0.0 {
@@ -54,8 +77,18 @@ impl Past {
             true => 1e6,
             false => 0.0,
         };
-        let up = rule.rise.map_or(0.0, |most| score(measured.value - then, most.of(then)));
-        let down = rule.drop.map_or(0.0, |most| score(then - measured.value, most.of(then)));
+        let by = |from: f64| {
+            let up = rule.rise.map_or(0.0, |most| score(measured.value - from, most.of(from)));
+            let down = rule.drop.map_or(0.0, |most| score(from - measured.value, most.of(from)));
+            (up, down)
+        };
+        let (mut up, mut down) = by(then);
+        // What comes back to where it was is no change.
+        if judge == Judge::Change && self.held.is_none() && up.max(down) >= 1.0 {
+            for (was_up, was_down) in before.filter_map(|slot| self.mean(slot)).map(by) {
+                (up, down) = (up.min(was_up), down.min(was_down));
+            }
+        }
         let score = up.max(down);
         if score < 1.0 && open != Some(judge) {
             self.held = None;

@@ -56,7 +56,7 @@ pub struct Good {
     pub entity: Entity,
     /// At which step.
     pub at: Timestamp,
-    /// It is; or it is bad, odd, or has no value by now.
+    /// False once it is bad, odd, or without a value.
     pub good: bool,
 }
 

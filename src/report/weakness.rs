@@ -1,6 +1,6 @@
 //! The weakest stage of a business: the one in which it is slowest against all others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -77,11 +77,9 @@ fn weakest(business: &str, pasts: &[&Past]) -> Option<Weakness> {
         let own = quantiles(took(true).collect()).filter(|own| own.known >= KNOWN_MIN)?;
         let others = quantiles(took(false).collect()).filter(|others| others.known >= KNOWN_MIN)?;
         let times = own.median as f64 / others.median.max(OTHERS_MIN) as f64;
-        let mut slowest: BTreeMap<(u64, &str), ()> = BTreeMap::new();
-        for past in pasts.iter().filter(|past| past.business() == business) {
-            slowest.extend(past.took(stage).map(|took| ((took, past.body.id.as_str()), ())));
-        }
-        let incidents = slowest.into_keys().rev().take(SHOWN).map(|(_, id)| id.to_owned()).collect();
+        let own_pasts = pasts.iter().filter(|past| past.business() == business);
+        let slowest: BTreeSet<(u64, &str)> = own_pasts.filter_map(|past| Some((past.took(stage)?, past.body.id.as_str()))).collect();
+        let incidents = slowest.into_iter().rev().take(SHOWN).map(|(_, id)| id.to_owned()).collect();
         Some(Weakness { business: business.to_owned(), stage, median: own.median, others: others.median, times, incidents })
     };
     Stage::ALL.into_iter().filter_map(of).filter(|weakness| weakness.times > 1.0).max_by(|a, b| a.times.total_cmp(&b.times))

@@ -122,17 +122,11 @@ pub struct Outbox {
     pub counts: BTreeMap<Count, u64>,
     /// The decision log: one JSON object each, in order; no more than the declarations and refusals, unless it is `traced`.
     pub trace: Vec<serde_json::Value>,
-    /// Somebody reads all of the decision log.
+    /// Somebody reads all of the decision log, which costs much: suspects are ranked only to be told there.
     pub traced: bool,
 }
 
 impl Outbox {
-    /// One that keeps all of the decision log, which costs much: suspects are ranked only to be told there.
-    #[must_use]
-    pub fn with_trace() -> Self {
-        Self { traced: true, ..Self::default() }
-    }
-
     /// Bytes of what is to be appended.
     #[must_use]
     pub fn bytes(&self) -> usize {

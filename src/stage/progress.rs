@@ -19,9 +19,9 @@ pub struct Progress {
     watermark: Timestamp,
     /// The last tick; `MIN` before the first.
     tick: Timestamp,
-    /// The last tick before anything was heard from any origin.
+    /// The tick at which any origin was last heard of.
     heard: Timestamp,
-    /// The last tick before any origin told a time: that one is announced again says nothing of how long all have been silent.
+    /// The tick at which any origin last told a time: that one is announced again says nothing of how long all have been silent.
     told: Timestamp,
 }
 
