@@ -37,6 +37,9 @@ const ASK: Duration = Duration::from_secs(1);
 const EXPELLED_MAX: usize = 3;
 const EXPELLED_WITHIN: Duration = Duration::from_secs(60);
 
+/// What expels us again within this is the same one: what was read before is still to be committed when we have joined anew.
+const EXPELLED_ONCE: Duration = Duration::from_secs(5);
+
 /// A partition of a topic.
 pub(super) type Place = (String, i32);
 
@@ -102,7 +105,9 @@ impl Intake {
     /// if it goes on, it is another instance.
     fn expelled(&mut self, reason: &str) -> anyhow::Result<()> {
         self.expelled.retain(|at| at.elapsed() < EXPELLED_WITHIN);
-        self.expelled.push(Instant::now());
+        if self.expelled.last().is_none_or(|last| last.elapsed() >= EXPELLED_ONCE) {
+            self.expelled.push(Instant::now());
+        }
         if self.expelled.len() > EXPELLED_MAX {
             bail!("another instance has the name {}; give each its own kafka.instance ({reason})", self.base.instance);
         }
