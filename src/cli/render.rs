@@ -6,7 +6,6 @@ use anyhow::Context;
 
 use crate::contract::{Acceptance, Body, Change, Data, Dimension, Evidence, Levels, Met, Rejection, Suspect};
 use crate::model::command::RICHTER;
-use crate::model::number::significant;
 use crate::model::text::{clock, hours};
 use crate::model::{Event, Signal};
 use crate::rules::{Format, Kind};
@@ -142,11 +141,7 @@ pub(super) fn event(payload: &[u8]) -> anyhow::Result<String> {
 /// The combinations of labels that carry it, in a line each.
 pub(super) fn carriers(incident: &Body) -> Vec<String> {
     let dimensions = incident.evidence.measure.iter().flat_map(|measure| &measure.dimensions);
-    let shown = |one: &Dimension| {
-        let (coverage, is, expected) = (one.coverage * 100.0, significant(one.is, 4), significant(one.expected, 4));
-        format!("{} {coverage:.0}% of it: {is}, expected {expected}", one.labels)
-    };
-    dimensions.map(shown).collect()
+    dimensions.map(Dimension::in_words).collect()
 }
 
 pub(super) fn levels(level: &Levels) -> String {

@@ -159,6 +159,15 @@ pub struct Dimension {
     pub expected: f64,
 }
 
+impl Dimension {
+    /// `{region="eu"} 100% of it: 3, expected 90`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let (coverage, is, expected) = (self.coverage * 100.0, significant(self.is, 4), significant(self.expected, 4));
+        format!("{} {coverage:.0}% of it: {is}, expected {expected}", self.labels)
+    }
+}
+
 /// A judged evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reading {

@@ -324,10 +324,7 @@ impl Declare {
             at: command.at,
         };
         let taken = self.state.situations.said(said, told, &mut self.rules, &self.config.tuning);
-        // What it moves is no answer to the command.
-        let answers = self.answers.take();
-        self.tell_news(out);
-        self.answers = answers;
+        self.beside_the_answer(|declare| declare.tell_news(out));
         let before = out.messages.len();
         self.took(&taken, command.at, out);
         if out.messages.len() > before {
@@ -379,15 +376,19 @@ impl Declare {
         self.says(id, Event::Cancelled, command, with(command, "it was no fault"), out)
     }
 
+    /// What is told so is no answer to the command that is being done.
+    fn beside_the_answer(&mut self, tell: impl FnOnce(&mut Self)) {
+        let answers = self.answers.take();
+        tell(self);
+        self.answers = answers;
+    }
+
     /// Who says that all of an incident is over, or none, has been told of all of it; otherwise that is told first.
     fn knows_all(&mut self, id: SituationId, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
         if !self.has_untold(id) {
             return Ok(());
         }
-        // That is no answer to the command.
-        let answers = self.answers.take();
-        self.look(id, command.at, out);
-        self.answers = answers;
+        self.beside_the_answer(|declare| declare.look(id, command.at, out));
         Err("more has come to it than was told by then, and is told now: say so again if that is meant, too, or split it off".into())
     }
 

@@ -7,6 +7,7 @@ use crate::contract::Related;
 use crate::correlate::{Member, Relation, Situation, SituationId};
 use crate::model::command::RICHTER;
 use crate::model::{Entity, Event, State, Timestamp};
+use crate::rules::topology::LIKELY;
 use crate::stage::Outbox;
 
 use super::Declare;
@@ -18,9 +19,6 @@ const RELATED_MAX: usize = 20;
 
 /// Of these, those that are related to it because they depend on what it is about: what lasts for long leaves room for others.
 const RELATED_BELOW_MAX: usize = 10;
-
-/// What depends on another one with this probability at the least.
-const LIKELY: f64 = 0.5;
 
 /// Two that were declared no longer ago than this become one, where that is likely, as long as nobody has taken either on: what is told
 /// seconds apart is one fault rather than many.
@@ -70,7 +68,7 @@ impl Declare {
     }
 
     /// The member that leads an incident.
-    fn leading(&self, id: SituationId) -> Option<&Member> {
+    pub(super) fn leading(&self, id: SituationId) -> Option<&Member> {
         let incident = self.state.incidents.get(&id)?;
         self.state.situations.member(incident.leader).map(|(_, leader)| leader)
     }

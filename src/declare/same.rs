@@ -23,8 +23,7 @@ impl Declare {
     /// other any more, at once.
     pub(super) fn same(&self, member: &Member) -> Option<SituationId> {
         let about = || self.state.about.get(&member.entity).into_iter().flatten().rev().copied().filter(|_| !member.is_nameless());
-        let leader = |id: SituationId| self.state.situations.member(self.state.incidents.get(&id)?.leader).map(|(_, leader)| leader);
-        let called = |id: &SituationId| leader(*id).is_some_and(|leader| leader.is_called_as(member));
+        let called = |id: &SituationId| self.leading(*id).is_some_and(|leader| leader.is_called_as(member));
         let named = about().filter(called).find(|id| self.is_same(*id, member));
         named.or_else(|| about().find(|id| self.is_same(*id, member)))
     }

@@ -6,7 +6,6 @@ use crate::contract::{Body, Change, Data, Evidence, Happening, Levels, Note, Rel
 use crate::model::Event;
 use crate::model::change::RUNBOOK;
 use crate::model::command::RICHTER;
-use crate::model::number::significant;
 use crate::model::text::{clock, hours};
 use crate::rules::notify::Target;
 use crate::rules::unlinked;
@@ -95,7 +94,8 @@ fn usual_text(data: &Data) -> String {
     line(if evidence.others_last { "also failing" } else { "also failed" }, quoted(&others(evidence)));
     line("alerts", if evidence.counted.is_empty() { String::new() } else { format!("{} in all", evidence.members_total) });
     line("impact", incident.impact.in_words());
-    line("carried by", quoted(&carried(evidence)));
+    let carrier = evidence.measure.as_ref().and_then(|measure| measure.dimensions.first());
+    line("carried by", carrier.map_or_else(String::new, |carrier| quoted(&carrier.in_words())));
     match &incident.cause {
         Some(cause) => line("cause", quoted(&format!("{} ({})", cause.cause, cause.by))),
         None => line("likely cause", quoted(&suspected(evidence))),
@@ -201,14 +201,6 @@ fn stale(incident: &Body) -> String {
     } else {
         String::new()
     }
-}
-
-/// Which labels carry most of what was measured: `channel=app, region=eu: 100% of it (3, expected 90)`.
-fn carried(evidence: &Evidence) -> String {
-    let Some(first) = evidence.measure.as_ref().and_then(|measure| measure.dimensions.first()) else { return String::new() };
-    let labels = first.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ");
-    let (share, is, expected) = (first.coverage * 100.0, significant(first.is, 4), significant(first.expected, 4));
-    format!("{labels}: {share:.0}% of it ({is}, expected {expected})")
 }
 
 /// What was changed before: first what is suspected, then the latest.

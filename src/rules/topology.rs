@@ -13,8 +13,8 @@ pub const HOPS_MAX: usize = 5;
 /// Through how many entities dependencies are followed: hubs are bounded.
 pub const REACHED_MAX: usize = 4000;
 
-/// By a way that is less likely than this nothing is suppressed.
-const LIKELY: f64 = 0.5;
+/// By a way that is less likely than this nothing is suppressed, nor told of what depends so.
+pub const LIKELY: f64 = 0.5;
 
 /// A dependency that is less likely than this is none.
 pub const CONFIDENCE_LEAST: f64 = 0.1;

@@ -219,19 +219,16 @@ impl Daemon {
 
     /// Takes a new configuration if it is without fault; the old one stays otherwise.
     fn reload(&mut self) -> Result<String, String> {
+        let had = self.loaded.config.rules.monitors.len();
         let loaded = match load(&self.path) {
+            Ok(Ok(loaded)) if had > 0 && loaded.config.rules.monitors.is_empty() => {
+                Err(format!("there is no monitor left of {had}: were the files written whole? A restart takes them as they are\n"))
+            }
             Ok(Ok(loaded)) => Ok(loaded),
             Ok(Err(faults)) => Err(faults.iter().map(|fault| format!("{fault}\n")).collect()),
             Err(why) => Err(format!("{why:#}\n")),
         };
-        let had = self.loaded.config.rules.monitors.len();
         let new = match loaded {
-            Ok(new) if had > 0 && new.config.rules.monitors.is_empty() => {
-                Err(format!("there is no monitor left of {had}: were the files written whole? A restart takes them as they are\n"))
-            }
-            other => other,
-        };
-        let new = match new {
             Ok(new) => new,
             Err(why) => {
                 self.metrics.reloaded(false);
