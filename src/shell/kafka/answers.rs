@@ -1,4 +1,4 @@
-//! What is said on the incidents topic from now on: the answers to a command.
+//! What comes on the incidents topic from now on: the answers to a command.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A partition that is ours: its stage, what is to be said of it, and when a snapshot is due.
+//! A partition that is ours: its stage, what of it is to be committed, and when a snapshot is due.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ const PORTION_BYTES: usize = 4 << 20;
 pub(super) struct Partition<S> {
     number: u32,
     pub(super) stage: S,
-    /// What comes of records before this offset was said before: they rebuild the state only.
+    /// What comes of records before this offset is committed already: they rebuild the state only.
     committed: i64,
     /// The next record's offset.
     pub(super) position: i64,
@@ -87,7 +87,7 @@ impl<S: Partitioned> Partition<S> {
         }
     }
 
-    /// Bytes that wait to be said.
+    /// Bytes that wait to be committed.
     pub(super) fn out_bytes(&self) -> usize {
         self.out.bytes()
     }
@@ -165,13 +165,13 @@ impl<S: Partitioned> Partition<S> {
         self.next.is_some() || !self.out.messages.is_empty()
     }
 
-    /// Whether there is anything to say: somebody waits for it.
+    /// Whether there is anything for others to read.
     pub(super) fn has_messages(&self) -> bool {
         self.out.messages.iter().any(|message| message.topic != S::LOG)
     }
 
-    /// What the next transaction says of this partition: messages, the portion of a snapshot, the offset and its metadata.
-    pub(super) fn speech(&self) -> (&[Message], Vec<Message>, Option<(i64, String)>) {
+    /// What the next transaction has of this partition: messages, the portion of a snapshot, the offset and its metadata.
+    pub(super) fn pending(&self) -> (&[Message], Vec<Message>, Option<(i64, String)>) {
         let portion = self.writing.as_ref().map(|writing| writing.portion(PORTION_BYTES)).unwrap_or_default();
         let offset = self.next.map(|next| (next, self.bookmark_next().metadata()));
         (&self.out.messages, portion, offset)
@@ -185,8 +185,8 @@ impl<S: Partitioned> Partition<S> {
         }
     }
 
-    /// It was said; gives what is to be counted, and the size of a snapshot that is whole now.
-    pub(super) fn said(&mut self) -> (Outbox, Option<usize>) {
+    /// It is committed; gives what is to be counted, and the size of a snapshot that is whole now.
+    pub(super) fn on_committed(&mut self) -> (Outbox, Option<usize>) {
         self.bookmark = self.bookmark_next();
         let mut finished = None;
         if let Some(mut writing) = self.writing.take() {
@@ -207,12 +207,12 @@ impl<S: Partitioned> Partition<S> {
     }
 
     /// What the group's committed offset tells of what is pending.
-    pub(super) fn told(&self, committed: Option<i64>) -> Told {
+    pub(super) fn fate(&self, committed: Option<i64>) -> Fate {
         match committed {
-            None => Told::Not,
-            Some(offset) if offset == self.committed => Told::Not,
-            Some(offset) if Some(offset) == self.next => Told::Said,
-            Some(_) => Told::BySomebodyElse,
+            None => Fate::NotCommitted,
+            Some(offset) if offset == self.committed => Fate::NotCommitted,
+            Some(offset) if Some(offset) == self.next => Fate::Committed,
+            Some(_) => Fate::Superseded,
         }
     }
 
@@ -224,11 +224,11 @@ impl<S: Partitioned> Partition<S> {
 
 /// What a committed offset tells of what is pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    /// It was said.
-    Said,
-    /// It was not.
-    Not,
-    /// Another instance has said it, or more.
-    BySomebodyElse,
+pub(super) enum Fate {
+    /// It is committed.
+    Committed,
+    /// It is not.
+    NotCommitted,
+    /// Another instance has committed it, or more.
+    Superseded,
 }

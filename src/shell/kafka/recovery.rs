@@ -48,7 +48,7 @@ pub(super) struct Recovered<S> {
     pub(super) stage: S,
     /// Records from here on are missing in the state.
     pub(super) from: i64,
-    /// What comes of records before this offset was said before; none where nothing ever was.
+    /// What comes of records before this offset is committed already; none where nothing ever was.
     pub(super) committed: Option<i64>,
     /// Where the log ended when this was asked.
     pub(super) end: i64,

@@ -1,4 +1,4 @@
-//! Transactions: outputs and consumed offsets are said together or not at all.
+//! Transactions: outputs and consumed offsets are committed together or not at all.
 //!
 //! One is begun, filled and committed in one go, so it is open for milliseconds. Offsets go with the group's metadata:
 //! whoever is not a member of the group's present generation any more is fenced. A time-out leaves the state unknown,
@@ -25,20 +25,20 @@ const CALL: Duration = Duration::from_millis(500);
 /// After so long, a call that answers within [`CALL`] never will.
 const LOST: Duration = Duration::from_secs(10);
 
-/// What is to be said.
-pub(super) struct Speech<'s> {
+/// What one transaction holds.
+pub(super) struct Transaction<'s> {
     pub(super) messages: Vec<&'s Message>,
     pub(super) offsets: TopicPartitionList,
     pub(super) group: Arc<ConsumerGroupMetadata>,
 }
 
-/// What became of it.
+/// How a transaction ended.
 #[derive(Debug)]
-pub(super) enum Said {
+pub(super) enum Ended {
     /// It is committed.
-    Yes,
+    Committed,
     /// It is not, and never will be.
-    No(String),
+    Aborted(String),
     /// Nobody answered in time: the committed offsets will tell.
     Unknown(String),
 }
@@ -48,12 +48,12 @@ pub(super) enum Said {
 pub(super) enum Wait {
     /// Go on trying.
     Longer,
-    /// Leave it: we are told to stop, or it is not ours to say any more.
+    /// Leave it: we are told to stop, or the partition is not ours any more.
     NoLonger,
 }
 
 /// A stage's transactional producer, made when it is needed.
-pub(super) struct Speaker {
+pub(super) struct Transactions {
     base: Base,
     id: String,
     prefix: String,
@@ -69,35 +69,35 @@ enum Failed {
     LeftAlone,
 }
 
-impl Speaker {
+impl Transactions {
     /// Nothing is sent before the first transaction.
     pub(super) fn new(base: &Base, prefix: &str, stage: &str, events: Sender<Event>) -> Self {
         let id = format!("{prefix}.{stage}.{}", base.instance);
         Self { base: base.clone(), id, prefix: prefix.to_owned(), events, producer: None }
     }
 
-    /// Says it in one transaction.
+    /// Commits all of it, or nothing.
     ///
     /// # Errors
     /// What no repetition mends.
-    pub(super) fn say(&mut self, speech: &Speech<'_>, wait: &mut dyn FnMut() -> Wait) -> anyhow::Result<Said> {
-        let Some(producer) = self.ready(wait)? else { return Ok(Said::No("the producer is not ready".into())) };
-        match self.fill(&producer, speech, wait)? {
+    pub(super) fn commit(&mut self, transaction: &Transaction<'_>, wait: &mut dyn FnMut() -> Wait) -> anyhow::Result<Ended> {
+        let Some(producer) = self.ready(wait)? else { return Ok(Ended::Aborted("the producer is not ready".into())) };
+        match self.fill(&producer, transaction, wait)? {
             Ok(()) => {}
-            Err(Failed::Abortable(why)) => return Ok(self.take_back(&producer, why, wait)),
+            Err(Failed::Abortable(why)) => return Ok(self.abort(&producer, why, wait)),
             Err(Failed::Fatal(why)) => return Ok(self.begin_anew(why)),
-            Err(Failed::LeftAlone) => return Ok(self.take_back(&producer, "it was not finished in time".into(), wait)),
+            Err(Failed::LeftAlone) => return Ok(self.abort(&producer, "it was not finished in time".into(), wait)),
         }
         match insist(wait, || producer.commit_transaction(CALL)) {
-            Ok(()) => Ok(Said::Yes),
-            Err(Failed::Abortable(why)) => Ok(self.take_back(&producer, why, wait)),
+            Ok(()) => Ok(Ended::Committed),
+            Err(Failed::Abortable(why)) => Ok(self.abort(&producer, why, wait)),
             Err(Failed::Fatal(why)) => {
                 self.producer = None;
-                Ok(Said::Unknown(why))
+                Ok(Ended::Unknown(why))
             }
             Err(Failed::LeftAlone) => {
                 self.producer = None;
-                Ok(Said::Unknown("the commit was not answered in time".into()))
+                Ok(Ended::Unknown("the commit was not answered in time".into()))
             }
         }
     }
@@ -132,13 +132,13 @@ impl Speaker {
     fn fill(
         &self,
         producer: &ThreadedProducer<Reports>,
-        speech: &Speech<'_>,
+        transaction: &Transaction<'_>,
         wait: &mut dyn FnMut() -> Wait,
     ) -> anyhow::Result<Result<(), Failed>> {
         if let Err(failed) = insist(wait, || producer.begin_transaction()) {
             return Ok(Err(failed));
         }
-        for message in &speech.messages {
+        for message in &transaction.messages {
             let topic = message.topic.name(&self.prefix);
             while let Err((why, _)) = producer.send(record(&topic, message)) {
                 match why {
@@ -164,20 +164,20 @@ impl Speaker {
         if let Err(failed) = delivered(producer, wait) {
             return Ok(Err(failed));
         }
-        Ok(offsets(producer, speech, wait))
+        Ok(offsets(producer, transaction, wait))
     }
 
-    fn take_back(&mut self, producer: &ThreadedProducer<Reports>, why: String, wait: &mut dyn FnMut() -> Wait) -> Said {
+    fn abort(&mut self, producer: &ThreadedProducer<Reports>, why: String, wait: &mut dyn FnMut() -> Wait) -> Ended {
         match insist(wait, || producer.abort_transaction(CALL)) {
-            Ok(()) => Said::No(why),
-            // Whoever begins with our name next, be it ourselves, takes it back.
+            Ok(()) => Ended::Aborted(why),
+            // Whoever begins with our name next, be it ourselves, aborts it.
             Err(Failed::Abortable(_) | Failed::Fatal(_) | Failed::LeftAlone) => self.begin_anew(why),
         }
     }
 
-    fn begin_anew(&mut self, why: String) -> Said {
+    fn begin_anew(&mut self, why: String) -> Ended {
         self.producer = None;
-        Said::No(why)
+        Ended::Aborted(why)
     }
 }
 
@@ -205,10 +205,10 @@ fn delivered(producer: &ThreadedProducer<Reports>, wait: &mut dyn FnMut() -> Wai
 /// Sends the offsets. librdkafka may lose this call: where the group's coordinator was asked for in vain, it waits for a
 /// connection to come or go, without a time-out (2.12.1, `rdkafka_coord.c`). So each try is on a thread of its own, which
 /// is left behind when it does not come back; a new producer settles what it may have done.
-fn offsets(producer: &ThreadedProducer<Reports>, speech: &Speech<'_>, wait: &mut dyn FnMut() -> Wait) -> Result<(), Failed> {
+fn offsets(producer: &ThreadedProducer<Reports>, transaction: &Transaction<'_>, wait: &mut dyn FnMut() -> Wait) -> Result<(), Failed> {
     loop {
         let (tell, told) = channel();
-        let (producer, offsets, group) = (producer.clone(), speech.offsets.clone(), speech.group.clone());
+        let (producer, offsets, group) = (producer.clone(), transaction.offsets.clone(), transaction.group.clone());
         std::thread::spawn(move || tell.send(producer.send_offsets_to_transaction(&offsets, &group, CALL)));
         let began = Instant::now();
         let answer = loop {

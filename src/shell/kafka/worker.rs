@@ -19,9 +19,9 @@ use crate::stage::{Message, Outbox, Record};
 
 use super::client::{Base, Event, Grumbles};
 use super::intake::{Intake, OUT_BYTES_MAX, Place, number};
-use super::partition::{Partition, Told};
+use super::partition::{Fate, Partition};
 use super::recovery::{Recovered, Recovery};
-use super::transaction::{Said, Speaker, Speech, Wait};
+use super::transaction::{Ended, Transaction, Transactions, Wait};
 use super::{Control, Partitioned, now};
 
 /// How long a round without records is.
@@ -33,7 +33,7 @@ const TICK_EVERY: Duration = Duration::from_secs(5);
 /// What is to be heard is committed early, but no sooner than so many times as long after a commit as that took.
 const PAUSE_PER_COMMIT: u32 = 4;
 
-/// How long a worker that is told to stop goes on trying to say what it has.
+/// How long a worker that is told to stop goes on trying to commit what it has.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// Between two tries of a commit that failed.
@@ -52,7 +52,7 @@ pub(in crate::shell) struct Worker<S> {
     settings: Arc<Settings>,
     metrics: Arc<Metrics>,
     intake: Intake,
-    speaker: Speaker,
+    transactions: Transactions,
     recovery: Recovery<S>,
     controls: Receiver<Control>,
     stop: Arc<AtomicBool>,
@@ -66,7 +66,7 @@ pub(in crate::shell) struct Worker<S> {
     /// How far the group has committed is to be asked before the next commit: the last one was not answered, or there
     /// is a new generation, before which the partitions we kept may have been somebody else's.
     unsure: bool,
-    /// Since when commits fail: nothing more is taken in before what is pending is said.
+    /// Since when commits fail: nothing more is taken in before what is pending is committed.
     failed: Option<Instant>,
     committed: Instant,
     commit_took: Duration,
@@ -90,7 +90,7 @@ impl<S: Partitioned> Worker<S> {
     ) -> anyhow::Result<Self> {
         let intake = Intake::new(S::NAME, base, &settings.prefix, &[Partition::<S>::log(&settings.prefix)], metrics.clone())?;
         Ok(Self {
-            speaker: Speaker::new(base, &settings.prefix, S::NAME, intake.teller()),
+            transactions: Transactions::new(base, &settings.prefix, S::NAME, intake.teller()),
             recovery: Recovery::new(base, &settings, &stop)?,
             config,
             settings,
@@ -112,11 +112,11 @@ impl<S: Partitioned> Worker<S> {
         })
     }
 
-    /// Runs until it is told to stop; then what was taken in is said and committed.
+    /// Runs until it is told to stop; then what came of what was taken in is committed.
     pub(in crate::shell) fn run(mut self) -> anyhow::Result<()> {
         while !self.stop.load(Ordering::Relaxed) {
             // What a producer of our name left open, be it our own, holds everybody back who waits for its offsets.
-            self.speaker.ready(&mut || Wait::NoLonger)?;
+            self.transactions.ready(&mut || Wait::NoLonger)?;
             let records = self.collect()?;
             let began = Instant::now();
             self.events()?;
@@ -147,7 +147,7 @@ impl<S: Partitioned> Worker<S> {
     }
 
     fn collect(&mut self) -> anyhow::Result<Vec<OwnedMessage>> {
-        // What could not be said may have gone with its partition.
+        // What could not be committed may have gone with its partition.
         self.failed = self.failed.filter(|_| self.is_pending());
         if let Some(since) = self.failed {
             self.intake.keep_place(since.elapsed().clamp(RETRY_MIN, RETRY_MAX))?;
@@ -167,7 +167,7 @@ impl<S: Partitioned> Worker<S> {
                     self.intake.take(&[])?;
                     places.iter().for_each(|place| self.assigned(place));
                 }
-                // What is pending of them is not said: there is a new generation already. Whoever comes next says it.
+                // What is pending of them is not committed: there is a new generation already. Whoever comes next commits it.
                 Event::Revoked(places) => self.give_up(&places, "revoked")?,
                 Event::Lost(places) => {
                     // Until we are told of a new generation we are no member.
@@ -189,13 +189,13 @@ impl<S: Partitioned> Worker<S> {
                         }
                     }
                 }
-                // The transaction it belonged to fails, and is said again.
+                // The transaction it belonged to fails, and is tried again.
                 Event::Undelivered { topic, why } => self.intake.grumble(&format!("a record for {topic} was not delivered: {why}")),
                 Event::TooLarge { topic, bytes } => self.intake.lost(&topic, bytes),
                 // Likewise, until the topic takes it: nothing is lost.
                 Event::Refused { topic, bytes } => {
                     let what =
-                        format!("{topic} takes no record of {bytes} bytes, which is said again until it does; raise its max.message.bytes");
+                        format!("{topic} takes no record of {bytes} bytes, which is tried again until it does; raise its max.message.bytes");
                     self.intake.grumble(&what);
                 }
                 Event::Error(what) => self.intake.grumble(&what),
@@ -295,7 +295,7 @@ impl<S: Partitioned> Worker<S> {
     /// An owner's own ticks come every few seconds. Where they do not, though the log goes on, somebody's transaction
     /// was left open: nothing after it may be read. Kafka ends it in time, but for faults of its own.
     fn heed(&mut self) {
-        // While nothing can be said, nothing is taken in.
+        // While nothing can be committed, nothing is taken in.
         if self.failed.is_some() {
             return;
         }
@@ -344,7 +344,7 @@ impl<S: Partitioned> Worker<S> {
         pause.saturating_sub(self.committed.elapsed())
     }
 
-    /// Says all that is pending, in one transaction. What fails stays, and is tried again.
+    /// Commits all that is pending, in one transaction. What fails stays, and is tried again.
     fn commit(&mut self) -> anyhow::Result<()> {
         if self.unsure && !self.settle()? {
             return Ok(());
@@ -354,22 +354,22 @@ impl<S: Partitioned> Worker<S> {
             return Ok(());
         }
         let began = Instant::now();
-        let Some(said) = self.say()? else { return Ok(()) };
+        let Some(ended) = self.commit_pending()? else { return Ok(()) };
         self.committed = Instant::now();
-        match said {
-            Said::Yes => {
+        match ended {
+            Ended::Committed => {
                 self.commit_took = began.elapsed();
                 self.failed = None;
                 self.metrics.transactions.with_label_values(&[S::NAME, "committed"]).inc();
                 let all: Vec<u32> = self.owned.keys().copied().collect();
-                all.into_iter().for_each(|partition| self.said(partition));
+                all.into_iter().for_each(|partition| self.settled(partition));
             }
-            Said::No(why) => {
+            Ended::Aborted(why) => {
                 self.failed.get_or_insert_with(Instant::now);
                 self.metrics.transactions.with_label_values(&[S::NAME, "aborted"]).inc();
-                self.intake.grumble(&format!("a transaction was taken back and is said again: {why}"));
+                self.intake.grumble(&format!("a transaction was aborted and is tried again: {why}"));
             }
-            Said::Unknown(why) => {
+            Ended::Unknown(why) => {
                 self.failed.get_or_insert_with(Instant::now);
                 self.unsure = true;
                 self.metrics.transactions.with_label_values(&[S::NAME, "unknown"]).inc();
@@ -379,13 +379,13 @@ impl<S: Partitioned> Worker<S> {
         Ok(())
     }
 
-    fn say(&mut self) -> anyhow::Result<Option<Said>> {
+    fn commit_pending(&mut self) -> anyhow::Result<Option<Ended>> {
         let Some(group) = self.group.clone() else { return Ok(None) };
         let mut offsets = TopicPartitionList::new();
         let (mut messages, mut portions) = (vec![], vec![]);
         let log = Partition::<S>::log(&self.settings.prefix);
         for (partition, owned) in self.owned.iter().filter(|(_, owned)| owned.is_pending()) {
-            let (out, portion, offset) = owned.speech();
+            let (out, portion, offset) = owned.pending();
             messages.extend(out);
             portions.extend(portion);
             if let Some((next, metadata)) = offset {
@@ -400,12 +400,12 @@ impl<S: Partitioned> Worker<S> {
             let stopping = stop.load(Ordering::Relaxed) && began.elapsed() > DRAIN_MAX;
             if stopping || intake.has_lost() { Wait::NoLonger } else { kept(intake) }
         };
-        self.speaker.say(&Speech { messages, offsets, group }, &mut wait).map(Some)
+        self.transactions.commit(&Transaction { messages, offsets, group }, &mut wait).map(Some)
     }
 
-    fn said(&mut self, partition: u32) {
+    fn settled(&mut self, partition: u32) {
         let Some(owned) = self.owned.get_mut(&partition).filter(|owned| owned.is_pending()) else { return };
-        let (out, snapshot) = owned.said();
+        let (out, snapshot) = owned.on_committed();
         if let Some(bytes) = snapshot {
             self.metrics.snapshot_written(S::NAME, partition);
             tracing::debug!(stage = S::NAME, partition, bytes, "a snapshot is whole");
@@ -421,7 +421,7 @@ impl<S: Partitioned> Worker<S> {
     fn settle(&mut self) -> anyhow::Result<bool> {
         // Only a new producer settles what the old one left; then the committed offsets do not change any more.
         let (intake, stop) = (&mut self.intake, &self.stop);
-        let ready = self.speaker.ready(&mut || if stop.load(Ordering::Relaxed) { Wait::NoLonger } else { kept(intake) })?;
+        let ready = self.transactions.ready(&mut || if stop.load(Ordering::Relaxed) { Wait::NoLonger } else { kept(intake) })?;
         if ready.is_none() {
             return Ok(false);
         }
@@ -435,10 +435,10 @@ impl<S: Partitioned> Worker<S> {
         };
         self.unsure = false;
         for (partition, offset) in committed {
-            match self.owned.get(&partition).map(|owned| owned.told(offset)) {
-                Some(Told::Said) => self.said(partition),
-                Some(Told::BySomebodyElse) => self.recover_again(partition)?,
-                Some(Told::Not) | None => {}
+            match self.owned.get(&partition).map(|owned| owned.fate(offset)) {
+                Some(Fate::Committed) => self.settled(partition),
+                Some(Fate::Superseded) => self.recover_again(partition)?,
+                Some(Fate::NotCommitted) | None => {}
             }
         }
         Ok(true)
@@ -471,7 +471,7 @@ impl<S: Partitioned> Worker<S> {
             ready &= caught_up;
             self.metrics.follows(S::NAME, *partition, owned.follows(&self.config));
         }
-        // Who cannot say what it knows does not work, however little it is behind.
+        // Who cannot commit does not work, however little it is behind.
         ready &= self.failed.is_none_or(|since| since.elapsed() < MUTE_AFTER);
         self.ready.store(ready, Ordering::Relaxed);
         self.metrics.ready(S::NAME, ready);
