@@ -94,7 +94,7 @@ enum Failure {
     /// It could not run.
     CouldNot(anyhow::Error),
     /// It could not run, and has said why.
-    Told,
+    Reported,
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
@@ -125,7 +125,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::No) => ExitCode::from(1),
-        Err(Failure::Told) => ExitCode::from(2),
+        Err(Failure::Reported) => ExitCode::from(2),
         Err(Failure::Unanswered) => ExitCode::from(3),
         // The reader has gone: there is nobody left to tell.
         Err(Failure::CouldNot(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,

@@ -162,7 +162,7 @@ pub struct Body {
     #[serde(flatten)]
     pub evidence: Evidence,
     /// Its events so far; of very many those that only say how things stood are left out first.
-    pub history: Vec<Told>,
+    pub history: Vec<HistoryEntry>,
     /// Events that are left out of its history.
     #[serde(default)]
     pub history_left_out: u32,
@@ -426,7 +426,7 @@ pub struct Related {
 
 /// An event in an incident's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Told {
+pub struct HistoryEntry {
     /// What.
     pub event: Event,
     /// When.

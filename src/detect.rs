@@ -59,13 +59,13 @@ pub struct Detect {
 
 /// What evaluations tell of.
 #[derive(Debug, Default)]
-struct Told {
+struct Findings {
     breaches: Vec<Breach>,
     hints: Vec<Hint>,
     good: Vec<Good>,
 }
 
-impl Told {
+impl Findings {
     fn append(&mut self, mut later: Self) {
         self.breaches.append(&mut later.breaches);
         self.hints.append(&mut later.hints);
@@ -204,7 +204,7 @@ impl Detect {
         if self.state.evaluated.is_some_and(|until| ready <= until) {
             return;
         }
-        let mut told = Told::default();
+        let mut findings = Findings::default();
         for (monitor, watch) in self.config.rules.watches() {
             let own = watch.partition(&Labels::default(), self.partitions.samples) == self.origin.partition;
             if own && watch.query.speaks_of_nothing() {
@@ -215,11 +215,11 @@ impl Detect {
             let Some(state) = self.state.monitors.get_mut(&watch.key) else { continue };
             let recover_after = self.config.tuning.recover_after;
             let subject = Subject { monitor, watch, counted: &counted, parts: &parts, recover_after };
-            state.evaluate(subject, ready, own, &self.config.tuning, &mut told, out);
+            state.evaluate(subject, ready, own, &self.config.tuning, &mut findings, out);
         }
         self.state.evaluated = Some(ready);
         self.state.parked.retain(|_, parked| ready.since(parked.since) <= GONE_FOR);
-        self.tell(told, out);
+        self.tell(findings, out);
     }
 
     /// Where all inputs are silent no step comes; then the clock says how long data has been missing.
@@ -236,11 +236,11 @@ impl Detect {
                 state.silence(Subject { monitor, watch, counted, parts, recover_after }, clock, &mut breaches);
             }
         }
-        self.tell(Told { breaches, ..Told::default() }, out);
+        self.tell(Findings { breaches, ..Findings::default() }, out);
     }
 
-    fn tell(&mut self, told: Told, out: &mut Outbox) {
-        let Told { mut breaches, hints, good } = told;
+    fn tell(&mut self, findings: Findings, out: &mut Outbox) {
+        let Findings { mut breaches, hints, good } = findings;
         let Some(progress) = self.state.evaluated else { return };
         let grown = self.state.passed_on.is_none_or(|sent| progress.since(sent) >= PROGRESS_STEP);
         if breaches.is_empty() && hints.is_empty() && good.is_empty() && !grown {

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::contract::{Data, Told};
+use crate::contract::{Data, HistoryEntry};
 use crate::model::{Event, Timestamp};
 use crate::rules::notify::{Messenger, Routed, Target};
 
@@ -70,7 +70,7 @@ pub fn is_told(target: &Target, data: &Data) -> bool {
         if over { (&incident.businesses_held, &incident.owners_held) } else { (&evidence.businesses, &evidence.owners) };
     let (businesses, owners) = (of_all(&evidence.business, businesses), of_all(&evidence.owner, owners));
     // Nobody has to be told that what he was not told of is revoked, or what becomes of what was never declared.
-    let seems_over = |told: &&Told| matches!(told.event, Event::Recovering | Event::Recovered);
+    let seems_over = |told: &&HistoryEntry| matches!(told.event, Event::Recovering | Event::Recovered);
     let before = incident.history.iter().rev().find(seems_over).map(|told| told.event);
     let untold = levels.is_empty() || data.event.kind == Event::RecoveryRevoked && before == Some(Event::Recovering);
     let mut routes = target.routes.iter().filter(|route| !untold || route.events.is_some());

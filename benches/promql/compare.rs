@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::world::{STEP, World};
 
 /// The results of an expression, or why there are none.
-pub(crate) enum Told {
+pub(crate) enum Answer {
     Points(BTreeMap<(Labels, Timestamp), Value>),
     Refused(String),
     Failed(String),
@@ -25,10 +25,10 @@ pub(crate) struct Verdict {
 }
 
 /// A line of the reference.
-pub(crate) fn told(line: &str) -> Told {
+pub(crate) fn told(line: &str) -> Answer {
     let answer: Json = serde_json::from_str(line).expect("JSON");
     if let Some(error) = answer["error"].as_str() {
-        return Told::Failed(error.to_owned());
+        return Answer::Failed(error.to_owned());
     }
     let mut points = BTreeMap::new();
     for series in answer["series"].as_array().expect("a list") {
@@ -42,7 +42,7 @@ pub(crate) fn told(line: &str) -> Told {
             points.insert((labels.clone(), Timestamp(point["t"].as_i64().expect("a time"))), value);
         }
     }
-    Told::Points(points)
+    Answer::Points(points)
 }
 
 fn histogram(json: &Json) -> Histogram {
@@ -74,10 +74,10 @@ fn histogram(json: &Json) -> Histogram {
 }
 
 /// What we say.
-pub(crate) fn ours(world: &World, expression: &str) -> Told {
+pub(crate) fn ours(world: &World, expression: &str) -> Answer {
     let mut evaluation = match Evaluation::new(expression, STEP, LOOKBACK) {
         Ok(evaluation) => evaluation,
-        Err(refusal) => return Told::Refused(refusal.message),
+        Err(refusal) => return Answer::Refused(refusal.message),
     };
     let read: Vec<&(Labels, Vec<(Timestamp, Value)>)> = world.series.iter().filter(|(labels, _)| evaluation.reads(labels)).collect();
     let mut samples: Vec<(Timestamp, &Labels, &Value)> =
@@ -91,27 +91,27 @@ pub(crate) fn ours(world: &World, expression: &str) -> Told {
         }
         match evaluation.step(step) {
             Ok(outputs) => points.extend(outputs.into_iter().map(|output| ((output.labels, step), output.value))),
-            Err(unmatched) => return Told::Failed(unmatched.0),
+            Err(unmatched) => return Answer::Failed(unmatched.0),
         }
     }
-    Told::Points(points)
+    Answer::Points(points)
 }
 
 /// Compares.
-pub(crate) fn verdict(ours: &Told, theirs: &Told) -> Verdict {
+pub(crate) fn verdict(ours: &Answer, theirs: &Answer) -> Verdict {
     let of = |kind, detail: String| Verdict { kind, detail, points: 0, equal: 0 };
     match (ours, theirs) {
-        (Told::Failed(_), Told::Failed(_)) => of("agrees: fails", String::new()),
-        (Told::Refused(why), Told::Points(_)) => of("refused", why.clone()),
-        (Told::Refused(_), _) => of("agrees: not taken", String::new()),
+        (Answer::Failed(_), Answer::Failed(_)) => of("agrees: fails", String::new()),
+        (Answer::Refused(why), Answer::Points(_)) => of("refused", why.clone()),
+        (Answer::Refused(_), _) => of("agrees: not taken", String::new()),
         // There all of an expression fails where vectors do not match; here what is kept apart fails apart.
-        (Told::Points(_), Told::Failed(why)) if why.contains("found duplicate series for the match group") => {
+        (Answer::Points(_), Answer::Failed(why)) if why.contains("found duplicate series for the match group") => {
             of("explained: fails apart", String::new())
         }
-        (Told::Points(_), Told::Failed(why)) => of("differs", format!("Prometheus fails: {why}")),
-        (Told::Failed(why), Told::Points(_)) => of("differs", format!("we fail: {why}")),
-        (_, Told::Refused(_)) => of("differs", "Prometheus refuses".into()),
-        (Told::Points(ours), Told::Points(theirs)) => points(ours, theirs),
+        (Answer::Points(_), Answer::Failed(why)) => of("differs", format!("Prometheus fails: {why}")),
+        (Answer::Failed(why), Answer::Points(_)) => of("differs", format!("we fail: {why}")),
+        (_, Answer::Refused(_)) => of("differs", "Prometheus refuses".into()),
+        (Answer::Points(ours), Answer::Points(theirs)) => points(ours, theirs),
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 
 fn refuse(why: &str) -> Failure {
     error!(error = why, "it cannot run");
-    Failure::Told
+    Failure::Reported
 }
 
 fn log(format: Format) {

@@ -30,7 +30,7 @@ pub struct Metric {
 
 /// What one metric tells of a suspect.
 #[derive(Clone, Copy)]
-struct Told<'m> {
+struct Showing<'m> {
     labels: Option<&'m Labels>,
     first: Timestamp,
     last: Timestamp,
@@ -38,7 +38,7 @@ struct Told<'m> {
     dimensions: &'m [Dimension],
 }
 
-impl<'m> Told<'m> {
+impl<'m> Showing<'m> {
     fn takes(&mut self, other: Self) {
         if other.first < self.first || self.labels.is_none() {
             self.labels = other.labels.or(self.labels);
@@ -59,8 +59,8 @@ pub(super) fn metrics<'m>(
     topology: &Topology,
 ) -> Vec<Metric> {
     let Some(node) = topology.node(&suspect.entity) else { return vec![] };
-    let mut tell: BTreeMap<&str, Told<'_>> = BTreeMap::new();
-    let mut add = |name, told: Told<'m>| tell.entry(name).or_insert(told).takes(told);
+    let mut tell: BTreeMap<&str, Showing<'_>> = BTreeMap::new();
+    let mut add = |name, told: Showing<'m>| tell.entry(name).or_insert(told).takes(told);
     let tells = |member: &&Member| {
         let serves = member.judged.as_ref().and_then(|judged| judged.calls.as_ref());
         member.entity == suspect.entity || serves == Some(&suspect.entity)
@@ -72,18 +72,18 @@ pub(super) fn metrics<'m>(
             Source::Alert { labels, .. } => labels,
             Source::Person { .. } => continue,
         };
-        add(member.source.name(), Told { labels: Some(labels), first: member.starts_at, last: member.starts_at, dimensions });
+        add(member.source.name(), Showing { labels: Some(labels), first: member.starts_at, last: member.starts_at, dimensions });
     }
     for hint in hints {
-        add(&hint.monitor, Told { labels: None, first: hint.at, last: hint.at, dimensions: &[] });
+        add(&hint.monitor, Showing { labels: None, first: hint.at, last: hint.at, dimensions: &[] });
     }
     let earliest = tell.values().map(|told| told.first).min().unwrap_or(Timestamp::MIN);
-    let likely = |name: &str, told: &Told<'_>| {
+    let likely = |name: &str, told: &Showing<'_>| {
         let own = excess.of_monitor(node, name).map_or(0.0, of_part);
         libm::exp(own - (seconds(told.first, earliest) / FIRST).min(FIRST_MAX))
     };
     let total: f64 = tell.iter().map(|(name, told)| likely(name, told)).sum();
-    let metric = |(name, told): (&&str, &Told<'_>)| Metric {
+    let metric = |(name, told): (&&str, &Showing<'_>)| Metric {
         name: (*name).to_owned(),
         labels: told.labels.cloned().unwrap_or_default(),
         probability: suspect.probability * likely(name, told) / total,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{Action, Cause, Discovery, Evidence, Note, Related, Stamp, Told};
+use crate::contract::{Action, Cause, Discovery, Evidence, HistoryEntry, Note, Related, Stamp};
 use crate::correlate::{Hold, Member, MemberKey, SituationId};
 use crate::grade::{Grade, Standing, Stated};
 use crate::model::command::RICHTER;
@@ -138,7 +138,7 @@ pub(super) struct Incident {
     /// What it rested on when its situation was let go of.
     pub(super) kept: Option<Box<Evidence>>,
     /// Its events so far; of very many those that only say how things stood are left out first.
-    pub(super) history: Vec<Told>,
+    pub(super) history: Vec<HistoryEntry>,
 }
 
 /// A level in a sequence.
@@ -381,7 +381,7 @@ impl Incident {
         }
         let level = self.level().map(ToString::to_string);
         let Reason { words, evidence } = reason.clone();
-        self.history.push(Told { event, at: self.at.to_string(), level, author: author.to_owned(), reason: words, evidence });
+        self.history.push(HistoryEntry { event, at: self.at.to_string(), level, author: author.to_owned(), reason: words, evidence });
     }
 
     /// For how long of that time all was well.

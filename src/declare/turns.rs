@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::contract::Told;
+use crate::contract::HistoryEntry;
 use crate::correlate::{Member, MemberKey, SituationId, Source, Suppressed};
 use crate::model::command::RICHTER;
 use crate::model::text::{clock, counted, moment};
@@ -399,13 +399,13 @@ fn rounds(every: Duration, at: Timestamp, until: Timestamp) -> Duration {
 fn happened(incident: &Incident, at: Timestamp) -> (Option<String>, String) {
     let followed = incident.history.iter().rev().find(|told| told.event == Event::FollowUpDue).map(|told| told.at.clone());
     let since = followed.unwrap_or_default().max(incident.on_since.to_string());
-    let new: Vec<&Told> = incident.history.iter().filter(|told| told.at > since && told.event != Event::FollowUpDue).collect();
+    let new: Vec<&HistoryEntry> = incident.history.iter().filter(|told| told.at > since && told.event != Event::FollowUpDue).collect();
     let at = at.to_string();
     let clock = format!("{} UTC", if since[..10] == at[..10] { since[11..16].to_owned() } else { clock(&since) });
     if new.is_empty() {
         return (None, clock);
     }
-    let told = |told: &&Told| match told.event.as_str() {
+    let told = |told: &&HistoryEntry| match told.event.as_str() {
         event if told.reason.starts_with(event) => told.reason.clone(),
         event => format!("{event} ({})", told.reason),
     };

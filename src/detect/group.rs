@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Breach, Dimension, Entity, Good, Hint, Judge, Labels, Measure, Phase, Reading, Timestamp};
 use crate::rules::{Monitor, Watch};
 
-use super::Told;
+use super::Findings;
 use super::absence::{Gaps, missing};
 use super::baseline::Baseline;
 use super::chance::Counted;
@@ -180,7 +180,7 @@ impl Group {
         sampled: Timestamp,
         value: f64,
         divisor: Option<f64>,
-        told: &mut Told,
+        findings: &mut Findings,
     ) -> Option<Breach> {
         self.see(sampled);
         self.measured = step;
@@ -201,26 +201,26 @@ impl Group {
             self.usual.get_or_insert_default().see(parts, watch.every, teaches);
         }
         let moved = self.moved(subject, step, verdict);
-        if told.hints.len() < HINTS_MAX {
-            told.hints.extend(self.hint(subject, step, verdict));
+        if findings.hints.len() < HINTS_MAX {
+            findings.hints.extend(self.hint(subject, step, verdict));
         }
         let good = matches!(verdict, Verdict::Good { .. }) && !self.hold.open() && self.hinted.is_none_or(|hinted| hinted.over);
-        self.goodness(subject, step, good, told);
+        self.goodness(subject, step, good, findings);
         moved
     }
 
     /// Tells now and then that it is good, and at once that it is no more.
-    pub(super) fn goodness(&mut self, subject: Subject<'_>, at: Timestamp, good: bool, told: &mut Told) {
+    pub(super) fn goodness(&mut self, subject: Subject<'_>, at: Timestamp, good: bool, findings: &mut Findings) {
         let news = match self.told_good {
             Some((_, true)) if !good => true,
             Some((told, _)) => good && at.since(told) >= GOOD_AGAIN,
             None => good,
         };
-        if news && told.good.len() < HINTS_MAX {
+        if news && findings.good.len() < HINTS_MAX {
             self.told_good = Some((at, good));
             let Subject { monitor, .. } = subject;
             let entity = self.calls(monitor).unwrap_or_else(|| self.entity(monitor));
-            told.good.push(Good { monitor: monitor.name.clone(), entity, at, good });
+            findings.good.push(Good { monitor: monitor.name.clone(), entity, at, good });
         }
     }
 

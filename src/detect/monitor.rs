@@ -9,7 +9,7 @@ use crate::query::{Cell, Memo, Output, Pushed, Query};
 use crate::rules::{Monitor, Side, Tuning, Watch};
 use crate::stage::{Count, Limit, Outbox, Outcome};
 
-use super::Told;
+use super::Findings;
 use super::baseline::Baseline;
 use super::group::{Group, Subject};
 use super::index::Index;
@@ -199,7 +199,7 @@ impl MonitorState {
         ready: Timestamp,
         own: bool,
         tuning: &Tuning,
-        told: &mut Told,
+        findings: &mut Findings,
         out: &mut Outbox,
     ) {
         let watch = subject.watch;
@@ -209,7 +209,7 @@ impl MonitorState {
             self.cell(&Labels::default(), &watch.query);
         }
         while let Some(step) = self.next_step(watch, always, ready).filter(|step| *step <= ready) {
-            let (mut now, forgets) = (Told::default(), self.forgets_after(watch, tuning));
+            let (mut now, forgets) = (Findings::default(), self.forgets_after(watch, tuning));
             for place in 0..self.cells.len() {
                 if place.is_multiple_of(AHEAD) {
                     self.read_ahead(watch, place, step);
@@ -217,7 +217,7 @@ impl MonitorState {
                 self.step(subject, place, step, tuning, &mut now, out);
                 self.forget(watch, place, step, forgets, always);
             }
-            told.append(now);
+            findings.append(now);
             self.done = Some(step);
         }
     }
@@ -279,7 +279,7 @@ impl MonitorState {
         Some(self.done.map_or(due, |done| due.max(done.next_multiple(watch.every))))
     }
 
-    fn step(&mut self, subject: Subject<'_>, place: usize, step: Timestamp, tuning: &Tuning, told: &mut Told, out: &mut Outbox) {
+    fn step(&mut self, subject: Subject<'_>, place: usize, step: Timestamp, tuning: &Tuning, findings: &mut Findings, out: &mut Outbox) {
         let Some(kept) = &mut self.cells[place] else { return };
         let query = &subject.watch.query;
         let (mut outputs, none) = match kept.cell.measure(query, &mut self.memo, step) {
@@ -323,17 +323,17 @@ impl MonitorState {
             while outputs.next_if(|output| output.labels < group.labels).is_some() {}
             let moved = match outputs.next_if(|output| output.labels == group.labels) {
                 Some(Output { sampled, value: Value::Float(value), divisor, .. }) => {
-                    group.measured(subject, step, sampled, value, divisor, told)
+                    group.measured(subject, step, sampled, value, divisor, findings)
                 }
                 // A histogram is not judged.
                 Some(Output { value: Value::Histogram(_), .. }) => None,
                 None if filtered => group.filtered(subject, step),
                 None => {
-                    group.goodness(subject, step, false, told);
+                    group.goodness(subject, step, false, findings);
                     group.missing(subject, step)
                 }
             };
-            told.breaches.extend(moved);
+            findings.breaches.extend(moved);
         }
     }
 

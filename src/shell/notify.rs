@@ -87,7 +87,7 @@ enum Delivery {
     /// It failed, and is tried again.
     Failed,
     /// Somebody else has told of it.
-    Told,
+    DoneElsewhere,
     /// Its partition is somebody else's by now, who tells of it.
     Lost(i32),
 }
@@ -188,7 +188,7 @@ impl Notifier {
             while let Some(task) = queue.front_mut() {
                 match self.deliver(task, follower)? {
                     Delivery::Done => follower.done(&task.message),
-                    Delivery::Told => {}
+                    Delivery::DoneElsewhere => {}
                     Delivery::Failed => break,
                     Delivery::Lost(partition) => {
                         warn!(target = self.target.name, partition, "others tell of it from here on");
@@ -217,7 +217,7 @@ impl Notifier {
             self.metrics.notification_age(&self.target.name, now().since(task.appended()));
             match follower.whose(&task.message) {
                 Whose::Ours => {}
-                Whose::Done => return Ok(Delivery::Told),
+                Whose::Done => return Ok(Delivery::DoneElsewhere),
                 Whose::Theirs => return Ok(Delivery::Lost(task.message.partition())),
                 Whose::Open => {
                     task.due = Instant::now() + RETRY_MIN;

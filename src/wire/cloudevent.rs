@@ -83,13 +83,13 @@ pub fn message<T: Serialize>(attributes: &Attributes, data: &T) -> Message {
 /// It is no event, or its data is of another shape.
 pub fn data<T: DeserializeOwned>(event: &[u8], kind: &str) -> serde_json::Result<Option<T>> {
     #[derive(Deserialize)]
-    struct Told<'e> {
+    struct Envelope<'e> {
         #[serde(rename = "type", borrow)]
         kind: Cow<'e, str>,
         #[serde(borrow)]
         data: &'e RawValue,
     }
-    let told: Told<'_> = serde_json::from_slice(event)?;
+    let told: Envelope<'_> = serde_json::from_slice(event)?;
     if told.kind.starts_with(kind) { serde_json::from_str(told.data.get()).map(Some) } else { Ok(None) }
 }
 

@@ -18,12 +18,12 @@ const APPENDED: Timestamp = Timestamp(1_800_000_000_000);
 
 /// What one record told.
 #[derive(Debug, Default, PartialEq)]
-struct Told {
+struct Decoded {
     samples: Vec<(Labels, Timestamp, Option<u64>)>,
     refused: Vec<Reject>,
 }
 
-impl Sink for Told {
+impl Sink for Decoded {
     fn sample(&mut self, series: &SeriesBuf, at: Timestamp, value: Value) {
         self.samples.push((series.labels(), at, value.float().map(f64::to_bits)));
     }
@@ -35,8 +35,8 @@ impl Sink for Told {
     fn skip(&mut self, _: &'static str) {}
 }
 
-fn told(format: Format, payload: &[u8]) -> Told {
-    let (mut told, mut scratch) = (Told::default(), Scratch::default());
+fn told(format: Format, payload: &[u8]) -> Decoded {
+    let (mut told, mut scratch) = (Decoded::default(), Scratch::default());
     let context = Context { appended: APPENDED, unit: None, promote: &[], version: None };
     if let Err(reject) = metrics::decode(format, payload, &context, &mut scratch, &mut told) {
         told.refused.push(reject);
@@ -64,9 +64,9 @@ impl Given {
         self.seconds * 1000
     }
 
-    fn expected(&self) -> Told {
+    fn expected(&self) -> Decoded {
         let labels = Labels::of(self.all());
-        Told { samples: vec![(labels, Timestamp(self.millis()), Some(self.value.to_bits()))], refused: vec![] }
+        Decoded { samples: vec![(labels, Timestamp(self.millis()), Some(self.value.to_bits()))], refused: vec![] }
     }
 
     /// The same with other labels beside.

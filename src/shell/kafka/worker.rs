@@ -194,8 +194,9 @@ impl<S: Partitioned> Worker<S> {
                 Event::TooLarge { topic, bytes } => self.intake.lost(&topic, bytes),
                 // Likewise, until the topic takes it: nothing is lost.
                 Event::Refused { topic, bytes } => {
-                    let what =
-                        format!("{topic} takes no record of {bytes} bytes, which is tried again until it does; raise its max.message.bytes");
+                    let what = format!(
+                        "{topic} takes no record of {bytes} bytes, which is tried again until it does; raise its max.message.bytes"
+                    );
                     self.intake.grumble(&what);
                 }
                 Event::Error(what) => self.intake.grumble(&what),

@@ -21,7 +21,7 @@ struct Webhook {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Told {
+struct Entry {
     #[serde(default)]
     status: String,
     labels: BTreeMap<String, String>,
@@ -47,7 +47,7 @@ pub fn webhook(record: Json) -> Result<Parts, Reject> {
     let webhook: Webhook = serde_json::from_value(record).map_err(|e| Reject::json(&e))?;
     few_enough(webhook.alerts.len())?;
     let alert = |told: Json| {
-        let told: Told = serde_json::from_value(told).map_err(|e| Reject::json(&e))?;
+        let told: Entry = serde_json::from_value(told).map_err(|e| Reject::json(&e))?;
         let ends_at = match told.status.as_str() {
             "firing" => None,
             "resolved" => Some(time("endsAt", &told.ends_at)?),
@@ -71,7 +71,7 @@ pub fn api(record: Json, appended: Timestamp) -> Result<Parts, Reject> {
     let list: Vec<Json> = serde_json::from_value(record).map_err(|e| Reject::json(&e))?;
     few_enough(list.len())?;
     let alert = |told: Json| {
-        let told: Told = serde_json::from_value(told).map_err(|e| Reject::json(&e))?;
+        let told: Entry = serde_json::from_value(told).map_err(|e| Reject::json(&e))?;
         let at = |field: &str, text: &str| match text {
             unset if unset.is_empty() || unset.starts_with(UNSET) => Ok(None),
             text => time(field, text).map(Some),
@@ -88,7 +88,7 @@ pub fn api(record: Json, appended: Timestamp) -> Result<Parts, Reject> {
     Ok(list.into_iter().map(alert).collect())
 }
 
-fn known(told: Told, starts_at: Timestamp, ends_at: Option<Timestamp>) -> Alert {
+fn known(told: Entry, starts_at: Timestamp, ends_at: Option<Timestamp>) -> Alert {
     let labels: Labels = told.labels.into();
     // The fingerprint names the labels; where it is missing it can be computed.
     let fingerprint = u64::from_str_radix(&told.fingerprint, 16).map_or_else(|_| labels.fingerprint(), Fingerprint);

@@ -11,7 +11,7 @@ use crate::wire::{Reject, SeriesBuf, Unit, instant};
 use super::{Context, Scratch, Sink, parse};
 
 /// What was told of a series at one time.
-struct Told {
+struct Sum {
     series: SeriesBuf,
     kind: Kind,
     /// Of all values.
@@ -27,7 +27,7 @@ enum Kind {
 }
 
 /// What a record tells, by time and series: tags come in any order.
-type All = BTreeMap<(Timestamp, Labels, Kind), Told>;
+type Sums = BTreeMap<(Timestamp, Labels, Kind), Sum>;
 
 /// Decodes one record. A line that cannot be read is refused alone.
 ///
@@ -35,7 +35,7 @@ type All = BTreeMap<(Timestamp, Labels, Kind), Told>;
 /// It is no text.
 pub fn decode(payload: &[u8], context: &Context<'_>, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<(), Reject> {
     let text = std::str::from_utf8(payload).map_err(|e| Reject::new("not_text", e.to_string()))?;
-    let mut all = All::new();
+    let mut all = Sums::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if let Err(reject) = take(line, context, &mut scratch.series, &mut all) {
             sink.refuse(reject);
@@ -48,7 +48,7 @@ pub fn decode(payload: &[u8], context: &Context<'_>, scratch: &mut Scratch, sink
     Ok(())
 }
 
-fn take(line: &str, context: &Context<'_>, series: &mut SeriesBuf, all: &mut All) -> Result<(), Reject> {
+fn take(line: &str, context: &Context<'_>, series: &mut SeriesBuf, all: &mut Sums) -> Result<(), Reject> {
     let bad = |why: &str| Reject::new("bad_line", format!("{why}: {:?}", line.chars().take(120).collect::<String>()));
     let (name, rest) = line.split_once(':').ok_or_else(|| bad("no value"))?;
     let mut parts = rest.split('|');
@@ -83,7 +83,7 @@ fn take(line: &str, context: &Context<'_>, series: &mut SeriesBuf, all: &mut All
         return Err(Reject::new("relative_gauge", format!("{values:?} changes a gauge whose value only its sender knows")));
     }
     let values: Vec<f64> = values.split(':').map(parse).collect::<Option<_>>().ok_or_else(|| bad("the value is no number"))?;
-    let of = || Told { series: series.clone(), kind, sum: 0.0, values: 0.0 };
+    let of = || Sum { series: series.clone(), kind, sum: 0.0, values: 0.0 };
     let told = all.entry((at, series.labels(), kind)).or_insert_with(of);
     for value in values {
         match kind {
