@@ -4,40 +4,40 @@
 //! `forest`. What hangs together is a situation; bounded by life and size, so that nothing can glue the world together.
 
 mod calls;
+mod candidates;
 mod cause;
 mod changes;
 mod doubts;
+mod effect;
 mod ends;
 mod episodes;
 mod excess;
-mod explained;
-mod fired;
+mod explanation;
+mod firing;
 mod forest;
-mod found;
-mod goods;
+mod healthy;
 mod hints;
-mod joined;
 mod kernel;
-mod looks;
 mod meanwhile;
 mod member;
 mod members;
+mod membership;
 mod metric;
 mod odds;
+mod orphan;
 mod part;
 mod rates;
-mod related;
-mod said;
-mod seek;
-mod settled;
+mod relation;
+mod score;
+mod search;
+mod second_look;
+mod settling;
 mod sign;
 mod silent;
 mod situation;
+mod statement;
 mod storm;
 mod suppress;
-mod taken;
-mod trouble;
-mod unwatched;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -52,28 +52,28 @@ use crate::stage::Outcome;
 pub use calls::{Calls, Why};
 pub use cause::{Ranking, Suspect, rank};
 pub use changes::{Changed, Changes};
+pub use effect::{Effect, News};
 pub use ends::Ends;
-pub use joined::{How, Joined};
 pub use members::Members;
+pub use membership::{How, Membership};
 pub use metric::Metric;
 pub use odds::Odds;
 pub use part::Part;
-pub use related::Relation;
-pub use said::Said;
+pub use relation::Relation;
 pub use sign::SignId;
 pub use situation::{EndedBy, Hold, Judged, Member, MemberKey, Situation, SituationId, Source};
+pub use statement::Statement;
 pub use storm::Tally;
 pub use suppress::{Suppressed, Suppressor};
-pub use taken::{News, Taken};
 
 use doubts::Doubts;
-use fired::Fired;
+use firing::Firing;
 use forest::{Forest, Moved, View};
-use goods::Goods;
+use healthy::Healthy;
 use hints::Hints;
-use looks::{BY_A_SIGNAL, BY_THE_CLOCK};
 use member::{blur, breach_fingerprint, breach_key, called};
-use related::Relations;
+use relation::Relations;
+use second_look::{BY_A_SIGNAL, BY_THE_CLOCK};
 use sign::Onset;
 use storm::{Pace, Tallied};
 use suppress::{Suppression, inhibits};
@@ -100,7 +100,7 @@ pub struct Situations {
     /// Breaches of each group that have ended, and are not known yet to stay so.
     unsettled: BTreeMap<Fingerprint, Vec<MemberKey>>,
     /// The episodes of each fingerprint.
-    fired: BTreeMap<Fingerprint, Box<Fired>>,
+    fired: BTreeMap<Fingerprint, Box<Firing>>,
     /// What fired again, by its key: when it is looked at again, how often it was to be expected, and how often it was
     /// looked at.
     again: BTreeMap<(Timestamp, MemberKey), (f64, u8)>,
@@ -112,7 +112,7 @@ pub struct Situations {
     /// Recent changes.
     pub changes: Changes,
     hints: Hints,
-    goods: Goods,
+    goods: Healthy,
     /// Monitors with breaches that last, and that the rules lack since then.
     unwatched: BTreeMap<String, Timestamp>,
     /// When what is over was looked for last.
@@ -244,27 +244,27 @@ impl Situations {
     }
 
     /// Takes in what detection says about a breach.
-    pub fn breach(&mut self, breach: &Breach, origin: &Origin, rules: &mut Rules, tuning: &Tuning) -> Taken {
+    pub fn breach(&mut self, breach: &Breach, origin: &Origin, rules: &mut Rules, tuning: &Tuning) -> Effect {
         let (fingerprint, key) = (breach_fingerprint(&breach.monitor, &breach.group), breach_key(breach));
         if let Some((_, member)) = self.member(key) {
             let stale = breach.phase == Phase::Stale;
             // What goes stale is told by the clock, which may be ahead of what comes later.
             let known = if stale { member.stale || member.settled_at.is_some() } else { breach.known_at <= member.told_at };
             if known {
-                return Taken::nothing(Outcome::Duplicate);
+                return Effect::nothing(Outcome::Duplicate);
             }
             if stale {
                 self.update(key, |member| member.stale = true);
-                return Taken::updated(key);
+                return Effect::updated(key);
             }
             return self.goes_on(fingerprint, key, breach);
         }
         if self.tallied.contains_key(&key) {
             let ends = breach.phase == Phase::Ended && self.ends_tallied(key, Some(breach.at));
-            return Taken::nothing(if ends { Outcome::Applied } else { Outcome::Duplicate });
+            return Effect::nothing(if ends { Outcome::Applied } else { Outcome::Duplicate });
         }
         if matches!(breach.phase, Phase::Ended | Phase::Stale) {
-            return Taken::nothing(Outcome::NotWanted);
+            return Effect::nothing(Outcome::NotWanted);
         }
         let entity = rules.topology.resolve(breach.entity.clone());
         let source = Source::Breach { monitor: breach.monitor.clone(), group: breach.group.clone(), judge: breach.judge };
@@ -302,9 +302,9 @@ impl Situations {
         self.hints.push(Hint { entity: resolve(&hint.entity), calls: hint.calls.as_ref().map(resolve), ..hint.clone() });
     }
 
-    fn join(&mut self, fingerprint: Fingerprint, mut member: Member, rules: &mut Rules, tuning: &Tuning) -> Taken {
+    fn join(&mut self, fingerprint: Fingerprint, mut member: Member, rules: &mut Rules, tuning: &Tuning) -> Effect {
         if self.places.len() >= ALL_MEMBERS_MAX || self.open.len() >= SITUATIONS_MAX && member.definition.is_none() {
-            return Taken::nothing(Outcome::Limited);
+            return Effect::nothing(Outcome::Limited);
         }
         let (key, at) = (member.key, member.starts_at);
         let name = called(&member.source);
@@ -313,7 +313,7 @@ impl Situations {
         let again = self.fires_again(fingerprint, at, tuning).or_else(|| self.fires_for_others(&member, onset.node, tuning));
         let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
         let (sign, why) = match self.relapsed(&member, tuning) {
-            Some(situation) => (self.forest.open_in(onset, situation, &rules.topology), Joined::relapse()),
+            Some(situation) => (self.forest.open_in(onset, situation, &rules.topology), Membership::relapse()),
             None => self.forest.place(onset, again, view),
         };
         if let Some((rate, before)) = again
@@ -334,7 +334,7 @@ impl Situations {
         (member.sign, member.why) = (sign, why);
         if let Some(id) = self.overrun(&member).filter(|_| inhibits(&member, rules).is_empty()) {
             self.tally(id, &member);
-            return Taken { joined: true, tallied: Some((id, Box::new(member))), ..Taken::nothing(Outcome::Applied) };
+            return Effect { joined: true, tallied: Some((id, Box::new(member))), ..Effect::nothing(Outcome::Applied) };
         }
         self.pace.keeps(self.told);
         let ended = member.known_end();
@@ -343,7 +343,7 @@ impl Situations {
             self.forest.ends(sign, ended);
         }
         self.suppress(key, rules);
-        Taken { joined: true, ..Taken::updated(key) }
+        Effect { joined: true, ..Effect::updated(key) }
     }
 
     fn relapsed(&self, member: &Member, tuning: &Tuning) -> Option<SituationId> {
@@ -371,7 +371,7 @@ impl Situations {
     }
 
     /// Members leave a sign for another.
-    fn moves(&mut self, keys: &[MemberKey], sign: SignId, other: SignId, why: &Joined) {
+    fn moves(&mut self, keys: &[MemberKey], sign: SignId, other: SignId, why: &Membership) {
         let Some(from) = self.forest.get(sign).map(|sign| sign.situation) else { return };
         let here = keys.iter().filter_map(|key| self.place(*key)).filter(|(id, _)| *id == from);
         let mut places: Vec<usize> = here.map(|(_, place)| place).collect();

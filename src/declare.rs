@@ -4,27 +4,27 @@
 //! An incident is declared the moment a member of a situation meets a fault definition. Its events carry the whole
 //! story as of their own event time, so that a story does not depend on how fast its parts travelled.
 
-mod acts;
 mod agenda;
-mod cancelled;
+mod batch;
+mod cancellation;
+mod commands;
 mod costs;
+mod emergency;
 mod evidence;
-mod gather;
 mod grading;
 mod heartbeats;
 mod incident;
 mod incidents;
 mod life;
-mod merged;
+mod merge;
 mod picture;
 mod reason;
-mod related;
-mod same;
+mod relation;
+mod same_entity;
 mod split;
 mod story;
-mod together;
+mod timers;
 mod trace;
-mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Calls, How, Joined, Member, MemberKey, News, Situation, SituationId, Situations, Source, Taken, Tally, rank};
+use crate::correlate::{Calls, Effect, How, Member, MemberKey, Membership, News, Situation, SituationId, Situations, Source, Tally, rank};
 use crate::model::command::RICHTER;
 use crate::model::{Alert, Entity, Event, Origin, Signal, State, Timestamp};
 use crate::rules::{Config, Dependency, Rules, Topology};
@@ -40,13 +40,13 @@ use crate::stage::{Count, Outbox, Outcome, Progress, Record, Stage, snapshot};
 use crate::wire::internal::{SignalsRecord, decode};
 use crate::wire::{Reject, dead_letter};
 
-use acts::Seen;
 use agenda::{Agenda, Rungs};
+use batch::Batch;
+use commands::Seen;
 use heartbeats::Heartbeats;
 use incident::Incident;
 use incidents::Incidents;
 use reason::Reason;
-use together::Together;
 
 /// Entities that only alerts have named, and that are remembered; beyond it those without signs are forgotten.
 const STRANGERS_MAX: usize = 50_000;
@@ -156,8 +156,8 @@ impl Declare {
         // All that begins by one record is known before any of it is graded: what a notification or a step of evaluations tells
         // together is one fault rather than many.
         self.untold.clear();
-        let mut together = Together::default();
-        let mut waiting: Vec<(&Signal, Taken, Timestamp)> = vec![];
+        let mut together = Batch::default();
+        let mut waiting: Vec<(&Signal, Effect, Timestamp)> = vec![];
         for signal in signals {
             if self.hears_heartbeat(signal, origin, told, out) {
                 continue;
@@ -183,7 +183,7 @@ impl Declare {
         }
     }
 
-    fn took_signal(&mut self, signal: &Signal, taken: &Taken, at: Timestamp, out: &mut Outbox) {
+    fn took_signal(&mut self, signal: &Signal, taken: &Effect, at: Timestamp, out: &mut Outbox) {
         self.took(taken, at, out);
         if let (Signal::Breach(breach), Some(key)) = (signal, taken.member) {
             self.hears(breach, key, out);
@@ -191,7 +191,7 @@ impl Declare {
     }
 
     /// Takes in a signal; gives what is to be graded for it, and as of when.
-    fn takes_in(&mut self, signal: &Signal, origin: &Origin, told: Timestamp, out: &mut Outbox) -> Option<(Taken, Timestamp)> {
+    fn takes_in(&mut self, signal: &Signal, origin: &Origin, told: Timestamp, out: &mut Outbox) -> Option<(Effect, Timestamp)> {
         if let Signal::Breach(breach) = signal {
             self.turns(Some(origin), breach.at, out);
         }
@@ -267,7 +267,7 @@ impl Declare {
         }
     }
 
-    fn took(&mut self, taken: &Taken, at: Timestamp, out: &mut Outbox) {
+    fn took(&mut self, taken: &Effect, at: Timestamp, out: &mut Outbox) {
         if let Some((id, member)) = &taken.tallied {
             count_ungraded(member, out);
             out.decide(|| trace::member(*id, member));
@@ -281,7 +281,7 @@ impl Declare {
     }
 
     /// A member has come, or there is news of it.
-    fn took_in(&mut self, key: MemberKey, taken: &Taken, at: Timestamp, out: &mut Outbox) {
+    fn took_in(&mut self, key: MemberKey, taken: &Effect, at: Timestamp, out: &mut Outbox) {
         let Some((situation, member)) = self.state.situations.member(key) else { return };
         if taken.joined {
             count_ungraded(member, out);
@@ -374,7 +374,7 @@ impl Declare {
     }
 
     /// Something is no part of a situation any more: who knows of its incident hears what, and why.
-    fn gives_away(&self, from: SituationId, into: SituationId, entity: &Entity, why: &Joined, alone: bool) -> Option<Reason> {
+    fn gives_away(&self, from: SituationId, into: SituationId, entity: &Entity, why: &Membership, alone: bool) -> Option<Reason> {
         self.state.incidents.get(&self.owner(from)).filter(|incident| incident.state.is_on())?;
         let gone = self.state.situations.get(into).into_iter().flat_map(|situation| &situation.members);
         let name = gone.filter(|member| member.entity == *entity).map(|member| format!("{} of {entity}", member.source.name())).next();

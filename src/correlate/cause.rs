@@ -12,12 +12,12 @@ use crate::rules::{Rules, Tuning};
 
 use super::changes::BY_CHANGE;
 use super::excess::Excess;
-use super::explained::{Began, Explained};
+use super::explanation::{Began, Explanation};
 use super::kernel::{NEAR, seconds};
 use super::member::blur;
 use super::metric::{Metric, metrics};
 use super::rates::Kind;
-use super::trouble::Trouble;
+use super::score::Symptoms;
 use super::{Member, Part, Situation, SituationId, Situations, Source};
 
 /// The earliest entities, of which the dependencies are candidates too.
@@ -129,8 +129,8 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
     let blur = |node: Node| blurs.get(&node).copied().unwrap_or(0.0);
     let all_signs = hinted.iter().chain(&elsewhere).chain(&shows);
     let began: BTreeMap<Node, Began> = all_signs.map(|(node, at)| (*node, Began { at: *at, blur: blur(*node) })).collect();
-    let explained = Explained::new(&order, &began, all.forest.rates.alone(Kind::Fault, all.entities(rules)), topology);
-    let trouble = Trouble {
+    let explained = Explanation::new(&order, &began, all.forest.rates.alone(Kind::Fault, all.entities(rules)), topology);
+    let trouble = Symptoms {
         shows: &shows,
         order: &order,
         elsewhere: &elsewhere,

@@ -15,13 +15,13 @@ use crate::model::{Fingerprint, Timestamp};
 use crate::rules::{Rules, Tuning};
 
 use super::Situations;
+use super::effect::News;
 use super::forest::{ASKED, Forest, View};
-use super::joined::{How, Joined};
 use super::kernel::{self, seconds};
+use super::membership::{How, Membership};
 use super::rates::{Kind, ONLY_ONE};
 use super::sign::{Onset, Sign, SignId};
 use super::situation::{Member, MemberKey};
-use super::taken::News;
 
 /// What fires no more for so long is over: what flaps fires again before.
 pub(super) const OVER_AFTER: Duration = Duration::from_secs(200);
@@ -206,7 +206,7 @@ impl Forest {
 
     /// Makes a sign of its own of a burst of one's alerts, if that is likelier than that it belongs to the rest; says then why not
     /// to that.
-    fn leaves(&mut self, id: SignId, rest: &Burst, burst: &Burst, view: View<'_>) -> Option<(SignId, Joined)> {
+    fn leaves(&mut self, id: SignId, rest: &Burst, burst: &Burst, view: View<'_>) -> Option<(SignId, Membership)> {
         let (node, blur, name) = (self[id].node, self[id].blur(), self[id].name);
         let told = burst.members.len() as u32;
         let ends = Ends::both(seconds(burst.ended, rest.ended), blur);
@@ -219,7 +219,7 @@ impl Forest {
             self.forget_alone(new);
             return None;
         }
-        Some((new, Joined::again(How::SameEntity, delay, rate, background).ends(Some(ends))))
+        Some((new, Membership::again(How::SameEntity, delay, rate, background).ends(Some(ends))))
     }
 }
 
@@ -295,7 +295,7 @@ impl Situations {
             }
             let into = self.forest[new].situation;
             let (opener, others) = burst.members.split_at(1);
-            self.moves(opener, id, new, &Joined::default());
+            self.moves(opener, id, new, &Membership::default());
             self.moves(others, id, new, &why);
             self.news.push(News::Split { from, into, entity: entity.clone(), why, alone: true });
             let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);

@@ -7,7 +7,7 @@ use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
 use super::member::{alert_key, alert_member};
-use super::{EndedBy, Member, MemberKey, Situations, Taken};
+use super::{Effect, EndedBy, Member, MemberKey, Situations};
 
 /// Replicas that evaluate one rule see an alert begin so long apart at the most: twice what Prometheus lets pass between two looks
 /// by default.
@@ -15,7 +15,7 @@ const REPLICAS_WITHIN: Duration = Duration::from_secs(120);
 
 impl Situations {
     /// Takes in an external alert that was told at that time; it was heard at its start at the earliest.
-    pub fn alert(&mut self, alert: &Alert, origin: &Origin, told: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Taken {
+    pub fn alert(&mut self, alert: &Alert, origin: &Origin, told: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Effect {
         let at = told.max(alert.starts_at);
         self.told = if told == Timestamp::MIN { at } else { told };
         let ended = alert.ends_at.filter(|_| !alert.by_key);
@@ -31,7 +31,7 @@ impl Situations {
         taken
     }
 
-    fn episode(&mut self, alert: &Alert, origin: &Origin, at: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Taken {
+    fn episode(&mut self, alert: &Alert, origin: &Origin, at: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Effect {
         if alert.ends_at.is_some() {
             self.doubts.ends(alert.fingerprint);
         }
@@ -44,17 +44,17 @@ impl Situations {
         if self.tallied.contains_key(&key) {
             let Some(ended) = alert.ends_at else {
                 self.hears_tallied(key, at);
-                return Taken::nothing(Outcome::Duplicate);
+                return Effect::nothing(Outcome::Duplicate);
             };
             self.ends_tallied(key, Some(ended));
             self.ended(alert.fingerprint, starts_at, ended.min(at));
-            return Taken::nothing(Outcome::Applied);
+            return Effect::nothing(Outcome::Applied);
         }
         if let Some(fired) = fired.filter(|fired| fired.ended.is_some_and(|ended| ended >= alert.starts_at)) {
             if fired.ended == Some(alert.starts_at) {
                 self.doubts(key, fired.heard, at, alert, origin);
             }
-            return Taken::nothing(Outcome::Duplicate);
+            return Effect::nothing(Outcome::Duplicate);
         }
         // What has a new start is not the episode whose end is in doubt.
         self.doubts.ends(alert.fingerprint);
@@ -68,7 +68,7 @@ impl Situations {
             let definition = member.definition.clone().filter(|_| superseded);
             let ended_by = if superseded { EndedBy::Next } else { EndedBy::Told };
             let member = Member { definition, ends_at: Some(ended), ended_by, ..member };
-            let taken = if old { Taken::nothing(Outcome::NotWanted) } else { self.join(alert.fingerprint, member, rules, tuning) };
+            let taken = if old { Effect::nothing(Outcome::NotWanted) } else { self.join(alert.fingerprint, member, rules, tuning) };
             self.ended(alert.fingerprint, alert.starts_at, ended.min(at));
             taken
         } else {
@@ -86,8 +86,8 @@ impl Situations {
     }
 
     /// An alert is told of whose episode is a member.
-    fn told_again(&mut self, key: MemberKey, alert: &Alert, origin: &Origin, at: Timestamp, rules: &Rules) -> Taken {
-        let Some((_, member)) = self.member(key) else { return Taken::nothing(Outcome::NotWanted) };
+    fn told_again(&mut self, key: MemberKey, alert: &Alert, origin: &Origin, at: Timestamp, rules: &Rules) -> Effect {
+        let Some((_, member)) = self.member(key) else { return Effect::nothing(Outcome::NotWanted) };
         let starts_at = member.starts_at;
         // It contradicts a person who said that it was over, or that the next episode is all there is: it fires, or ended at
         // another time.
@@ -105,7 +105,7 @@ impl Situations {
             if let Some(ended) = known_end {
                 self.doubts(key, ended, at, alert, origin);
             }
-            return Taken::nothing(Outcome::Duplicate);
+            return Effect::nothing(Outcome::Duplicate);
         }
         match alert.ends_at {
             Some(ended) => self.ended(alert.fingerprint, starts_at, ended.min(at)),
@@ -116,7 +116,7 @@ impl Situations {
                 self.suppress(key, rules);
             }
         }
-        Taken::updated(key)
+        Effect::updated(key)
     }
 
     /// The key of an alert's episode that lasts.

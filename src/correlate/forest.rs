@@ -16,10 +16,10 @@ use crate::model::{Entity, Timestamp};
 use crate::rules::{Node, Topology, Tuning};
 
 use super::changes::Changes;
-use super::joined::{How, Joined};
 use super::kernel::{self, NEAR, seconds};
+use super::membership::{How, Membership};
 use super::rates::{Kind, ONLY_ONE, Rates};
-use super::related::Relation;
+use super::relation::Relation;
 use super::sign::{Cause, Onset, Sign, SignId, Slot};
 use super::situation::{MemberKey, Situation, SituationId};
 
@@ -36,7 +36,7 @@ pub(super) enum Moved {
     Merged { gone: SituationId, kept: SituationId, by: SignId, cause: Entity },
     /// These signs are in another situation now, because the sign `by` has another cause, or because a person says so, in which
     /// case there is no `by`. `instead` is the best connection that is left, where it is too weak to be a cause.
-    Split { signs: Vec<SignId>, from: SituationId, into: SituationId, by: Option<SignId>, instead: Option<Box<Joined>> },
+    Split { signs: Vec<SignId>, from: SituationId, into: SituationId, by: Option<SignId>, instead: Option<Box<Membership>> },
     /// An entity of one situation would be in the other, if that could take it in.
     Related { situation: SituationId, relation: Relation },
 }
@@ -271,7 +271,7 @@ impl Forest {
     }
 
     /// Puts an alert or a breach about an entity where it belongs. `again`: how often it fires, and where it did before.
-    pub(super) fn place(&mut self, onset: Onset, again: Option<(f64, SignId)>, view: View<'_>) -> (SignId, Joined) {
+    pub(super) fn place(&mut self, onset: Onset, again: Option<(f64, SignId)>, view: View<'_>) -> (SignId, Membership) {
         let at = onset.at;
         let background = self.rates.alone(Kind::Lone, view.entities);
         let again = again.filter(|(_, id)| self.get(*id).is_some_and(|sign| self.takes(sign.situation, 0, at, view)));
@@ -285,7 +285,7 @@ impl Forest {
         if let Some((rate, id, ends)) = again {
             let same_rate = same.map_or(0.0, |(rate, _)| rate);
             if rate > others.max(background).max(same_rate) || same.is_some_and(|(_, same)| same == id) {
-                return (id, Joined::again(How::Again, self.delay(at, id), rate, background).ends(ends));
+                return (id, Membership::again(How::Again, self.delay(at, id), rate, background).ends(ends));
             }
         }
         if let Some((rate, id)) = same
@@ -293,7 +293,7 @@ impl Forest {
         {
             let delay = self.delay(at, id);
             self.join(id, at, view);
-            return (id, Joined::again(How::SameEntity, delay, rate, background));
+            return (id, Membership::again(How::SameEntity, delay, rate, background));
         }
         let id = self.open(onset, view);
         (id, self.joined(id))
@@ -472,7 +472,7 @@ impl Forest {
     }
 
     /// Gives a sign another cause, and moves what hangs on it. `instead` is what would connect it best, where nothing does.
-    pub(super) fn attach(&mut self, id: SignId, cause: Option<Cause>, instead: Option<Joined>, view: View<'_>) {
+    pub(super) fn attach(&mut self, id: SignId, cause: Option<Cause>, instead: Option<Membership>, view: View<'_>) {
         let (before, by) = (self[id].cause.as_ref().map(|cause| cause.sign), cause.as_ref().map(|cause| cause.sign));
         if before == by {
             self[id].cause = cause;
@@ -559,7 +559,7 @@ impl Forest {
         Some(into)
     }
 
-    fn moves_to(&mut self, mut signs: Vec<SignId>, from: SituationId, into: SituationId, by: Option<SignId>, instead: Option<Joined>) {
+    fn moves_to(&mut self, mut signs: Vec<SignId>, from: SituationId, into: SituationId, by: Option<SignId>, instead: Option<Membership>) {
         for id in &signs {
             self[*id].situation = into;
         }

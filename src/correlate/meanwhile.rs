@@ -8,9 +8,9 @@ use smallvec::SmallVec;
 use crate::model::Timestamp;
 use crate::rules::Topology;
 
+use super::candidates::Candidates;
 use super::ends::{Ends, typical_end};
 use super::forest::Forest;
-use super::found::Found;
 use super::kernel::{self, NEAR, seconds};
 use super::member::NAMELESS;
 use super::sign::{Link, Name, Sign, SignId};
@@ -108,7 +108,7 @@ impl Spread {
 
 impl Forest {
     /// What spreads at that time may have reached it by a way that the topology does not know.
-    pub(super) fn meanwhile(&self, found: &mut Found<'_>) {
+    pub(super) fn meanwhile(&self, found: &mut Candidates<'_>) {
         let Some(own) = found.me else { return };
         let is_fault = self.has_brought(own.id, None);
         let ended = if is_fault { typical_end(self.hanging(own.id, None)) } else { None };
@@ -136,7 +136,7 @@ impl Forest {
     }
 
     /// What goes on in each situation as a sign begins, but for what hangs on that one.
-    fn spreading(&self, own: &Sign, stranger: bool, found: &Found<'_>) -> impl Iterator<Item = Spread> + use<> {
+    fn spreading(&self, own: &Sign, stranger: bool, found: &Candidates<'_>) -> impl Iterator<Item = Spread> + use<> {
         let mut spreading: BTreeMap<SituationId, Spread> = BTreeMap::new();
         let stands_for = if stranger { self.stands_for(own.first) } else { 1.0 };
         // Alerts of one name, all at once and each alone, have one cause that is in no topology: a certificate, a zone, a rollout.
@@ -164,7 +164,7 @@ impl Forest {
     }
 
     /// Those of one name count together, in the situation that has most of them, where so many are no chance.
-    fn count_alike(&self, own: &Sign, spreading: &mut BTreeMap<SituationId, Spread>, found: &Found<'_>) {
+    fn count_alike(&self, own: &Sign, spreading: &mut BTreeMap<SituationId, Spread>, found: &Candidates<'_>) {
         let open = |(situation, spread): &(&SituationId, &Spread)| spread.alike > 0.0 && found.joins(**situation);
         let all: f64 = spreading.iter().filter(open).map(|(_, spread)| spread.alike).sum();
         let most = spreading.iter().filter(open).max_by(|(a, one), (b, other)| one.alike.total_cmp(&other.alike).then_with(|| b.cmp(a)));

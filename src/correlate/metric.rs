@@ -9,7 +9,7 @@ use crate::rules::Topology;
 
 use super::excess::Excess;
 use super::kernel::seconds;
-use super::trouble::{FIRST, FIRST_MAX, of_part};
+use super::score::{FIRST, FIRST_MAX, of_part};
 use super::{Member, Source, Suspect};
 
 /// Metrics of a suspect that are told of.

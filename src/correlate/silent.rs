@@ -8,13 +8,13 @@ use crate::model::{Entity, Timestamp};
 use crate::rules::Node;
 
 use super::forest::{Forest, Moved, SILENT, View};
-use super::joined::{How, Joined};
 use super::kernel::{self, SILENT_LEAD, SPREADS, TOLD, seconds};
 use super::meanwhile::AROUND_MAX;
+use super::membership::{How, Membership};
 use super::odds::Odds;
 use super::rates::{Kind, ONLY_ONE};
-use super::related::Relation;
-use super::seek::CALLERS_MAX;
+use super::relation::Relation;
+use super::search::CALLERS_MAX;
 use super::sign::{Cause, Link, Name, Onset, Sign, SignId};
 use super::situation::SituationId;
 
@@ -77,7 +77,7 @@ impl Forest {
     }
 
     /// Why a sign would be the doing of an entity of which nothing is told, had that failed then.
-    fn shares(&self, id: SignId, silent: Node, onset: Timestamp, view: View<'_>) -> Joined {
+    fn shares(&self, id: SignId, silent: Node, onset: Timestamp, view: View<'_>) -> Membership {
         let sign = &self[id];
         let confidence = view.topology.confidence(sign.node, silent);
         let delay = seconds(sign.first, onset);
@@ -86,7 +86,7 @@ impl Forest {
         let background = self.rates.alone(self.kind(id), view.entities) * changed;
         let how = How::SilentCause(view.topology.name(silent).clone());
         let odds = Odds { confidence: confidence as f32, changed: changed as f32, ..Odds::certain(rate, background) };
-        Joined { how, delay, odds, next: None }
+        Membership { how, delay, odds, next: None }
     }
 
     /// By how many nats a silent entity's failure explains signs of its callers better than chance, and which ones,

@@ -11,9 +11,9 @@ use crate::model::{
 };
 use crate::rules::{Rules, Tuning};
 
-use super::joined::Joined;
 use super::member::{NAMELESS, breach_fingerprint, person_fingerprint, title};
 use super::members::Members;
+use super::membership::Membership;
 use super::sign::SignId;
 use super::suppress::{Suppressed, Suppressor};
 
@@ -144,7 +144,7 @@ pub struct Member {
     /// What detection says of it; nothing of an external alert.
     pub judged: Option<Box<Judged>>,
     /// Why it is here.
-    pub why: Joined,
+    pub why: Membership,
     /// Why it makes no fault for now, although it could.
     pub suppressed: Option<Box<Suppressed>>,
     /// The burst of alerts it belongs to.
@@ -292,7 +292,7 @@ impl Member {
             told_at: starts_at,
             heard_at: starts_at,
             judged: None,
-            why: Joined::default(),
+            why: Membership::default(),
             suppressed: None,
             sign: SignId::default(),
         }

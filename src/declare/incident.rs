@@ -15,10 +15,10 @@ use crate::rules::{Handling, OVERDUE_AFTER, Tuning};
 
 use super::LOOK_EVERY_MIN;
 use super::agenda::Timer;
-use super::cancelled::Cancelled;
-use super::gather::Gathered;
+use super::cancellation::Cancellation;
+use super::emergency::Gathered;
 use super::grading::Graded;
-use super::merged::Brought;
+use super::merge::Brought;
 use super::picture::Picture;
 use super::reason::Reason;
 
@@ -68,7 +68,7 @@ pub(super) struct Incident {
     /// When all was well before it relapsed.
     pub(super) well: Vec<(Timestamp, Timestamp)>,
     /// As it was when it was cancelled, where it was.
-    pub(super) cancelled: Cancelled,
+    pub(super) cancelled: Cancellation,
     /// The time of its last event.
     pub(super) at: Timestamp,
     /// When what it was told of was heard last, which may be later: nobody can be asked before.
@@ -186,7 +186,7 @@ impl Incident {
             good_since: None,
             over_since: None,
             well: vec![],
-            cancelled: Cancelled::default(),
+            cancelled: Cancellation::default(),
             at,
             heard_at: at,
             split_off: false,

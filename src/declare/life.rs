@@ -14,7 +14,7 @@ use super::costs;
 use super::evidence::Grounds;
 use super::grading::Graded;
 use super::incident::{Incident, NOTES_MAX, Review};
-use super::merged::Shared;
+use super::merge::Shared;
 use super::picture::called;
 use super::reason::Reason;
 use super::story::{Story, discovered};
@@ -403,7 +403,7 @@ impl Declare {
         if let Some((since, level)) = recovered_at.zip(incident.level()) {
             let calendar = rules.duty.team(&evidence.owner).and_then(|team| team.calendar.as_deref());
             let handling = rules.levels.handling(level);
-            let due = super::turns::workdays_after(calendar, since, handling.review_within);
+            let due = super::timers::workdays_after(calendar, since, handling.review_within);
             if incident.review.as_ref().is_none_or(|review| review.due_at != due) {
                 incident.review = Some(Review::new(since, due, &handling, incident.at));
             }

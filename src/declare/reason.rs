@@ -1,7 +1,7 @@
 //! Why an event is told.
 
 use crate::contract::Part;
-use crate::correlate::Joined;
+use crate::correlate::Membership;
 use crate::model::Entity;
 
 use super::evidence::part;
@@ -15,7 +15,7 @@ pub(super) struct Reason {
 
 impl Reason {
     /// For what connects an entity with something else.
-    pub(super) fn connects(entity: &Entity, why: &Joined, words: String) -> Self {
+    pub(super) fn connects(entity: &Entity, why: &Membership, words: String) -> Self {
         Self { words, evidence: why.parts(entity).iter().map(part).collect() }
     }
 

@@ -5,7 +5,7 @@ use crate::model::{Command, Entity, Event, Level, Timestamp};
 use crate::stage::Outbox;
 
 use super::Declare;
-use super::acts::{Refused, with};
+use super::commands::{Refused, with};
 use super::costs;
 use super::grading::Graded;
 use super::incident::Incident;

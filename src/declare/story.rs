@@ -15,8 +15,8 @@ use crate::rules::plans::{Kind, Need, fitting};
 use crate::stage::Message;
 use crate::wire::cloudevent::{Attributes, message};
 
+use super::emergency::{self, Fault, gather};
 use super::evidence::{Grounds, rounded, source};
-use super::gather::{self, Fault, gather};
 use super::grading::said_at_least;
 use super::incident::{Held, Incident};
 
@@ -48,7 +48,7 @@ impl<'a> Story<'a> {
     }
 
     /// Whom to gather, as of a time.
-    pub(super) fn gather(&self, at: Timestamp) -> gather::Gathered {
+    pub(super) fn gather(&self, at: Timestamp) -> emergency::Gathered {
         let owners = self.grounds.into_iter().flat_map(Grounds::owners);
         let fault = Fault {
             id: &self.incident.id,

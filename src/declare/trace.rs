@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::correlate::{Joined, Member, Ranking, Relation, SituationId, Source, Suppressed, Tally};
+use crate::correlate::{Member, Membership, Ranking, Relation, SituationId, Source, Suppressed, Tally};
 use crate::model::{Entity, Event, Timestamp};
 
 use super::Incident;
@@ -63,7 +63,7 @@ pub(super) fn related(id: SituationId, relation: &Relation) -> Value {
     })
 }
 
-pub(super) fn split(from: SituationId, into: SituationId, entity: &Entity, why: &Joined, alone: bool) -> Value {
+pub(super) fn split(from: SituationId, into: SituationId, entity: &Entity, why: &Membership, alone: bool) -> Value {
     json!({
         "kind": "split",
         "from": from.to_string(),

@@ -3,15 +3,15 @@
 use crate::model::Entity;
 use crate::stage::Outcome;
 
-use super::Joined;
-use super::related::Relation;
+use super::Membership;
+use super::relation::Relation;
 use super::situation::{Member, MemberKey, SituationId};
 use super::storm::Tally;
 use super::suppress::Suppressed;
 
 /// What a signal did.
 #[derive(Debug)]
-pub struct Taken {
+pub struct Effect {
     /// How it is counted.
     pub outcome: Outcome,
     /// The member that it is about.
@@ -42,7 +42,7 @@ pub enum News {
         /// What connects with the rest of one of them.
         entity: Entity,
         /// Why that is where it is now.
-        why: Joined,
+        why: Membership,
     },
     /// Two would be one, if one could still become part of the other.
     Related {
@@ -60,7 +60,7 @@ pub enum News {
         /// What connects with the rest of its part.
         entity: Entity,
         /// Why that is where it is now; where it is alone, what connects it best with where it was, which is not likely enough.
-        why: Joined,
+        why: Membership,
         /// Nothing explains it.
         alone: bool,
     },
@@ -98,7 +98,7 @@ pub enum News {
     },
 }
 
-impl Taken {
+impl Effect {
     pub(super) fn nothing(outcome: Outcome) -> Self {
         Self { outcome, member: None, joined: false, stays: false, settled: vec![], tallied: None, ended: None }
     }

@@ -5,12 +5,12 @@ use smallvec::SmallVec;
 use crate::model::Entity;
 use crate::rules::Node;
 
+use super::candidates::Candidates;
 use super::forest::{ASKED, Forest, Moved, SILENT, View};
-use super::found::Found;
-use super::joined::{How, Joined};
 use super::kernel::{self, NEAR, TOLD, seconds};
+use super::membership::{How, Membership};
 use super::rates::{Kind, ONLY_ONE};
-use super::related::Relation;
+use super::relation::Relation;
 use super::sign::{Cause, Link, Onset, Sign, SignId};
 
 /// What one connection gives may be so many times as much together with others.
@@ -31,11 +31,11 @@ pub(super) const CALLERS_MAX: usize = 256;
 
 impl Forest {
     /// How something joined that has just opened a sign.
-    pub(super) fn joined(&self, id: SignId) -> Joined {
+    pub(super) fn joined(&self, id: SignId) -> Membership {
         self[id].cause.as_ref().map(|cause| self.joined_by(id, cause)).unwrap_or_default()
     }
 
-    fn joined_by(&self, id: SignId, cause: &Cause) -> Joined {
+    fn joined_by(&self, id: SignId, cause: &Cause) -> Membership {
         let (sign, of) = (&self[id], &self[cause.sign]);
         let next = cause.next.and_then(|(sign, rate)| Some((self.get(sign)?.entity.clone(), rate)));
         let how = match &cause.link {
@@ -45,11 +45,11 @@ impl Forest {
             Link::Meanwhile => How::Meanwhile(of.entity.clone()),
         };
         let delay = seconds(sign.first, of.first);
-        Joined { how, delay, odds: cause.odds, next: next.map(Box::new) }
+        Membership { how, delay, odds: cause.odds, next: next.map(Box::new) }
     }
 
     /// What a sign is about, and why it is where it is.
-    pub(super) fn why(&self, id: SignId) -> Option<(Entity, Joined)> {
+    pub(super) fn why(&self, id: SignId) -> Option<(Entity, Membership)> {
         self.get(id).map(|sign| (sign.entity.clone(), self.joined(id)))
     }
 
@@ -70,9 +70,9 @@ impl Forest {
     }
 
     /// What may be the cause of a sign of an entity at a time, if its rate is more `than` that; `me` where the sign is there already.
-    pub(super) fn found<'f>(&'f self, onset: Onset, me: Option<SignId>, than: f64, view: View<'f>) -> Found<'f> {
+    pub(super) fn found<'f>(&'f self, onset: Onset, me: Option<SignId>, than: f64, view: View<'f>) -> Candidates<'f> {
         let Onset { node, at, blur, .. } = onset;
-        let mut found = Found::new(self, me, view, onset);
+        let mut found = Candidates::new(self, me, view, onset);
         let topology = view.topology;
         // Of which nothing is told that began about then, whatever failed before.
         let mut quiet: SmallVec<[Node; 16]> = SmallVec::new();
@@ -99,7 +99,7 @@ impl Forest {
         found
     }
 
-    fn through(&self, silent: Node, node: Node, found: &mut Found<'_>) {
+    fn through(&self, silent: Node, node: Node, found: &mut Candidates<'_>) {
         let topology = found.view.topology;
         for further in topology.depends_on(silent).iter().filter(|further| **further != node) {
             for id in self.signs_near(*further, found.onset.at, kernel::NEAR_THROUGH) {

@@ -8,11 +8,11 @@ use crate::stage::Outcome;
 
 use super::member::{person_fingerprint, person_key};
 use super::situation::{EndedBy, Member, MemberKey, SituationId, Source};
-use super::{Situations, Taken};
+use super::{Effect, Situations};
 
 /// A fault that a person declares.
 #[derive(Debug)]
-pub struct Said {
+pub struct Statement {
     /// Who.
     pub author: String,
     /// The command's id.
@@ -31,10 +31,10 @@ pub struct Said {
 
 impl Situations {
     /// Takes in that a person declares a fault, as was told at that time: the clock of who says it may be fast.
-    pub fn said(&mut self, said: Said, told: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Taken {
+    pub fn said(&mut self, said: Statement, told: Timestamp, rules: &mut Rules, tuning: &Tuning) -> Effect {
         let key = person_key(&said.command);
         if self.member(key).is_some() {
-            return Taken::nothing(Outcome::Duplicate);
+            return Effect::nothing(Outcome::Duplicate);
         }
         let entity = rules.topology.resolve(said.entity);
         let fingerprint = person_fingerprint(&entity);

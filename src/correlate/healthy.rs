@@ -22,13 +22,13 @@ const SWEPT: Duration = Duration::from_secs(600);
 
 /// What was found good of late.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Goods {
+pub(super) struct Healthy {
     of: BTreeMap<Entity, BTreeMap<String, Timestamp>>,
     number: usize,
     swept: Timestamp,
 }
 
-impl Goods {
+impl Healthy {
     pub(super) fn push(&mut self, told: Good) -> Outcome {
         let Good { monitor, entity, at, good } = told;
         let known = self.of.get(&entity).is_some_and(|of| of.contains_key(&monitor));
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn what_was_good_hours_ago_is_not_known_and_there_is_a_limit() {
-        let mut goods = Goods::default();
+        let mut goods = Healthy::default();
         let good = |number: usize, at: i64| Good {
             monitor: "latency".into(),
             entity: Entity::new("service", &format!("s{number}")),
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(outcomes.filter(|outcome| *outcome == Outcome::Limited).count(), 5);
         goods.push(good(1, 3600));
         goods.push(Good { good: false, ..good(2, 3600) });
-        let is_good = |goods: &Goods, number: usize, at: i64| goods.is_good(&good(number, 0).entity, "latency", good(0, at).at);
+        let is_good = |goods: &Healthy, number: usize, at: i64| goods.is_good(&good(number, 0).entity, "latency", good(0, at).at);
         assert!(!is_good(&goods, 2, 3600), "it is good no more");
         assert!(is_good(&goods, 0, 7200) && !is_good(&goods, 0, 9000) && is_good(&goods, 1, 9000));
         assert!(!is_good(&goods, GOODS_MAX + 1, 0) && !goods.is_good(&good(0, 0).entity, "errors", good(0, 0).at));

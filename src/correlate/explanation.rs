@@ -8,7 +8,7 @@ use crate::rules::topology::{Node, Topology};
 
 use super::kernel::{self, MEANWHILE_WITHIN, NEAR, NEAR_THROUGH, SILENT_LEAD, seconds};
 use super::meanwhile::AROUND_MAX;
-use super::seek::CALLERS_MAX;
+use super::search::CALLERS_MAX;
 
 /// Signs of what depends on a silent entity that are looked at, the earliest ones.
 const SHOWN_MAX: usize = 64;
@@ -27,7 +27,7 @@ pub(super) struct Began {
 }
 
 /// What of a situation explains what.
-pub(super) struct Explained<'t> {
+pub(super) struct Explanation<'t> {
     topology: &'t Topology,
     /// Of what shows something, in this situation or at the same time in another.
     began: &'t BTreeMap<Node, Began>,
@@ -39,7 +39,7 @@ pub(super) struct Explained<'t> {
     likelier: BTreeMap<Node, f64>,
 }
 
-impl<'t> Explained<'t> {
+impl<'t> Explanation<'t> {
     pub(super) fn new(order: &[(Node, Timestamp)], began: &'t BTreeMap<Node, Began>, alone: f64, topology: &'t Topology) -> Self {
         let mut times: Vec<Timestamp> = order.iter().map(|(_, at)| *at).collect();
         times.sort_unstable();
@@ -96,7 +96,7 @@ impl<'t> Explained<'t> {
     }
 
     /// What shows something and depends on an entity, directly or through one of which nothing is told, the earliest first.
-    fn effects(&self, silent: Node) -> Vec<Effect> {
+    fn effects(&self, silent: Node) -> Vec<Affected> {
         let mut ways: BTreeMap<Node, (f64, f64)> = BTreeMap::new();
         let mut looked = 0;
         for caller in self.topology.callers(silent).iter().take(CALLERS_MAX) {
@@ -113,16 +113,16 @@ impl<'t> Explained<'t> {
             }
         }
         let effect = |(node, (direct, through))| {
-            Some((node, Effect { began: *self.began.get(&node)?, likelier: self.likelier(node)?, direct, through }))
+            Some((node, Affected { began: *self.began.get(&node)?, likelier: self.likelier(node)?, direct, through }))
         };
-        let mut effects: Vec<(Node, Effect)> = ways.into_iter().filter_map(effect).collect();
+        let mut effects: Vec<(Node, Affected)> = ways.into_iter().filter_map(effect).collect();
         effects.sort_by_key(|(node, effect)| (effect.began.at, self.topology.name(*node)));
         effects.into_iter().take(SHOWN_MAX).map(|(_, effect)| effect).collect()
     }
 }
 
 /// What may be the effect of a silent entity.
-struct Effect {
+struct Affected {
     began: Began,
     /// How many times as often as by itself the others make it fail.
     likelier: f64,
@@ -131,7 +131,7 @@ struct Effect {
     through: f64,
 }
 
-impl Effect {
+impl Affected {
     /// How often it is made by what failed then, in a second.
     fn rate(&self, since: Timestamp) -> f64 {
         let (delay, blur) = (seconds(self.began.at, since), self.began.blur);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Entity, Timestamp};
 
-use super::Joined;
+use super::Membership;
 use super::situation::SituationId;
 
 /// Others that one is related to; beyond it no new one is remembered.
@@ -23,7 +23,7 @@ pub struct Relation {
     /// What connects them: an entity of one of them,
     pub entity: Entity,
     /// and why that would be in the other.
-    pub why: Joined,
+    pub why: Membership,
     /// Whether nothing else explains that one, so that all of its situation would be.
     pub of_root: bool,
     /// The first sign of the later of both; where their ends tell of it, when they did.
@@ -97,7 +97,7 @@ mod tests {
         let [one, other, third] = [SituationId(1), SituationId(2), SituationId(3)];
         let entity = |name: &str| Entity::parse(&format!("service={name}")).expect("an entity");
         let relation =
-            |with, name: &str| Relation { with, entity: entity(name), why: Joined::default(), of_root: true, since: Timestamp(0) };
+            |with, name: &str| Relation { with, entity: entity(name), why: Membership::default(), of_root: true, since: Timestamp(0) };
         let with = |relations: &Relations, of| relations.of(of).iter().map(|relation| relation.with).collect::<Vec<_>>();
         let mut relations = Relations::default();
         assert!(relations.add(one, &relation(other, "web")) && !relations.add(other, &relation(one, "web")));

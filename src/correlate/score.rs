@@ -7,7 +7,7 @@ use crate::model::{Entity, Timestamp};
 use crate::rules::topology::{HOPS_MAX, Node, REACHED_MAX, Topology};
 
 use super::excess::Excess;
-use super::explained::Explained;
+use super::explanation::Explanation;
 use super::kernel::{SILENT_LEAD, seconds};
 use super::{Changes, Member, Part, Suspect};
 
@@ -69,7 +69,7 @@ const HEALTHY: f64 = 1.2;
 const HEALTHY_MAX: usize = 2;
 
 /// A situation as far as it tells of what may be its root.
-pub(super) struct Trouble<'t> {
+pub(super) struct Symptoms<'t> {
     pub(super) shows: &'t BTreeMap<Node, Timestamp>,
     /// The same, by name.
     pub(super) order: &'t [(Node, Timestamp)],
@@ -90,7 +90,7 @@ pub(super) struct Trouble<'t> {
     /// What showed first.
     pub(super) earliest: &'t Member,
     pub(super) topology: &'t Topology,
-    pub(super) explained: &'t Explained<'t>,
+    pub(super) explained: &'t Explanation<'t>,
     pub(super) excess: &'t Excess<'t>,
     /// Whether a monitor finds it good.
     pub(super) good: &'t dyn Fn(Node, &str) -> bool,
@@ -118,7 +118,7 @@ impl Evidence<'_> {
     }
 }
 
-impl Trouble<'_> {
+impl Symptoms<'_> {
     /// A candidate, and what speaks for it.
     pub(super) fn suspect(&self, node: Node) -> Suspect {
         let entity = self.topology.name(node);

@@ -13,7 +13,7 @@ use super::sign::{Cause, Link, Onset, Sign, SignId};
 use super::situation::SituationId;
 
 /// What speaks for each situation as the one that a sign belongs to.
-pub(super) struct Found<'f> {
+pub(super) struct Candidates<'f> {
     forest: &'f Forest,
     pub(super) me: Option<&'f Sign>,
     pub(super) view: View<'f>,
@@ -34,7 +34,7 @@ struct Candidate {
     link: Link<Node>,
 }
 
-impl<'f> Found<'f> {
+impl<'f> Candidates<'f> {
     /// Of a sign at a time; `me` where it is there already.
     pub(super) fn new(forest: &'f Forest, me: Option<SignId>, view: View<'f>, onset: Onset) -> Self {
         let me = me.map(|me| &forest[me]);

@@ -16,9 +16,9 @@ use super::incident::Incident;
 
 /// The levels of what was cancelled, by the sequence's place: those that it had, and those that it meets if it only lasts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Cancelled(BTreeMap<u8, Level>);
+pub(super) struct Cancellation(BTreeMap<u8, Level>);
 
-impl Cancelled {
+impl Cancellation {
     fn adds(&mut self, level: &Level) {
         let known = self.0.entry(level.place).or_insert_with(|| level.clone());
         if level.rank < known.rank {
@@ -48,7 +48,7 @@ fn by_lasting(member: &Member) -> impl Iterator<Item = &Level> {
 impl Declare {
     /// How bad it is now that it is cancelled.
     pub(super) fn remembers_cancelled(&mut self, id: SituationId) {
-        let mut cancelled = Cancelled::default();
+        let mut cancelled = Cancellation::default();
         let held = self.state.incidents.get(&id).into_iter().flat_map(Incident::held).map(|held| &held.level);
         held.chain(self.counting(id).flat_map(by_lasting)).for_each(|level| cancelled.adds(level));
         if let Some(incident) = self.state.incidents.get_mut(&id) {

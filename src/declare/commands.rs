@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{ACCEPTED, Acceptance, Action, Cause, Discovery, Note, REJECTED, Rejection, Source, Stamp};
-use crate::correlate::{Member, Said, SituationId};
+use crate::correlate::{Member, SituationId, Statement};
 use crate::model::command::RICHTER;
 use crate::model::text::moment;
 use crate::model::{Act, Command, Condition, Definition, Event, Ladder, Measure, Order, Origin, Point, Rung, Split, State, Timestamp};
@@ -15,7 +15,7 @@ use crate::wire::cloudevent::{Attributes, message};
 use super::Declare;
 use super::costs;
 use super::incident::{Incident, NOTES_MAX};
-use super::merged::MERGED_MAX;
+use super::merge::MERGED_MAX;
 use super::trace;
 
 /// Commands whose ids are remembered; of more, the oldest is forgotten.
@@ -314,7 +314,7 @@ impl Declare {
             own: vec![Ladder { rungs: vec![rung] }],
             generic: self.rules.levels.floor_by_numbers().collect(),
         };
-        let said = Said {
+        let said = Statement {
             author: command.author.clone(),
             command: command.id.clone(),
             comment: command.comment.clone(),

@@ -16,7 +16,7 @@ const DAY: f64 = 86_400.0;
 
 /// How something joined its situation, and how much likelier that is than that it came by itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Joined {
+pub struct Membership {
     /// How.
     pub how: How,
     /// How many seconds later it began than what it is connected with.
@@ -27,7 +27,7 @@ pub struct Joined {
     pub next: Option<Box<(Entity, f32)>>,
 }
 
-impl Joined {
+impl Membership {
     pub(super) fn relapse() -> Self {
         Self { how: How::Relapse, ..Self::default() }
     }
@@ -104,7 +104,7 @@ impl Joined {
     }
 }
 
-impl fmt::Display for Joined {
+impl fmt::Display for Membership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.how {
             How::First => f.write_str("nothing else here explains it"),

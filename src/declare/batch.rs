@@ -6,12 +6,12 @@ use crate::model::{Alert, Fingerprint, Phase, Signal, Timestamp};
 
 /// Those that were told one after the other, and only of beginnings: of alerts, each once, or of breaches at one step.
 #[derive(Debug, Default)]
-pub(super) struct Together {
+pub(super) struct Batch {
     alerts: BTreeSet<Fingerprint>,
     step: Option<Timestamp>,
 }
 
-impl Together {
+impl Batch {
     /// Whether the next signal goes with those before it; where it does not, others may go with it.
     pub(super) fn adds(&mut self, signal: &Signal) -> bool {
         let goes = match signal {

@@ -12,7 +12,7 @@ use super::ends::OVER_AFTER;
 use super::member::{alert_key, called};
 use super::rates::Flaps;
 use super::sign::SignId;
-use super::{EndedBy, Member, MemberKey, Situations, Taken};
+use super::{Effect, EndedBy, Member, MemberKey, Situations};
 
 /// Fingerprints whose last episodes are remembered, so that a late repeat does not fire again; beyond it the half that
 /// fired longer ago is forgotten, what has not ended last.
@@ -20,7 +20,7 @@ const EPISODES_MAX: usize = 200_000;
 
 /// The episodes of one fingerprint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Fired {
+pub(super) struct Firing {
     /// The start of the one that has not ended.
     pub(super) open: Option<Timestamp>,
     /// The start of the last one that has.
@@ -34,7 +34,7 @@ pub(super) struct Fired {
     pub(super) since: Timestamp,
 }
 
-impl Fired {
+impl Firing {
     pub(super) fn new(at: Timestamp) -> Self {
         Self { open: None, ended: None, sign: None, flaps: Flaps::new(at), starts: vec![], heard: at, since: at }
     }
@@ -73,32 +73,32 @@ impl Situations {
     }
 
     /// Takes in that an alert has resolved, whichever episode of it was open.
-    pub fn resolved(&mut self, fingerprint: Fingerprint, at: Timestamp) -> Taken {
+    pub fn resolved(&mut self, fingerprint: Fingerprint, at: Timestamp) -> Effect {
         self.doubts.ends(fingerprint);
         let Some(starts_at) = self.fired.get(&fingerprint).and_then(|fired| fired.open) else {
             // What began before and is told of later is over.
             self.ended(fingerprint, at - Duration::from_millis(1), at);
-            return Taken::nothing(Outcome::NotWanted);
+            return Effect::nothing(Outcome::NotWanted);
         };
         let key = alert_key(fingerprint, starts_at);
         let ends_at = at.max(starts_at);
         self.ended(fingerprint, starts_at, ends_at);
         if self.ends_tallied(key, Some(ends_at)) {
-            return Taken::nothing(Outcome::Applied);
+            return Effect::nothing(Outcome::Applied);
         }
         if self.place(key).is_none() {
-            return Taken::nothing(Outcome::NotWanted);
+            return Effect::nothing(Outcome::NotWanted);
         }
         self.update(key, |member| {
             member.heard_at = member.heard_at.max(ends_at);
             member.ends_at = Some(ends_at);
         });
-        Taken::updated(key)
+        Effect::updated(key)
     }
 
     /// An episode of an alert has ended.
     pub(super) fn ended(&mut self, fingerprint: Fingerprint, starts_at: Timestamp, at: Timestamp) {
-        let fired = self.fired.entry(fingerprint).or_insert_with(|| Box::new(Fired::new(starts_at)));
+        let fired = self.fired.entry(fingerprint).or_insert_with(|| Box::new(Firing::new(starts_at)));
         if fired.open == Some(starts_at) {
             fired.open = None;
         }
@@ -113,7 +113,7 @@ impl Situations {
 
     fn forget_fingerprints(&mut self) {
         if self.fired.len() > EPISODES_MAX {
-            let order = |fingerprint: &Fingerprint, fired: &Fired| (fired.open.is_some(), fired.heard, *fingerprint);
+            let order = |fingerprint: &Fingerprint, fired: &Firing| (fired.open.is_some(), fired.heard, *fingerprint);
             let mut all: Vec<(bool, Timestamp, Fingerprint)> =
                 self.fired.iter().map(|(fingerprint, fired)| order(fingerprint, fired)).collect();
             all.sort_unstable();
@@ -145,7 +145,7 @@ impl Situations {
 
     /// Takes note of an episode; gives how often it was to be expected, and the sign of the one before.
     pub(super) fn fires_again(&mut self, fingerprint: Fingerprint, at: Timestamp, tuning: &Tuning) -> Option<(f64, SignId)> {
-        let fired = self.fired.entry(fingerprint).or_insert_with(|| Box::new(Fired::new(at)));
+        let fired = self.fired.entry(fingerprint).or_insert_with(|| Box::new(Firing::new(at)));
         let before = fired.sign.filter(|_| at.since(fired.heard) < tuning.gap);
         if fired.open.is_none() && at.since(fired.heard) >= OVER_AFTER {
             fired.since = at;

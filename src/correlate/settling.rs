@@ -2,11 +2,11 @@
 
 use crate::model::{Breach, Fingerprint, Phase};
 
-use super::{EndedBy, Judged, MemberKey, Situations, Taken};
+use super::{Effect, EndedBy, Judged, MemberKey, Situations};
 
 impl Situations {
     /// Takes in how a breach goes on that is a member.
-    pub(super) fn goes_on(&mut self, fingerprint: Fingerprint, key: MemberKey, breach: &Breach) -> Taken {
+    pub(super) fn goes_on(&mut self, fingerprint: Fingerprint, key: MemberKey, breach: &Breach) -> Effect {
         let ended = breach.phase == Phase::Ended;
         let mut stays = false;
         self.update(key, |member| {
@@ -24,7 +24,7 @@ impl Situations {
             member.settled_at = breach.settled_at.filter(|_| ended);
             member.ended_by = if breach.new_normal { EndedBy::NewNormal } else { EndedBy::Told };
         });
-        Taken { stays, settled: self.settle_group(fingerprint, key, breach), ..Taken::updated(key) }
+        Effect { stays, settled: self.settle_group(fingerprint, key, breach), ..Effect::updated(key) }
     }
 
     /// Where a group is known to stay good, all of its breaches that have ended do, wherever they are; gives those.

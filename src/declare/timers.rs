@@ -12,8 +12,8 @@ use crate::rules::{Calendar, Handling, Input};
 use crate::stage::Outbox;
 
 use super::agenda::Timer;
+use super::emergency::{handed_over, joined};
 use super::evidence::Grounds;
-use super::gather::{handed_over, joined};
 use super::story::Story;
 use super::{Declare, Incident, LOOK_EVERY_MIN};
 
