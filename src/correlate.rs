@@ -1,39 +1,40 @@
 //! Correlate: signals → situations, the sets of signals believed to have one cause.
 //!
-//! Each signal goes to the burst of alerts it belongs to, and each burst to the one that most likely made it: see
-//! `forest`. What hangs together is a situation; bounded by life and size, so that nothing can glue the world together.
+//! Where to read what:
+//!
+//! * `episodes`, `firing`, `doubts`, `settling`, `orphan`, `statement`: signals become members, each once, whoever tells
+//!   of them and in whichever order, and members end.
+//! * `forest`: each member belongs to a sign, a burst of alerts of one entity, and each sign to the one that most likely
+//!   made it. What hangs together is a situation. `kernel` and `rates` are the probabilities, `second_look` is for what
+//!   comes in an unlucky order, `calls` for dependencies that nobody wrote down.
+//! * `situation`, `members`, `storm`: what is kept of a situation, bounded by life and size, so that nothing can glue the
+//!   world together.
+//! * `suppress`: what makes no fault although it is bad.
+//! * `cause`: which entity is likely at the root of a situation. `hints`, `healthy` and `changes` are what it knows of
+//!   entities beyond their signs.
 
 mod calls;
-mod candidates;
 mod cause;
 mod changes;
 mod doubts;
 mod effect;
-mod ends;
 mod episodes;
-mod excess;
-mod explanation;
 mod firing;
 mod forest;
 mod healthy;
 mod hints;
 mod kernel;
-mod meanwhile;
 mod member;
 mod members;
 mod membership;
-mod metric;
 mod odds;
 mod orphan;
 mod part;
 mod rates;
 mod relation;
-mod score;
-mod search;
 mod second_look;
 mod settling;
 mod sign;
-mod silent;
 mod situation;
 mod statement;
 mod storm;
@@ -50,13 +51,12 @@ use crate::rules::{Rules, Tuning};
 use crate::stage::Outcome;
 
 pub use calls::{Calls, Why};
-pub use cause::{Ranking, Suspect, rank};
+pub use cause::{Metric, Ranking, Suspect, rank};
 pub use changes::{Changed, Changes};
 pub use effect::{Effect, News};
-pub use ends::Ends;
+pub use forest::Ends;
 pub use members::Members;
 pub use membership::{How, Membership};
-pub use metric::Metric;
 pub use odds::Odds;
 pub use part::Part;
 pub use relation::Relation;

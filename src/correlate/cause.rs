@@ -1,6 +1,11 @@
 //! Suspects: the entities that may be at the root of a situation, ranked by what speaks for each. Ranked, not decided: the
 //! parts of each score are shown, and a change is never more than one part of it.
 
+mod excess;
+mod explanation;
+mod metric;
+mod score;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -10,15 +15,18 @@ use crate::model::{Entity, Timestamp};
 use crate::rules::topology::{HOPS_MAX, Node, Topology};
 use crate::rules::{Rules, Tuning};
 
+pub use metric::Metric;
+
 use super::changes::BY_CHANGE;
-use super::excess::Excess;
-use super::explanation::{Began, Explanation};
 use super::kernel::{NEAR, seconds};
 use super::member::blur;
-use super::metric::{Metric, metrics};
 use super::rates::Kind;
-use super::score::Symptoms;
 use super::{Member, Part, Situation, SituationId, Situations, Source};
+
+use excess::Excess;
+use explanation::{Began, Explanation};
+use metric::metrics;
+use score::Symptoms;
 
 /// The earliest entities, of which the dependencies are candidates too.
 const EARLIEST: usize = 24;

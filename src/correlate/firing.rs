@@ -8,7 +8,7 @@ use crate::model::{Fingerprint, Timestamp};
 use crate::rules::{Node, Rules, Tuning};
 use crate::stage::Outcome;
 
-use super::ends::OVER_AFTER;
+use super::forest::OVER_AFTER;
 use super::member::{alert_key, called};
 use super::rates::Flaps;
 use super::sign::SignId;

@@ -6,6 +6,12 @@
 //! them, and explains neither. Causes are sought anew as signs arrive that may be better ones, so the order in which they
 //! are told matters little.
 
+mod candidates;
+mod ends;
+mod meanwhile;
+mod search;
+mod silent;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Index, IndexMut};
 
@@ -14,6 +20,11 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::model::{Entity, Timestamp};
 use crate::rules::{Node, Topology, Tuning};
+
+pub use ends::Ends;
+pub(super) use ends::OVER_AFTER;
+pub(super) use meanwhile::AROUND_MAX;
+pub(super) use search::CALLERS_MAX;
 
 use super::changes::Changes;
 use super::kernel::{self, NEAR, seconds};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Entity;
 
 use super::Part;
-use super::ends::Ends;
+use super::forest::Ends;
 use super::odds::Odds;
 use super::rates::LONE;
 

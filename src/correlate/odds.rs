@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ends::Ends;
+use super::forest::Ends;
 
 /// How likely a connection is, as rates in a second, of which no more than a few digits are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::correlate::kernel::seconds;
+use crate::correlate::{Member, Source, Suspect};
 use crate::model::{Dimension, Hint, Labels, Timestamp};
 use crate::rules::Topology;
 
 use super::excess::Excess;
-use super::kernel::seconds;
 use super::score::{FIRST, FIRST_MAX, of_part};
-use super::{Member, Source, Suspect};
 
 /// Metrics of a suspect that are told of.
 const METRICS_MAX: usize = 5;

@@ -2,16 +2,16 @@
 
 use smallvec::SmallVec;
 
+use crate::correlate::kernel::{self, NEAR, TOLD, seconds};
+use crate::correlate::membership::{How, Membership};
+use crate::correlate::rates::{Kind, ONLY_ONE};
+use crate::correlate::relation::Relation;
+use crate::correlate::sign::{Cause, Link, Onset, Sign, SignId};
 use crate::model::Entity;
 use crate::rules::Node;
 
 use super::candidates::Candidates;
-use super::forest::{ASKED, Forest, Moved, SILENT, View};
-use super::kernel::{self, NEAR, TOLD, seconds};
-use super::membership::{How, Membership};
-use super::rates::{Kind, ONLY_ONE};
-use super::relation::Relation;
-use super::sign::{Cause, Link, Onset, Sign, SignId};
+use super::{ASKED, Forest, Moved, SILENT, View};
 
 /// What one connection gives may be so many times as much together with others.
 const OTHERS_ADD: f64 = 4.0;
@@ -27,11 +27,11 @@ const WORTH_TELLING: f64 = 0.2;
 const MUCH_BETTER: f64 = 20.0;
 
 /// Callers of one entity, and callers' callers, that are looked at: hubs are bounded.
-pub(super) const CALLERS_MAX: usize = 256;
+pub(in crate::correlate) const CALLERS_MAX: usize = 256;
 
 impl Forest {
     /// How something joined that has just opened a sign.
-    pub(super) fn joined(&self, id: SignId) -> Membership {
+    pub(in crate::correlate) fn joined(&self, id: SignId) -> Membership {
         self[id].cause.as_ref().map(|cause| self.joined_by(id, cause)).unwrap_or_default()
     }
 
@@ -49,7 +49,7 @@ impl Forest {
     }
 
     /// What a sign is about, and why it is where it is.
-    pub(super) fn why(&self, id: SignId) -> Option<(Entity, Membership)> {
+    pub(in crate::correlate) fn why(&self, id: SignId) -> Option<(Entity, Membership)> {
         self.get(id).map(|sign| (sign.entity.clone(), self.joined(id)))
     }
 
@@ -112,7 +112,7 @@ impl Forest {
     }
 
     /// Seeks the cause of a sign anew, where it can have another one.
-    pub(super) fn reconsider(&mut self, id: SignId, view: View<'_>) {
+    pub(in crate::correlate) fn reconsider(&mut self, id: SignId, view: View<'_>) {
         let sign = &self[id];
         if view.is_over(sign.situation) {
             return;

@@ -4,13 +4,13 @@ use std::cmp::Ordering;
 
 use smallvec::SmallVec;
 
+use crate::correlate::odds::Odds;
+use crate::correlate::sign::{Cause, Link, Onset, Sign, SignId};
+use crate::correlate::situation::SituationId;
 use crate::rules::Node;
 
 use super::ends::Ends;
-use super::forest::{Forest, View};
-use super::odds::Odds;
-use super::sign::{Cause, Link, Onset, Sign, SignId};
-use super::situation::SituationId;
+use super::{Forest, View};
 
 /// What speaks for each situation as the one that a sign belongs to.
 pub(super) struct Candidates<'f> {

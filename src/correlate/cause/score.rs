@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::correlate::kernel::{SILENT_LEAD, seconds};
+use crate::correlate::{Changes, Member, Part, Suspect};
 use crate::model::{Entity, Timestamp};
 use crate::rules::topology::{HOPS_MAX, Node, REACHED_MAX, Topology};
 
 use super::excess::Excess;
 use super::explanation::Explanation;
-use super::kernel::{SILENT_LEAD, seconds};
-use super::{Changes, Member, Part, Suspect};
 
 // What is held against a candidate, in nats. Fitted to generated storms, see `docs/correlation.md`.
 

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::correlate::kernel::{self, NEAR, seconds};
+use crate::correlate::member::NAMELESS;
+use crate::correlate::sign::{Link, Name, Sign, SignId};
+use crate::correlate::situation::SituationId;
 use crate::model::Timestamp;
 use crate::rules::Topology;
 
+use super::Forest;
 use super::candidates::Candidates;
 use super::ends::{Ends, typical_end};
-use super::forest::Forest;
-use super::kernel::{self, NEAR, seconds};
-use super::member::NAMELESS;
-use super::sign::{Link, Name, Sign, SignId};
-use super::situation::SituationId;
 
 /// What goes on meanwhile is a spreading fault from so many signs on.
 const SPREADING: f64 = 1.7;
@@ -38,7 +38,7 @@ const BY_CHANCE: f64 = 3.0;
 const OF_ITS_OWN: usize = 8;
 
 /// Signs that are looked through for what goes on around a time, to each side of it.
-pub(super) const AROUND_MAX: usize = 48;
+pub(in crate::correlate) const AROUND_MAX: usize = 48;
 
 /// Signs that are counted around a time, to each side of it.
 const CROWD_MAX: usize = 4096;
@@ -199,7 +199,7 @@ impl Forest {
     }
 
     /// What began that of which a sign is part.
-    pub(super) fn root(&self, mut id: SignId) -> SignId {
+    pub(in crate::correlate) fn root(&self, mut id: SignId) -> SignId {
         while let Some(cause) = &self[id].cause {
             id = cause.sign;
         }

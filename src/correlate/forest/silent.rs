@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::correlate::kernel::{self, SILENT_LEAD, SPREADS, TOLD, seconds};
+use crate::correlate::membership::{How, Membership};
+use crate::correlate::odds::Odds;
+use crate::correlate::rates::{Kind, ONLY_ONE};
+use crate::correlate::relation::Relation;
+use crate::correlate::sign::{Cause, Link, Name, Onset, Sign, SignId};
+use crate::correlate::situation::SituationId;
 use crate::model::{Entity, Timestamp};
 use crate::rules::Node;
 
-use super::forest::{Forest, Moved, SILENT, View};
-use super::kernel::{self, SILENT_LEAD, SPREADS, TOLD, seconds};
 use super::meanwhile::AROUND_MAX;
-use super::membership::{How, Membership};
-use super::odds::Odds;
-use super::rates::{Kind, ONLY_ONE};
-use super::relation::Relation;
 use super::search::CALLERS_MAX;
-use super::sign::{Cause, Link, Name, Onset, Sign, SignId};
-use super::situation::SituationId;
+use super::{Forest, Moved, SILENT, View};
 
 /// Signs so many seconds apart may have one silent cause.
 const TOGETHER: f64 = 180.0;

@@ -3,12 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::correlate::forest::{AROUND_MAX, CALLERS_MAX};
+use crate::correlate::kernel::{self, MEANWHILE_WITHIN, NEAR, NEAR_THROUGH, SILENT_LEAD, seconds};
 use crate::model::Timestamp;
 use crate::rules::topology::{Node, Topology};
-
-use super::kernel::{self, MEANWHILE_WITHIN, NEAR, NEAR_THROUGH, SILENT_LEAD, seconds};
-use super::meanwhile::AROUND_MAX;
-use super::search::CALLERS_MAX;
 
 /// Signs of what depends on a silent entity that are looked at, the earliest ones.
 const SHOWN_MAX: usize = 64;

@@ -11,20 +11,20 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::correlate::Situations;
+use crate::correlate::effect::News;
+use crate::correlate::kernel::{self, seconds};
+use crate::correlate::membership::{How, Membership};
+use crate::correlate::rates::{Kind, ONLY_ONE};
+use crate::correlate::sign::{Onset, Sign, SignId};
+use crate::correlate::situation::{Member, MemberKey};
 use crate::model::{Fingerprint, Timestamp};
 use crate::rules::{Rules, Tuning};
 
-use super::Situations;
-use super::effect::News;
-use super::forest::{ASKED, Forest, View};
-use super::kernel::{self, seconds};
-use super::membership::{How, Membership};
-use super::rates::{Kind, ONLY_ONE};
-use super::sign::{Onset, Sign, SignId};
-use super::situation::{Member, MemberKey};
+use super::{ASKED, Forest, View};
 
 /// What fires no more for so long is over: what flaps fires again before.
-pub(super) const OVER_AFTER: Duration = Duration::from_secs(200);
+pub(in crate::correlate) const OVER_AFTER: Duration = Duration::from_secs(200);
 
 /// Alerts about one entity that ended further apart than this may be of two faults: what ends with one fault does within it.
 const BURST: Duration = Duration::from_secs(200);
@@ -111,7 +111,7 @@ impl Burst {
 
 impl Forest {
     /// An alert of a sign has ended then.
-    pub(super) fn ends(&mut self, id: SignId, at: Timestamp) {
+    pub(in crate::correlate) fn ends(&mut self, id: SignId, at: Timestamp) {
         let Some(sign) = self.get_mut(id) else { return };
         sign.ends(at);
         if let Some(ended) = sign.ended.filter(|_| sign.firing == 0) {
@@ -120,7 +120,7 @@ impl Forest {
     }
 
     /// The next sign that is over by now, and was not before.
-    pub(super) fn next_over(&mut self) -> Option<SignId> {
+    pub(in crate::correlate) fn next_over(&mut self) -> Option<SignId> {
         loop {
             let (_, id) = self.over.first().copied().filter(|(at, _)| *at <= self.now)?;
             self.over.pop_first();
@@ -243,7 +243,7 @@ fn may_flap(member: &Member) -> bool {
 
 impl Situations {
     /// A sign is over. What was declared gives away only what makes no fault, and nothing once somebody has acknowledged it.
-    pub(super) fn look_at_end(&mut self, id: SignId, rules: &Rules, tuning: &Tuning) {
+    pub(in crate::correlate) fn look_at_end(&mut self, id: SignId, rules: &Rules, tuning: &Tuning) {
         let Some(situation) = self.forest.get(id).and_then(|sign| self.open.get(&sign.situation)) else { return };
         if !situation.gives() {
             return;

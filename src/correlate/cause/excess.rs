@@ -16,10 +16,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::correlate::{Member, Source};
 use crate::model::{Entity, Hint, Timestamp};
 use crate::rules::topology::{HOPS_MAX, Node, Topology};
-
-use super::{Member, Source};
 
 /// What was first measured less than this before it was bad is new.
 const NEW: Duration = Duration::from_secs(3600);
