@@ -111,7 +111,8 @@ fn payload(arguments: &Arguments, path: &Path) -> anyhow::Result<Recorded> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let header = |text: &String| {
         let (name, hex) = text.split_once('=')?;
-        let byte = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+        let digits = |at: usize| hex.get(at..at + 2).filter(|pair| pair.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let byte = |at: usize| u8::from_str_radix(digits(at)?, 16).ok();
         Some((name.to_owned(), (0..hex.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>()?))
     };
     let headers = arguments.header.iter().map(|text| header(text).ok_or_else(|| anyhow!("--header {text}: write NAME=HEX")));
@@ -126,6 +127,9 @@ fn source(arguments: &Arguments) -> Result<Source, Failure> {
         let settings = config(&arguments.config)?.settings;
         let found = settings.sources.iter().find(|source| source.topic == *topic).cloned();
         return found.ok_or_else(|| Failure::CouldNot(anyhow!("{topic:?} is no source; sources are {}", topics(&settings))));
+    }
+    if arguments.timestamp_unit.is_some() && arguments.kind != Some(What::Metrics) {
+        return Err(Failure::CouldNot(anyhow!("--timestamp-unit is for --kind metrics")));
     }
     let kind = match arguments.kind {
         None | Some(What::Metrics | What::Topology) => Kind::Metrics,

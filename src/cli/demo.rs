@@ -20,10 +20,10 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Print the events of so many simulated faults and of those who handle them instead, one a line, for `richter report`
-    #[arg(long, value_name = "FAULTS")]
+    #[arg(long, value_name = "FAULTS", conflicts_with = "format")]
     history: Option<usize>,
     /// Of the simulation
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 7, requires = "history")]
     seed: u64,
 }
 

@@ -23,6 +23,12 @@ pub fn significant(x: f64, digits: u8) -> String {
     format!("{}{}", plain(scaled(place), digits), SCALES[place])
 }
 
+/// A whole number written in digits alone: what Rust parses may have a sign.
+#[must_use]
+pub fn whole<N: std::str::FromStr>(digits: &str) -> Option<N> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
 /// The same of two that are to be told apart, with as many digits more as that takes.
 #[must_use]
 pub fn apart(x: f64, y: f64, digits: u8) -> (String, String) {

@@ -7,6 +7,7 @@ use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 
 use crate::model::Timestamp;
+use crate::model::number::whole;
 
 /// Days that are looked through for workdays.
 const DAYS_MAX: usize = 1000;
@@ -21,7 +22,7 @@ pub(super) fn named(calendars: &[Arc<Calendar>], name: &str) -> Result<Arc<Calen
 pub(super) fn time_of_day(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a time of day; write one like 22:00");
     let (hours, minutes) = text.split_once(':').ok_or_else(wrong)?;
-    let (hours, minutes): (u64, u64) = (hours.parse().map_err(|_| wrong())?, minutes.parse().map_err(|_| wrong())?);
+    let (hours, minutes): (u64, u64) = (whole(hours).ok_or_else(wrong)?, whole(minutes).ok_or_else(wrong)?);
     if hours < 24 && minutes < 60 { Ok(Duration::from_secs(3600 * hours + 60 * minutes)) } else { Err(wrong()) }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::model::number::whole;
 use crate::model::{Definition, Labels, Ladder, Level, Measure, labels::Fnv};
 use crate::query::{Query, Selector};
 
@@ -402,7 +403,7 @@ impl Levels {
     #[must_use]
     pub fn level(&self, name: &str) -> Option<Level> {
         let of = |(place, sequence): (usize, &Sequence)| {
-            let rank: u8 = name.strip_prefix(sequence.name.as_str())?.parse().ok()?;
+            let rank = whole(name.strip_prefix(sequence.name.as_str())?)?;
             let level = Level { rank, place: u8::try_from(place).ok()?, sequence: sequence.name.clone() };
             (1..=sequence.levels).contains(&rank).then_some(level)
         };
