@@ -225,13 +225,15 @@ impl Log {
         let watched = counted.iter().filter(|past| past.body.discovery.by != Source::Person).count();
         let mut severe: Vec<&Past> = counted.iter().copied().filter(|past| past.is_severe()).collect();
         severe.sort_by_key(|past| (past.body.level.as_ref().map(|level| level.rank), Reverse(past.declared_at)));
+        let mut on: Vec<&Past> = due.iter().copied().filter(|past| past.body.state.is_on()).collect();
+        on.sort_by_key(|past| past.declared_at);
         let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
         Report {
             from: from.to_string(),
             to: to.to_string(),
             incidents: counted.len(),
             severe: faults(severe.iter()),
-            on: faults(due.iter().filter(|past| past.body.state.is_on())),
+            on: faults(on.iter()),
             cancelled: all.iter().filter(|past| past.is_cancelled()).count(),
             merged: all.iter().filter(|past| past.body.merged_into.is_some()).count(),
             by_level: tally(counted.iter().flat_map(|past| past.body.levels.iter().map(|level| level.effective.clone()))),
@@ -269,10 +271,11 @@ impl Past {
         last.is_some_and(|told| told.event == Event::Cancelled)
     }
 
-    /// Whether it was suspected in a period, and never declared.
+    /// Whether it was suspected in a period, and was nothing: neither declared nor part of what was.
     fn was_suspected_within(&self, from: Timestamp, to: Timestamp) -> bool {
         let began = self.body.history.first().and_then(|told| Timestamp::parse(&told.at).ok());
-        self.declared_at.is_none() && self.body.state == State::Closed && began.is_some_and(|at| from <= at && at < to)
+        let nothing = self.declared_at.is_none() && self.body.state == State::Closed && self.body.merged_into.is_none();
+        nothing && began.is_some_and(|at| from <= at && at < to)
     }
 
     fn by_change(&self) -> bool {
@@ -348,9 +351,7 @@ fn faults<'p>(pasts: impl Iterator<Item = &'p &'p Past>) -> Vec<Fault> {
             state: body.state,
         }
     };
-    let mut faults: Vec<Fault> = pasts.map(fault).collect();
-    faults.sort_by(|a, b| (&a.declared_at, &a.incident).cmp(&(&b.declared_at, &b.incident)));
-    faults
+    pasts.map(fault).collect()
 }
 
 fn reviews(pasts: &[&Past]) -> Kept {
