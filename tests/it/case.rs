@@ -177,9 +177,27 @@ pub(crate) fn line(event: &Value) -> String {
         if !plans.is_empty() {
             write!(line, "; plans {plans}").expect("written");
         }
-        let people = names("/data/incident/emergency/people", "name");
-        if !people.is_empty() {
-            write!(line, "; on duty {people}").expect("written");
+    }
+    line + &standing(event)
+}
+
+/// How an incident stands: who is on duty where that may be new, whether anything tells of it, and what it was once it is over.
+fn standing(event: &Value) -> String {
+    let incident = &event["data"]["incident"];
+    let kind = event["data"]["event"]["type"].as_str().unwrap_or_default();
+    let mut line = String::new();
+    let people: Vec<&str> =
+        incident["emergency"]["people"].as_array().into_iter().flatten().filter_map(|person| person["name"].as_str()).collect();
+    if matches!(kind, "declared" | "escalated") && !people.is_empty() {
+        write!(line, "; on duty {}", people.join(", ")).expect("written");
+    }
+    if incident["stale"] == true && kind != "stale" {
+        line += "; stale";
+    }
+    if incident["state"] == "recovered" && kind == "updated" {
+        write!(line, "; lasted {} s", incident["lasted_seconds"]).expect("written");
+        if let Some(money) = incident["impact"]["numbers"]["money"].as_f64() {
+            write!(line, ", cost {money}").expect("written");
         }
     }
     line
