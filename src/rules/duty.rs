@@ -194,8 +194,8 @@ impl Duty {
     pub fn emergencies<'d>(&'d self, levels: &[&Level], business: &str) -> Vec<&'d Emergency> {
         let mut all: Vec<&Emergency> = vec![];
         for (place, level) in levels.iter().enumerate() {
-            let first = self.emergency.iter().find(|emergency| emergency.fits(level, business));
-            let first = first.filter(|emergency| place == 0 || emergency.sequences.is_some());
+            let is_for = |emergency: &&Emergency| place == 0 || emergency.sequences.is_some();
+            let first = self.emergency.iter().filter(is_for).find(|emergency| emergency.fits(level, business));
             all.extend(first.filter(|first| all.iter().all(|known| !std::ptr::eq(*known, *first))));
         }
         all

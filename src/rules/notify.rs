@@ -87,7 +87,7 @@ pub enum Messenger {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Route {
-    /// Of incidents whose leading sequence is one of these; of all where it is missing.
+    /// Of incidents with a level in one of these sequences, be it not the leading one; of all where it is missing.
     pub sequences: Option<Vec<String>>,
     /// Of these ranks.
     pub levels: Option<Vec<u8>>,
