@@ -208,11 +208,11 @@ impl Situations {
         Ok(())
     }
 
-    /// Whether the silence of that name is of such labels.
+    /// Whether the silence of that name is of such a member.
     #[must_use]
-    pub fn is_under(&self, silence: &str, labels: &Labels) -> bool {
+    pub fn is_under(&self, silence: &str, member: &Member) -> bool {
         let silence = self.suppression.silences.get(silence);
-        silence.and_then(|silence| self.suppression.selectors.get(&silence.alerts)).is_some_and(|(of, _)| of.matches(labels))
+        silence.and_then(|silence| self.suppression.selectors.get(&silence.alerts)).is_some_and(|(of, _)| of.matches(&labels(member)))
     }
 
     /// A silence ends now.
@@ -231,7 +231,7 @@ impl Situations {
     fn silence_open(&mut self, silence: &str, now: Timestamp, rules: &Rules) {
         let open = self.open.values().filter(|situation| !situation.is_declared()).flat_map(|situation| &situation.members);
         let counts = open.filter(|member| member.counts() && member.ends_at.is_none());
-        let silenced = counts.filter(|member| self.is_under(silence, &labels(member)));
+        let silenced = counts.filter(|member| self.is_under(silence, member));
         for key in silenced.map(|member| member.key).collect::<Vec<MemberKey>>() {
             let Some((_, member)) = self.member(key) else { continue };
             if let Some(suppressed) = self.suppressed(member, now, rules) {

@@ -98,10 +98,7 @@ impl Declare {
 
     /// What is on already is not silenced: that is told where it is, for who silences it means it to end.
     fn goes_on_all_the_same(&mut self, command: &Command, out: &mut Outbox) {
-        let is_silenced = |member: &Member| {
-            let labels = member.source.labels().filter(|_| member.ends_at.is_none());
-            labels.is_some_and(|labels| self.state.situations.is_under(&command.id, labels))
-        };
+        let is_silenced = |member: &Member| member.ends_at.is_none() && self.state.situations.is_under(&command.id, member);
         let on = self.state.incidents.iter().filter(|(_, incident)| incident.state.is_on()).map(|(id, _)| *id);
         let on: Vec<SituationId> = on.filter(|id| self.counting(*id).any(is_silenced)).take(TOLD_OF_A_SILENCE_MAX).collect();
         for id in on {

@@ -118,7 +118,7 @@ fn distinct<'t>(all: impl Iterator<Item = &'t Team>) -> Vec<&'t Team> {
 impl Gathered {
     /// Others are gathered from now on. That the same teams have other people on duty is for the change of shift to tell.
     pub(super) fn follows(&mut self, now: Self, event: Event) {
-        let shift = self.teams == now.teams && self.people != now.people && !self.people.is_empty() && event != Event::HandedOver;
+        let shift = self.teams == now.teams && self.people != now.people && event != Event::HandedOver;
         if shift {
             let (people, until) = (std::mem::take(&mut self.people), self.until);
             *self = Self { people, until, ..now };
