@@ -53,7 +53,7 @@ impl Situations {
                 if member.ends_at.is_none() {
                     (member.ends_at, member.ended_by) = (Some(at.max(member.starts_at)), EndedBy::Person);
                 }
-                (member.settled_at, member.stale) = (Some(at), false);
+                member.settled_at = Some(at);
             });
         }
     }

@@ -173,7 +173,11 @@ impl Declare {
                         self.await_rung(key, command.at);
                     }
                 }
-                self.says(id, Event::RecoveryRevoked, command, with(command, "a person says so"), out)
+                self.hears_anew(id);
+                self.says(id, Event::RecoveryRevoked, command, with(command, "a person says so"), out)?;
+                // What it would have met meanwhile it meets now.
+                self.grade_all(id, command.at, out);
+                Ok(())
             }
             Act::Action { .. } | Act::ActionDone { .. } | Act::Reviewed => self.review(id, act, command, out),
         }

@@ -47,8 +47,11 @@ pub(super) struct Grounds<'g> {
 }
 
 impl<'g> Grounds<'g> {
-    /// Of an incident, as of a time; none where its situation was let go of.
+    /// Of an incident, as of a time; none where its situation was let go of, or one of them once it was over.
     pub(super) fn of(incident: &Incident, at: Timestamp, all: &'g Situations, rules: &'g Rules, tuning: &Tuning) -> Option<Self> {
+        if incident.is_partly_gone && !incident.state.is_on() {
+            return None;
+        }
         let situations: Vec<&Situation> = incident.situations.iter().filter_map(|id| all.get(*id)).collect();
         let members = || situations.iter().flat_map(|s| &s.members);
         let leader = members().find(|m| m.key == incident.leader).map(|leader| {

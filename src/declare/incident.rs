@@ -137,6 +137,8 @@ pub(super) struct Incident {
     pub(super) related: Vec<Related>,
     /// What it rested on when its situation was let go of.
     pub(super) kept: Option<Box<Evidence>>,
+    /// Part of it was let go of when it was over: what was kept tells more than what is left.
+    pub(super) is_partly_gone: bool,
     /// Its events so far; of very many those that only say how things stood are left out first.
     pub(super) history: Vec<HistoryEntry>,
 }
@@ -221,6 +223,7 @@ impl Incident {
             merged: vec![],
             related: vec![],
             kept: None,
+            is_partly_gone: false,
             history: vec![],
         }
     }
@@ -330,10 +333,7 @@ impl Incident {
             Event::FollowUpDue | Event::Escalated => self.followed_at = self.known_at(),
             Event::Acknowledged => {
                 // When it was said, however late that was read.
-                let said_at = at.max(self.on_since);
-                self.acknowledged = Some(Stamp { at: said_at.to_string(), by: author.to_owned() });
-                self.asks_anew = false;
-                self.timeline.entry(Point::Responded).or_insert((said_at, author.to_owned()));
+                self.is_taken_on_by(author, at.max(self.on_since));
             }
             Event::Recovering => self.good_since = Some(at),
             Event::Recovered => {
@@ -342,7 +342,7 @@ impl Incident {
                 (self.no_data, self.unheard, self.revoked_at) = (false, false, None);
             }
             Event::Reopened => {
-                self.revoked_at = None;
+                (self.revoked_at, self.is_partly_gone) = (None, false);
                 self.is_asked_for();
                 if before == State::Cancelled && !self.history.iter().any(|told| told.event == Event::Declared) {
                     self.declared_at = self.at;
@@ -382,6 +382,15 @@ impl Incident {
         let level = self.level().map(ToString::to_string);
         let Reason { words, evidence } = reason.clone();
         self.history.push(HistoryEntry { event, at: self.at.to_string(), level, author: author.to_owned(), reason: words, evidence });
+    }
+
+    /// Who took it on first has it, until it asks for somebody anew.
+    fn is_taken_on_by(&mut self, author: &str, at: Timestamp) {
+        if self.acknowledged.is_none() || self.asks_anew {
+            self.acknowledged = Some(Stamp { at: at.to_string(), by: author.to_owned() });
+        }
+        self.asks_anew = false;
+        self.timeline.entry(Point::Responded).or_insert((at, author.to_owned()));
     }
 
     /// For how long of that time all was well.

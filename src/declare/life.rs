@@ -295,11 +295,8 @@ impl Declare {
             };
             self.event(id, Event::Stale, breach.at, RICHTER, reason, out);
         } else if breach.phase != Phase::Stale && incident.no_data {
-            let stale = |id: &SituationId| self.state.situations.get(*id).is_some_and(|s| s.members.iter().any(|m| m.stale));
-            incident.no_data = incident.situations.iter().any(stale);
-            if incident.no_data {
-                return;
-            }
+            self.hears_anew(id);
+            let Some(incident) = self.state.incidents.get(&id).filter(|incident| !incident.no_data) else { return };
             let reason = format!("{monitor} has data again");
             // What recovers has been told of, unless it did before.
             let waits = incident.history.last().is_some_and(|told| told.event == Event::Stale);
@@ -307,6 +304,12 @@ impl Declare {
                 self.event(id, Event::Updated, breach.known_at, RICHTER, reason, out);
             }
         }
+    }
+
+    /// Whether data of an incident has stopped, for it may be of other members by now.
+    pub(super) fn hears_anew(&mut self, id: SituationId) {
+        let no_data = self.counting(id).any(|member| member.stale && member.settled_at.is_none());
+        self.change(id, |incident| incident.no_data = no_data);
     }
 
     /// One event of an incident: its state moves on, its story is told.
@@ -398,6 +401,8 @@ impl Declare {
             Event::Recovered => Some(incident.at),
             // A worse level gives less time, and a milder one more.
             Event::Escalated | Event::Downgraded => incident.review.as_ref().map(|review| review.since),
+            // What became part of it ended later.
+            _ if incident.state == State::Recovered && incident.review.is_none() => Some(incident.at),
             _ => None,
         };
         if let Some((since, level)) = recovered_at.zip(incident.level()) {
@@ -481,9 +486,10 @@ impl Declare {
             whole.situations.extend(situations.iter().filter(|id| **id != kept));
             self.state.owners.extend(situations.into_iter().filter(|id| *id != kept).map(|id| (id, kept)));
         }
+        self.hears_anew(kept);
         let ended = self.ended_at(kept);
-        if let Some(whole) = self.state.incidents.get_mut(&kept).filter(|whole| whole.state == State::Recovering) {
-            whole.good_since = whole.good_since.max(ended);
+        if let Some(whole) = self.state.incidents.get_mut(&kept) {
+            whole.ends_with(&part, ended);
         }
         let as_well = self.called_in(kept, at);
         self.event(kept, Event::Updated, at, author, reason.told(|reason| format!("{called}, is part of it: {reason}{as_well}")), out);
@@ -544,6 +550,7 @@ impl Declare {
             incident.situations.retain(|known| *known != situation.id);
             let all = incident.situations.is_empty();
             incident.kept.iter_mut().for_each(|evidence| evidence.refresh(situation, at, all));
+            incident.is_partly_gone |= !incident.state.is_on();
         }
         if self.state.suspected.contains(&id) {
             self.event(id, Event::Closed, at, RICHTER, "nothing was heard of it any more", out);

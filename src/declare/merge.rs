@@ -8,7 +8,7 @@ use crate::contract::{Cause, Discovery, Stamp};
 use crate::correlate::MemberKey;
 use crate::grade::Stated;
 use crate::model::command::RICHTER;
-use crate::model::{Point, Timestamp};
+use crate::model::{Point, State, Timestamp};
 
 use super::incident::{Held, Incident, NOTES_MAX};
 
@@ -106,6 +106,11 @@ impl Incident {
         let Shared { held, leader, acknowledged: own, discovery, timeline, said, cause } = Shared::of(self).without(brought);
         (self.held, self.leader, self.acknowledged, self.discovery) = (held, leader, own, discovery);
         (self.timeline, self.said, self.cause) = (timeline, said, cause);
+        let by_richter = self.timeline.get(&Point::Recovered).filter(|(_, by)| by == RICHTER && self.good_since.is_some());
+        if let Some((recovered, _)) = by_richter {
+            self.good_since = Some(*recovered);
+            self.well.retain(|(_, until)| until <= recovered);
+        }
         if self.acknowledged != acknowledged {
             (self.asks_since, self.asked, self.asks_anew) = (at, None, false);
         }
@@ -154,6 +159,22 @@ impl Incident {
         self.actions.extend(part.actions.iter().take(room(self.actions.len())).cloned());
         self.notes.extend(part.notes.iter().take(room(self.notes.len())).cloned());
         self.notes.sort_by(|a, b| a.at.cmp(&b.at));
+    }
+
+    /// With what is a part of it now it has recovered no earlier than that did.
+    pub(super) fn ends_with(&mut self, part: &Self, ended: Option<Timestamp>) {
+        let Some((good, ended)) = self.good_since.zip(ended).filter(|(good, ended)| ended > good) else { return };
+        let by_richter = self.timeline.get(&Point::Recovered).is_none_or(|(_, by)| by == RICHTER);
+        match self.state {
+            State::Recovering => self.good_since = Some(ended),
+            State::Recovered if by_richter => {
+                let began = part.timeline.get(&Point::Occurred).map(|(at, _)| *at);
+                self.well.extend(began.filter(|began| *began > good).map(|began| (good, began)));
+                self.timeline.insert(Point::Recovered, (ended, RICHTER.to_owned()));
+                (self.good_since, self.review) = (Some(ended), None);
+            }
+            _ => {}
+        }
     }
 
     /// It is as severe as what is a part of it now; gives what has risen, in words.

@@ -42,6 +42,7 @@ impl Declare {
             self.change(gone, |incident| *incident = part);
             self.leads_on(id);
         }
+        [gone, id].into_iter().for_each(|id| self.hears_anew(id));
         if suspected {
             self.state.suspected.insert(gone);
         }
@@ -142,6 +143,7 @@ impl Declare {
         }
         let before = self.levels_of(id);
         self.leads_on(id);
+        self.hears_anew(id);
         self.grades_anew(id, command.at);
         self.tell_news(out);
         self.has_parted(id, &before, with(command, &format!("what is told of {entity} is no part of it any more")), command, out)?;
