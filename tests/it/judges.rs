@@ -30,7 +30,7 @@ pub(crate) fn trial_of(judge: &str, every: Duration) -> Trial {
     Trial::new(rules.watches().next().expect("a monitor").1.judge.clone(), every)
 }
 
-fn at(place: usize) -> Timestamp {
+pub(crate) fn at(place: usize) -> Timestamp {
     Timestamp(1_789_941_600_000 + place as i64 * 300_000)
 }
 
@@ -534,42 +534,6 @@ fn a_share_of_fewer_than_the_least_is_not_judged_at_all() {
     let declared = |judge: &str| of_few_and_many(judge).iter().filter(|line| line.contains(" few")).count();
     assert!(declared("{ static: { above: 0.3 } }") > 0);
     assert_eq!(declared("{ static: { above: 0.3 }, min_traffic: 100 }"), 0);
-}
-
-/// Orders a second at steps of 30 seconds, as a rate over five minutes of three instances gives them, of which one scrape in
-/// thirty is lost: then the rate is a little too low.
-fn scraped(seed: u64, days: usize, falls: impl Fn(usize) -> f64) -> Vec<f64> {
-    const RANGE: usize = 10;
-    let mut random = Random(seed);
-    let steps = 10 * DAY;
-    let counted: Vec<f64> =
-        (0..days * steps).map(|place| level(place, steps) * falls(place) * (1.0 + 0.03 * normal(&mut random))).collect();
-    let rate = |place: usize| {
-        let range = &counted[place.saturating_sub(RANGE - 1)..=place];
-        range.iter().sum::<f64>() / range.len() as f64
-    };
-    (0..counted.len()).map(|place| rate(place) * if random.below(10) == 0 { 0.95 - 0.07 * random.share() } else { 1.0 }).collect()
-}
-
-/// Where a breach opened, at steps of 30 seconds.
-fn opened_at_short_steps(judge: &str, values: &[f64]) -> Vec<usize> {
-    let every = Duration::from_secs(30);
-    let mut trial = trial_of(judge, every);
-    let times = (0..).map(|place| at(0) + every * place);
-    let tried: Vec<Option<Tried>> = times.zip(values).map(|(time, value)| trial.see(time, *value)).collect();
-    (0..tried.len()).filter(|place| tried[*place].is_some_and(|tried| tried.opened)).collect()
-}
-
-#[test]
-fn an_outage_shows_among_lost_scrapes() {
-    let outage = 65 * DAY..65 * DAY + 120;
-    for seed in 1..=4 {
-        let ramp = |place: usize| if outage.contains(&place) { 0.7 } else { 1.0 };
-        let opened = opened_at_short_steps("{ baseline: { direction: down } }", &scraped(seed, 7, ramp));
-        let found = opened.iter().find(|place| outage.contains(place)).map(|place| place - outage.start);
-        assert!(found.is_some_and(|steps| steps <= 30), "seed {seed}: within a quarter of an hour, not {found:?} of {opened:?}");
-        assert!(opened.len() <= 3, "seed {seed}: {opened:?}");
-    }
 }
 
 #[test]
