@@ -133,7 +133,7 @@ struct Left {
     level: f32,
     /// How far the level was from the season's.
     offsets: (f32, f32),
-    /// Half the band, and how much noisier than usual that part of the season was.
+    /// Half the band that the noise gives, and how much noisier than usual that part of the season was.
     half: f32,
     noise: f32,
     up: bool,
@@ -390,7 +390,8 @@ impl Baseline {
         let (of_point, of_shift) = (point / rule.surprise, shifted.score);
         let expected = self.there(now.expected);
         let least = self.least(rule, expected);
-        let half = (self.point.limit(rule.surprise) * now.scale).max(least as f32);
+        let noise_half = self.point.limit(rule.surprise) * now.scale;
+        let half = noise_half.max(least as f32);
         let enough = |by: f32| f64::from(by) >= least;
         // What is expected follows a slow fall, and no average counts one value for more than a few scales.
         let away = |up: bool| if up { now.steady } else { -now.steady };
@@ -414,7 +415,7 @@ impl Baseline {
                 let (season, level) = (now.season.is_some(), expected - now.season.unwrap_or(0.0));
                 let told = rule.judges(up);
                 let offsets = self.forecast.offsets();
-                let (noise, shifted) = (now.noise, of_shift >= 1.0);
+                let (half, noise, shifted) = (noise_half, now.noise, of_shift >= 1.0);
                 self.leave(Some(Left { at: step, season, level, offsets, half, noise, up, shifted, told, calm: 0 }));
                 if told && of_shift >= 1.0 {
                     self.shift.tells();

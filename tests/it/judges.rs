@@ -483,6 +483,17 @@ fn a_breach_does_not_last_by_less_than_the_least_change() {
 }
 
 #[test]
+fn a_breach_lasts_as_long_as_more_than_the_least_change_does() {
+    // Hardly any noise: the least change is all of the band. What the fault itself teaches of noise does not widen it.
+    let (minute, fault, end, mut random) = (Duration::from_secs(60), 12_070, 13_000, Random(5));
+    let values = (0..end).map(|place| (if place < fault { 150.0 } else { 108.0 }) * (1.0 + 0.01 * normal(&mut random)));
+    let mut trial = trial_of("{ baseline: { season: day, direction: down, min_change: { relative: 20% } } }", minute);
+    let times = (0..).map(|place| at(0) + minute * place);
+    let tried: Vec<Option<Tried>> = times.zip(values).map(|(time, value)| trial.see(time, value)).collect();
+    assert_eq!((fault..end).filter(|place| tried[*place].is_some_and(|tried| tried.breach.is_none())).count(), 0);
+}
+
+#[test]
 fn a_judge_that_cannot_say_does_not_end_its_breach() {
     // Yesterday has a gap where today is still down.
     let yesterday = |place: usize| (!(40..50).contains(&place)).then_some(100.0);
