@@ -84,7 +84,7 @@ impl Cell {
     }
 
     /// Adds a sample; none where more than `samples_max`, of histograms by their weight, would be kept of the series, and the oldest
-    /// have gone.
+    /// have gone. Of what a counter gains in a long time no sample has to go for that which only lies between two others.
     pub fn push(&mut self, place: Place, at: Timestamp, value: Value, samples_max: usize) -> Option<Pushed> {
         let series = self.leaves.get_mut(usize::from(place.leaf))?.get_mut(place.number as usize)?;
         let samples_max = samples_max / value.weight();
@@ -92,8 +92,18 @@ impl Cell {
         if series.window.len() <= samples_max {
             return Some(pushed);
         }
+        let mut room = samples_max;
+        if !series.running.is_empty() && series.running.iter().all(Running::is_of_gains) {
+            series.window.thin();
+            series.running.iter_mut().for_each(|running| running.gains_anew(&series.window));
+            if series.window.len() <= samples_max - samples_max / 4 {
+                return Some(pushed);
+            }
+            // It is not looked for again with the next sample.
+            room -= room / 8;
+        }
         // The present matters more.
-        while let Some(first) = series.window.first().filter(|_| series.window.len() > samples_max) {
+        while let Some(first) = series.window.first().filter(|_| series.window.len() > room) {
             series.running.iter_mut().for_each(|running| running.leave(&series.window, first));
             series.window.forget(first);
         }
@@ -184,14 +194,14 @@ mod tests {
 
     use super::*;
 
-    /// Two counters a second apart, one of which begins anew now and then, seen through a query once in ten seconds.
-    fn values(text: &str, samples_max: usize, kept: std::ops::Range<i64>) -> Vec<Option<Value>> {
+    /// A counter that begins anew once in so many seconds, seen through a query once in ten.
+    fn values(text: &str, anew: i64, samples_max: usize, kept: std::ops::Range<i64>) -> Vec<Option<Value>> {
         let query = Query::plan(text, Duration::from_secs(10), Duration::from_secs(300)).expect("a query");
         let (mut cell, mut memo, labels) = (Cell::new(&query), Memo::default(), Labels::of([("__name__", "c")]));
         let place = cell.add(&query, 0, &labels);
         let mut values = vec![];
         for second in kept {
-            let value = f64::from((second % 37) as i32) + if second % 11 == 0 { 5.0 } else { 0.0 };
+            let value = f64::from((second % anew) as i32) + if second % 11 == 0 && anew < 100 { 5.0 } else { 0.0 };
             let _ = cell.push(place, Timestamp(second * 1000), Value::Float(value), samples_max);
             if second % 10 == 0 {
                 let outputs = cell.evaluate(&query, &mut memo, Timestamp(second * 1000)).expect("it matches");
@@ -204,11 +214,28 @@ mod tests {
 
     #[test]
     fn a_series_of_too_many_samples_is_what_its_newest_samples_are() {
-        for function in ["rate", "increase", "resets", "changes", "sum_over_time", "avg_over_time", "min_over_time", "max_over_time"] {
+        for function in ["changes", "sum_over_time", "avg_over_time", "min_over_time", "max_over_time"] {
             let text = format!("{function}(c[200s])");
-            let limited = values(&text, 50, 0..401);
-            let newest = values(&text, usize::MAX, 351..401);
+            let limited = values(&text, 37, 50, 0..401);
+            let newest = values(&text, 37, usize::MAX, 351..401);
             assert_eq!(limited.last(), newest.last(), "{function}");
         }
+    }
+
+    #[test]
+    fn what_a_counter_gains_in_a_long_time_is_known_though_not_each_sample_is() {
+        let number = |value: Option<&Option<Value>>| value.and_then(|value| value.as_ref()?.float()).expect("a number");
+        for function in ["rate", "increase", "resets"] {
+            let text = format!("{function}(c[2000s])");
+            let (few, all) = (values(&text, 700, 100, 0..6001), values(&text, 700, usize::MAX, 0..6001));
+            let (few, all) = (number(few.last()), number(all.last()));
+            assert!((few - all).abs() <= 0.02 * all, "{function}: {few} of few samples, {all} of all");
+        }
+    }
+
+    #[test]
+    fn of_a_counter_that_always_begins_anew_the_newest_samples_count() {
+        let resets = values("resets(c[200s])", 2, 80, 0..401).last().and_then(|value| value.as_ref()?.float());
+        assert!(resets.is_some_and(|resets| (30.0..=40.0).contains(&resets)), "{resets:?}: one in two samples begins anew");
     }
 }

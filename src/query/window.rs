@@ -53,6 +53,25 @@ impl Window {
         forget(&mut self.histograms, until);
     }
 
+    /// Of numbers older than the newest quarter, those go that are nearer to the one before than they would be were they a quarter
+    /// as many, and that a counter has only passed: what it gained between any two that stay is the same.
+    pub(super) fn thin(&mut self) {
+        let points = std::mem::take(&mut self.floats);
+        let newest = points.len() - points.len() / 4;
+        let (Some((first, _)), Some((last, _))) = (points.front(), points.back()) else { return };
+        let gap = last.since(*first) / u32::try_from(points.len() / 4).unwrap_or(u32::MAX).max(1);
+        for (place, (at, value)) in points.iter().enumerate() {
+            let passed = self
+                .floats
+                .back()
+                .zip(points.get(place + 1))
+                .is_some_and(|((before, least), (_, most))| at.since(*before) < gap && least <= value && value <= most);
+            if !passed || place >= newest {
+                self.floats.push_back((*at, *value));
+            }
+        }
+    }
+
     /// True where no sample is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
