@@ -48,6 +48,8 @@ pub struct Query {
     /// The time between two evaluations.
     every: Duration,
     lookback: Duration,
+    /// All of its offsets.
+    offsets: Duration,
     root: node::Node,
     leaves: Vec<Leaf>,
     /// How many subqueries there are.
@@ -167,6 +169,12 @@ impl Query {
     #[must_use]
     pub fn speaks_of_nothing(&self) -> bool {
         self.root.speaks_of_nothing()
+    }
+
+    /// By how much what it sees may be older than it would be without any `offset`.
+    #[must_use]
+    pub fn offsets(&self) -> Duration {
+        self.offsets
     }
 
     /// How far its instant selectors look back.

@@ -9,7 +9,7 @@ use crate::model::{Breach, Dimension, Entity, Good, Hint, Judge, Labels, Measure
 use crate::rules::{Monitor, Watch};
 
 use super::Findings;
-use super::absence::{Gaps, missing};
+use super::absence::Gaps;
 use super::baseline::Baseline;
 use super::chance::Counted;
 use super::hold::{Hold, Moved, Terms, stale_after};
@@ -169,7 +169,7 @@ impl Group {
 
     /// When its breach goes stale, where no data comes.
     pub(super) fn stale_from(&self, watch: &Watch) -> Option<Timestamp> {
-        self.hold.stale_from(watch.every)
+        self.hold.stale_from(stale_after(watch.every, self.gaps.patience(watch.every)))
     }
 
     /// It has a value at this step, and a vector's element that it was divided by.
@@ -192,7 +192,11 @@ impl Group {
         });
         let filling = step.since(self.began) < watch.query.fills();
         let measured = Measured { step, every: watch.every, sampled, value, filling, counted, divisor };
-        let verdict = self.judges.judge(&watch.judge, measured, &self.hold);
+        // A long range has a value for as long, and what it is made of may be older than is allowed.
+        let verdict = match self.absence(watch, step - watch.query.offsets()) {
+            absent @ Verdict::Bad { .. } => absent,
+            _ => self.judges.judge(&watch.judge, measured, &self.hold),
+        };
         if watch.impact.is_some() && value.is_finite() && matches!(verdict, Verdict::Good { .. }) {
             self.daily.get_or_insert_default().see(value, watch.every);
         }
@@ -261,15 +265,20 @@ impl Group {
 
     /// It has none.
     pub(super) fn missing(&mut self, subject: Subject<'_>, step: Timestamp) -> Option<Breach> {
-        let verdict = missing(self.gaps.absent_after(&subject.watch.judge, subject.watch.every), self.seen, step);
+        let verdict = self.absence(subject.watch, step);
         self.moved(subject, step, verdict)
+    }
+
+    fn absence(&self, watch: &Watch, step: Timestamp) -> Verdict {
+        self.gaps.missing(&watch.judge, watch.every, self.seen, step)
     }
 
     /// No step comes, for all inputs are silent: only absence can be judged.
     pub(super) fn silence(&mut self, subject: Subject<'_>, clock: Timestamp) -> Option<Breach> {
         // What has values that nobody can judge is found so by its steps.
-        let silent = clock.since(self.measured) >= stale_after(subject.watch.every);
-        if silent && let Some(moved) = self.hold.goes_stale(clock, f64::NAN, subject.watch.every) {
+        let after = stale_after(subject.watch.every, self.gaps.patience(subject.watch.every));
+        let silent = clock.since(self.measured) >= after;
+        if silent && let Some(moved) = self.hold.goes_stale(clock, f64::NAN, after) {
             return self.told(subject, moved);
         }
         if self.hold.goes_on() { None } else { self.missing(subject, clock) }
@@ -282,7 +291,8 @@ impl Group {
             let daily = self.daily.as_ref().and_then(|daily| daily.a_day(rules.per));
             Impact { rules, counted: beside.map_or(&[], Vec::as_slice), daily, side: watch.judge.side() }
         });
-        let terms = Terms { rules: &watch.judge, definition: monitor.definition.as_ref(), every: watch.every, impact, recover_after };
+        let (definition, patience) = (monitor.definition.as_ref(), self.gaps.patience(watch.every));
+        let terms = Terms { rules: &watch.judge, definition, every: watch.every, patience, impact, recover_after };
         let moved = self.hold.step(terms, step, verdict)?;
         self.told(subject, moved)
     }

@@ -99,10 +99,18 @@ pub(super) struct Terms<'t> {
     pub(super) definition: Option<&'t Definition>,
     /// The time between two steps.
     pub(super) every: Duration,
+    /// How long it may be until the next sample, where they come seldom: so long nothing is unknown.
+    pub(super) patience: Duration,
     /// What a breach costs, where that is measured.
     pub(super) impact: Option<Impact<'t>>,
     /// How long it has to stay good, after a breach that means something, until that is told.
     pub(super) recover_after: Duration,
+}
+
+impl Terms<'_> {
+    fn stale_after(&self) -> Duration {
+        stale_after(self.every, self.patience)
+    }
 }
 
 /// A transition.
@@ -119,9 +127,9 @@ pub(super) struct Moved {
     pub(super) new_normal: bool,
 }
 
-/// For how long nothing may be known of a breach until it is stale.
-pub(super) fn stale_after(every: Duration) -> Duration {
-    (every * STALE_STEPS).max(STALE_AFTER_MIN)
+/// For how long nothing may be known of a breach until it is stale; where samples come seldom, so long.
+pub(super) fn stale_after(every: Duration, patience: Duration) -> Duration {
+    (every * STALE_STEPS).max(STALE_AFTER_MIN).max(patience)
 }
 
 impl Hold {
@@ -172,10 +180,10 @@ impl Hold {
     }
 
     /// When it goes stale, where no data comes.
-    pub(super) fn stale_from(&self, every: Duration) -> Option<Timestamp> {
+    pub(super) fn stale_from(&self, after: Duration) -> Option<Timestamp> {
         let absent = self.judge() == Some(Judge::Absent);
         let last = self.last.filter(|_| self.waits() && self.stale.is_none() && !absent)?;
-        Some(last + stale_after(every))
+        Some(last + after)
     }
 
     pub(super) fn step(&mut self, terms: Terms<'_>, step: Timestamp, verdict: Verdict) -> Option<Moved> {
@@ -184,10 +192,10 @@ impl Hold {
             return None;
         }
         if let Verdict::Unknown { value } = verdict {
-            return self.goes_stale(step, value, terms.every);
+            return self.goes_stale(step, value, terms.stale_after());
         }
-        let passed = self.last.map_or(Duration::ZERO, |last| step.since(last).min(terms.every));
-        let gap = self.last.is_some_and(|last| step.since(last) >= stale_after(terms.every));
+        let passed = self.last.map_or(Duration::ZERO, |last| step.since(last).min(terms.every.max(terms.patience)));
+        let gap = self.last.is_some_and(|last| step.since(last) >= terms.stale_after());
         self.last = Some(step);
         let fresh = self.stale.take_if(|told| step >= *told).is_some();
         let (moved, reading) = match verdict {
@@ -216,8 +224,8 @@ impl Hold {
     }
 
     /// What is open, or has just ended, and of which nothing is known any more, told once; the value is none where there is no data.
-    pub(super) fn goes_stale(&mut self, now: Timestamp, value: f64, every: Duration) -> Option<Moved> {
-        self.stale_from(every).filter(|from| *from <= now)?;
+    pub(super) fn goes_stale(&mut self, now: Timestamp, value: f64, after: Duration) -> Option<Moved> {
+        self.stale_from(after).filter(|from| *from <= now)?;
         let judge = self.told()?.judge;
         self.stale = Some(now);
         Some(Moved::at(Phase::Stale, now, judge, Reading { value, ..Reading::default() }))
@@ -252,6 +260,8 @@ impl Hold {
         new_normal: bool,
     ) -> Option<Moved> {
         self.good = None;
+        // What comes seldom is good until the next one says otherwise.
+        let good = good.max(terms.patience.min(terms.recover_after));
         let after = After { bad: self.bad.take()?, ended_at, reading, new_normal, good: Some(good) };
         Some(self.after.insert(Box::new(after)).told(known_at, terms.recover_after))
     }
@@ -417,7 +427,14 @@ mod tests {
                 '.' => Verdict::Good { reading: reading(0.0) },
                 _ => Verdict::Unknown { value: f64::NAN },
             };
-            let terms = Terms { rules: &rules, definition: Some(&three), every: MINUTE, impact: None, recover_after: MINUTE * 2 };
+            let terms = Terms {
+                rules: &rules,
+                definition: Some(&three),
+                every: MINUTE,
+                patience: Duration::ZERO,
+                impact: None,
+                recover_after: MINUTE * 2,
+            };
             if let Some(moved) = hold.step(terms, step, verdict) {
                 told.push(format!("{minute}:{:?}", moved.phase));
                 if moved.phase == Phase::Ended {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::{Judge, Phase, Reading, Timestamp};
 use crate::rules::JudgeRules;
 
-use super::absence::{Gaps, missing};
+use super::absence::Gaps;
 use super::hold::{Hold, Terms};
 use super::judges::{Judges, Measured, Verdict};
 
@@ -67,11 +67,13 @@ impl Trial {
         let Some(seen) = self.seen else { return false };
         let after = self.gaps.absent_after(&self.rules, self.every);
         let Some(absent) = after.map(|after| seen + after).filter(|absent| *absent < at) else { return false };
-        self.step(absent, missing(after, seen, absent))
+        self.step(absent, self.gaps.missing(&self.rules, self.every, seen, absent))
     }
 
     fn step(&mut self, at: Timestamp, verdict: Verdict) -> bool {
-        let terms = Terms { rules: &self.rules, definition: None, every: self.every, impact: None, recover_after: Duration::ZERO };
+        let patience = self.gaps.patience(self.every);
+        let terms =
+            Terms { rules: &self.rules, definition: None, every: self.every, patience, impact: None, recover_after: Duration::ZERO };
         match self.hold.step(terms, at, verdict).map(|moved| moved.phase) {
             Some(Phase::Opened) => true,
             Some(Phase::Ended) => {

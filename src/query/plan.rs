@@ -30,7 +30,17 @@ const DEPTH_MAX: usize = 60;
 /// Plans an expression that is evaluated every so often.
 pub(super) fn plan(text: &str, every: Duration, lookback: Duration) -> Result<Query, Refusal> {
     let expr = parse(text).map_err(|why| Refusal { message: format!("not PromQL: {}", why.message), ..why })?;
-    let planner = Planner { places: Places::of(text), leaves: vec![], subs: 0, sites: 0, every, slack: Duration::ZERO, lookback, depth: 0 };
+    let planner = Planner {
+        places: Places::of(text),
+        leaves: vec![],
+        subs: 0,
+        sites: 0,
+        every,
+        slack: Duration::ZERO,
+        offsets: Duration::ZERO,
+        lookback,
+        depth: 0,
+    };
     planner.whole(text, &expr)
 }
 
@@ -43,6 +53,8 @@ struct Planner<'t> {
     every: Duration,
     /// How much further back than its own reach it is evaluated.
     slack: Duration,
+    /// All that were met.
+    offsets: Duration,
     lookback: Duration,
     depth: usize,
 }
@@ -67,6 +79,7 @@ impl Planner<'_> {
             text: text.to_owned(),
             every: self.every,
             lookback: self.lookback,
+            offsets: self.offsets,
             ambiguous: self.leaves.iter().any(|leaf| leaf.selector.metric().is_none()),
             key: root.key(),
             // Of two counts one may be there a scrape before the other.
@@ -149,6 +162,7 @@ impl Planner<'_> {
             None => Ok(Duration::ZERO),
             Some(Offset::Pos(offset)) => {
                 self.places.pass("offset");
+                self.offsets = self.offsets.saturating_add(*offset);
                 Ok(*offset)
             }
             Some(Offset::Neg(_)) => Err(self.refuse("offset", "a negative `offset` reads the future")),
