@@ -320,7 +320,7 @@ impl Group {
             holding: of.holding(),
             rest_held: of.rest_held(),
             numbers: of.numbers.clone(),
-            dimensions: self.dimensions(subject.watch, phase),
+            dimensions: self.dimensions(subject.watch, phase, &reading),
             curve: of.curve(phase),
         };
         if phase == Phase::Ended {
@@ -330,8 +330,9 @@ impl Group {
     }
 
     /// Which of its parts carry its breach.
-    fn dimensions(&self, watch: &Watch, phase: Phase) -> Vec<Dimension> {
+    fn dimensions(&self, watch: &Watch, phase: Phase, reading: &Reading) -> Vec<Dimension> {
         let (Some(rules), Some(usual)) = (&watch.parts, &self.usual) else { return vec![] };
-        if matches!(phase, Phase::Opened | Phase::Changed) { usual.carriers(rules.whole.is_some()) } else { vec![] }
+        let times = reading.expected.map(|expected| expected / reading.value).filter(|times| times.is_finite() && *times > 0.0);
+        if matches!(phase, Phase::Opened | Phase::Changed) { usual.carriers(rules.whole.is_some(), times) } else { vec![] }
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Dimension, Labels};
 
-/// Parts that are remembered of one group; what comes beyond is not broken down.
+/// Parts that are remembered of one group; of more at a step, the largest are.
 const PARTS_MAX: usize = 1000;
 
 /// What parts usually are is an average over about so long, in which older values weigh less.
@@ -74,7 +74,12 @@ impl Usual {
         let beyond = |labels: &Labels, known: usize| known >= PARTS_MAX && !self.parts.contains_key(labels);
         // One that is no number would make none of all.
         let now = || now.iter().filter(|(_, (part, whole))| part.is_finite() && whole.is_finite());
-        self.now.extend(now().filter(|(labels, _)| !beyond(labels, self.parts.len())).take(PARTS_MAX).map(|(l, of)| (l.clone(), *of)));
+        let mut known: Vec<_> = now().filter(|(labels, _)| !beyond(labels, self.parts.len())).collect();
+        if known.len() > PARTS_MAX {
+            let size = |(part, whole): &(f64, f64)| part.abs().max(whole.abs());
+            known.sort_by(|(a, of_a), (b, of_b)| size(of_b).total_cmp(&size(of_a)).then_with(|| a.cmp(b)));
+        }
+        self.now.extend(known.into_iter().take(PARTS_MAX).map(|(labels, of)| (labels.clone(), *of)));
         if !teaches {
             return;
         }
@@ -83,7 +88,7 @@ impl Usual {
             (*part, *whole) = (*part * (1.0 - new), *whole * (1.0 - new));
         }
         self.weight += new * (1.0 - self.weight);
-        for (labels, (part, whole)) in now() {
+        for (labels, (part, whole)) in &self.now {
             if self.parts.len() < PARTS_MAX || self.parts.contains_key(labels) {
                 let known = self.parts.entry(labels.clone()).or_default();
                 (known.0, known.1) = (known.0 + new * part, known.1 + new * whole);
@@ -95,9 +100,16 @@ impl Usual {
         self.parts.retain(|labels, of| self.now.contains_key(labels) || of.0.abs() > part || of.1.abs() > whole);
     }
 
-    /// The combinations of labels that carry the deviation, the first one most of it.
-    pub(super) fn carriers(&self, quotient: bool) -> Vec<Dimension> {
-        let cells = self.cells(quotient);
+    /// The combinations of labels that carry the deviation, the first one most of it. Of a sum it is told how many times what
+    /// there is was expected, where that is known.
+    pub(super) fn carriers(&self, quotient: bool, expected: Option<f64>) -> Vec<Dimension> {
+        let mut cells = self.cells(quotient);
+        let all = total(cells.values());
+        // What a sum is by this time of day, its parts are together.
+        let by = expected.filter(|_| !quotient).map_or(1.0, |times| times * all.is / all.expected);
+        if by.is_finite() && by > 0.0 {
+            cells.values_mut().for_each(|cell| cell.expected *= by);
+        }
         let all = total(cells.values());
         let up = all.is > all.expected;
         let mut left = cells.clone();
@@ -117,6 +129,7 @@ impl Usual {
             let lift = (deviates(cell) / deviates(all)).min(1e6);
             told.push(Dimension { labels: element, coverage, lift, is: cell.is, expected: cell.expected });
         }
+        told.sort_by(|a, b| b.coverage.total_cmp(&a.coverage));
         told
     }
 
@@ -197,7 +210,7 @@ mod tests {
         let mut all = Usual::default();
         (0..60).for_each(|_| all.see(usual, MINUTE, true));
         all.see(now, MINUTE, false);
-        all.carriers(quotient).iter().map(|told| (told.labels.to_string(), (told.coverage * 100.0).round() as i64)).collect()
+        all.carriers(quotient, None).iter().map(|told| (told.labels.to_string(), (told.coverage * 100.0).round() as i64)).collect()
     }
 
     #[test]
@@ -216,6 +229,28 @@ mod tests {
         let usual = parts(&[("eu", "web", 5.0, 500.0), ("eu", "app", 1.0, 100.0), ("us", "web", 5.0, 500.0), ("us", "app", 1.0, 100.0)]);
         let now = parts(&[("eu", "web", 11.0, 1000.0), ("eu", "app", 40.0, 100.0), ("us", "web", 5.0, 500.0), ("us", "app", 41.0, 100.0)]);
         assert_eq!(carriers(&usual, &now, true), [(r#"{channel="app"}"#.to_owned(), 99)]);
+    }
+
+    #[test]
+    fn in_a_morning_rise_it_is_who_does_not_rise() {
+        let usual = parts(&[("eu", "web", 50.0, 0.0), ("us", "web", 30.0, 0.0), ("us", "app", 20.0, 0.0)]);
+        let now = parts(&[("eu", "web", 60.0, 0.0), ("us", "web", 60.0, 0.0), ("us", "app", 40.0, 0.0)]);
+        let mut all = Usual::default();
+        (0..60).for_each(|_| all.see(&usual, MINUTE, true));
+        all.see(&now, MINUTE, false);
+        let told: Vec<Dimension> = all.carriers(false, Some(200.0 / 160.0));
+        assert_eq!(told.iter().map(|of| of.labels.to_string()).collect::<Vec<_>>(), [r#"{region="eu"}"#], "there should be 200 by now");
+        assert!((told[0].expected - 100.0).abs() < 0.1 && (told[0].coverage - 1.0).abs() < 0.01, "{told:?}");
+    }
+
+    #[test]
+    fn of_too_many_parts_the_largest_are_looked_at() {
+        let many = |lost: f64| -> Parts {
+            let size = |number: usize| if number == 2 * PARTS_MAX { 5000.0 - lost } else { 1.0 };
+            (0..=2 * PARTS_MAX).map(|number| (Labels::of([("shop", format!("{number:05}").as_str())]), (size(number), 0.0))).collect()
+        };
+        let told = carriers(&many(0.0), &many(4000.0), false);
+        assert_eq!(told, [(r#"{shop="02000"}"#.to_owned(), 100)]);
     }
 
     #[test]
@@ -245,7 +280,7 @@ mod tests {
         let mut all = Usual::default();
         (0..60).for_each(|_| all.see(&usual, MINUTE, true));
         (0..3).for_each(|_| all.see(&gone, MINUTE, true));
-        assert_eq!(all.carriers(false).first().map(|told| told.labels.to_string()), Some(r#"{channel="app"}"#.into()));
+        assert_eq!(all.carriers(false, None).first().map(|told| told.labels.to_string()), Some(r#"{channel="app"}"#.into()));
         let many: Vec<String> = (0..3 * PARTS_MAX).map(|number| format!("r{number}")).collect();
         all.see(&many.iter().map(|region| (Labels::of([("region", region.as_str())]), (1.0, 0.0))).collect(), MINUTE, true);
         assert!(all.parts.len() <= PARTS_MAX && all.now.len() <= PARTS_MAX);
