@@ -33,7 +33,8 @@ impl Healthy {
         let Good { monitor, entity, at, good } = told;
         let known = self.of.get(&entity).is_some_and(|of| of.contains_key(&monitor));
         if good && !known && self.number >= GOODS_MAX {
-            return Outcome::Limited;
+            // It explains less, and nothing is missed.
+            return Outcome::NotWanted;
         }
         if good {
             self.number += usize::from(!known);
@@ -83,7 +84,7 @@ mod tests {
             good: true,
         };
         let outcomes = (0..GOODS_MAX + 5).map(|number| goods.push(good(number, 0)));
-        assert_eq!(outcomes.filter(|outcome| *outcome == Outcome::Limited).count(), 5);
+        assert_eq!(outcomes.filter(|outcome| *outcome == Outcome::NotWanted).count(), 5);
         goods.push(good(1, 3600));
         goods.push(Good { good: false, ..good(2, 3600) });
         let is_good = |goods: &Healthy, number: usize, at: i64| goods.is_good(&good(number, 0).entity, "latency", good(0, at).at);
