@@ -71,6 +71,7 @@ pub(super) fn check(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
     }
     let mechanism = kafka.properties.iter().find(|(name, _)| matches!(name.as_str(), "sasl.mechanism" | "sasl.mechanisms"));
     let bearer = |value: &Property| matches!(value, Property::Inline(text) if text.eq_ignore_ascii_case("OAUTHBEARER"));
+    let kerberos = |value: &Property| matches!(value, Property::Inline(text) if text.eq_ignore_ascii_case("GSSAPI"));
     let own = kafka.properties.keys().any(|name| name.starts_with("sasl.oauthbearer."));
     match (&kafka.oauth_token_file, mechanism) {
         (Some(_), None) => {
@@ -80,6 +81,11 @@ pub(super) fn check(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
         }
         (Some(_), Some((name, value))) if matches!(value.value, Property::Inline(_)) && !bearer(&value.value) => {
             faults.push(value.fault(file, format!("`kafka.oauth_token_file` is for `{name}: OAUTHBEARER`")));
+        }
+        (None, Some((name, value))) if kerberos(&value.value) => {
+            faults.push(
+                value.fault(file, format!("`{name}: GSSAPI` is not built in; use PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")),
+            );
         }
         (None, Some((name, value))) if bearer(&value.value) && !own => {
             faults.push(value.fault(file, format!("`{name}: OAUTHBEARER` needs `kafka.oauth_token_file`")));
