@@ -33,7 +33,7 @@ mod text;
 pub mod topology;
 mod yaml;
 
-pub use baseline::{BaselineRule, Constants, Dynamics, MinChange, Season};
+pub use baseline::{BaselineRule, Constants, Dynamics, LEARNS_FOR, MinChange, Season};
 pub use calendar::Calendar;
 pub use check::{Files, check};
 pub use compiled::{

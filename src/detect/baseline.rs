@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
-use crate::rules::{BaselineRule, Dynamics, Season};
+use crate::rules::{BaselineRule, Dynamics, LEARNS_FOR, Season};
 
 use super::chance::Counted;
 use super::forecast::Forecast;
@@ -26,6 +26,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// Evaluations before deviations count.
 const WARM: u32 = 30;
+
+const _: () = assert!(WARM + 1 + tail::LEARNING == LEARNS_FOR, "it is told by the notes of `check`");
 
 /// After so many missing evaluations, what was of late counts no more.
 const GAP: i64 = 10;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::rules::Dynamics;
 
 /// Deviations before anything is said.
-const LEARNING: u32 = 150;
+pub(super) const LEARNING: u32 = 150;
 
 /// Tails heavier than this are left to the power law.
 const SHAPE_MAX: f32 = 0.4;

@@ -8,6 +8,9 @@ use crate::model::Timestamp;
 use super::calendar::{Calendar, Local};
 use super::compiled::Side;
 
+/// Evaluations of a series before a baseline gives a verdict of it.
+pub const LEARNS_FOR: u32 = 181;
+
 /// The learnt band.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BaselineRule {

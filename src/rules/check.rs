@@ -356,6 +356,7 @@ impl Checker {
         if let Some(Input::Watch(watch)) = &input {
             self.note_contradicted(file, raw, definition.as_ref(), &watch.judge);
             self.note_beyond_all(file, raw, definition.as_ref(), watch);
+            self.note_slow(file, raw, watch);
         }
         let (entity, input) = (entity?, input?);
         self.entity_exists(file, &raw.entity, &entity, &input, entities);

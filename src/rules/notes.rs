@@ -1,9 +1,11 @@
 //! Notes: what is no fault, but should be looked at.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::model::{Comparison, Definition, Ladder, Measure, Rung, Test, duration};
 
+use super::baseline::LEARNS_FOR;
 use super::check::Checker;
 use super::compiled::{JudgeRules, Levels, Side, Watch};
 use super::decode::meant;
@@ -11,6 +13,9 @@ use super::duty::{Duty, Emergency, Gather, Team, unattended};
 use super::fault::{Fault, Place};
 use super::ladders::Measurable;
 use super::raw;
+
+/// Longer than this nobody expects a baseline to learn.
+const SLOW: Duration = Duration::from_secs(14 * 86_400);
 
 impl Checker {
     /// Where a business definition can come out lower than a generic one by what the monitor measures, with an example.
@@ -140,6 +145,17 @@ impl Checker {
             for test in rung.condition.tests.iter().filter(|test| test.measure == Measure::Value).filter(is_upward) {
                 beyond(format!("{} at `{}`", rung.level, rung.condition), test.limit, test.comparison == Comparison::AtLeast);
             }
+        }
+    }
+
+    /// A baseline that is evaluated so seldom that it says nothing for very long.
+    pub(super) fn note_slow(&mut self, file: &str, raw: &raw::Monitor, watch: &Watch) {
+        let learns = watch.every.saturating_mul(LEARNS_FOR);
+        if watch.judge.baseline.is_some() && learns > SLOW {
+            let (every, learns) = (duration::show(watch.every), duration::show(learns));
+            let message =
+                format!("a baseline gives no verdict before {LEARNS_FOR} evaluations: at `every: {every}` that is after {learns}");
+            self.notes.push(raw.name.fault(file, message));
         }
     }
 

@@ -182,6 +182,7 @@ monitors:
     impact: { per: 1m }
     fault: { sequence: P, ladder: [ { level: 1, affected_users: 1000 }, { level: 2, lost: 500, for: 10m }, { level: 3, drop: 20% } ] }
     importance: non-core
+  - { name: rows, entity: table=orders, query: rows, every: 1d, judge: { baseline: { season: week } } }
 "#;
     let levels = r#"
 generic: [ { sequence: P, ladder: [ { level: 1, complaints: 9 }, { level: 2, drop: 50% }, { level: 4, for: 1h } ] } ]
@@ -199,6 +200,7 @@ scenarios: [ { name: Nobody can log in, fault: { sequence: P, ladder: [ { level:
         "l.yaml:2:37: P1 at `complaints >= 9`: no monitor measures `complaints`, only people can say it",
         "m.yaml:3:11: P1 at `affected_users >= 1000`: `affected_users` is measured by nobody here, only people can say it",
         "m.yaml:9:73: `lost` grows as the fault lasts; `for 10m` counts the same time twice",
+        "m.yaml:11:13: a baseline gives no verdict before 181 evaluations: at `every: 1d` that is after 181d",
         "l.yaml:3:22: \"Nobody can log in\" can be a fault of level 1 or 2, and no monitor measures it",
     ];
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);

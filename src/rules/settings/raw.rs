@@ -100,7 +100,7 @@ pub(super) struct Kafka {
     pub(super) brokers: Vec<At<String>>,
     /// Consumer groups and Richter's own topics start with it. Instances with the same one share the work.
     pub(super) prefix: At<String>,
-    /// Of the topic of samples, when it is made; this cannot be changed later.
+    /// Of the topic of samples, when it is made; for another number later that topic has to be made anew.
     pub(super) partitions: At<Partitions>,
     /// Of its own topics, when they are made.
     pub(super) replication_factor: At<i32>,
