@@ -69,6 +69,26 @@ pub(super) fn check(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
     if !(1..=15).contains(&kafka.replication_factor.value) {
         faults.push(kafka.replication_factor.fault(file, "a replication factor is from 1 to 15"));
     }
+    check_mechanism(file, kafka, faults);
+    for (name, value) in &kafka.properties {
+        if SECRETS.contains(&name.as_str()) && matches!(value.value, Property::Inline(_)) {
+            faults.push(value.fault(file, format!("`{name}` is a secret; give {{file: ...}} or {{env: ...}} instead")));
+        }
+        if let Some((_, why)) = RESERVED.iter().find(|(reserved, _)| reserved == name) {
+            faults.push(value.fault(file, format!("`{name}` cannot be set: {why}")));
+        }
+        // The client would read 5s as five milliseconds.
+        if let Property::Inline(text) = &value.value
+            && name.ends_with(".ms")
+            && !text.parse::<f64>().is_ok_and(f64::is_finite)
+        {
+            faults.push(value.fault(file, format!("`{name}` is a number of milliseconds, found {text:?}")));
+        }
+    }
+}
+
+/// How it proves who it is.
+fn check_mechanism(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
     let mechanism = kafka.properties.iter().find(|(name, _)| matches!(name.as_str(), "sasl.mechanism" | "sasl.mechanisms"));
     let bearer = |value: &Property| matches!(value, Property::Inline(text) if text.eq_ignore_ascii_case("OAUTHBEARER"));
     let kerberos = |value: &Property| matches!(value, Property::Inline(text) if text.eq_ignore_ascii_case("GSSAPI"));
@@ -91,20 +111,5 @@ pub(super) fn check(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
             faults.push(value.fault(file, format!("`{name}: OAUTHBEARER` needs `kafka.oauth_token_file`")));
         }
         _ => {}
-    }
-    for (name, value) in &kafka.properties {
-        if SECRETS.contains(&name.as_str()) && matches!(value.value, Property::Inline(_)) {
-            faults.push(value.fault(file, format!("`{name}` is a secret; give {{file: ...}} or {{env: ...}} instead")));
-        }
-        if let Some((_, why)) = RESERVED.iter().find(|(reserved, _)| reserved == name) {
-            faults.push(value.fault(file, format!("`{name}` cannot be set: {why}")));
-        }
-        // The client would read 5s as five milliseconds.
-        if let Property::Inline(text) = &value.value
-            && name.ends_with(".ms")
-            && !text.parse::<f64>().is_ok_and(f64::is_finite)
-        {
-            faults.push(value.fault(file, format!("`{name}` is a number of milliseconds, found {text:?}")));
-        }
     }
 }

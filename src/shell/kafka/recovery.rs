@@ -325,9 +325,11 @@ fn missing(owner: Owner, from: i64, at: &Position) -> u64 {
 fn spread_differently(log: &str, was: u32, is: u32, settings: &Settings) -> anyhow::Error {
     let Settings { prefix, brokers, .. } = settings;
     let broker = brokers.first().map_or("localhost:9092", String::as_str);
+    // Signals are all that is known of open incidents: they stay where they can.
+    let topic = log.rsplit('.').next().unwrap_or(log);
     anyhow!(
         "topic {log} had {was} partitions when its state was written, now it has {is}: what belongs together is not in one \
          partition any more. Growing an internal topic is not possible. To begin anew with {is}, stop all instances and run: \
-         kafka-topics.sh --bootstrap-server {broker} --delete --topic '{prefix}\\.(samples|signals|state)'; baselines are then learnt anew"
+         kafka-topics.sh --bootstrap-server {broker} --delete --topic '{prefix}\\.({topic}|state)'; baselines are then learnt anew"
     )
 }
