@@ -2,7 +2,7 @@
 
 use promql_parser::label::Labels as Names;
 use promql_parser::parser::token::{T_ADD, T_DIV, T_MUL, T_SUB, T_SUM, TokenType};
-use promql_parser::parser::{BinaryExpr, Expr, LabelModifier};
+use promql_parser::parser::{BinaryExpr, Expr, LabelModifier, VectorSelector};
 
 use super::parser::parse;
 
@@ -19,11 +19,15 @@ impl Breakdown {
     /// Of a sum, or of a quotient of two: `sum by (a) (x)`, `sum by (a) (x) / sum by (a) (y)`, also as `1 - ..` or `100 * ..`.
     ///
     /// # Errors
-    /// It is none of these, or one of the labels tells its results apart already.
+    /// It is none of these, one of the labels tells its results apart already, or it is what makes the dividend differ from the
+    /// divisor, as the status does of failed requests.
     pub fn of(query: &str, labels: &[String]) -> Result<Self, String> {
         let expr = parse(query).map_err(|refusal| refusal.message)?;
         match essence(&expr) {
             Expr::Binary(BinaryExpr { op, lhs, rhs, .. }) if is(*op, T_DIV) => {
+                if let Some(label) = labels.iter().find(|label| selects_by(lhs, label) && !selects_by(rhs, label)) {
+                    return Err(format!("{label} picks out what is divided, and not what it is divided by: no part of it has a share"));
+                }
                 Ok(Self { part: apart(lhs, labels)?, whole: Some(apart(rhs, labels)?) })
             }
             sum => Ok(Self { part: apart(sum, labels)?, whole: None }),
@@ -47,6 +51,22 @@ fn essence(expr: &Expr) -> &Expr {
         }
         // `100 * a / b` is `(100 * a) / b`.
         other => other,
+    }
+}
+
+/// Whether some selector in it asks for a label.
+fn selects_by(expr: &Expr, label: &str) -> bool {
+    let by = |selector: &VectorSelector| selector.matchers.matchers.iter().any(|matcher| matcher.name == label);
+    match expr {
+        Expr::VectorSelector(selector) => by(selector),
+        Expr::MatrixSelector(selector) => by(&selector.vs),
+        Expr::Aggregate(inner) => selects_by(&inner.expr, label),
+        Expr::Unary(inner) => selects_by(&inner.expr, label),
+        Expr::Paren(inner) => selects_by(&inner.expr, label),
+        Expr::Subquery(inner) => selects_by(&inner.expr, label),
+        Expr::Binary(BinaryExpr { lhs, rhs, .. }) => selects_by(lhs, label) || selects_by(rhs, label),
+        Expr::Call(call) => call.args.args.iter().any(|argument| selects_by(argument, label)),
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => false,
     }
 }
 
@@ -97,6 +117,9 @@ mod tests {
             of("1 - (sum by (a) (x) / sum without (region, channel) (y))"),
             shown("sum by (a, region, channel) (x)", "sum without () (y)")
         );
+        let picked = of(r#"sum by (a) (rate(x{channel=~"5.."}[5m])) / sum by (a) (rate(x[5m]))"#);
+        assert!(picked.is_err_and(|why| why.contains("no part of it has a share")));
+        assert!(of(r#"sum(x{channel="web", failed="yes"}) / sum(x{channel="web"})"#).is_ok());
         assert!(of("max by (a) (x)").is_err_and(|why| why.contains("is no sum")));
         assert_eq!(of("sum by (region) (x)"), Err("region tells the results apart already".into()));
     }
