@@ -33,6 +33,9 @@ pub(super) struct Arguments {
     /// Files with the calendars that the monitor names
     #[arg(long, requires = "monitor")]
     duty: Vec<PathBuf>,
+    /// Files with the scenarios, sequences and grades of assets that the monitor names
+    #[arg(long, requires = "monitor")]
+    levels: Vec<PathBuf>,
     /// Draws the series, the expected band and the breaches into this SVG file; of one series
     #[arg(long)]
     plot: Option<PathBuf>,
@@ -101,8 +104,10 @@ fn rules(arguments: &Arguments, every: Duration) -> Result<(JudgeRules, Duration
         Some(path) => (path.display().to_string(), text(path)?),
         None => ("default".to_owned(), default(every)),
     };
-    let duty = arguments.duty.iter().map(|path| Ok((path.display().to_string(), self::text(path)?))).collect::<anyhow::Result<_>>()?;
-    let (rules, faults) = check(&Files { monitors: vec![(name.clone(), text)], duty, ..Files::default() });
+    let read = |path: &PathBuf| Ok((path.display().to_string(), self::text(path)?));
+    let duty = arguments.duty.iter().map(read).collect::<anyhow::Result<_>>()?;
+    let levels = arguments.levels.iter().map(read).collect::<anyhow::Result<_>>()?;
+    let (rules, faults) = check(&Files { monitors: vec![(name.clone(), text)], duty, levels, ..Files::default() });
     if !faults.is_empty() {
         eprint!("{}", in_lines(&faults));
         return Err(Failure::No);

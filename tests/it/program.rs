@@ -369,6 +369,14 @@ fn a_series_is_tried_on_a_monitors_judges() {
     ];
     let ended = richter(&monitor);
     assert!(ended.stdout.lines().any(|line| line.contains("\"breach\":\"static\"")), "{}", ended.stderr);
+    let (of_x, levels) = (folder.join("x.yaml"), folder.join("levels.yaml"));
+    let text = "monitors: [ { name: m, scenario: S, entity: a=b, query: m, judge: { static: { below: 20 } }, fault: { sequence: X, ladder: [ { level: 1 } ] } } ]";
+    std::fs::write(&of_x, text).expect("written");
+    std::fs::write(&levels, "sequences: [ { name: P }, { name: X } ]").expect("written");
+    let (of_x, levels) = (of_x.to_string_lossy(), levels.to_string_lossy());
+    assert_eq!(richter(&["backtest", &series, "--monitor", &of_x]).code, Some(1), "there is no such sequence");
+    let ended = richter(&["backtest", &series, "--monitor", &of_x, "--levels", &levels]);
+    assert!(ended.stdout.lines().any(|line| line.contains("\"breach\":\"static\"")), "{}", ended.stderr);
     let daily = folder.join("daily.csv");
     std::fs::write(&daily, (0..400).map(|day| format!("{},{}\n", 86_400 * day, day % 7)).collect::<String>()).expect("written");
     assert_eq!(richter(&["backtest", &daily.to_string_lossy()]).code, Some(0), "a day of one value has no season");
