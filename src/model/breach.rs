@@ -73,7 +73,8 @@ impl Reading {
         (!excess.is_nan()).then_some(excess.min(EXCESS_MAX))
     }
 
-    /// Whether it is further outside than another one of the same monitor; of scores that are as high as any, by its value.
+    /// Whether it is further outside than another one of the same monitor: by its value, for a score may tell of what was before;
+    /// by that where the values are within their limits, or there is none.
     #[must_use]
     pub fn is_worse_than(&self, other: &Self) -> bool {
         let beyond = |reading: &Self| match (reading.upper, reading.lower) {
@@ -81,7 +82,9 @@ impl Reading {
             (_, Some(lower)) if reading.value < lower => lower - reading.value,
             _ => 0.0,
         };
-        self.score > other.score || (self.score == other.score && beyond(self) > beyond(other))
+        let (is, was) = (beyond(self), beyond(other));
+        let unseen = self.value.is_nan() || other.value.is_nan();
+        if unseen || is == was { self.score > other.score } else { is > was }
     }
 
     /// Takes a measure of its own; none where it needs an expected value that is not known or is zero.
@@ -228,4 +231,18 @@ pub struct Step {
     pub at: Timestamp,
     /// What was read.
     pub reading: Reading,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_value_is_the_one_furthest_outside_and_not_the_one_after_it_that_averages_still_remember() {
+        let reading = |value: f64, score: f64| Reading { value, score, lower: Some(80.0), ..Reading::default() };
+        let (outage, after) = (reading(10.0, 5.0), reading(85.0, 9.0));
+        assert!(outage.is_worse_than(&after) && !after.is_worse_than(&outage));
+        assert!(reading(90.0, 2.0).is_worse_than(&after) ^ after.is_worse_than(&reading(90.0, 2.0)), "both are inside: the score says");
+        assert!(reading(f64::NAN, 6.0).is_worse_than(&outage), "it has been absent for long");
+    }
 }
