@@ -96,7 +96,7 @@ pub struct Body {
     pub sequence: u32,
     /// Where it is in its life.
     pub state: State,
-    /// Level, scenario, entity and numbers in a line.
+    /// Level, scenario, entity, of how many further ones the same is told, and numbers in a line.
     pub title: String,
     /// The sequence that leads; none while the incident is suspected.
     pub level: Option<Levels>,

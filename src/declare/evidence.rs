@@ -167,6 +167,13 @@ impl<'g> Grounds<'g> {
         (failed.into_iter().map(|member| &member.entity).chain(counted).filter(|entity| seen.insert(entity)).collect(), lasts)
     }
 
+    /// Of how many further entities the same is told as of what leads.
+    pub(super) fn alike(&self) -> usize {
+        let Some(leader) = self.leader else { return 0 };
+        let same = |m: &&Member| m.counts() && m.starts_at <= self.at && m.entity != leader.entity && m.summary() == leader.summary();
+        self.members().filter(same).map(|m| &m.entity).collect::<BTreeSet<&Entity>>().len()
+    }
+
     /// What it costs, as it is measured.
     pub(super) fn numbers(&self) -> Numbers {
         costs::numbers(self.members())

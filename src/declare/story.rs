@@ -265,7 +265,10 @@ fn called(evidence: &Evidence) -> String {
 
 fn title(incident: &Incident, grounds: Option<&Grounds<'_>>, called: &str) -> String {
     let level = incident.level().map_or_else(|| "suspected:".to_owned(), ToString::to_string);
-    let what = format!("{level} {called}");
+    let what = match (grounds.map_or(0, Grounds::alike), called.strip_suffix(')')) {
+        (alike @ 1.., Some(called)) => format!("{level} {called} and {alike} more)"),
+        _ => format!("{level} {called}"),
+    };
     match grounds.map(Grounds::in_numbers).filter(|numbers| !numbers.is_empty()) {
         Some(numbers) => format!("{what}: {numbers}"),
         None => what,

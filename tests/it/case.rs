@@ -156,7 +156,9 @@ pub(crate) fn line(event: &Value) -> String {
     write!(line, "#{} ", event["data"]["incident"]["sequence"]).expect("written");
     let levels = names("/data/incident/levels", "effective").replace(", ", " ");
     let levels = if levels.is_empty() { levels } else { format!("{levels} ") };
-    write!(line, "{} {levels}{}: ", text("/data/event/type"), text("/subject").trim_start_matches("service=")).expect("written");
+    let more = text("/data/incident/title").split_once(" more)").and_then(|(before, _)| before.rsplit_once(" and "));
+    let more = more.map_or_else(String::new, |(_, number)| format!(" and {number} more"));
+    write!(line, "{} {levels}{}{more}: ", text("/data/event/type"), text("/subject").trim_start_matches("service=")).expect("written");
     if text("/data/event/author") != "richter" {
         write!(line, "({}) ", text("/data/event/author")).expect("written");
     }
