@@ -48,8 +48,7 @@ pub struct Query {
     /// The time between two evaluations.
     every: Duration,
     lookback: Duration,
-    /// All of its offsets.
-    offsets: Duration,
+    behind: Behind,
     root: node::Node,
     leaves: Vec<Leaf>,
     /// How many subqueries there are.
@@ -59,6 +58,15 @@ pub struct Query {
     fills: Duration,
     /// Some selector does not say the metric's name: series may become alike when it is dropped.
     ambiguous: bool,
+}
+
+/// How far behind the present what a query reads is, for offsets and the steps of subqueries, by the selector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Behind {
+    /// That of which the newest is read.
+    pub least: Duration,
+    /// That of which the oldest is read.
+    pub most: Duration,
 }
 
 /// One of the selectors.
@@ -71,6 +79,8 @@ pub struct Leaf {
     keep: Scope,
     /// What is kept of each series for its long ranges.
     running: Vec<Running>,
+    /// Nobody asks for more than what a counter has gained until now.
+    only_gains: bool,
 }
 
 /// Why an expression is not taken, and where in its text (a byte offset).
@@ -171,10 +181,10 @@ impl Query {
         self.root.speaks_of_nothing()
     }
 
-    /// By how much what it sees may be older than it would be without any `offset`.
+    /// By how much the newest that it sees may be older than the newest that there is.
     #[must_use]
-    pub fn offsets(&self) -> Duration {
-        self.offsets
+    pub fn behind(&self) -> Behind {
+        self.behind
     }
 
     /// How far its instant selectors look back.

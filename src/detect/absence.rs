@@ -19,14 +19,17 @@ const RARE: f32 = 0.01;
 const GAPS: f32 = 3.0;
 const STEPS: u32 = 5;
 
-/// What comes no more seldom than so many mean gaps is usual; an outage of old is not.
-const MEANS: f32 = 3.0;
+/// The shortest gap is forgotten by so much with each longer one.
+const LONGER: f32 = 1.25;
 
-/// The gaps between a series' samples: their mean, and the 99 % quantile by stochastic approximation, in seconds.
+/// The gaps between a series' samples: their mean, the 99 % quantile by stochastic approximation, and the
+/// shortest, in seconds.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Gaps {
     mean: f32,
     long: f32,
+    /// The shortest of late.
+    short: f32,
     seen: u32,
 }
 
@@ -34,16 +37,17 @@ impl Gaps {
     pub(super) fn learn(&mut self, gap: Duration) {
         let gap = gap.as_secs_f32();
         self.seen = self.seen.saturating_add(1);
+        self.short = if self.seen == 1 { gap } else { gap.min(LONGER * self.short) };
         self.mean += (gap - self.mean) / (self.seen.min(1000) as f32);
         let step = self.mean * (1.0 / self.seen as f32).clamp(0.005, 0.05);
         self.long = if self.seen == 1 { gap } else { self.long + step * if gap > self.long { 1.0 - RARE } else { -RARE } };
     }
 
-    /// How long it usually is until the next sample, where that is longer than any range of steps would show: as of what is
-    /// counted once a day.
+    /// How long it is at the least until the next sample, where that is longer than so many steps: as of what is counted once a
+    /// day. What comes in bursts is none such, nor is what an outage has torn apart.
     fn seldom(&self, every: Duration) -> Option<Duration> {
-        let usual = Duration::from_secs(self.long.min(MEANS * self.mean) as u64);
-        (self.seen > 1 && usual > every * STEPS).then_some(usual)
+        let short = Duration::from_secs(self.short as u64);
+        (self.seen > 1 && short > every * STEPS).then_some(short)
     }
 
     /// After how long without a sample it is absent.
@@ -57,7 +61,7 @@ impl Gaps {
 
     /// How long it may be until the next sample, where they come seldom; else nothing.
     pub(super) fn patience(&self, every: Duration) -> Duration {
-        self.seldom(every).map_or(Duration::ZERO, |usual| usual * 3 / 2)
+        self.seldom(every).map_or(Duration::ZERO, |gap| gap * 3 / 2)
     }
 
     /// Judges a step without a value. Without an `absent` judge, no data is no verdict: silence is not recovery. What comes

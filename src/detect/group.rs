@@ -144,7 +144,7 @@ impl Group {
     /// When its absence has to be judged; never again while it is told already.
     pub(super) fn absent_from(&self, watch: &Watch) -> Option<Timestamp> {
         let after = self.gaps.absent_after(&watch.judge, watch.every)?;
-        (!self.hold.goes_on()).then_some(self.seen + after)
+        (!self.hold.goes_on()).then_some(self.seen + watch.query.behind().least + after)
     }
 
     /// Something may be told of it though nothing comes: it is bad and not yet for long enough, or its absence is not told yet.
@@ -193,7 +193,7 @@ impl Group {
         let filling = step.since(self.began) < watch.query.fills();
         let measured = Measured { step, every: watch.every, sampled, value, filling, counted, divisor };
         // A long range has a value for as long, and what it is made of may be older than is allowed.
-        let verdict = match self.absence(watch, step - watch.query.offsets()) {
+        let verdict = match self.absence(watch, step, watch.query.behind().most) {
             absent @ Verdict::Bad { .. } => absent,
             _ => self.judges.judge(&watch.judge, measured, &self.hold),
         };
@@ -265,12 +265,12 @@ impl Group {
 
     /// It has none.
     pub(super) fn missing(&mut self, subject: Subject<'_>, step: Timestamp) -> Option<Breach> {
-        let verdict = self.absence(subject.watch, step);
+        let verdict = self.absence(subject.watch, step, subject.watch.query.behind().least);
         self.moved(subject, step, verdict)
     }
 
-    fn absence(&self, watch: &Watch, step: Timestamp) -> Verdict {
-        self.gaps.missing(&watch.judge, watch.every, self.seen, step)
+    fn absence(&self, watch: &Watch, step: Timestamp, behind: Duration) -> Verdict {
+        self.gaps.missing(&watch.judge, watch.every, self.seen + behind, step)
     }
 
     /// No step comes, for all inputs are silent: only absence can be judged.
@@ -332,7 +332,8 @@ impl Group {
     /// Which of its parts carry its breach.
     fn dimensions(&self, watch: &Watch, phase: Phase, reading: &Reading) -> Vec<Dimension> {
         let (Some(rules), Some(usual)) = (&watch.parts, &self.usual) else { return vec![] };
-        let times = reading.expected.map(|expected| expected / reading.value).filter(|times| times.is_finite() && *times > 0.0);
+        let expected = reading.expected.filter(|_| rules.is_multiple);
+        let times = expected.map(|expected| expected / reading.value).filter(|times| times.is_finite() && *times > 0.0);
         if matches!(phase, Phase::Opened | Phase::Changed) { usual.carriers(rules.whole.is_some(), times) } else { vec![] }
     }
 }

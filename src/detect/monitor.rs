@@ -156,7 +156,7 @@ impl MonitorState {
         for (cell, place) in self.index.series(series.fingerprint()) {
             let Some(kept) = self.cells.get_mut(*cell as usize).and_then(Option::as_mut) else { continue };
             kept.seen = kept.seen.max(at);
-            let pushed = kept.cell.push(*place, at, value.clone(), SAMPLES_MAX);
+            let pushed = kept.cell.push(&watch.query, *place, at, value.clone(), SAMPLES_MAX);
             if pushed.is_none() {
                 out.count(Count::Limited(self.name.clone(), Limit::Samples));
             }

@@ -44,7 +44,7 @@ impl Evaluation {
         let places = places.entry(series.clone()).or_default();
         for leaf in query.leaves_of(series) {
             let place = *places.entry(leaf).or_insert_with(|| cell.add(query, leaf, series));
-            cell.push(place, at, value.clone(), usize::MAX);
+            cell.push(query, place, at, value.clone(), usize::MAX);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A query, broken down by further labels: what its sums are sums of.
 
-use promql_parser::label::Labels as Names;
+use promql_parser::label::{Labels as Names, MatchOp, Matcher};
 use promql_parser::parser::token::{T_ADD, T_DIV, T_MUL, T_SUB, T_SUM, TokenType};
 use promql_parser::parser::{BinaryExpr, Expr, LabelModifier, VectorSelector};
 
@@ -13,6 +13,8 @@ pub struct Breakdown {
     pub part: String,
     /// Of a quotient the divisor.
     pub whole: Option<String>,
+    /// The value is that, or so many times that, and not what is left of something.
+    pub is_multiple: bool,
 }
 
 impl Breakdown {
@@ -28,10 +30,18 @@ impl Breakdown {
                 if let Some(label) = labels.iter().find(|label| selects_by(lhs, label) && !selects_by(rhs, label)) {
                     return Err(format!("{label} picks out what is divided, and not what it is divided by: no part of it has a share"));
                 }
-                Ok(Self { part: apart(lhs, labels)?, whole: Some(apart(rhs, labels)?) })
+                Ok(Self { part: apart(lhs, labels)?, whole: Some(apart(rhs, labels)?), is_multiple: is_multiple(&expr) })
             }
-            sum => Ok(Self { part: apart(sum, labels)?, whole: None }),
+            sum => Ok(Self { part: apart(sum, labels)?, whole: None, is_multiple: is_multiple(&expr) }),
         }
+    }
+}
+
+fn is_multiple(expr: &Expr) -> bool {
+    match expr {
+        Expr::Paren(inner) => is_multiple(&inner.expr),
+        Expr::Binary(BinaryExpr { op, lhs, rhs, .. }) => !is(*op, T_SUB) && !is(*op, T_ADD) && is_multiple(lhs) && is_multiple(rhs),
+        _ => true,
     }
 }
 
@@ -56,7 +66,9 @@ fn essence(expr: &Expr) -> &Expr {
 
 /// Whether some selector in it asks for a label.
 fn selects_by(expr: &Expr, label: &str) -> bool {
-    let by = |selector: &VectorSelector| selector.matchers.matchers.iter().any(|matcher| matcher.name == label);
+    // That there is a label at all picks out nothing.
+    let picks = |matcher: &Matcher| matcher.name == label && !(matcher.op == MatchOp::NotEqual && matcher.value.is_empty());
+    let by = |selector: &VectorSelector| selector.matchers.matchers.iter().any(picks);
     match expr {
         Expr::VectorSelector(selector) => by(selector),
         Expr::MatrixSelector(selector) => by(&selector.vs),
@@ -106,6 +118,8 @@ mod tests {
             let labels = ["region".to_owned(), "channel".to_owned()];
             Breakdown::of(query, &labels).map(|b| (b.part, b.whole.unwrap_or_default()))
         };
+        let is_multiple = |query: &str| Breakdown::of(query, &["region".to_owned()]).is_ok_and(|b| b.is_multiple);
+        assert!(is_multiple("60 * (sum(x))") && !is_multiple("100 - sum(x)") && !is_multiple("60 * (sum(x) + 1)"));
         let shown = |part: &str, whole: &str| Ok((part.to_owned(), whole.to_owned()));
         assert_eq!(of("sum(orders)"), shown("sum by (region, channel) (orders)", ""));
         assert_eq!(of("sum by (service) (rate(orders[5m]))"), shown("sum by (service, region, channel) (rate(orders[5m]))", ""));
@@ -117,6 +131,7 @@ mod tests {
             of("1 - (sum by (a) (x) / sum without (region, channel) (y))"),
             shown("sum by (a, region, channel) (x)", "sum without () (y)")
         );
+        assert!(of(r#"sum(x{channel!=""}) / sum(x)"#).is_ok());
         let picked = of(r#"sum by (a) (rate(x{channel=~"5.."}[5m])) / sum by (a) (rate(x[5m]))"#);
         assert!(picked.is_err_and(|why| why.contains("no part of it has a share")));
         assert!(of(r#"sum(x{channel="web", failed="yes"}) / sum(x{channel="web"})"#).is_ok());

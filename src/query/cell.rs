@@ -85,7 +85,7 @@ impl Cell {
 
     /// Adds a sample; none where more than `samples_max`, of histograms by their weight, would be kept of the series, and the oldest
     /// have gone. Of what a counter gains in a long time no sample has to go for that which only lies between two others.
-    pub fn push(&mut self, place: Place, at: Timestamp, value: Value, samples_max: usize) -> Option<Pushed> {
+    pub fn push(&mut self, query: &Query, place: Place, at: Timestamp, value: Value, samples_max: usize) -> Option<Pushed> {
         let series = self.leaves.get_mut(usize::from(place.leaf))?.get_mut(place.number as usize)?;
         let samples_max = samples_max / value.weight();
         let pushed = series.window.push(at, value);
@@ -93,7 +93,8 @@ impl Cell {
             return Some(pushed);
         }
         let mut room = samples_max;
-        if !series.running.is_empty() && series.running.iter().all(Running::is_of_gains) {
+        let only_gains = query.leaves.get(usize::from(place.leaf)).is_some_and(|leaf| leaf.only_gains);
+        if only_gains && !series.running.is_empty() {
             series.window.thin();
             series.running.iter_mut().for_each(|running| running.gains_anew(&series.window));
             if series.window.len() <= samples_max - samples_max / 4 {
@@ -202,7 +203,7 @@ mod tests {
         let mut values = vec![];
         for second in kept {
             let value = f64::from((second % anew) as i32) + if second % 11 == 0 && anew < 100 { 5.0 } else { 0.0 };
-            let _ = cell.push(place, Timestamp(second * 1000), Value::Float(value), samples_max);
+            let _ = cell.push(&query, place, Timestamp(second * 1000), Value::Float(value), samples_max);
             if second % 10 == 0 {
                 let outputs = cell.evaluate(&query, &mut memo, Timestamp(second * 1000)).expect("it matches");
                 values.push(outputs.into_iter().next().map(|output| output.value));
@@ -231,6 +232,12 @@ mod tests {
             let (few, all) = (number(few.last()), number(all.last()));
             assert!((few - all).abs() <= 0.02 * all, "{function}: {few} of few samples, {all} of all");
         }
+    }
+
+    #[test]
+    fn where_others_read_the_same_samples_the_newest_stay() {
+        let text = "count_over_time(c[80s]) and increase(c[2000s]) > 0";
+        assert_eq!(values(text, 700, 100, 0..6001).last(), values(text, 700, usize::MAX, 0..6001).last());
     }
 
     #[test]

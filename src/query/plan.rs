@@ -16,7 +16,7 @@ use super::range::RangeFunction;
 use super::running::Running;
 use super::scope::Scope;
 use super::share::Share;
-use super::{Leaf, Query, Refusal, Selector};
+use super::{Behind, Leaf, Query, Refusal, Selector};
 
 /// Steps that a subquery's range may have: as many as Prometheus gives points of a range.
 const STEPS_MAX: u128 = 11_000;
@@ -37,7 +37,8 @@ pub(super) fn plan(text: &str, every: Duration, lookback: Duration) -> Result<Qu
         sites: 0,
         every,
         slack: Duration::ZERO,
-        offsets: Duration::ZERO,
+        path: Duration::ZERO,
+        behind: None,
         lookback,
         depth: 0,
     };
@@ -53,8 +54,10 @@ struct Planner<'t> {
     every: Duration,
     /// How much further back than its own reach it is evaluated.
     slack: Duration,
-    /// All that were met.
-    offsets: Duration,
+    /// Offsets and steps of the subqueries around what is being planned.
+    path: Duration,
+    /// The least and the most that it comes to on the way to a selector.
+    behind: Option<Behind>,
     lookback: Duration,
     depth: usize,
 }
@@ -79,7 +82,7 @@ impl Planner<'_> {
             text: text.to_owned(),
             every: self.every,
             lookback: self.lookback,
-            offsets: self.offsets,
+            behind: self.behind.unwrap_or_default(),
             ambiguous: self.leaves.iter().any(|leaf| leaf.selector.metric().is_none()),
             key: root.key(),
             // Of two counts one may be there a scrape before the other.
@@ -107,6 +110,7 @@ impl Planner<'_> {
             }
             Expr::VectorSelector(selector) => {
                 let (leaf, offset) = self.selector(selector)?;
+                self.leaves[leaf].only_gains = false;
                 self.reach(leaf, offset + self.lookback);
                 Ok(Node::Select { leaf, offset })
             }
@@ -150,8 +154,11 @@ impl Planner<'_> {
             return Err(self.refuse("@", "`@` is not supported: a monitor reads the present"));
         }
         let offset = self.offset(raw.offset.as_ref())?;
+        let behind = self.path.saturating_add(offset);
+        let known = self.behind.get_or_insert(Behind { least: behind, most: behind });
+        *known = Behind { least: known.least.min(behind), most: known.most.max(behind) };
         let leaf = self.leaves.iter().position(|leaf| leaf.selector == selector).unwrap_or_else(|| {
-            self.leaves.push(Leaf { selector, reach: Duration::ZERO, keep: Scope::none(), running: vec![] });
+            self.leaves.push(Leaf { selector, reach: Duration::ZERO, keep: Scope::none(), running: vec![], only_gains: true });
             self.leaves.len() - 1
         });
         Ok((leaf, offset))
@@ -162,7 +169,6 @@ impl Planner<'_> {
             None => Ok(Duration::ZERO),
             Some(Offset::Pos(offset)) => {
                 self.places.pass("offset");
-                self.offsets = self.offsets.saturating_add(*offset);
                 Ok(*offset)
             }
             Some(Offset::Neg(_)) => Err(self.refuse("offset", "a negative `offset` reads the future")),
@@ -315,6 +321,8 @@ impl Planner<'_> {
     fn range(&mut self, function: RangeFunction, raw: &MatrixSelector) -> Result<RangeNode, Refusal> {
         let (leaf, offset) = self.selector(&raw.vs)?;
         let range = raw.range;
+        // With an offset even a short range reads what is old.
+        self.leaves[leaf].only_gains &= function.is_of_gains() && offset.is_zero();
         let running = self.long(range).then(|| Running::of(function)).flatten();
         // What leaves a range is looked at once more.
         let reach = offset + range + if running.is_some() { self.every } else { Duration::ZERO };
@@ -341,11 +349,13 @@ impl Planner<'_> {
             Some(Offset::Neg(_)) | None => Duration::ZERO,
         };
         let running = (raw.range >= self.every * LONG && Running::of(function).is_some()).then_some(0);
-        let (every, slack) = (self.every, self.slack);
+        let (every, slack, path) = (self.every, self.slack, self.path);
+        // The newest of its steps is as old as one.
+        self.path = path.saturating_add(offset).saturating_add(step);
         // At an evaluation, the steps since the one before are made up for.
         (self.every, self.slack) = (step, slack + every + offset);
         let inner = self.vector(&raw.expr)?;
-        (self.every, self.slack) = (every, slack);
+        (self.every, self.slack, self.path) = (every, slack, path);
         if raw.at.is_some() {
             return Err(self.refuse("@", "`@` is not supported: a monitor reads the present"));
         }

@@ -59,6 +59,11 @@ pub enum RangeFunction {
 }
 
 impl RangeFunction {
+    /// Whether it only asks for what a counter has gained, or when it began anew.
+    pub(super) fn is_of_gains(self) -> bool {
+        matches!(self, Self::Rate | Self::Increase | Self::Resets)
+    }
+
     /// By the name PromQL has for it.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

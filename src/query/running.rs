@@ -59,11 +59,6 @@ impl Running {
         Some(Self { after: Timestamp::MIN, until: Timestamp::MIN, kind })
     }
 
-    /// It only asks for what a counter has gained.
-    pub(super) fn is_of_gains(&self) -> bool {
-        matches!(self.kind, Kind::Resets(_))
-    }
-
     /// Reads what a counter has gained anew, for fewer samples are in the window now.
     pub(super) fn gains_anew(&mut self, window: &Window) {
         let until = std::mem::replace(&mut self.until, self.after);

@@ -450,7 +450,7 @@ impl Checker {
             Some(text) => Some(watch("whole", text)?),
             None => None,
         };
-        Some(PartsRules { labels, part, whole })
+        Some(PartsRules { labels, part, whole, is_multiple: parts.is_multiple })
     }
 
     /// What an incident costs is added up over its monitors.

@@ -107,6 +107,8 @@ pub struct PartsRules {
     pub part: Box<Watch>,
     /// Of a quotient the divisor, in the same way.
     pub whole: Option<Box<Watch>>,
+    /// The value is that, or so many times that: what is expected of it is expected of its parts together.
+    pub is_multiple: bool,
 }
 
 /// How it is reckoned what a breach costs.
