@@ -105,7 +105,7 @@ pub(super) struct Impact {
 pub(super) struct Money {
     /// In the currency, for each unit of the query that is lost.
     pub(super) per_lost_unit: At<f64>,
-    /// Of three letters: EUR.
+    /// Such as EUR, and the same everywhere.
     pub(super) currency: At<String>,
 }
 
@@ -220,7 +220,7 @@ impl Default for Baseline {
     }
 }
 
-/// What a deviation must be at the least: `5%`, a number, or both.
+/// What a deviation must be at the least: a number, a share of what is expected, or both, of which the larger counts.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct MinChange {

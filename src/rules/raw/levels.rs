@@ -185,7 +185,7 @@ pub(in crate::rules) struct Slo {
     pub(in crate::rules) errors: At<String>,
     /// PromQL with `[$window]`: all there is.
     pub(in crate::rules) total: At<String>,
-    /// Of fewer than so many within the long window, or that of `spent`, nothing is said; 1 where it is missing.
+    /// Of fewer than so many within the long window, or that of `spent`, nothing is said.
     pub(in crate::rules) min_traffic: Option<At<f64>>,
     /// How often it is evaluated; 1m where it is missing.
     pub(in crate::rules) every: Option<At<Span>>,
