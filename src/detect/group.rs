@@ -169,7 +169,7 @@ impl Group {
 
     /// When its breach goes stale, where no data comes.
     pub(super) fn stale_from(&self, watch: &Watch) -> Option<Timestamp> {
-        self.hold.stale_from(stale_after(watch.every, self.gaps.patience(watch.every)))
+        self.hold.stale_from(self.stale_after(watch))
     }
 
     /// It has a value at this step, and a vector's element that it was divided by.
@@ -269,6 +269,10 @@ impl Group {
         self.moved(subject, step, verdict)
     }
 
+    fn stale_after(&self, watch: &Watch) -> Duration {
+        stale_after(watch.every, self.gaps.patience(watch.every))
+    }
+
     fn absence(&self, watch: &Watch, step: Timestamp, behind: Duration) -> Verdict {
         self.gaps.missing(&watch.judge, watch.every, self.seen + behind, step)
     }
@@ -276,7 +280,7 @@ impl Group {
     /// No step comes, for all inputs are silent: only absence can be judged.
     pub(super) fn silence(&mut self, subject: Subject<'_>, clock: Timestamp) -> Option<Breach> {
         // What has values that nobody can judge is found so by its steps.
-        let after = stale_after(subject.watch.every, self.gaps.patience(subject.watch.every));
+        let after = self.stale_after(subject.watch);
         let silent = clock.since(self.measured) >= after;
         if silent && let Some(moved) = self.hold.goes_stale(clock, f64::NAN, after) {
             return self.told(subject, moved);

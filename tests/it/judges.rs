@@ -30,14 +30,20 @@ pub(crate) fn trial_of(judge: &str, every: Duration) -> Trial {
     Trial::new(rules.watches().next().expect("a monitor").1.judge.clone(), every)
 }
 
-pub(crate) fn at(place: usize) -> Timestamp {
+fn at(place: usize) -> Timestamp {
     Timestamp(1_789_941_600_000 + place as i64 * 300_000)
 }
 
 /// What became of each value; none where there was none.
 pub(crate) fn tried(judge: &str, values: impl IntoIterator<Item = Option<f64>>) -> Vec<Option<Tried>> {
-    let mut trial = trial(judge);
-    values.into_iter().enumerate().map(|(place, value)| trial.see(at(place), value?)).collect()
+    tried_every(EVERY, judge, values)
+}
+
+/// The same, evaluated once in so long.
+pub(crate) fn tried_every(every: Duration, judge: &str, values: impl IntoIterator<Item = Option<f64>>) -> Vec<Option<Tried>> {
+    let mut trial = trial_of(judge, every);
+    let times = (0..).map(|place| at(0) + every * place);
+    times.zip(values).map(|(time, value)| trial.see(time, value?)).collect()
 }
 
 /// Where breaches opened, and by whom. One in 10,000 evaluations may be false, so a test looks where something happens.
@@ -487,9 +493,8 @@ fn a_breach_lasts_as_long_as_more_than_the_least_change_does() {
     // Hardly any noise: the least change is all of the band. What the fault itself teaches of noise does not widen it.
     let (minute, fault, end, mut random) = (Duration::from_secs(60), 12_070, 13_000, Random(5));
     let values = (0..end).map(|place| (if place < fault { 150.0 } else { 108.0 }) * (1.0 + 0.01 * normal(&mut random)));
-    let mut trial = trial_of("{ baseline: { season: day, direction: down, min_change: { relative: 20% } } }", minute);
-    let times = (0..).map(|place| at(0) + minute * place);
-    let tried: Vec<Option<Tried>> = times.zip(values).map(|(time, value)| trial.see(time, value)).collect();
+    let judge = "{ baseline: { season: day, direction: down, min_change: { relative: 20% } } }";
+    let tried = tried_every(minute, judge, values.map(Some));
     assert_eq!((fault..end).filter(|place| tried[*place].is_some_and(|tried| tried.breach.is_none())).count(), 0);
 }
 
@@ -554,17 +559,14 @@ fn the_level_of_a_week_is_no_staircase() {
     // From night to day within two hours, and back: in a bucket of 35 minutes it rises by more than a quarter.
     let level = |minute: usize| 100.0 + 60.0 * ((minute as f64 / steps as f64 - 0.5).abs() * 24.0 - 5.0).clamp(-1.0, 1.0);
     let values = (0..35 * steps).map(|place| level(place % steps) + 2.0 * normal(&mut random));
-    let mut trial = trial_of("{ baseline: { season: week } }", every);
-    let times = (0..).map(|place| at(0) + every * place);
-    let tried: Vec<Option<Tried>> = times.zip(values).map(|(time, value)| trial.see(time, value)).collect();
+    let tried = tried_every(every, "{ baseline: { season: week } }", values.map(Some));
     let opened: Vec<(usize, usize)> =
         (0..tried.len()).filter(|place| tried[*place].is_some_and(|tried| tried.opened)).map(|p| (p / steps, p % steps)).collect();
     assert!(opened.len() <= 8, "one in 10,000 evaluations may be false, on these days and minutes {opened:?}");
     // What jumps is no slope either.
     let values =
         (0..35 * steps).map(|place| if (540..1020).contains(&(place % steps)) { 200.0 } else { 100.0 } + 2.0 * normal(&mut random));
-    let mut trial = trial_of("{ baseline: { season: week } }", every);
-    let times = (0..).map(|place| at(0) + every * place);
-    let opened = times.zip(values).filter_map(|(time, value)| trial.see(time, value)).filter(|tried| tried.opened).count();
+    let tried = tried_every(every, "{ baseline: { season: week } }", values.map(Some));
+    let opened = tried.iter().flatten().filter(|tried| tried.opened).count();
     assert!(opened <= 24, "{opened} false breaches in five weeks of jumps");
 }

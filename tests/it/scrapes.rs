@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use richter::detect::Tried;
 use richter::model::Timestamp;
 
-use super::judges::{DAY, at, level, normal, trial_of};
+use super::judges::{DAY, level, normal, trial_of, tried_every};
 use super::random::Random;
 
 /// A scrape that is lost makes a dip where it enters the range and where it leaves it. They are no noise, and no reason to hold
@@ -48,10 +47,7 @@ fn scraped(seed: u64, days: usize, falls: impl Fn(usize) -> f64) -> Vec<f64> {
 
 /// Where a breach opened, at steps of 30 seconds.
 fn opened_at_short_steps(judge: &str, values: &[f64]) -> Vec<usize> {
-    let every = Duration::from_secs(30);
-    let mut trial = trial_of(judge, every);
-    let times = (0..).map(|place| at(0) + every * place);
-    let tried: Vec<Option<Tried>> = times.zip(values).map(|(time, value)| trial.see(time, *value)).collect();
+    let tried = tried_every(Duration::from_secs(30), judge, values.iter().copied().map(Some));
     (0..tried.len()).filter(|place| tried[*place].is_some_and(|tried| tried.opened)).collect()
 }
 
