@@ -92,6 +92,9 @@ fn check_mechanism(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
     let mechanism = kafka.properties.iter().find(|(name, _)| matches!(name.as_str(), "sasl.mechanism" | "sasl.mechanisms"));
     let bearer = |value: &Property| matches!(value, Property::Inline(text) if text.eq_ignore_ascii_case("OAUTHBEARER"));
     let kerberos = |value: &Property| matches!(value, Property::Inline(text) if text.eq_ignore_ascii_case("GSSAPI"));
+    let asked = |value: &Property| matches!(value, Property::Inline(text) if text.to_ascii_lowercase().starts_with("sasl_"));
+    let unsaid = kafka.properties.get("security.protocol").filter(|protocol| asked(&protocol.value));
+    let built_in = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER";
     let own = kafka.properties.keys().any(|name| name.starts_with("sasl.oauthbearer."));
     match (&kafka.oauth_token_file, mechanism) {
         (Some(_), None) => {
@@ -103,10 +106,11 @@ fn check_mechanism(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
             faults.push(value.fault(file, format!("`kafka.oauth_token_file` is for `{name}: OAUTHBEARER`")));
         }
         (None, Some((name, value))) if kerberos(&value.value) => {
-            faults.push(
-                value.fault(file, format!("`{name}: GSSAPI` is not built in; use PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")),
-            );
+            faults.push(value.fault(file, format!("`{name}: GSSAPI` is not built in; use {built_in}")));
         }
+        (None, None) => faults.extend(unsaid.map(|protocol| {
+            protocol.fault(file, format!("it needs a `sasl.mechanism`: {built_in}; without one it is GSSAPI, which is not built in"))
+        })),
         (None, Some((name, value))) if bearer(&value.value) && !own => {
             faults.push(value.fault(file, format!("`{name}: OAUTHBEARER` needs `kafka.oauth_token_file`")));
         }
