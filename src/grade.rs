@@ -43,9 +43,9 @@ pub struct Standing {
     pub next: Option<Next>,
 }
 
-/// What a member is graded as: its standing in each sequence, by the sequence's place in the configuration.
+/// What a member is graded as: its standing in each sequence, by the sequence's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grade(pub BTreeMap<u8, Standing>);
+pub struct Grade(pub BTreeMap<String, Standing>);
 
 /// What people have said a fault costs, and when, in that order.
 pub type Stated = BTreeMap<Measure, Vec<(f64, Timestamp)>>;
@@ -85,6 +85,14 @@ pub enum Watched<'f> {
     },
     /// Nobody: an alert lasts, and that is all that is known.
     Nobody,
+}
+
+impl Met {
+    /// Whether it is the same level by the same condition.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.level.is(&other.level) && self.by == other.by
+    }
 }
 
 impl Standing {
@@ -177,29 +185,29 @@ pub fn grade(definition: &Definition, facts: &Facts<'_>) -> Grade {
     let best = |ladder: &Ladder| ladder.rungs.iter().find(|rung| facts.meet(&rung.condition)).map(met);
     let severe = |a: Option<Met>, b: Option<Met>| a.into_iter().chain(b).min_by(|a, b| a.level.cmp(&b.level));
     for ladder in &definition.own {
-        let Some(place) = place(ladder) else { continue };
-        let standing = grade.0.entry(place).or_default();
+        let Some(sequence) = sequence(ladder) else { continue };
+        let standing = grade.0.entry(sequence.clone()).or_default();
         standing.business = severe(standing.business.take(), best(ladder));
     }
     for ladder in &definition.generic {
-        let Some(place) = place(ladder) else { continue };
-        let standing = grade.0.entry(place).or_default();
+        let Some(sequence) = sequence(ladder) else { continue };
+        let standing = grade.0.entry(sequence.clone()).or_default();
         standing.generic = severe(standing.generic.take(), best(ladder));
     }
-    for (place, standing) in &mut grade.0 {
-        standing.next = next(definition, *place, standing.effective().map(|met| met.level.rank), facts);
+    for (sequence, standing) in &mut grade.0 {
+        standing.next = next(definition, sequence, standing.effective().map(|met| met.level.rank), facts);
     }
     grade
 }
 
 /// The nearest level above, by whichever of the definitions' conditions, the business definition's first.
-fn next(definition: &Definition, place: u8, now: Option<u8>, facts: &Facts<'_>) -> Option<Next> {
+fn next(definition: &Definition, sequence: &str, now: Option<u8>, facts: &Facts<'_>) -> Option<Next> {
     let rungs = definition.ladders().flat_map(|ladder| &ladder.rungs);
     // Of what is measured without anything that is expected nothing drops.
     let expected = facts.reading.value.is_nan() || facts.reading.expected.is_some();
     let within_reach =
         |rung: &&Rung| expected || rung.condition.tests.iter().all(|test| !matches!(test.measure, Measure::Rise | Measure::Drop));
-    let is_above = |rung: &&Rung| rung.level.place == place && now.is_none_or(|now| rung.level.rank < now);
+    let is_above = |rung: &&Rung| rung.level.sequence == sequence && now.is_none_or(|now| rung.level.rank < now);
     let above: Vec<&Rung> = rungs.filter(is_above).filter(within_reach).collect();
     // Where a worse level is met no later, there is no way to this one.
     let passed = |rung: &Rung| above.iter().any(|worse| worse.level.rank < rung.level.rank && rung.condition.implies(&worse.condition));
@@ -228,8 +236,8 @@ pub fn next_change(definition: &Definition, starts_at: Timestamp, after: Timesta
     times.filter(|at| *at > after).min()
 }
 
-fn place(ladder: &Ladder) -> Option<u8> {
-    ladder.rungs.first().map(|rung| rung.level.place)
+fn sequence(ladder: &Ladder) -> Option<&String> {
+    ladder.rungs.first().map(|rung| &rung.level.sequence)
 }
 
 fn met(rung: &Rung) -> Met {

@@ -14,20 +14,20 @@ use super::Declare;
 use super::grading::Graded;
 use super::incident::Incident;
 
-/// The levels of what was cancelled, by the sequence's place: those that it had, and those that it meets if it only lasts.
+/// The levels of what was cancelled, by their sequence: those that it had, and those that it meets if it only lasts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Cancellation(BTreeMap<u8, Level>);
+pub(super) struct Cancellation(BTreeMap<String, Level>);
 
 impl Cancellation {
     fn adds(&mut self, level: &Level) {
-        let known = self.0.entry(level.place).or_insert_with(|| level.clone());
+        let known = self.0.entry(level.sequence.clone()).or_insert_with(|| level.clone());
         if level.rank < known.rank {
             *known = level.clone();
         }
     }
 
     fn is_exceeded_by(&self, grade: &Grade) -> bool {
-        let exceeds = |level: &Level| self.0.get(&level.place).is_none_or(|known| level.rank < known.rank);
+        let exceeds = |level: &Level| self.0.get(&level.sequence).is_none_or(|known| level.rank < known.rank);
         grade.0.values().filter_map(Standing::effective).any(|met| exceeds(&met.level))
     }
 }

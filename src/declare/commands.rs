@@ -225,7 +225,7 @@ impl Declare {
     fn set_level(&mut self, id: SituationId, name: &str, command: &Command, out: &mut Outbox) -> Result<(), Refused> {
         let level = self.rules.levels.named(name)?;
         let Some(incident) = self.state.incidents.get(&id) else { return Ok(()) };
-        let now = incident.level_in(level.place).cloned();
+        let now = incident.level_in(&level.sequence).cloned();
         let event = match &now {
             Some(now) if now.rank == level.rank => return Err(format!("it is {now} already")),
             Some(now) if now.rank < level.rank => Event::Downgraded,
@@ -236,7 +236,7 @@ impl Declare {
         let words = with(command, &format!("{before} → {level}: set by hand"));
         let grades =
             self.counting(id).filter_map(|member| member.grade(command.at, &incident.said, &costs::beside(member, self.counting(id))));
-        let measured = grades.filter_map(|grade| Some(grade.0.get(&level.place)?.effective()?.level.clone())).min();
+        let measured = grades.filter_map(|grade| Some(grade.0.get(&level.sequence)?.effective()?.level.clone())).min();
         self.change(id, |incident| incident.set_level(level, measured, command.at, &command.author));
         self.says(id, event, command, words, out)
     }

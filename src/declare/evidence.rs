@@ -62,8 +62,8 @@ impl<'g> Grounds<'g> {
             last.filter(|_| leader.ends_at.is_some()).unwrap_or(leader)
         });
         let led = leader.or_else(|| members().find(|m| m.counts()));
-        let place = incident.level().map(|level| level.place);
-        let (lasts, other) = lasts(led, members().filter(|m| m.counts() && m.ends_at.is_none()), place, at);
+        let sequence = incident.level().map(|level| level.sequence.as_str());
+        let (lasts, other) = lasts(led, members().filter(|m| m.counts() && m.ends_at.is_none()), sequence, at);
         let leader = other.or(led);
         // The root is that of what began it.
         let leads = |situation: &&&Situation| led.is_some_and(|led| situation.members.iter().any(|m| m.key == led.key));
@@ -237,7 +237,7 @@ impl<'g> Grounds<'g> {
 fn lasts<'g>(
     led: Option<&'g Member>,
     lasting: impl Iterator<Item = &'g Member> + Clone,
-    place: Option<u8>,
+    sequence: Option<&str>,
     at: Timestamp,
 ) -> (Lasts, Option<&'g Member>) {
     let Some(led) = led.filter(|led| led.ends_at.is_some()) else { return (Lasts::Leader, None) };
@@ -245,7 +245,7 @@ fn lasts<'g>(
         return (Lasts::Leader, None);
     }
     let graded = lasting.filter_map(|m| Some((m.graded(at, &Stated::new(), &Numbers::new())?.grade.level()?.clone(), m)));
-    match graded.min_by_key(|(level, m)| (Some(level.place) != place, level.clone(), m.starts_at, m.key)) {
+    match graded.min_by_key(|(level, m)| (Some(level.sequence.as_str()) != sequence, level.clone(), m.starts_at, m.key)) {
         Some((level, worst)) => (Lasts::Other(format!("{}, {level} by itself,", called(worst, ""))), Some(worst)),
         None => (Lasts::Nothing, None),
     }

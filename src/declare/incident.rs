@@ -47,7 +47,7 @@ pub(super) struct Incident {
     /// The number of its last event; the first is 1, without gaps.
     pub(super) sequence: u32,
     /// Its level in each sequence, by the sequence's place.
-    pub(super) held: BTreeMap<u8, Held>,
+    pub(super) held: BTreeMap<String, Held>,
     /// The levels that it has had, in any sequence, in order.
     pub(super) had: Vec<Level>,
     /// The businesses of all that has counted in it, and the teams that own it.
@@ -249,12 +249,12 @@ impl Incident {
     /// a person has set is of what was told by then: what had not been told by `since` rises over it.
     pub(super) fn take(&mut self, graded: &Graded, since: Timestamp) -> Vec<String> {
         let mut risen = vec![];
-        for (place, standing) in &graded.grade.0 {
+        for (sequence, standing) in &graded.grade.0 {
             let Some(met) = standing.effective() else { continue };
-            let Some(held) = self.held.get_mut(place) else {
+            let Some(held) = self.held.get_mut(sequence) else {
                 let level = met.level.clone();
                 risen.push((level.clone(), format!("{level}: {}", standing.reason())));
-                self.held.insert(*place, Held { measured: Some(level.clone()), level, standing: standing.clone(), set: None });
+                self.held.insert(sequence.clone(), Held { measured: Some(level.clone()), level, standing: standing.clone(), set: None });
                 continue;
             };
             // What a person has set less severe stays so until more is measured than was by then.
@@ -263,7 +263,7 @@ impl Incident {
             if (more || other) && met.level.rank < held.level.rank {
                 risen.push((met.level.clone(), format!("{} → {}: {}", held.level, met.level, standing.reason())));
                 (held.level, held.standing, held.set) = (met.level.clone(), standing.clone(), None);
-            } else if held.standing.effective() == Some(met) {
+            } else if held.standing.effective().is_some_and(|was| was.is(met)) {
                 held.standing = standing.clone();
             }
             if more {
@@ -279,7 +279,7 @@ impl Incident {
 
     /// A person sets a level, of what was measured at the most by then, as far as that still holds.
     pub(super) fn set_level(&mut self, level: Level, measured: Option<Level>, at: Timestamp, author: &str) {
-        let held = self.held.entry(level.place).or_insert_with(|| Held {
+        let held = self.held.entry(level.sequence.clone()).or_insert_with(|| Held {
             level: level.clone(),
             measured: None,
             standing: Standing::default(),
@@ -295,8 +295,8 @@ impl Incident {
     }
 
     /// Its level in a sequence.
-    pub(super) fn level_in(&self, place: u8) -> Option<&Level> {
-        self.held.get(&place).map(|held| &held.level)
+    pub(super) fn level_in(&self, sequence: &str) -> Option<&Level> {
+        self.held.get(sequence).map(|held| &held.level)
     }
 
     /// It is of these businesses and teams: whoever was told of it by that is told of its end as well.
@@ -372,7 +372,7 @@ impl Incident {
             _ => {}
         }
         for level in self.held.values().map(|held| &held.level) {
-            if !self.had.contains(level) {
+            if !self.had.iter().any(|had| had.is(level)) {
                 self.had.push(level.clone());
             }
         }
@@ -459,8 +459,8 @@ impl Incident {
 
     /// How its leader stands by now: what gave the level stays what gave it, and what is next is so from where it is.
     pub(super) fn refresh(&mut self, grade: Grade) {
-        for (place, standing) in grade.0 {
-            let Some(held) = self.held.get_mut(&place) else { continue };
+        for (sequence, standing) in grade.0 {
+            let Some(held) = self.held.get_mut(&sequence) else { continue };
             if held.standing.effective() == standing.effective() {
                 held.standing = standing;
             } else {

@@ -130,7 +130,7 @@ impl Declare {
                 self.declares(id, at, &Graded { key, grade }, out);
             }
             Some(grade) if can_rise(&grade) => {
-                let next = grade.0.values().find_map(|standing| standing.next.as_ref());
+                let next = grade.0.values().filter_map(|standing| standing.next.as_ref()).min_by(|a, b| a.level.cmp(&b.level));
                 let reason = next.map_or_else(String::new, |next| format!("{} at {}", next.level, next.by));
                 self.state.incidents.insert(id, incident);
                 self.state.suspected.insert(id);

@@ -18,7 +18,7 @@ pub(super) const MERGED_MAX: usize = 100;
 /// What of an incident another one can change that becomes part of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Shared {
-    held: BTreeMap<u8, Held>,
+    held: BTreeMap<String, Held>,
     leader: MemberKey,
     acknowledged: Option<Stamp>,
     discovery: Option<Discovery>,
@@ -70,7 +70,7 @@ fn take_back<T: Clone + PartialEq>(now: &mut T, before: &T, after: &T) {
     }
 }
 
-fn take_back_each<K: Copy + Ord, V: Clone>(
+fn take_back_each<K: Clone + Ord, V: Clone>(
     now: &mut BTreeMap<K, V>,
     before: &BTreeMap<K, V>,
     after: &BTreeMap<K, V>,
@@ -81,7 +81,7 @@ fn take_back_each<K: Copy + Ord, V: Clone>(
         let is_brought = was.is_none_or(|was| !same(was, brought)) && now.get(key).is_some_and(|now| same(now, brought));
         match was {
             _ if !is_brought => {}
-            Some(was) => drop(now.insert(*key, was.clone())),
+            Some(was) => drop(now.insert(key.clone(), was.clone())),
             None => drop(now.remove(key)),
         }
     }
@@ -180,12 +180,12 @@ impl Incident {
     /// It is as severe as what is a part of it now; gives what has risen, in words.
     pub(super) fn rises_to(&mut self, part: &Self) -> Vec<String> {
         let mut risen = vec![];
-        for (place, held) in &part.held {
-            let own = self.held.get(place).map(|held| held.level.clone());
+        for (sequence, held) in &part.held {
+            let own = self.held.get(sequence).map(|held| held.level.clone());
             if own.as_ref().is_none_or(|own| held.level.rank < own.rank) {
                 let from = own.map_or_else(String::new, |own| format!("{own} → "));
                 risen.push(format!("{from}{}, as {} was", held.level, part.id));
-                self.held.insert(*place, held.clone());
+                self.held.insert(sequence.clone(), held.clone());
             }
         }
         risen

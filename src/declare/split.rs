@@ -65,7 +65,7 @@ impl Declare {
         command: &Command,
         out: &mut Outbox,
     ) -> Result<(), Refused> {
-        let now = |was: &Level| self.state.incidents.get(&id).and_then(|whole| whole.level_in(was.place));
+        let now = |was: &Level| self.state.incidents.get(&id).and_then(|whole| whole.level_in(&was.sequence));
         let fell = before.iter().filter(|was| now(was).is_none_or(|now| now.rank > was.rank));
         let fell: Vec<String> =
             fell.map(|was| format!("{was} → {}", now(was).map_or_else(|| "none".to_owned(), Level::to_string))).collect();
@@ -106,10 +106,10 @@ impl Declare {
             incident.held.retain(|_, held| held.set.is_some());
             graded.iter().for_each(|graded| _ = incident.take(graded, Timestamp::MIN));
             // What is worse than it was so far escalates it, and is told so.
-            incident.held.retain(|place, _| before.contains_key(place));
-            for (place, was) in &before {
-                if incident.held.get(place).is_some_and(|now| now.level.rank < was.level.rank) {
-                    incident.held.insert(*place, was.clone());
+            incident.held.retain(|sequence, _| before.contains_key(sequence));
+            for (sequence, was) in &before {
+                if incident.held.get(sequence).is_some_and(|now| now.level.rank < was.level.rank) {
+                    incident.held.insert(sequence.clone(), was.clone());
                 }
             }
             // A fault without a level is none.

@@ -28,7 +28,7 @@ impl Checker {
         measurable: Measurable<'_>,
     ) {
         for floor in generic.iter().flat_map(|ladder| &ladder.rungs) {
-            let own = business.iter().flat_map(|ladder| &ladder.rungs).filter(|rung| rung.level.place == floor.level.place);
+            let own = business.iter().flat_map(|ladder| &ladder.rungs).filter(|rung| rung.level.sequence == floor.level.sequence);
             let speaks = own.clone().next().is_some();
             if !speaks || !floor.condition.tests.iter().all(|test| measurable.measures(test.measure)) {
                 continue;

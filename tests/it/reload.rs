@@ -64,6 +64,37 @@ fn what_is_open_keeps_the_ladder_it_began_under() {
 }
 
 #[test]
+fn levels_are_of_their_sequence_wherever_that_stands() {
+    let stock = MONITORS.replace("orders", "stock").replace("sequence: P", "sequence: D");
+    let monitors = format!("{MONITORS}{}", stock.trim_start().trim_start_matches("monitors:\n"));
+    let ordered = |names: [&str; 2]| {
+        let sequences = names.map(|name| format!("{{ name: {name}, levels: 4 }}")).join(", ");
+        let levels = vec![("levels.yaml".into(), format!("sequences: [ {sequences} ]"))];
+        let files = Files { monitors: vec![("monitors.yaml".into(), monitors.clone())], levels, ..Files::default() };
+        let (config, faults) = Config::new(&files, Tuning::default());
+        assert_eq!(faults, []);
+        Arc::new(config)
+    };
+    let rows = "metric orders{service=\"checkout\"} 100x5 50x15 100x9\nmetric stock{service=\"checkout\"} 100x11 20x9 100x9\n";
+    let text = format!("== monitors\n{monitors}\n== records 2026-11-22T15:00:00Z every 1m\n{rows}");
+    let case = Case::parse("reordered", &text);
+    let told = |reloaded: [&str; 2]| {
+        let (mut pipeline, mut out) = (case.pipeline(), Outbox::default());
+        pipeline.follow(&ordered(["P", "D"]));
+        for (number, recorded) in case.records.iter().enumerate() {
+            if number == 20 {
+                pipeline.follow(&ordered(reloaded));
+            }
+            out.extend(push(&mut pipeline, recorded));
+        }
+        events(&out.messages).iter().map(line).collect::<Vec<_>>()
+    };
+    let plain = told(["P", "D"]);
+    assert!(plain.iter().any(|line| line.contains("D1: value < 30 for 2m")), "{plain:#?}");
+    assert_eq!(told(["D", "P"]), plain);
+}
+
+#[test]
 fn what_is_pending_begins_anew_under_the_new_ladder() {
     let other = MONITORS.replace("level: 3 }", "level: 2 }").replace("for: 2m }, {", "for: 3m }, {");
     let told = told(7, &other);
