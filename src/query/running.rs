@@ -2,7 +2,7 @@
 //! leaves, however long the range is.
 //!
 //! Counts and resets are exact. Sums are kept in twice the precision, so that what has left leaves no trace
-//! (Knuth's two-sum; <https://en.wikipedia.org/wiki/2Sum>). The extreme is the front of a queue of those that may
+//! (Knuth's two-sum; <https://en.wikipedia.org/wiki/2Sum>); after what was larger than that can hold they are read anew. The extreme is the front of a queue of those that may
 //! still become it. Samples that enter are never older than what was seen: late ones are not taken in.
 
 use std::collections::VecDeque;
@@ -86,9 +86,10 @@ impl Running {
                 *number += pairs(last.into_iter().chain(entering).map(|(_, value)| value));
             }
             Kind::Sum(sum) => {
+                let largest = leaving.clone().map(|(_, value)| value.abs()).filter(|value| value.is_finite()).fold(0.0, f64::max);
                 leaving.for_each(|(_, value)| sum.leave(value));
                 entering.for_each(|(_, value)| sum.enter(value));
-                if sum.is_lost() {
+                if sum.is_lost() || sum.was_drowned_by(largest) {
                     *sum = RunningSum::default();
                     window.floats(after, until).for_each(|(_, value)| sum.enter(value));
                 }
@@ -186,6 +187,11 @@ impl RunningSum {
         !self.high.is_finite()
     }
 
+    /// What has left was so much larger than what remains that the least of that may have been lost beside it.
+    fn was_drowned_by(&self, left: f64) -> bool {
+        left * f64::EPSILON > self.high.abs()
+    }
+
     /// The sum and the mean; none where there are numbers that are not finite.
     pub(super) fn sum_and_mean(&self) -> Option<(f64, f64)> {
         let sum = self.high + self.low;
@@ -223,7 +229,7 @@ mod tests {
                 0 => f64::NAN,
                 1 => STALE,
                 2 => f64::INFINITY,
-                3 => 1e15,
+                3 => [1e15, 1e20, 1e40][second as usize % 3],
                 _ => (state >> 40) as f64 / 1000.0,
             };
             if state % 7 > 1 && !(1500..2300).contains(&second) {
