@@ -83,10 +83,10 @@ impl Decoder {
 }
 
 /// The parts of all documents of a record.
-pub(super) fn all_parts(documents: Vec<Json>, parts: impl Fn(Json) -> Result<Parts, Reject>) -> Result<Parts, Reject> {
+pub(super) fn all_parts(documents: Documents, parts: impl Fn(Json) -> Result<Parts, Reject>) -> Result<Parts, Reject> {
     let mut all = vec![];
     for document in documents {
-        all.extend(parts(document).unwrap_or_else(refused));
+        all.extend(document.and_then(&parts).unwrap_or_else(refused));
         few_enough(all.len())?;
     }
     Ok(all)
@@ -102,10 +102,17 @@ fn refused(reject: Reject) -> Parts {
     vec![Err(reject)]
 }
 
-/// The JSON values of a record, one after the other.
-pub(super) fn documents(payload: &[u8]) -> Result<Vec<Json>, Reject> {
+/// JSON values, and at the end what cannot be read as one.
+type Documents = Vec<Result<Json, Reject>>;
+
+/// The JSON values of a record, one after the other, as far as it can be read.
+pub(super) fn documents(payload: &[u8]) -> Result<Documents, Reject> {
     let documents = serde_json::Deserializer::from_slice(payload).into_iter().take(PARTS_MAX + 1);
-    let documents: Vec<Json> = documents.collect::<Result<_, _>>().map_err(|e| Reject::json(&e))?;
+    let documents: Documents = documents.map(|document| document.map_err(|e| Reject::json(&e))).collect();
     few_enough(documents.len())?;
-    if documents.is_empty() { Err(Reject::new("not_json", "an empty record")) } else { Ok(documents) }
+    match &documents[..] {
+        [] => Err(Reject::new("not_json", "an empty record")),
+        [Err(nothing)] => Err(nothing.clone()),
+        _ => Ok(documents),
+    }
 }

@@ -128,7 +128,7 @@ pub fn decode(payload: &[u8], appended: Timestamp) -> Result<Parts, Reject> {
     if documents.len() > COMMANDS_MAX {
         return Err(Reject::new("too_large", format!("{} commands in a record; {COMMANDS_MAX} at most", documents.len())));
     }
-    Ok(documents.into_iter().map(|one| command(one, appended).map(Signal::Command)).collect())
+    Ok(documents.into_iter().map(|one| one.and_then(|one| command(one, appended)).map(Signal::Command)).collect())
 }
 
 fn command(one: serde_json::Value, appended: Timestamp) -> Result<Command, Reject> {

@@ -168,6 +168,15 @@ fn a_record_that_is_cut_off_is_refused_in_part() {
     let letters: Vec<serde_json::Value> = letters.map(|letter| serde_json::from_slice(&letter.payload).expect("a letter")).collect();
     let parts: Vec<_> = letters.iter().map(|letter| (letter["reason"].as_str().unwrap_or_default(), letter["part"] == true)).collect();
     assert_eq!(parts, [("not_json", true), ("not_json", false)]);
+
+    let alert = json!({"status": "firing", "labels": {"service": "web", "severity": "page"}, "startsAt": "2026-11-22T15:01:00Z"});
+    let command =
+        json!({"id": "1", "author": "ann", "command": "declare", "level": "P1", "scenario": "Nobody can pay", "entity": "service=pay"});
+    let alerts = json!({"version": "4", "alerts": [alert]});
+    let text = format!("{MONITORS}raw 15:01 alerts {alerts}{{\"alerts\"\nraw 15:02 commands {command}{{\"id\"\n");
+    let out = Case::parse("cut-off", &text).run();
+    assert_eq!(events(&out.messages).len(), 2);
+    assert_eq!(out.messages.iter().filter(|message| message.topic == Topic::DeadLetter).count(), 2);
 }
 
 #[test]
