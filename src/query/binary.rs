@@ -11,7 +11,7 @@ use super::node::{Binary, Cardinality, Operator};
 use super::plan::is_name;
 
 /// What two elements come to, and whether a comparison lets it through.
-struct Result2 {
+struct Compared {
     value: Value,
     holds: bool,
 }
@@ -36,7 +36,7 @@ impl Eval<'_> {
         let mut outputs = Vec::with_capacity(vector.len());
         for output in vector {
             let (left, right) = if number_first { (&number, &output.value) } else { (&output.value, &number) };
-            let Some(Result2 { value, holds }) = of_values(binary.op, left, right) else { continue };
+            let Some(Compared { value, holds }) = of_values(binary.op, left, right) else { continue };
             let (value, unnamed) = if binary.as_bool {
                 (Value::Float(if holds { 1.0 } else { 0.0 }), true)
             } else if binary.op.is_comparison() {
@@ -102,7 +102,7 @@ impl Eval<'_> {
             let signature = self.signature(binary, &output.labels);
             let Some(one) = one_by_signature.get(&signature) else { continue };
             let (first, second) = if swapped { (&one.value, &output.value) } else { (&output.value, &one.value) };
-            let Some(Result2 { value, holds }) = of_values(binary.op, first, second) else { continue };
+            let Some(Compared { value, holds }) = of_values(binary.op, first, second) else { continue };
             let labels = self.result_labels(binary, &output.labels, &one.labels);
             // One to one, each signature once; many to one, each result once.
             let result = (binary.cardinality != Cardinality::OneToOne).then(|| labels.fingerprint());
@@ -166,11 +166,11 @@ pub(super) fn of_numbers(op: Operator, left: f64, right: f64) -> f64 {
 }
 
 /// None where the operator is not for such values.
-fn of_values(op: Operator, left: &Value, right: &Value) -> Option<Result2> {
-    let always = |value: Value| Some(Result2 { value, holds: true });
+fn of_values(op: Operator, left: &Value, right: &Value) -> Option<Compared> {
+    let always = |value: Value| Some(Compared { value, holds: true });
     match (left, right) {
         (Value::Float(a), Value::Float(b)) if op.is_comparison() => {
-            Some(Result2 { value: left.clone(), holds: of_numbers(op, *a, *b) == 1.0 })
+            Some(Compared { value: left.clone(), holds: of_numbers(op, *a, *b) == 1.0 })
         }
         (Value::Float(a), Value::Float(b)) => always(Value::Float(of_numbers(op, *a, *b))),
         (Value::Histogram(a), Value::Float(b)) => match op {
@@ -185,8 +185,8 @@ fn of_values(op: Operator, left: &Value, right: &Value) -> Option<Result2> {
         (Value::Histogram(a), Value::Histogram(b)) => match op {
             Operator::Add => always(Value::Histogram(a.plus(b).ok()?.into())),
             Operator::Sub => always(Value::Histogram(a.minus(b).ok()?.into())),
-            Operator::Equal => Some(Result2 { value: left.clone(), holds: a == b }),
-            Operator::NotEqual => Some(Result2 { value: left.clone(), holds: a != b }),
+            Operator::Equal => Some(Compared { value: left.clone(), holds: a == b }),
+            Operator::NotEqual => Some(Compared { value: left.clone(), holds: a != b }),
             _ => None,
         },
     }
