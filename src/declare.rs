@@ -163,12 +163,12 @@ impl Declare {
                 continue;
             }
             if !together.adds(signal) {
-                waiting.drain(..).for_each(|(signal, taken, at)| self.took_signal(signal, &taken, at, out));
+                self.took_all(std::mem::take(&mut waiting), out);
             }
             let taken = self.takes_in(signal, origin, told, out);
             waiting.extend(taken.map(|(taken, at)| (signal, taken, at)));
         }
-        waiting.into_iter().for_each(|(signal, taken, at)| self.took_signal(signal, &taken, at, out));
+        self.took_all(waiting, out);
         for (situation, worst) in std::mem::take(&mut self.untold) {
             self.storm(situation, worst.as_ref(), out);
         }
@@ -179,14 +179,26 @@ impl Declare {
     /// Takes in a signal that was told at that time, and what follows from it.
     pub(super) fn takes(&mut self, signal: &Signal, origin: &Origin, told: Timestamp, out: &mut Outbox) {
         if let Some((taken, at)) = self.takes_in(signal, origin, told, out) {
-            self.took_signal(signal, &taken, at, out);
+            self.took_all(vec![(signal, taken, at)], out);
         }
     }
 
-    fn took_signal(&mut self, signal: &Signal, taken: &Effect, at: Timestamp, out: &mut Outbox) {
-        self.took(taken, at, out);
-        if let (Signal::Breach(breach), Some(key)) = (signal, taken.member) {
-            self.hears(breach, key, out);
+    /// Grades what has been taken in, and then what asks for what all of that costs.
+    fn took_all(&mut self, all: Vec<(&Signal, Effect, Timestamp)>, out: &mut Outbox) {
+        let mut dearer: BTreeMap<SituationId, Timestamp> = BTreeMap::new();
+        for (signal, taken, at) in all {
+            self.took(&taken, at, out);
+            let Some(key) = taken.member else { continue };
+            if let Signal::Breach(breach) = signal {
+                self.hears(breach, key, out);
+            }
+            if let Some((situation, _)) = self.state.situations.member(key).filter(|(_, member)| !taken.stays && costs::grow(member)) {
+                let latest = dearer.entry(situation.id).or_insert(at);
+                *latest = at.max(*latest);
+            }
+        }
+        for (situation, at) in dearer {
+            self.grade_beside(situation, at, out);
         }
     }
 
@@ -294,7 +306,6 @@ impl Declare {
         self.await_rung(key, member.told_at);
         if !taken.stays {
             self.grade_member(key, at, out);
-            self.grade_beside(key, at, out);
         }
         if taken.joined {
             self.call_in(key, at, out);

@@ -1,6 +1,6 @@
 //! What an incident costs, as its monitors measure it: over all of its episodes, and over all that count the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::correlate::Member;
 use crate::model::{Fingerprint, Measure, Numbers};
@@ -49,24 +49,26 @@ pub(super) fn grow(member: &Member) -> bool {
     member.judged.iter().flat_map(|judged| judged.numbers.keys()).any(|measure| measure.grows())
 }
 
-/// Whether a level of it asks for what grows.
-pub(super) fn are_asked_for(member: &Member) -> bool {
+/// What grows that a level of it asks for.
+fn asked_for(member: &Member) -> BTreeSet<Measure> {
     let ladders = member.definition.iter().flat_map(|definition| definition.ladders());
-    ladders.flat_map(|ladder| &ladder.rungs).flat_map(|rung| &rung.condition.tests).any(|test| test.measure.grows())
+    let tests = ladders.flat_map(|ladder| &ladder.rungs).flat_map(|rung| &rung.condition.tests);
+    tests.map(|test| test.measure).filter(|measure| measure.grows()).collect()
 }
 
-/// What others of an incident add to what a member costs by itself; nothing where no level asks for it.
-pub(super) fn beside<'m>(member: &Member, members: impl Iterator<Item = &'m Member>) -> Numbers {
-    let mut beside = Numbers::new();
-    if !are_asked_for(member) {
-        return beside;
-    }
-    for other in members.filter(|other| other.counts() && other.key != member.key) {
-        for (measure, number) in other.judged.iter().flat_map(|judged| &judged.numbers) {
-            if counts(*measure, other).is_some_and(|of| counts(*measure, member) == Some(of)) {
-                *beside.entry(*measure).or_default() += number;
-            }
-        }
-    }
-    beside
+/// Whether a level of it asks for what grows.
+pub(super) fn are_asked_for(member: &Member) -> bool {
+    !asked_for(member).is_empty()
+}
+
+/// What others of an incident add to what a member costs by itself, of what a level of it asks for.
+pub(super) fn beside<'m>(member: &Member, members: impl Iterator<Item = &'m Member> + Clone) -> Numbers {
+    let others = members.filter(|other| other.counts() && other.key != member.key);
+    let sum = |measure: Measure| {
+        let of = counts(measure, member)?;
+        let same = others.clone().filter_map(|other| Some((other.judged.as_ref()?.numbers.get(&measure)?, other)));
+        let numbers = same.filter(|(_, other)| counts(measure, other) == Some(of)).map(|(number, _)| *number);
+        Some((measure, numbers.reduce(|a, b| a + b)?))
+    };
+    asked_for(member).into_iter().filter_map(sum).collect()
 }

@@ -255,7 +255,7 @@ impl Declare {
     }
 
     /// What counts in an incident.
-    pub(super) fn counting(&self, id: SituationId) -> impl Iterator<Item = &Member> {
+    pub(super) fn counting(&self, id: SituationId) -> impl Iterator<Item = &Member> + Clone {
         let situations = self.state.incidents.get(&id).into_iter().flat_map(|incident| &incident.situations);
         let members = situations.filter_map(|id| self.state.situations.get(*id)).flat_map(|situation| &situation.members);
         members.filter(|member| member.counts())
@@ -516,10 +516,12 @@ impl Declare {
     }
 
     /// What a member costs may be what another one's level asks for.
-    pub(super) fn grade_beside(&mut self, key: MemberKey, at: Timestamp, out: &mut Outbox) {
-        let Some((situation, member)) = self.state.situations.member(key).filter(|(_, member)| costs::grow(member)) else { return };
-        let others = self.counting(self.owner(situation.id)).filter(|other| other.key != member.key && costs::are_asked_for(other));
-        for key in others.map(|other| other.key).collect::<Vec<MemberKey>>() {
+    pub(super) fn grade_beside(&mut self, situation: SituationId, at: Timestamp, out: &mut Outbox) {
+        let id = self.owner(situation);
+        if self.counting(id).nth(1).is_none() {
+            return;
+        }
+        for key in self.counting(id).filter(|other| costs::are_asked_for(other)).map(|other| other.key).collect::<Vec<MemberKey>>() {
             self.grade_member(key, at, out);
         }
     }
