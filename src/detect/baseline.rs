@@ -139,8 +139,9 @@ struct Left {
     half: f32,
     noise: f32,
     up: bool,
-    /// By the channel of shifts.
+    /// By the channel of shifts, if only after the other; and how far the averages have been off at the most.
     shifted: bool,
+    by: f32,
     /// That side is judged. Otherwise it is only known that coming back is no anomaly.
     told: bool,
     calm: u16,
@@ -418,7 +419,7 @@ impl Baseline {
                 let told = rule.judges(up);
                 let offsets = self.forecast.offsets();
                 let (half, noise, shifted) = (noise_half, now.noise, of_shift >= 1.0);
-                self.leave(Some(Left { at: step, season, level, offsets, half, noise, up, shifted, told, calm: 0 }));
+                self.leave(Some(Left { at: step, season, level, offsets, half, noise, up, shifted, by: 0.0, told, calm: 0 }));
                 if told && of_shift >= 1.0 {
                     self.shift.tells();
                 }
@@ -458,14 +459,19 @@ impl Baseline {
         let side = |left: &Left| if left.up { 1.0 } else { -1.0 };
         if !left.told && rule.judges(!left.up) && side(&left) * (now.value - expected) < -half {
             // From the side that is not judged to the one that is.
-            left = Left { at: step, up: !left.up, told: true, shifted: false, calm: 0, ..left };
+            left = Left { at: step, up: !left.up, told: true, shifted: false, by: 0.0, calm: 0, ..left };
         }
         let side = side(&left);
         let off = side * (now.value - expected) / half;
         // Too far on the other side is not back, if that side is judged.
         let away = if rule.judges(!left.up) { off.abs() } else { off };
         // The averages remember for long what is over by now: the value itself must still be where they are.
-        let lasts = left.shifted && shifted.lasts && shifted.up == left.up && side * now.steady >= shifted.by / 2.0;
+        if shifted.up == left.up {
+            left.shifted |= shifted.score >= 1.0;
+            left.by = left.by.max(shifted.by);
+        }
+        let counts = (left.by / 2.0).max(self.least(rule, self.there(expected)) as f32);
+        let lasts = left.shifted && shifted.lasts && shifted.up == left.up && side * now.steady >= counts;
         let is_outside = away > 1.0 || lasts || score >= 1.0;
         left.calm = if is_outside || score >= CALM { 0 } else { left.calm + 1 };
         let score = score.max(away.min(SCORE_MAX));
