@@ -141,10 +141,10 @@ impl Group {
         self.hold.judge() == Some(Judge::Absent)
     }
 
-    /// When its absence has to be judged; never again while it is told already.
+    /// From when on its absence has to be judged; once it is told, only where it can still come to mean more.
     pub(super) fn absent_from(&self, watch: &Watch) -> Option<Timestamp> {
         let after = self.gaps.absent_after(&watch.judge, watch.every)?;
-        (!self.hold.goes_on()).then_some(self.seen + watch.query.behind().least + after)
+        (!self.hold.goes_on() || self.hold.rises_by_absence()).then_some(self.seen + watch.query.behind().least + after)
     }
 
     /// Something may be told of it though nothing comes: it is bad and not yet for long enough, or its absence is not told yet.
@@ -285,7 +285,7 @@ impl Group {
         if silent && let Some(moved) = self.hold.goes_stale(clock, f64::NAN, after) {
             return self.told(subject, moved);
         }
-        if self.hold.goes_on() { None } else { self.missing(subject, clock) }
+        if self.hold.goes_on() && !self.hold.rises_by_absence() { None } else { self.missing(subject, clock) }
     }
 
     fn moved(&mut self, subject: Subject<'_>, step: Timestamp, verdict: Verdict) -> Option<Breach> {

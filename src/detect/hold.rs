@@ -157,6 +157,16 @@ impl Hold {
         self.told().is_some_and(|bad| bad.judge == Judge::Absent)
     }
 
+    fn goes_on_absent(&self) -> bool {
+        self.goes_on() && self.judge() == Some(Judge::Absent)
+    }
+
+    /// An absence is open, and the longer it lasts the more it means.
+    pub(super) fn rises_by_absence(&self) -> bool {
+        let rises = |bad: &Bad| bad.conditions.iter().any(|condition| !condition.met && condition.held.is_some());
+        self.goes_on_absent() && self.bad.as_ref().is_some_and(rises)
+    }
+
     /// Forgets what has been bad but opened no breach yet.
     pub(super) fn forget_pending(&mut self) {
         if !self.open() {
@@ -194,7 +204,10 @@ impl Hold {
         if let Verdict::Unknown { value } = verdict {
             return self.goes_stale(step, value, terms.stale_after());
         }
-        let passed = self.last.map_or(Duration::ZERO, |last| step.since(last).min(terms.every.max(terms.patience)));
+        // Of an absence nothing more is known between two verdicts than at them.
+        let still_absent = self.goes_on_absent() && matches!(verdict, Verdict::Bad { judge: Judge::Absent, .. });
+        let most = if still_absent { Duration::MAX } else { terms.every.max(terms.patience) };
+        let passed = self.last.map_or(Duration::ZERO, |last| step.since(last).min(most));
         let gap = self.last.is_some_and(|last| step.since(last) >= terms.stale_after());
         self.last = Some(step);
         let fresh = self.stale.take_if(|told| step >= *told).is_some();
