@@ -78,7 +78,7 @@ pub enum Watched<'f> {
     Detection {
         /// Conditions that were met.
         met: &'f [String],
-        /// Conditions that hold, but not for long enough yet: for how long by then.
+        /// Conditions that hold: for how long by then.
         holding: &'f [(String, Duration)],
         /// Conditions that need what people say: for how long the rest of them had held by then.
         rest_held: &'f [(String, Duration)],

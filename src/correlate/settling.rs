@@ -13,12 +13,13 @@ impl Situations {
             stays = ended && member.ends_at == Some(breach.at) && !member.is_said_over();
             member.stale = false;
             (member.told_at, member.heard_at) = (breach.known_at, breach.known_at);
-            let carried = member.judged.take().map(|judged| judged.dimensions).unwrap_or_default();
-            let mut judged = Judged::from(breach);
+            let before = member.judged.take().unwrap_or_default();
+            let mut judged = Judged { excused: before.excused, ..Judged::from(breach) };
             if judged.dimensions.is_empty() {
                 // What carried it stays known once it is over.
-                judged.dimensions = carried;
+                judged.dimensions = before.dimensions;
             }
+            judged.excuse(member.definition.as_deref());
             member.judged = Some(Box::new(judged));
             member.ends_at = ended.then_some(breach.at);
             member.settled_at = breach.settled_at.filter(|_| ended);

@@ -180,7 +180,9 @@ pub struct Judged {
     pub calls: Option<Entity>,
     /// The conditions that are met.
     pub met: Vec<String>,
-    /// The conditions that hold, but not for long enough yet.
+    /// Those that were met while it made no fault, and have not held since.
+    pub excused: Vec<String>,
+    /// The conditions that hold, and for how long.
     pub holding: Vec<(String, Duration)>,
     /// Conditions that need what people say: for how long the rest of them has held.
     pub rest_held: Vec<(String, Duration)>,
@@ -192,6 +194,25 @@ pub struct Judged {
     pub curve: Vec<Step>,
 }
 
+impl Judged {
+    /// What it has met so far was while it made no fault: of that, what holds counts.
+    pub(super) fn excuse_all(&mut self, definition: Option<&Definition>) {
+        self.excused.clone_from(&self.met);
+        self.excuse(definition);
+    }
+
+    /// What is excused is so until it holds once more.
+    pub(super) fn excuse(&mut self, definition: Option<&Definition>) {
+        let conditions = definition.filter(|_| !self.excused.is_empty()).map(Definition::conditions).unwrap_or_default();
+        let long_enough = |words: &String| {
+            let hold = conditions.iter().find(|condition| condition.to_string() == **words).map(|condition| condition.hold);
+            self.holding.iter().any(|(holding, held)| holding == words && Some(*held) >= hold)
+        };
+        self.excused.retain(|words| !long_enough(words));
+        self.met.retain(|condition| !self.excused.contains(condition));
+    }
+}
+
 impl From<&Breach> for Judged {
     fn from(breach: &Breach) -> Self {
         Self {
@@ -200,6 +221,7 @@ impl From<&Breach> for Judged {
             began: breach.began,
             calls: breach.calls.clone(),
             met: breach.met.clone(),
+            excused: vec![],
             holding: breach.holding.clone(),
             rest_held: breach.rest_held.clone(),
             numbers: breach.numbers.clone(),

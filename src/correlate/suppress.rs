@@ -387,7 +387,11 @@ impl Situations {
                 self.mute(key, other);
             } else {
                 self.suppression.unmute(key, &before);
-                self.update(key, |member| member.suppressed = None);
+                self.update(key, |member| {
+                    member.suppressed = None;
+                    let definition = member.definition.as_deref();
+                    member.judged.iter_mut().for_each(|judged| judged.excuse_all(definition));
+                });
                 released.push((key, before.why));
             }
         }

@@ -350,9 +350,9 @@ impl Bad {
         self.conditions.iter().filter(|c| c.met).map(|c| c.condition.to_string()).collect()
     }
 
-    /// The conditions that hold, but not for long enough yet.
+    /// The conditions that hold, and for how long.
     pub(super) fn holding(&self) -> Vec<(String, Duration)> {
-        self.conditions.iter().filter(|c| !c.met).filter_map(|c| Some((c.condition.to_string(), c.held?))).collect()
+        self.conditions.iter().filter_map(|c| Some((c.condition.to_string(), c.held?))).collect()
     }
 
     /// For how long the rest of each condition has held that needs what people say.

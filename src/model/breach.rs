@@ -197,7 +197,7 @@ pub struct Breach {
     pub definition: Option<Definition>,
     /// The conditions that were met, in the words of [`Condition`](super::Condition)'s display.
     pub met: Vec<String>,
-    /// The conditions that hold, but not for long enough yet: for how long by then.
+    /// The conditions that hold, and for how long by then.
     pub holding: Vec<(String, Duration)>,
     /// Conditions that need what people say: for how long by then the rest of them has held.
     pub rest_held: Vec<(String, Duration)>,
