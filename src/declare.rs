@@ -429,11 +429,13 @@ impl Declare {
         }
         self.state.heartbeats.follow(&self.rules);
         for id in self.state.incidents.keys().copied().collect::<Vec<_>>() {
-            // Maintenance may end earlier than it was to.
-            if let Some(incident) =
-                self.state.incidents.get_mut(&id).filter(|incident| incident.worked_on.is_some_and(|until| until > clock))
-            {
-                (incident.asks_since, incident.followed_at) = (incident.asks_since.min(clock), incident.followed_at.min(clock));
+            if let Some(incident) = self.state.incidents.get_mut(&id) {
+                // Maintenance may end earlier than it was to,
+                if incident.worked_on.is_some_and(|until| until > clock) {
+                    (incident.asks_since, incident.followed_at) = (incident.asks_since.min(clock), incident.followed_at.min(clock));
+                }
+                // and others may be on duty by now.
+                incident.gathered.until = Some(incident.gathered.until.map_or(clock, |until| until.min(clock)));
             }
             self.schedule(id);
         }

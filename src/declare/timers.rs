@@ -298,7 +298,7 @@ impl Declare {
         }
     }
 
-    /// A shift has ended: where others are on duty by now, they are told.
+    /// A shift has ended, or shifts are other ones from now on: where others are on duty by now, they are told.
     fn hand_over(&mut self, id: SituationId, at: Timestamp, until: Timestamp, out: &mut Outbox) {
         let Self { config, rules, state, .. } = self;
         let Some(incident) = state.incidents.get_mut(&id) else { return };
@@ -314,7 +314,7 @@ impl Declare {
                 let unheard = unheard(incident, at).map_or_else(String::new, |unheard| format!("; {unheard}"));
                 self.event(id, Event::HandedOver, at, RICHTER, reason + &unheard, out);
             }
-            None => incident.gathered.until = now.until,
+            None => incident.gathered = now,
         }
     }
 

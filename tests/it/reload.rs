@@ -1,4 +1,4 @@
-//! Reloads in the middle of a fault: nothing is told by them, nothing open is closed, repeated or graded anew.
+//! Reloads in the middle of a fault: nothing open is closed, repeated or graded anew, and only whoever is on duty now is told.
 
 use std::sync::Arc;
 
@@ -92,6 +92,40 @@ fn levels_are_of_their_sequence_wherever_that_stands() {
     let plain = told(["P", "D"]);
     assert!(plain.iter().any(|line| line.contains("D1: value < 30 for 2m")), "{plain:#?}");
     assert_eq!(told(["D", "P"]), plain);
+}
+
+#[test]
+fn whoever_is_on_duty_by_the_new_rules_is_handed_over_to() {
+    let monitors = MONITORS.replace("entity:", "owner: shop\n    entity:");
+    let staffed = |name: &str| {
+        let teams =
+            format!("teams: [ {{ name: shop, shifts: [ {{ name: all, people: [ {name} ] }} ] }} ]\nemergency: [ {{ gather: [ owner ] }} ]");
+        let (monitors, duty) = (vec![("monitors.yaml".into(), monitors.clone())], vec![("duty.yaml".into(), teams)]);
+        let (config, faults) = Config::new(&Files { monitors, duty, ..Files::default() }, Tuning::default());
+        assert_eq!(faults, []);
+        Arc::new(config)
+    };
+    let rows = "metric orders{service=\"checkout\"} 100x5 50x15 100x9\n";
+    let text = format!("== monitors\n{MONITORS}\n== records 2026-11-22T15:00:00Z every 1m\n{rows}");
+    let case = Case::parse("staffed", &text);
+    let told = |reloaded: &str| {
+        let (mut pipeline, mut out) = (case.pipeline(), Outbox::default());
+        pipeline.follow(&staffed("ann"));
+        for (number, recorded) in case.records.iter().enumerate() {
+            if number == 12 {
+                out.extend(pipeline.follow(&staffed(reloaded)));
+            }
+            out.extend(push(&mut pipeline, recorded));
+        }
+        events(&out.messages).iter().map(line).collect::<Vec<_>>()
+    };
+    let handed_over = |told: &str| told.contains("handed_over");
+    assert!(!told("ann").iter().any(|told| handed_over(told)));
+    let told = told("zoe");
+    assert_eq!(
+        told.iter().filter(|told| handed_over(told)).collect::<Vec<_>>(),
+        ["15:10:55 #2 handed_over P3 checkout: on duty: ann → zoe"]
+    );
 }
 
 #[test]
