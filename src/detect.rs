@@ -123,9 +123,9 @@ impl Detect {
                 self.state.monitors.insert(watch.key, state);
             } else if let Some(key) = old.iter().find(|(_, s)| s.name == monitor.name).map(|(key, _)| *key)
                 // What is counted beside a monitor has no breach to keep.
-                && watch.key == watch.routed
+                && monitor.watches(watch)
             {
-                let kept = old.remove(&key).map(|state| state.only_open_breaches(&watch.query));
+                let kept = old.remove(&key).map(|state| state.only_open_breaches(&watch.query, now));
                 self.state.monitors.extend(kept.map(|state| (watch.key, state)));
             }
         }
@@ -186,7 +186,7 @@ impl Detect {
                 out.count(Count::Samples(Outcome::Late));
                 continue;
             }
-            let name = || if watch.key == watch.routed { monitor.name.clone() } else { format!("{} (beside)", monitor.name) };
+            let name = || if monitor.watches(watch) { monitor.name.clone() } else { format!("{} (beside)", monitor.name) };
             let state = self.state.monitors.entry(watch.key).or_insert_with(|| MonitorState::new(name()));
             let outcome = state.push(watch, series, sample.at, &sample.value, &self.config.tuning, out);
             out.count(Count::Samples(outcome));

@@ -169,6 +169,13 @@ impl Query {
         self.fills
     }
 
+    /// How long it takes from the first sample on until it gives what it gives of all samples; one sample a series is enough where
+    /// there is no range.
+    #[must_use]
+    pub fn refills(&self) -> Duration {
+        if self.root.has_range() { self.reach() } else { Duration::ZERO }
+    }
+
     /// How far back a sample can matter.
     #[must_use]
     pub fn reach(&self) -> Duration {

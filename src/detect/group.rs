@@ -55,6 +55,8 @@ pub(super) struct Group {
     seen: Timestamp,
     /// The last step at which it had a value: a window may have one for long after its newest sample.
     measured: Timestamp,
+    /// Before then, what is evaluated lacks samples that another query has not kept: its breach stays as it was.
+    refilled: Timestamp,
     gaps: Gaps,
     judges: Judges,
     hold: Hold,
@@ -87,6 +89,7 @@ impl Group {
             began: seen,
             seen,
             measured: seen,
+            refilled: Timestamp::MIN,
             gaps: Gaps::default(),
             judges: Judges::default(),
             hold: Hold::default(),
@@ -161,9 +164,10 @@ impl Group {
         }
     }
 
-    /// Forgets all but the breach that is open or has just ended; tells whether there is one.
-    pub(super) fn keep_breach_only(&mut self) -> bool {
+    /// Forgets all but the breach that is open or has just ended, and leaves that as it is until then; tells whether there is one.
+    pub(super) fn keep_breach_only(&mut self, refilled: Timestamp) -> bool {
         self.judges.forget();
+        self.refilled = refilled;
         self.hold.waits()
     }
 
@@ -290,6 +294,11 @@ impl Group {
 
     fn moved(&mut self, subject: Subject<'_>, step: Timestamp, verdict: Verdict) -> Option<Breach> {
         let Subject { monitor, watch, counted, recover_after, .. } = subject;
+        let by_value = !matches!(verdict, Verdict::Unknown { .. } | Verdict::Bad { judge: Judge::Absent, .. });
+        if by_value && step < self.refilled {
+            self.hold.resume(step);
+            return None;
+        }
         let impact = watch.impact.as_ref().map(|rules| {
             let beside = if rules.queries.is_empty() { None } else { counted.get(&(step, self.labels.clone())) };
             let daily = self.daily.as_ref().and_then(|daily| daily.a_day(rules.per));

@@ -108,10 +108,10 @@ impl MonitorState {
     }
 
     /// What outlives a change of the query: breaches that are open, each in the cell it belongs to now.
-    pub(super) fn only_open_breaches(self, query: &Query) -> Self {
+    pub(super) fn only_open_breaches(self, query: &Query, now: Timestamp) -> Self {
         let mut state = Self::new(self.name);
         let groups = self.cells.into_iter().flatten().flat_map(|kept| kept.groups);
-        for group in groups.filter_map(|mut group| group.keep_breach_only().then_some(group)) {
+        for group in groups.filter_map(|mut group| group.keep_breach_only(now + query.refills()).then_some(group)) {
             let place = state.cell(&query.key(&group.labels), query);
             if let Some(kept) = &mut state.cells[place] {
                 let at = kept.groups.partition_point(|other| other.labels < group.labels);

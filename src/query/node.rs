@@ -338,6 +338,11 @@ impl Node {
         }
     }
 
+    /// Whether it asks for more than the newest sample.
+    pub(super) fn has_range(&self) -> bool {
+        matches!(self, Self::Range(_)) || self.operands().into_iter().any(Self::has_range)
+    }
+
     /// Whether there is a result where nothing is measured.
     pub(super) fn speaks_of_nothing(&self) -> bool {
         match self {

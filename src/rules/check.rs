@@ -424,10 +424,10 @@ impl Checker {
             let message = "the query is no share of a count; divide one sum of increases or rates by another over the same range";
             self.faults.push(least.fault(file, message));
         }
-        let key = Watch::key(&raw.name.value, &text.value);
-        let impact = raw.impact.as_ref().map(|impact| self.impact(source, raw, impact, &query, key));
-        let parts = self.parts(source, raw, text, &query, key);
-        Some(Watch { key, query, every, judge, routed: key, impact, parts })
+        let (key, routed) = (Watch::key(&raw.name.value, &text.value), Watch::key(&raw.name.value, ""));
+        let impact = raw.impact.as_ref().map(|impact| self.impact(source, raw, impact, &query, routed));
+        let parts = self.parts(source, raw, text, &query, routed);
+        Some(Watch { key, query, every, judge, routed, impact, parts })
     }
 
     /// What a query is broken down into, in the cells of the query itself.

@@ -82,7 +82,7 @@ impl Input {
 /// A query, its steps and its judges.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Watch {
-    /// The monitor's name and query, hashed: as long as these stay, its state and its routing stay too.
+    /// The monitor's name and query, hashed: as long as these stay, its state stays too.
     pub key: u64,
     /// The planned query.
     pub query: Query,
@@ -90,7 +90,8 @@ pub struct Watch {
     pub every: Duration,
     /// How an evaluation is judged.
     pub judge: JudgeRules,
-    /// By whose key it goes to its partition: the monitor's own, also for what is counted beside it.
+    /// The monitor's name, hashed: by that it goes to its partition, as does what is counted beside it. So the breaches that are open
+    /// are where their samples are when the query is changed.
     pub routed: u64,
     /// What a breach costs, where that is measured.
     pub impact: Option<ImpactRules>,
@@ -437,6 +438,14 @@ impl Levels {
     /// The generic ladders that grade an external alert.
     pub fn fallback(&self, labels: &Labels) -> impl Iterator<Item = &Generic> {
         self.generic.iter().filter(|g| g.alerts.as_ref().is_some_and(|s| s.matches(labels)))
+    }
+}
+
+impl Monitor {
+    /// Whether that is what it watches, and not counted beside it.
+    #[must_use]
+    pub fn watches(&self, watch: &Watch) -> bool {
+        matches!(&self.input, Input::Watch(own) if own.key == watch.key)
     }
 }
 

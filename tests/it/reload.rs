@@ -144,6 +144,21 @@ fn an_open_breach_outlives_a_changed_query() {
 }
 
 #[test]
+fn an_open_breach_stays_as_it_is_while_the_range_of_a_changed_query_fills() {
+    let monitors = |selector: &str| {
+        format!(
+            "monitors:\n- {{ name: failed, scenario: Payments fail, entity: \"service={{{{ service }}}}\", every: 1m, \
+             query: 'sum by (service) (increase({selector}[20m]))', judge: {{ static: {{ above: 60 }}, for: 2m }}, \
+             fault: {{ sequence: P, ladder: [ {{ level: 1, value: \"< 90\", for: 2m }}, {{ level: 3 }} ] }} }}"
+        )
+    };
+    let told = |selector: &str| told_of(&monitors("failed"), "metric failed{service=\"pay\"} 0x1 0+0x30 0+6x50\n", 70, &monitors(selector));
+    let plain = told("failed");
+    assert!(plain.iter().any(|told| told.contains("declared")) && !plain.iter().any(|told| told.contains("recover")), "{plain:#?}");
+    assert_eq!(told("failed{service!=\"test\"}"), plain);
+}
+
+#[test]
 fn what_is_open_of_a_removed_monitor_recovers_after_an_hour() {
     let told = |rows: &str| told_of(MONITORS, rows, 12, "monitors: []");
     assert_eq!(told("metric orders{service=\"checkout\"} 100x5 50x5 20x60\n"), PLAIN[..1], "it may come back");
