@@ -140,10 +140,19 @@ impl<'g> Grounds<'g> {
             no_change: rounded(self.ranking.no_change),
             changes: self.changes.iter().rev().take(CHANGES_MAX).rev().map(|changed| change(changed, first)).collect(),
             changes_since: self.changes_since.iter().rev().take(CHANGES_MAX).rev().map(|changed| change(changed, first)).collect(),
-            members: known().take(MEMBERS_MAX).map(|m| member(m, self.at)).collect(),
+            members: self.foremost(known().collect()).into_iter().map(|m| member(m, self.at)).collect(),
             members_total: known().count() as u64 + self.tallies.iter().map(|tally| tally.told).sum::<u64>(),
             counted: self.tallies.iter().take(TALLIES_MAX).map(counted).collect(),
         }
+    }
+
+    /// Of very many members those that are told of: what leads, then what makes it a fault, then what joined first; as they joined.
+    fn foremost(&self, members: Vec<&'g Member>) -> Vec<&'g Member> {
+        let mut ranked: Vec<(usize, &Member)> = members.into_iter().enumerate().collect();
+        ranked.sort_by_key(|(place, m)| (self.leader.is_none_or(|leader| leader.key != m.key), !m.counts(), *place));
+        ranked.truncate(MEMBERS_MAX);
+        ranked.sort_by_key(|(place, _)| *place);
+        ranked.into_iter().map(|(_, member)| member).collect()
     }
 
     /// What is said of what leads: by itself, or else by what means something too and lasts where that is.

@@ -158,6 +158,18 @@ fn a_record_of_1970_is_a_dead_letter() {
     assert_eq!(letters[0].headers, [("reason", "bad_timestamp".to_owned())]);
 }
 
+#[test]
+fn what_makes_it_a_fault_is_told_among_very_many_members() {
+    let mut text = MONITORS.to_owned();
+    (0..60).for_each(|i| writeln!(text, "alert 15:01 firing Minor{i} service=web").expect("a text"));
+    text += "alert 15:02 firing Down service=web severity=page\n";
+    let events = events(&Case::parse("members", &text).run().messages);
+    let incident = &events[0]["data"]["incident"];
+    assert_eq!(incident["members_total"], 61);
+    let names: Vec<&str> = incident["members"].as_array().into_iter().flatten().filter_map(|member| member["name"].as_str()).collect();
+    assert_eq!((names.len(), names[0], names[49]), (50, "Minor0", "Down"));
+}
+
 /// What came before a record was cut off has been taken: only the rest of it is refused.
 #[test]
 fn a_record_that_is_cut_off_is_refused_in_part() {
