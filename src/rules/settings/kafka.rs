@@ -95,7 +95,6 @@ fn check_mechanism(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
     let asked = |value: &Property| matches!(value, Property::Inline(text) if text.to_ascii_lowercase().starts_with("sasl_"));
     let unsaid = kafka.properties.get("security.protocol").filter(|protocol| asked(&protocol.value));
     let built_in = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER";
-    let own = kafka.properties.keys().any(|name| name.starts_with("sasl.oauthbearer."));
     match (&kafka.oauth_token_file, mechanism) {
         (Some(_), None) => {
             let place = Place { file: file.to_owned(), ..Place::default() };
@@ -111,7 +110,7 @@ fn check_mechanism(file: &str, kafka: &Kafka, faults: &mut Vec<Fault>) {
         (None, None) => faults.extend(unsaid.map(|protocol| {
             protocol.fault(file, format!("it needs a `sasl.mechanism`: {built_in}; without one it is GSSAPI, which is not built in"))
         })),
-        (None, Some((name, value))) if bearer(&value.value) && !own => {
+        (None, Some((name, value))) if bearer(&value.value) => {
             faults.push(value.fault(file, format!("`{name}: OAUTHBEARER` needs `kafka.oauth_token_file`")));
         }
         _ => {}
