@@ -15,7 +15,7 @@ use super::{Format, Outcome, put, stdout};
 pub(super) struct Arguments {
     #[command(flatten)]
     which: Which,
-    /// text tells the reasons; json prints the incident as of its last event
+    /// text tells the reasons; json prints the data of its last event
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

@@ -83,7 +83,7 @@ impl Losses {
             )?,
             limited: make.counters(
                 "richter_limited_total",
-                "What a limit kept out: samples, groups, heartbeats, and incidents that are not declared.",
+                "What a limit kept out: samples, series, groups, heartbeats, and incidents that are not declared.",
                 &["monitor", "limit"],
             )?,
             unmatched: make.counters(
