@@ -13,6 +13,7 @@ mod hold;
 mod impact;
 mod index;
 mod judges;
+mod left;
 mod monitor;
 mod parts;
 mod past;

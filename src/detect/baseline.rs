@@ -16,6 +16,7 @@ use crate::rules::{BaselineRule, Dynamics, LEARNS_FOR, Season};
 
 use super::chance::Counted;
 use super::forecast::Forecast;
+use super::left::{Former, Left, Rare};
 use super::profile::{Moment, Profile};
 use super::scale::Scale;
 use super::search::{Found, Search};
@@ -80,15 +81,6 @@ pub struct Baseline {
     rare: Option<Box<Rare>>,
 }
 
-/// What few series have at a time.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Rare {
-    /// The band was left.
-    left: Option<Left>,
-    /// What was normal before another level was taken for it.
-    former: Option<Former>,
-}
-
 const _: () = assert!(size_of::<Baseline>() == 256, "four lines");
 
 /// What is known of what repeats.
@@ -123,40 +115,6 @@ impl Seasonal {
             Found::Season(period) => *self = Self::Known(Profile::new(period, every)),
         }
     }
-}
-
-/// The band was left.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Left {
-    at: Timestamp,
-    /// Whether the season's level is to be added.
-    season: bool,
-    /// The level that was expected.
-    level: f32,
-    /// How far the level was from the season's.
-    offsets: (f32, f32),
-    /// Half the band that the noise gives, and how much noisier than usual that part of the season was.
-    half: f32,
-    noise: f32,
-    up: bool,
-    /// By the channel of shifts, if only after the other; and how far the averages have been off at the most.
-    shifted: bool,
-    by: f32,
-    /// That side is judged. Otherwise it is only known that coming back is no anomaly.
-    told: bool,
-    calm: u16,
-}
-
-/// What was normal until a fault had lasted for so long that it was taken for the normal; it is so still, for faults end.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Former {
-    until: Timestamp,
-    /// How it was left, its level as told from what is normal now.
-    left: Left,
-    /// By how much the season's level has moved.
-    by: f32,
-    /// Evaluations that were within it.
-    calm: u16,
 }
 
 /// What is normal at a step, in the query's unit.
