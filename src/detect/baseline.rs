@@ -373,7 +373,7 @@ impl Baseline {
             (true, _) => State::Learning,
             (false, false) => State::Inside,
             (false, true) => {
-                let (season, level) = (now.season.is_some(), expected - now.season.unwrap_or(0.0));
+                let (season, level) = (now.season, expected - now.season.unwrap_or(0.0));
                 let told = rule.judges(up);
                 let offsets = self.forecast.offsets();
                 let (half, noise, shifted) = (noise_half, now.noise, of_shift >= 1.0);
@@ -391,9 +391,15 @@ impl Baseline {
         }
     }
 
-    /// What was expected when the band was left, the season having gone on.
+    /// What was expected when the band was left, the season having gone on: as far from that as it was, or in the proportion that it
+    /// was, whichever the value is nearer to. A tenth more of a busy evening is less by night.
     fn level(&self, now: &Now, left: &Left) -> f32 {
-        if left.season { now.season.map_or(self.forecast.medium(), |level| level + left.level) } else { left.level }
+        let Some(then) = left.season else { return left.level };
+        let Some(season) = now.season else { return self.forecast.medium() };
+        let added = season + left.level;
+        let times = self.there(season) / self.there(then);
+        let scaled = ((self.there(then + left.level) * times - self.origin) / self.unit) as f32;
+        if times > 0.0 && (scaled - now.value).abs() < (added - now.value).abs() { scaled } else { added }
     }
 
     /// Half the band that was left, the noise of the season having gone on: by night as little as is usual then is far off.
@@ -464,9 +470,12 @@ impl Baseline {
         // What was no fault may have been the end of one.
         let new = left.told.then_some(Former { until, left, by: 0.0, calm: 0 });
         let mut former = new.or(self.rare().former);
-        for former in former.iter_mut().filter(|former| former.left.season) {
-            former.by += self.forecast.offset();
+        if let Some(former) = &mut former
+            && let Some(then) = &mut former.left.season
+        {
+            *then += self.forecast.offset();
             former.left.level -= self.forecast.offset();
+            former.by += self.forecast.offset();
         }
         self.keep(Rare { left: None, former });
         if let Some(profile) = self.season.profile_mut() {
@@ -533,7 +542,7 @@ impl Baseline {
         }
         let Some(Rare { left, former }) = self.rare.as_deref_mut() else { return };
         let lefts = left.iter_mut().chain(former.iter_mut().map(|former| &mut former.left));
-        lefts.filter(|left| !left.season).for_each(|left| left.level -= by);
+        lefts.for_each(|left| *left.season.as_mut().unwrap_or(&mut left.level) -= by);
     }
 }
 

@@ -17,9 +17,9 @@ pub(super) struct Rare {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Left {
     pub(super) at: Timestamp,
-    /// Whether the season's level is to be added.
-    pub(super) season: bool,
-    /// The level that was expected.
+    /// The season's level by then.
+    pub(super) season: Option<f32>,
+    /// The level that was expected, over the season's where there is one.
     pub(super) level: f32,
     /// How far the level was from the season's.
     pub(super) offsets: (f32, f32),

@@ -4,6 +4,7 @@ mod broken;
 mod broker;
 mod case;
 mod contract;
+mod falls;
 mod formats;
 mod golden;
 mod grouping;
