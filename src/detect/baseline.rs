@@ -42,6 +42,9 @@ const FORMER: u32 = 7;
 /// A score below this is calm.
 const CALM: f32 = 0.6;
 
+/// Deviations to the side that is not judged count up to this many usual ones in the noise of a part of the season.
+const UNASKED_CLIP: f32 = 3.0;
+
 /// What is lost to rounding, as a share of the distance from the origin.
 const ROUNDING: f32 = 4e-7;
 
@@ -518,13 +521,16 @@ impl Baseline {
         }
         let clipped = now.expected + now.deviation.clamp(-most(now.scale), most(now.scale));
         self.forecast.learn(dynamics, first, now.season, now.value, clipped, most(now.scale));
-        self.scale.learn(dynamics, first, now.deviation.abs(), most(now.scale));
+        // A rise that nobody asked about, such as a sale, says little of how far a fall may go.
+        let (off, asked) = (now.deviation.abs(), rule.judges(now.deviation > 0.0));
+        self.scale.learn(dynamics, first, if asked { off } else { off.min(most(now.scale)) }, most(now.scale));
         let steady = most(self.shift.scale(dynamics, now.noise, now.floor));
         self.shift.learn(dynamics, first, now.steady.abs(), steady);
         self.season.search(every, step, now.value);
         if let (Some(profile), Some(moment)) = (self.season.profile_mut(), now.moment.filter(|_| !now.holiday)) {
             let usual = self.scale.clipped();
-            profile.learn_noise(dynamics, moment, if usual > 0.0 { now.deviation.abs() / usual } else { 1.0 });
+            let off = if asked { off } else { off.min(UNASKED_CLIP * usual) };
+            profile.learn_noise(dynamics, moment, if usual > 0.0 { off / usual } else { 1.0 });
             profile.learn(dynamics, moment, if now.season.is_some() { now.value } else { clipped }, steady);
         }
     }

@@ -56,6 +56,18 @@ fn shop(seed: u64, growth: f64, times: f64) -> Vec<f64> {
 const SHOP: &str = "{ baseline: { season: week, direction: down, min_change: { relative: 10% } }, for: 3m }";
 
 #[test]
+fn a_rise_that_nobody_asked_about_hides_no_fall_of_the_next_day() {
+    for (seed, times) in [(1, 4.0), (2, 4.0), (3, 8.0), (4, 8.0)] {
+        let fault = 31 * DAY + 21 * 60;
+        let mut values = shop(seed, 0.0, times);
+        values[fault..fault + 30].iter_mut().for_each(|value| *value *= 0.6);
+        let tried = tried_every(MINUTE, SHOP, values.into_iter().map(Some));
+        let found = (fault..fault + 30).find(|place| is_on(&tried, *place));
+        assert!(found.is_some_and(|found| found <= fault + 5), "seed {seed}, times {times}: {found:?}");
+    }
+}
+
+#[test]
 fn after_a_rise_of_what_grows_all_is_as_it_was() {
     for seed in 1..=12 {
         let tried = tried_every(MINUTE, SHOP, shop(seed, 0.012, 4.0).into_iter().map(Some));
