@@ -27,7 +27,7 @@ const LOG_CLIP: f32 = 4.0;
 
 /// The power law is believed up to so many times what an excess usually comes to. Where most excesses are of another kind than the
 /// noise below them, such as the dips that lost samples make, it would reach to a hundred times what was ever seen.
-const FURTHEST: f32 = 5.0;
+const FURTHEST: f32 = 7.0;
 
 /// What is more surprising than this cannot be told apart.
 const SURPRISE_MAX: f32 = 12.0;
