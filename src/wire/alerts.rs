@@ -107,8 +107,14 @@ type Documents = Vec<Result<Json, Reject>>;
 
 /// The JSON values of a record, one after the other, as far as it can be read.
 pub(super) fn documents(payload: &[u8]) -> Result<Documents, Reject> {
-    let documents = serde_json::Deserializer::from_slice(payload).into_iter().take(PARTS_MAX + 1);
-    let documents: Documents = documents.map(|document| document.map_err(|e| Reject::json(&e))).collect();
+    let mut documents: Documents = vec![];
+    for document in serde_json::Deserializer::from_slice(payload).into_iter().take(PARTS_MAX + 1) {
+        let unreadable = document.is_err();
+        documents.push(document.map_err(|e| Reject::json(&e)));
+        if unreadable {
+            break;
+        }
+    }
     few_enough(documents.len())?;
     match &documents[..] {
         [] => Err(Reject::new("not_json", "an empty record")),
