@@ -152,6 +152,10 @@ impl Resets {
     }
 }
 
+/// What is so small a share of what has left may have been lost in part; far more than twice the precision loses, for what remains may
+/// have been drowned already.
+const DROWNED: f64 = 1e-6;
+
 /// A sum in two parts, and how many numbers are in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct RunningSum {
@@ -189,7 +193,7 @@ impl RunningSum {
 
     /// What has left was so much larger than what remains that the least of that may have been lost beside it.
     fn was_drowned_by(&self, left: f64) -> bool {
-        left * f64::EPSILON > self.high.abs()
+        left * DROWNED > self.high.abs()
     }
 
     /// The sum and the mean; none where there are numbers that are not finite.
