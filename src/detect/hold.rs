@@ -328,7 +328,9 @@ impl Bad {
             self.worst = reading;
         }
         let numbers = &self.numbers;
-        let newly_met = self.conditions.iter_mut().filter_map(|c| c.hold(&reading, numbers, passed).then_some(())).count();
+        let counted: Vec<bool> = self.conditions.iter().map(Held::counts).collect();
+        self.conditions.iter_mut().for_each(|condition| condition.hold(&reading, numbers, passed));
+        let other = self.conditions.iter().map(Held::counts).ne(counted);
         // Absence has waited already.
         let opens = !self.open && (self.held >= terms.rules.hold || judge == Judge::Absent);
         if opens {
@@ -336,7 +338,7 @@ impl Bad {
             self.judge = judge;
         }
         let due = self.open && self.definition.is_some() && step.since(self.told_at) >= TOLD_EVERY;
-        let phase = match (opens, self.open && newly_met > 0 || due) {
+        let phase = match (opens, self.open && other || due) {
             (true, _) => Phase::Opened,
             (false, true) => Phase::Changed,
             (false, false) => return None,
@@ -367,18 +369,21 @@ impl Bad {
 }
 
 impl Held {
-    /// A bad step; tells whether the condition is met now and was not before.
-    fn hold(&mut self, reading: &Reading, numbers: &Numbers, passed: Duration) -> bool {
+    /// It has held for long enough, and does so still.
+    fn counts(&self) -> bool {
+        self.held.is_some_and(|held| held >= self.condition.hold)
+    }
+
+    /// A bad step.
+    fn hold(&mut self, reading: &Reading, numbers: &Numbers, passed: Duration) {
         self.rest = self.rest_holds(reading, numbers).then(|| self.rest.map_or(Duration::ZERO, |rest| rest + passed));
         if !self.condition.tests.iter().all(|test| test.holds(reading, numbers)) {
             self.held = None;
-            return false;
+            return;
         }
         let held = self.held.map_or(Duration::ZERO, |held| held + passed);
         self.held = Some(held);
-        let newly_met = !self.met && held >= self.condition.hold;
-        self.met |= newly_met;
-        newly_met
+        self.met |= self.counts();
     }
 
     /// A good step while the breach is still open: what is measured no longer holds, how long it lasts stands still.
