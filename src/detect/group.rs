@@ -295,7 +295,7 @@ impl Group {
     fn moved(&mut self, subject: Subject<'_>, step: Timestamp, verdict: Verdict) -> Option<Breach> {
         let Subject { monitor, watch, counted, recover_after, .. } = subject;
         let by_value = !matches!(verdict, Verdict::Unknown { .. } | Verdict::Bad { judge: Judge::Absent, .. });
-        if by_value && step < self.refilled {
+        if by_value && step < self.refilled && self.hold.open() && !self.is_absent() {
             self.hold.resume(step);
             return None;
         }

@@ -338,9 +338,13 @@ impl Node {
         }
     }
 
-    /// Whether it asks for more than the newest sample.
+    /// Whether it asks for more than the newest sample; what both parts of a quotient lack they lack in proportion.
     pub(super) fn has_range(&self) -> bool {
-        matches!(self, Self::Range(_)) || self.operands().into_iter().any(Self::has_range)
+        match self {
+            Self::Range(_) => true,
+            Self::Binary(binary) if binary.op == Operator::Div && binary.left.has_range() => !binary.right.has_range(),
+            _ => self.operands().into_iter().any(Self::has_range),
+        }
     }
 
     /// Whether there is a result where nothing is measured.
