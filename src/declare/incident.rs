@@ -46,7 +46,7 @@ pub(super) struct Incident {
     pub(super) state: State,
     /// The number of its last event; the first is 1, without gaps.
     pub(super) sequence: u32,
-    /// Its level in each sequence, by the sequence's place.
+    /// Its level in each sequence, by the sequence's name.
     pub(super) held: BTreeMap<String, Held>,
     /// The levels that it has had, in any sequence, in order.
     pub(super) had: Vec<Level>,

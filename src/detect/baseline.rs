@@ -380,7 +380,7 @@ impl Baseline {
                 let told = rule.judges(up);
                 let offsets = self.forecast.offsets();
                 let (half, noise, shifted) = (noise_half, now.noise, of_shift >= 1.0);
-                self.leave(Some(Left { at: step, season, level, offsets, half, noise, up, shifted, by: 0.0, told, calm: 0 }));
+                self.leave(Some(Left { at: step, season, level, offsets, half, noise, up, shifted, told, calm: 0 }));
                 if told && of_shift >= 1.0 {
                     self.shift.tells();
                 }
@@ -394,12 +394,15 @@ impl Baseline {
         }
     }
 
-    /// What was expected when the band was left, the season having gone on: as far from that as it was, or in the proportion that it
-    /// was, whichever the value is nearer to. A tenth more of a busy evening is less by night.
+    /// What was expected when the band was left, the season having gone on: as far from that as it was, or where nobody asked about
+    /// that side, in the proportion that it was, if the value is nearer to that. A tenth more of a busy evening is less by night.
     fn level(&self, now: &Now, left: &Left) -> f32 {
         let Some(then) = left.season else { return left.level };
         let Some(season) = now.season else { return self.forecast.medium() };
         let added = season + left.level;
+        if left.told {
+            return added;
+        }
         let times = self.there(season) / self.there(then);
         let scaled = ((self.there(then + left.level) * times - self.origin) / self.unit) as f32;
         if times > 0.0 && (scaled - now.value).abs() < (added - now.value).abs() { scaled } else { added }
@@ -426,18 +429,15 @@ impl Baseline {
         let side = |left: &Left| if left.up { 1.0 } else { -1.0 };
         if !left.told && rule.judges(!left.up) && side(&left) * (now.value - expected) < -half {
             // From the side that is not judged to the one that is.
-            left = Left { at: step, up: !left.up, told: true, shifted: false, by: 0.0, calm: 0, ..left };
+            left = Left { at: step, up: !left.up, told: true, shifted: false, calm: 0, ..left };
         }
         let side = side(&left);
         let off = side * (now.value - expected) / half;
         // Too far on the other side is not back, if that side is judged.
         let away = if rule.judges(!left.up) { off.abs() } else { off };
         // The averages remember for long what is over by now: the value itself must still be where they are.
-        if shifted.up == left.up {
-            left.shifted |= shifted.score >= 1.0;
-            left.by = left.by.max(shifted.by);
-        }
-        let counts = (left.by / 2.0).max(self.least(rule, self.there(expected)) as f32);
+        left.shifted |= shifted.score >= 1.0 && shifted.up == left.up;
+        let counts = (shifted.by / 2.0).max(self.least(rule, self.there(expected)) as f32);
         let lasts = left.shifted && shifted.lasts && shifted.up == left.up && side * now.steady >= counts;
         let is_outside = away > 1.0 || lasts || score >= 1.0;
         left.calm = if is_outside || score >= CALM { 0 } else { left.calm + 1 };

@@ -27,9 +27,8 @@ pub(super) struct Left {
     pub(super) half: f32,
     pub(super) noise: f32,
     pub(super) up: bool,
-    /// By the channel of shifts, if only after the other; and how far the averages have been off at the most.
+    /// By the channel of shifts, if only after the other.
     pub(super) shifted: bool,
-    pub(super) by: f32,
     /// That side is judged. Otherwise it is only known that coming back is no anomaly.
     pub(super) told: bool,
     pub(super) calm: u16,
