@@ -33,6 +33,22 @@ fn a_fall_lasts_until_it_is_over_however_wide_the_band() {
     }
 }
 
+#[test]
+fn a_fall_from_the_evening_on_lasts_through_the_night_and_the_next_day() {
+    // Much by day, a fiftieth of it by night, and noise as of counts; three tenths are missing from eight in the evening on.
+    let (fault, end) = (14 * DAY + 1200, 15 * DAY + 1190);
+    for seed in 1..=6 {
+        let mut random = Random(seed);
+        let usual = |place: usize| 730.0 - 700.0 * (TAU * ((place % DAY) as f64 / 60.0 - 3.0) / 24.0).cos();
+        let mut told = |place: usize| (usual(place) + usual(place).sqrt() * normal(&mut random)).max(0.0);
+        let values: Vec<f64> = (0..end).map(|place| told(place) * if place < fault { 1.0 } else { 0.7 }).collect();
+        let tried = tried_every(MINUTE, "{ baseline: { direction: down } }", values.into_iter().map(Some));
+        let found = (fault..end).find(|place| is_on(&tried, *place)).unwrap_or(end);
+        assert!(found <= fault + 15, "seed {seed}: found after {} minutes", found - fault);
+        assert_eq!((found..end).find(|place| !is_on(&tried, *place)), None, "seed {seed}: it fell silent");
+    }
+}
+
 /// Orders a minute, over five minutes, of a shop that is busiest in the evening and grows by a share of what it was at first each day.
 /// On the evening of the 31st day it sells so many times as much, from eight to ten, and half an hour later all is as it was.
 fn shop(seed: u64, growth: f64, times: f64) -> Vec<f64> {

@@ -189,6 +189,9 @@ fn a_record_that_is_cut_off_is_refused_in_part() {
     let out = Case::parse("cut-off", &text).run();
     assert_eq!(events(&out.messages).len(), 2);
     assert_eq!(out.messages.iter().filter(|message| message.topic == Topic::DeadLetter).count(), 2);
+
+    let text = format!("{MONITORS}raw 15:01 alerts truetrue{alerts}\n");
+    assert!(events(&Case::parse("behind", &text).run().messages).is_empty(), "nothing behind what cannot be read is taken");
 }
 
 #[test]

@@ -159,6 +159,20 @@ fn an_open_breach_stays_as_it_is_while_the_range_of_a_changed_query_fills() {
 }
 
 #[test]
+fn what_has_just_ended_is_watched_while_the_range_of_a_changed_query_fills() {
+    let monitors = |selector: &str| {
+        format!(
+            "monitors:\n- {{ name: failed, scenario: Payments fail, entity: \"service={{{{ service }}}}\", every: 1m, \
+             query: 'sum by (service) (increase({selector}[20m]))', judge: {{ static: {{ above: 60 }} }}, \
+             fault: {{ sequence: P, ladder: [ {{ level: 3 }} ] }} }}"
+        )
+    };
+    let rows = "metric failed{service=\"pay\"} 0x1 0+0x30 0+6x15 84+0x20 84+90x10\n";
+    let told = told_of(&monitors("failed"), rows, 57, &monitors("failed{service!=\"test\"}"));
+    assert!(told.iter().any(|told| told.contains("reopened") && told < &"16:12".to_owned()), "{told:#?}");
+}
+
+#[test]
 fn what_is_open_of_a_removed_monitor_recovers_after_an_hour() {
     let told = |rows: &str| told_of(MONITORS, rows, 12, "monitors: []");
     assert_eq!(told("metric orders{service=\"checkout\"} 100x5 50x5 20x60\n"), PLAIN[..1], "it may come back");
