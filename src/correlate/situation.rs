@@ -206,7 +206,7 @@ impl Judged {
         let conditions = definition.filter(|_| !self.excused.is_empty()).map(Definition::conditions).unwrap_or_default();
         let long_enough = |words: &String| {
             let hold = conditions.iter().find(|condition| condition.to_string() == **words).map(|condition| condition.hold);
-            self.holding.iter().any(|(holding, held)| holding == words && Some(*held) >= hold)
+            self.holding.iter().any(|(holding, held)| holding == words && hold.is_some_and(|hold| *held >= hold))
         };
         self.excused.retain(|words| !long_enough(words));
         self.met.retain(|condition| !self.excused.contains(condition));

@@ -473,10 +473,7 @@ impl Baseline {
         // What was no fault may have been the end of one.
         let new = left.told.then_some(Former { until, left, by: 0.0, calm: 0 });
         let mut former = new.or(self.rare().former);
-        if let Some(former) = &mut former
-            && let Some(then) = &mut former.left.season
-        {
-            *then += self.forecast.offset();
+        if let Some(former) = former.as_mut().filter(|former| former.left.season.is_some()) {
             former.left.level -= self.forecast.offset();
             former.by += self.forecast.offset();
         }

@@ -141,7 +141,7 @@ impl Group {
 
     /// Its absence is the breach that is open.
     pub(super) fn is_absent(&self) -> bool {
-        self.hold.judge() == Some(Judge::Absent)
+        self.hold.is_absent()
     }
 
     /// From when on its absence has to be judged; once it is told, only where it can still come to mean more.

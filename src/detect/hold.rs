@@ -157,14 +157,15 @@ impl Hold {
         self.told().is_some_and(|bad| bad.judge == Judge::Absent)
     }
 
-    fn goes_on_absent(&self) -> bool {
-        self.goes_on() && self.judge() == Some(Judge::Absent)
+    /// An absence is open.
+    pub(super) fn is_absent(&self) -> bool {
+        self.judge() == Some(Judge::Absent)
     }
 
     /// An absence is open, and the longer it lasts the more it means.
     pub(super) fn rises_by_absence(&self) -> bool {
         let rises = |bad: &Bad| bad.conditions.iter().any(|condition| !condition.met && condition.held.is_some());
-        self.goes_on_absent() && self.bad.as_ref().is_some_and(rises)
+        self.goes_on() && self.is_absent() && self.bad.as_ref().is_some_and(rises)
     }
 
     /// Forgets what has been bad but opened no breach yet.
@@ -191,8 +192,7 @@ impl Hold {
 
     /// When it goes stale, where no data comes.
     pub(super) fn stale_from(&self, after: Duration) -> Option<Timestamp> {
-        let absent = self.judge() == Some(Judge::Absent);
-        let last = self.last.filter(|_| self.waits() && self.stale.is_none() && !absent)?;
+        let last = self.last.filter(|_| self.waits() && self.stale.is_none() && !self.is_absent())?;
         Some(last + after)
     }
 
@@ -205,7 +205,7 @@ impl Hold {
             return self.goes_stale(step, value, terms.stale_after());
         }
         // Of an absence nothing more is known between two verdicts than at them.
-        let still_absent = self.goes_on_absent() && matches!(verdict, Verdict::Bad { judge: Judge::Absent, .. });
+        let still_absent = self.goes_on() && self.is_absent() && matches!(verdict, Verdict::Bad { judge: Judge::Absent, .. });
         let most = if still_absent { Duration::MAX } else { terms.every.max(terms.patience) };
         let passed = self.last.map_or(Duration::ZERO, |last| step.since(last).min(most));
         let gap = self.last.is_some_and(|last| step.since(last) >= terms.stale_after());

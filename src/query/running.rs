@@ -2,8 +2,8 @@
 //! leaves, however long the range is.
 //!
 //! Counts and resets are exact. Sums are kept in twice the precision, so that what has left leaves no trace
-//! (Knuth's two-sum; <https://en.wikipedia.org/wiki/2Sum>); after what was larger than that can hold they are read anew. The extreme is the front of a queue of those that may
-//! still become it. Samples that enter are never older than what was seen: late ones are not taken in.
+//! (Knuth's two-sum; <https://en.wikipedia.org/wiki/2Sum>), and are read anew after what was too large for that. The extreme
+//! is the front of a queue of those that may still become it. Samples that enter are never older than what was seen: late ones are not taken in.
 
 use std::collections::VecDeque;
 
@@ -152,8 +152,8 @@ impl Resets {
     }
 }
 
-/// What is so small a share of what has left may have been lost in part; far more than twice the precision loses, for what remains may
-/// have been drowned already.
+/// A sum that is so small a share of what has left it may have lost part of itself beside that. It is far more than twice the precision
+/// loses, for the sum may still hold another outlier.
 const DROWNED: f64 = 1e-6;
 
 /// A sum in two parts, and how many numbers are in it.
@@ -191,7 +191,7 @@ impl RunningSum {
         !self.high.is_finite()
     }
 
-    /// What has left was so much larger than what remains that the least of that may have been lost beside it.
+    /// Whether what has left was too large for what remains to be exact.
     fn was_drowned_by(&self, left: f64) -> bool {
         left * DROWNED > self.high.abs()
     }
