@@ -2,7 +2,7 @@
 //!
 //! Where to read what:
 //!
-//! * `episodes`, `firing`, `doubts`, `settling`, `orphan`, `statement`: signals become members, each once, whoever tells
+//! * `episodes`, `firing`, `doubts`, `settling`, `reload`, `statement`: signals become members, each once, whoever tells
 //!   of them and in whichever order, and members end.
 //! * `forest`: each member belongs to a sign, a burst of alerts of one entity, and each sign to the one that most likely
 //!   made it. What hangs together is a situation. `kernel` and `rates` are the probabilities, `second_look` is for what
@@ -28,10 +28,10 @@ mod member;
 mod members;
 mod membership;
 mod odds;
-mod orphan;
 mod part;
 mod rates;
 mod relation;
+mod reload;
 mod second_look;
 mod settling;
 mod sign;

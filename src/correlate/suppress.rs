@@ -2,7 +2,6 @@
 //! grouped and resolved like anything else, and once nothing suppresses it any more, it acts at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,6 @@ use crate::model::{Command, Entity, Labels, Origin, Timestamp, labels::Fnv};
 use crate::query::Selector;
 use crate::rules::{Flapping, Inhibit, Node, Of, Rules};
 
-use super::member::definition;
 use super::situation::{Hold, Member, MemberKey, Situation, Source};
 use super::{News, Part, SignId, Situations};
 
@@ -302,31 +300,11 @@ impl Situations {
         }
     }
 
-    /// Other rules inhibit from now on, and others are inhibited. Gives what fires, made no fault so far, and may make one by these.
-    pub fn follow(&mut self, rules: &Rules, clock: Timestamp) -> Vec<MemberKey> {
-        self.watched_by(rules, clock);
+    /// What fires inhibits by other rules from now on, and all that is suppressed has to be asked anew.
+    pub(super) fn inhibits_anew(&mut self) {
         self.suppression.sources.clear();
         self.suppression.inhibits.clear();
         self.suppression.ask_all = true;
-        let firing = self.open.values().flat_map(|s| &s.members).filter(|m| m.ends_at.is_none()).map(|m| m.key);
-        let mut new = vec![];
-        for key in firing.collect::<Vec<MemberKey>>() {
-            self.inhibits(key, rules);
-            let Some((_, member)) = self.member(key).filter(|(_, member)| member.definition.is_none()) else { continue };
-            let Source::Alert { labels, summary, .. } = &member.source else { continue };
-            if let Some(definition) = definition(labels, summary, rules) {
-                let name = rules.alert_monitor(labels).map(|monitor| monitor.name.clone());
-                self.update(key, |member| {
-                    member.definition = Some(Arc::new(definition));
-                    if let Source::Alert { monitor, .. } = &mut member.source {
-                        *monitor = name;
-                    }
-                });
-                self.suppress(key, rules);
-                new.push(key);
-            }
-        }
-        new
     }
 
     /// Takes note of what a member that fires inhibits.

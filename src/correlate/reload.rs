@@ -1,13 +1,41 @@
-//! Breaches of monitors that the configuration lacks: nothing will tell that they are over.
+//! What is open when other rules come to hold: it may mean more by these, and of what they do not watch nothing will tell that it is
+//! over.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::model::Timestamp;
 use crate::rules::{GONE_FOR, Rules};
 
+use super::member::definition;
 use super::{EndedBy, MemberKey, Situations, Source};
 
 impl Situations {
+    /// Other rules inhibit from now on, and others are inhibited. Gives what fires, made no fault so far, and may make one by these.
+    pub fn follow(&mut self, rules: &Rules, clock: Timestamp) -> Vec<MemberKey> {
+        self.watched_by(rules, clock);
+        self.inhibits_anew();
+        let firing = self.open.values().flat_map(|s| &s.members).filter(|m| m.ends_at.is_none()).map(|m| m.key);
+        let mut new = vec![];
+        for key in firing.collect::<Vec<MemberKey>>() {
+            self.inhibits(key, rules);
+            let Some((_, member)) = self.member(key).filter(|(_, member)| member.definition.is_none()) else { continue };
+            let Source::Alert { labels, summary, .. } = &member.source else { continue };
+            if let Some(definition) = definition(labels, summary, rules) {
+                let name = rules.alert_monitor(labels).map(|monitor| monitor.name.clone());
+                self.update(key, |member| {
+                    member.definition = Some(Arc::new(definition));
+                    if let Source::Alert { monitor, .. } = &mut member.source {
+                        *monitor = name;
+                    }
+                });
+                self.suppress(key, rules);
+                new.push(key);
+            }
+        }
+        new
+    }
+
     /// Other rules hold: takes note of the monitors that they lack, of breaches that last or are not known to stay over.
     pub(super) fn watched_by(&mut self, rules: &Rules, clock: Timestamp) {
         let known: BTreeSet<&str> = rules.watches().map(|(monitor, _)| monitor.name.as_str()).collect();
