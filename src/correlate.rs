@@ -257,7 +257,7 @@ impl Situations {
                 self.update(key, |member| member.stale = true);
                 return Effect::updated(key);
             }
-            return self.goes_on(fingerprint, key, breach);
+            return self.goes_on(fingerprint, key, breach, rules);
         }
         if self.tallied.contains_key(&key) {
             let ends = breach.phase == Phase::Ended && self.ends_tallied(key, Some(breach.at));

@@ -427,7 +427,7 @@ impl Declare {
             let heard_at = self.state.situations.member(key).map_or(clock, |(_, member)| member.heard_at);
             self.state.rungs.add(clock.max(heard_at) + Duration::from_millis(1), key);
         }
-        self.state.heartbeats.follow(&self.rules);
+        self.state.heartbeats.follow(&self.rules, clock);
         for id in self.state.incidents.keys().copied().collect::<Vec<_>>() {
             if let Some(incident) = self.state.incidents.get_mut(&id) {
                 // Maintenance may end earlier than it was to,

@@ -4,17 +4,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::Timestamp;
+use crate::model::{Definition, Fingerprint, Timestamp};
 use crate::rules::{GONE_FOR, Rules};
 
-use super::member::definition;
+use super::member::{alert_key, definition};
 use super::{EndedBy, MemberKey, Situations, Source};
 
 impl Situations {
-    /// Other rules inhibit from now on, and others are inhibited. Gives what fires, made no fault so far, and may make one by these.
+    /// Other rules inhibit from now on, and others are inhibited; what is open keeps its ladders, and is called as these say. Gives the
+    /// alerts that fire, made no fault so far, and may make one by these.
     pub fn follow(&mut self, rules: &Rules, clock: Timestamp) -> Vec<MemberKey> {
         self.watched_by(rules, clock);
         self.inhibits_anew();
+        self.rename(rules);
         let firing = self.open.values().flat_map(|s| &s.members).filter(|m| m.ends_at.is_none()).map(|m| m.key);
         let mut new = vec![];
         for key in firing.collect::<Vec<MemberKey>>() {
@@ -34,6 +36,19 @@ impl Situations {
             }
         }
         new
+    }
+
+    /// What its monitor is about, whose business that is and who owns it is as it is called now.
+    fn rename(&mut self, rules: &Rules) {
+        let graded = self.open.values().flat_map(|situation| &situation.members).filter_map(|member| {
+            let name = member.source.monitor()?;
+            Some((member.key, member.definition.as_ref()?, rules.monitor(name)?.definition.as_ref()?))
+        });
+        let renamed: Vec<(MemberKey, Definition)> =
+            graded.filter(|(_, was, is)| !was.is_called_as(is)).map(|(key, was, is)| (key, was.called_as(is))).collect();
+        for (key, definition) in renamed {
+            self.update(key, |member| member.definition = Some(Arc::new(definition)));
+        }
     }
 
     /// Other rules hold: takes note of the monitors that they lack, of breaches that last or are not known to stay over.
@@ -62,14 +77,25 @@ impl Situations {
         let members = self.open.values().flat_map(|situation| &situation.members);
         let lasting = members.filter(|member| member.settled_at.is_none() && is_gone(&member.source)).map(|member| member.key);
         let lasting: Vec<MemberKey> = lasting.collect();
-        for key in &lasting {
-            self.update(*key, |member| {
-                if member.ends_at.is_none() {
-                    (member.ends_at, member.ended_by) = (Some(clock), EndedBy::Unwatched);
-                }
-                (member.settled_at, member.stale) = (Some(clock), false);
-            });
-        }
+        lasting.iter().for_each(|key| self.unwatch(*key, clock));
         lasting
+    }
+
+    /// Ends an alert that is told here, and that is told no more; gives it.
+    pub fn end_unwatched_alert(&mut self, fingerprint: Fingerprint, clock: Timestamp) -> Option<MemberKey> {
+        let starts_at = self.fired.get(&fingerprint)?.open?;
+        self.ended(fingerprint, starts_at, clock);
+        let key = alert_key(fingerprint, starts_at);
+        self.unwatch(key, clock);
+        Some(key)
+    }
+
+    fn unwatch(&mut self, key: MemberKey, clock: Timestamp) {
+        self.update(key, |member| {
+            if member.ends_at.is_none() {
+                (member.ends_at, member.ended_by) = (Some(clock), EndedBy::Unwatched);
+            }
+            (member.settled_at, member.stale) = (Some(clock), false);
+        });
     }
 }

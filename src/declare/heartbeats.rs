@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Alert, Fingerprint, Origin, Signal, Timestamp, duration};
-use crate::rules::{Monitor, Rules};
+use crate::rules::{GONE_FOR, Monitor, Rules};
 use crate::stage::{Count, Limit, Outbox, Outcome};
 
 use super::Declare;
@@ -31,6 +31,8 @@ pub(super) struct Heartbeats {
     all: BTreeMap<Fingerprint, Heartbeat>,
     /// When something is to be told of each.
     next: BTreeSet<(Timestamp, Fingerprint)>,
+    /// Those that are silent and that nobody listens for any more, with since when that is so.
+    orphans: BTreeMap<Fingerprint, (Timestamp, Heartbeat)>,
     /// Of the one that was heard again last: from when to when it was not.
     unheard: Option<(Timestamp, Timestamp)>,
 }
@@ -102,11 +104,15 @@ impl Heartbeat {
         }
     }
 
+    /// The fingerprint of the alert that it is silent.
+    fn silence_fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&[b"heartbeat", &self.alert.labels.fingerprint().bytes()])
+    }
+
     /// The alert that it is silent since then. One with an end tells that it is heard again.
     fn silence(&self, since: Timestamp, ends_at: Option<Timestamp>) -> Alert {
         let labels = self.alert.labels.clone();
-        let fingerprint = Fingerprint::of(&[b"heartbeat", self.monitor.as_bytes(), &labels.fingerprint().bytes()]);
-        let (name, within) = (labels.get("alertname"), duration::show(self.within));
+        let (fingerprint, name, within) = (self.silence_fingerprint(), labels.get("alertname"), duration::show(self.within));
         let summary = format!("{name} was not heard for {within}\nlast heard at {}\n{}", self.heard, self.alert.summary);
         Alert { fingerprint, labels, summary, starts_at: since, ends_at, by_key: false, recalled: false }
     }
@@ -189,16 +195,29 @@ impl Heartbeats {
     }
 
     /// Listens as other rules say; a silence that they do not ask for is told no more.
-    pub(super) fn follow(&mut self, rules: &Rules) {
-        let Self { all, unheard, .. } = std::mem::take(self);
+    pub(super) fn follow(&mut self, rules: &Rules, clock: Timestamp) {
+        let Self { all, orphans, unheard, .. } = std::mem::take(self);
         self.unheard = unheard;
-        for heartbeat in all.into_values() {
-            let Some((monitor, within)) = rules.heartbeat(&heartbeat.alert.labels) else { continue };
-            if monitor.name == heartbeat.monitor {
+        let all = all.into_values().map(|heartbeat| (clock.max(heartbeat.heard), heartbeat));
+        for (since, heartbeat) in orphans.into_values().chain(all) {
+            if let Some((monitor, within)) = rules.heartbeat(&heartbeat.alert.labels) {
                 let due = heartbeat.silent.unwrap_or(heartbeat.heard) + within;
-                self.insert(Heartbeat { within, due, ..heartbeat });
+                self.insert(Heartbeat { monitor: monitor.name.clone(), within, due, ..heartbeat });
+            } else if heartbeat.silent.is_some() && self.orphans.len() < HEARTBEATS_MAX {
+                self.orphans.insert(heartbeat.alert.fingerprint, (since, heartbeat));
             }
         }
+    }
+
+    /// The fingerprints of the silences of those that nobody has listened for in longer than any reload takes.
+    fn forget_orphans(&mut self, clock: Timestamp) -> Vec<Fingerprint> {
+        let mut gone = vec![];
+        self.orphans.retain(|_, (since, heartbeat)| {
+            let listened = clock.since(*since) <= GONE_FOR;
+            gone.extend((!listened).then(|| heartbeat.silence_fingerprint()));
+            listened
+        });
+        gone
     }
 }
 
@@ -252,6 +271,11 @@ impl Declare {
             }
             let at = alert.ends_at.unwrap_or(if again { clock } else { alert.starts_at });
             self.takes(&Signal::Alert(alert), &origin, at, out);
+        }
+        for silence in self.state.heartbeats.forget_orphans(clock) {
+            if let Some(key) = self.state.situations.end_unwatched_alert(silence, clock) {
+                self.grade_member(key, clock, out);
+            }
         }
     }
 }

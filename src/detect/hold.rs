@@ -54,7 +54,7 @@ pub(super) struct Bad {
     pub(super) worst: Reading,
     /// When it was last told of.
     told_at: Timestamp,
-    /// The definition as it was when it began to be bad: a reload re-grades nothing that is open.
+    /// The definition as it was when it began to be bad, or to mean something: a reload re-grades nothing that is open.
     pub(super) definition: Option<Definition>,
     /// The conditions of its ladders.
     conditions: Vec<Held>,
@@ -222,7 +222,10 @@ impl Hold {
                 self.good = None;
                 self.after.iter_mut().for_each(|after| after.good = None);
                 let passed = if self.bad.is_some() { passed } else { Duration::ZERO };
-                let bad = self.bad.get_or_insert_with(|| Bad::new(sampled, judge, reading, terms.definition));
+                let bad = self.bad.get_or_insert_with(|| Bad::new(sampled, judge, reading));
+                if let Some(definition) = terms.definition.filter(|_| bad.definition.is_none()) {
+                    bad.is_graded_by(definition);
+                }
                 let moved = bad.step(terms, step, passed, judge, reading);
                 if bad.open {
                     self.after = None;
@@ -309,13 +312,27 @@ impl Moved {
 }
 
 impl Bad {
-    fn new(onset: Timestamp, judge: Judge, reading: Reading, definition: Option<&Definition>) -> Self {
-        let conditions = definition.map(Definition::conditions).unwrap_or_default();
-        let conditions = conditions.into_iter().map(|c| Held { condition: c.clone(), held: None, rest: None, met: false }).collect();
-        let definition = definition.cloned();
-        let (numbers, curve) = (Numbers::new(), Curve::default());
-        let told_at = Timestamp::MIN;
-        Self { onset, held: Duration::ZERO, open: false, judge, worst: reading, told_at, definition, conditions, numbers, curve }
+    fn new(onset: Timestamp, judge: Judge, reading: Reading) -> Self {
+        Self {
+            onset,
+            held: Duration::ZERO,
+            open: false,
+            judge,
+            worst: reading,
+            told_at: Timestamp::MIN,
+            definition: None,
+            conditions: vec![],
+            numbers: Numbers::new(),
+            curve: Curve::default(),
+        }
+    }
+
+    /// It means something from now on, which is to be told.
+    fn is_graded_by(&mut self, definition: &Definition) {
+        let held = |condition: &Condition| Held { condition: condition.clone(), held: None, rest: None, met: false };
+        self.conditions = definition.conditions().into_iter().map(held).collect();
+        self.definition = Some(definition.clone());
+        self.told_at = Timestamp::MIN;
     }
 
     fn step(&mut self, terms: Terms<'_>, step: Timestamp, passed: Duration, judge: Judge, reading: Reading) -> Option<Moved> {

@@ -54,6 +54,24 @@ impl Rung {
 }
 
 impl Definition {
+    /// Whether another has the same names.
+    #[must_use]
+    pub fn is_called_as(&self, other: &Self) -> bool {
+        (&self.scenario, &self.business, &self.owner) == (&other.scenario, &other.business, &other.owner)
+    }
+
+    /// With the names of another, and its own ladders.
+    #[must_use]
+    pub fn called_as(&self, other: &Self) -> Self {
+        Self {
+            scenario: other.scenario.clone(),
+            business: other.business.clone(),
+            owner: other.owner.clone(),
+            own: self.own.clone(),
+            generic: self.generic.clone(),
+        }
+    }
+
     /// All its ladders, the business ones first.
     pub fn ladders(&self) -> impl Iterator<Item = &Ladder> {
         self.own.iter().chain(&self.generic)

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::rules::Config;
 
 /// The version of all states' layout. A snapshot of another version is refused, never guessed at.
-const VERSION: u8 = 27;
+const VERSION: u8 = 28;
 
 /// Why bytes are not taken for a state.
 #[derive(Debug, Error, PartialEq, Eq)]

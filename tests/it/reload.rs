@@ -240,3 +240,75 @@ fn heartbeats_are_listened_for_as_the_new_rules_say() {
     assert_eq!(told(25, "monitors: []"), [silent("15:20:00")], "as the breach of a monitor that is removed");
     assert_eq!(told(5, "monitors: []"), Vec::<String>::new());
 }
+
+#[test]
+fn a_heartbeat_that_nobody_listens_for_any_more_recovers_after_an_hour() {
+    let monitors = |name: &str| {
+        format!(
+            "monitors:\n- {{ name: {name}, scenario: Nobody hears of faults, entity: service=alerting, alerts: Watchdog, \
+             judge: {{ absent: 20m }}, fault: {{ sequence: P, ladder: [ {{ level: 1 }} ] }} }}"
+        )
+    };
+    let told = |rows: &str, reloaded: &str| {
+        let rows = format!("metric other{{service=\"clock\"}} 1x100\nalert 15:00 firing Watchdog service=alerting\n{rows}");
+        let told = told_of(&monitors("alive"), &rows, 25, reloaded);
+        told.into_iter().filter(|line| !line.contains("follow_up_due")).collect::<Vec<_>>()
+    };
+    let silent = "15:20:00 #1 declared P1 alerting: P1: any breach; suspects alerting";
+    let removed = told("", "monitors: []");
+    assert!(removed[1].contains(" recovering ") && removed[1].contains("alive is no monitor any more"), "{removed:#?}");
+    assert_eq!((removed[0].as_str(), &removed[1][..5]), (silent, "16:23"), "{removed:#?}");
+    let renamed = told("alert 16:02 firing@15:00 Watchdog service=alerting\n", &monitors("heartbeat"));
+    assert_eq!(renamed[0], silent);
+    assert!(renamed[1].starts_with("16:02:00") && renamed[1].contains("recovering P1"), "{renamed:#?}");
+    assert_eq!(told("", &monitors("heartbeat")), [silent], "silent by the new name, too");
+}
+
+/// The monitor was only about evidence, and becomes one of a business in the middle of a breach.
+#[test]
+fn what_is_on_already_is_a_fault_once_its_monitor_is_about_one() {
+    let technical = MONITORS.lines().filter(|line| !line.contains("scenario") && !line.contains("fault")).collect::<Vec<_>>().join("\n");
+    let rows = "metric orders{service=\"checkout\"} 100x5 50x5 20x6 100x6\n";
+    assert_eq!(
+        told_of(&technical, rows, 9, MONITORS),
+        [
+            "15:08:00 #1 declared P3 checkout: P3: any breach; suspects checkout",
+            "15:12:00 #2 escalated P1 checkout: P3 → P1: value < 30 for 2m",
+            "15:16:00 #3 recovering P1 checkout: all that counts has ended",
+        ]
+    );
+}
+
+/// The monitor is only about evidence from now on; what was a fault before it ends and comes again.
+#[test]
+fn a_fault_recovers_though_its_monitor_is_about_none_any_more() {
+    let technical = MONITORS.lines().filter(|line| !line.contains("scenario") && !line.contains("fault")).collect::<Vec<_>>().join("\n");
+    let rows = "metric orders{service=\"checkout\"} 100x5 50x5 100x3 50x5 100x20\n";
+    let told = told_of(MONITORS, rows, 9, &technical);
+    assert!(told.last().is_some_and(|told| told.contains(" recovered ")), "{told:#?}");
+}
+
+#[test]
+fn names_are_those_of_the_new_rules() {
+    let named = |names: &str| MONITORS.replace("entity:", &format!("{names}\n    entity:"));
+    let (before, after) = (named("owner: shop\n    business: web"), named("owner: sales\n    business: store"));
+    let renamed = after.replace("cannot place", "place no");
+    let text = format!(
+        "== monitors\n{before}\n== records 2026-11-22T15:00:00Z every 1m\nmetric orders{{service=\"checkout\"}} 100x5 50x5 20x6 100x6\n"
+    );
+    let case = Case::parse("renamed", &text);
+    let (mut pipeline, mut out) = (case.pipeline(), Outbox::default());
+    for (number, recorded) in case.records.iter().enumerate() {
+        if number == 9 {
+            out.extend(pipeline.follow(&config(&renamed)));
+        }
+        out.extend(push(&mut pipeline, recorded));
+    }
+    let told = events(&out.messages);
+    let of = |event: &serde_json::Value| {
+        let incident = &event["data"]["incident"];
+        [&incident["owner"], &incident["business"], &incident["scenario"]].map(|name| name.as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(of(&told[0]), ["shop", "web", "Customers cannot place orders"]);
+    assert_eq!(of(&told[1]), ["sales", "store", "Customers place no orders"]);
+}

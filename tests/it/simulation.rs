@@ -383,7 +383,7 @@ fn a_snapshot_that_is_none_is_refused_and_harms_nothing() {
     let mut stage = Declare::from_the_start(case.config.clone());
     let before = stage.snapshot();
     let refusal = |stage: &mut Declare, bytes: &[u8]| stage.restore(bytes).expect_err("refused").to_string();
-    assert_eq!(refusal(&mut stage, &[14, 1, 2]), "the snapshot has version 14, this program reads version 27");
+    assert_eq!(refusal(&mut stage, &[14, 1, 2]), "the snapshot has version 14, this program reads version 28");
     assert!(refusal(&mut stage, &[]).contains("empty"));
     assert!(refusal(&mut stage, &before[..before.len() / 2]).starts_with("the snapshot cannot be read"));
     assert_eq!(stage.snapshot(), before);
