@@ -6,6 +6,7 @@
 //! them, and explains neither. Causes are sought anew as signs arrive that may be better ones, so the order in which they
 //! are told matters little.
 
+mod apart;
 mod candidates;
 mod ends;
 mod meanwhile;
@@ -546,28 +547,6 @@ impl Forest {
     /// The same, all of it.
     pub(super) fn below(&self, top: SignId) -> Vec<SignId> {
         self.hanging(top, None).map(|sign| sign.id).collect()
-    }
-
-    /// Takes the signs of an entity out of a situation, whatever connects them with the rest; gives the situation that they are
-    /// in now, or none where nothing would move.
-    pub(super) fn take_apart(&mut self, from: SituationId, node: Node) -> Option<SituationId> {
-        let signs: Vec<SignId> = self.signs_in(from).iter().copied().filter(|id| self[*id].node == node).collect();
-        if signs.is_empty() {
-            return None;
-        }
-        for id in self.signs_in(from).to_vec() {
-            let Some(cause) = self[id].cause.as_ref().map(|cause| cause.sign) else { continue };
-            if signs.contains(&cause) == signs.contains(&id) {
-                continue;
-            }
-            self.changes(cause, |sign| sign.effects.retain(|effect| *effect != id));
-            self[id].cause = None;
-            self.recount(id);
-            self.rejoined.push(id);
-        }
-        let into = self.new_situation();
-        self.moves_to(signs, from, into, None, None);
-        Some(into)
     }
 
     fn moves_to(&mut self, mut signs: Vec<SignId>, from: SituationId, into: SituationId, by: Option<SignId>, instead: Option<Membership>) {
