@@ -392,7 +392,7 @@ impl Declare {
         let what = name.unwrap_or_else(|| format!("something told of {entity}"));
         let is = if alone { "is no likely part of it" } else { "is part of something else" };
         let ends = why.odds.ends.map_or_else(String::new, |ends| format!(", {ends}"));
-        let words = if why.how == How::First { "nothing connects it".into() } else { format!("{why}{ends}") };
+        let words = if why.how == How::First { "nothing connects it any more".into() } else { format!("{why}{ends}") };
         Some(Reason::connects(entity, why, format!("{what} {is}: {words}")))
     }
 

@@ -7,6 +7,7 @@
 //! are told matters little.
 
 mod apart;
+mod better;
 mod candidates;
 mod ends;
 mod meanwhile;

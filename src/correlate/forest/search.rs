@@ -23,9 +23,6 @@ const BARELY: f64 = 10.0;
 /// What depends on something that has an incident is told to be related to it where that is no less likely than chance by this factor.
 const WORTH_TELLING: f64 = 0.2;
 
-/// What was declared is related to what explains one of its signs so many times as well: three nats.
-const MUCH_BETTER: f64 = 20.0;
-
 /// Callers of one entity, and callers' callers, that are looked at: hubs are bounded.
 pub(in crate::correlate) const CALLERS_MAX: usize = 256;
 
@@ -126,24 +123,8 @@ impl Forest {
         }
     }
 
-    /// What was declared keeps its signs, whatever would explain one of them much better; that is told as a relation.
-    fn seek_better(&mut self, id: SignId, view: View<'_>) {
-        let sign = &self[id];
-        let Some(known) = sign.cause.as_ref().map(|cause| f64::from(cause.odds.rate)) else { return };
-        let (background, changed) = self.background(id, view);
-        let (best, refused) = self.found(sign.onset(), Some(id), known, view).likeliest();
-        let is_better = |cause: &Cause| {
-            let rate = f64::from(cause.odds.rate);
-            self[cause.sign].situation != sign.situation && rate > known * MUCH_BETTER && rate > background * ASKED
-        };
-        let better = refused.into_iter().chain(best).find(is_better);
-        if let Some(other) = better.map(|cause| Cause { odds: cause.odds.against(background, changed), ..cause }) {
-            self.relate(id, &other);
-        }
-    }
-
     /// How often a sign comes by itself, in a second, and how many times as often as usual that is, for what was changed.
-    fn background(&self, id: SignId, view: View<'_>) -> (f64, f64) {
+    pub(super) fn background(&self, id: SignId, view: View<'_>) -> (f64, f64) {
         let (sign, entities) = (&self[id], view.entities);
         let usual = match (sign.told, self.kind(id)) {
             (0, _) => self.rates.alone(Kind::Fault, entities) * SILENT / (1.0 - TOLD),
@@ -155,7 +136,7 @@ impl Forest {
     }
 
     /// A sign would be where that cause is, but cannot.
-    fn relate(&mut self, id: SignId, other: &Cause) {
+    pub(super) fn relate(&mut self, id: SignId, other: &Cause) {
         let sign = &self[id];
         let began = sign.first.max(self[other.sign].first);
         let since = if other.odds.ends.is_some() { began.max(self.now) } else { began };
