@@ -108,7 +108,7 @@ pub(super) fn called(member: &Member, more: &str) -> String {
 }
 
 /// What it is called, of whom, and by which labels it differs from the first that is called so.
-fn named(member: &Member, situations: &[&Situation]) -> String {
+pub(super) fn named(member: &Member, situations: &[&Situation]) -> String {
     let name = member.source.name();
     let first = members(situations).find(|m| m.entity == member.entity && m.source.name() == name);
     let labels = member.source.labels().zip(first.and_then(|first| first.source.labels()));

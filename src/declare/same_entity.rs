@@ -8,7 +8,7 @@ use crate::stage::Outbox;
 
 use super::Declare;
 use super::incident::Incident;
-use super::picture::called;
+use super::picture::named;
 
 /// Situations that one incident is of; for a further one the oldest that is over goes, and where none is that is an incident of its
 /// own.
@@ -90,9 +90,11 @@ impl Declare {
     /// What a member brings to an incident, in words.
     fn comes_to(&self, id: SituationId, key: MemberKey) -> Option<String> {
         let (_, member) = self.state.situations.member(key)?;
+        let situations = self.situations_of(id);
+        let situations: Vec<&Situation> = situations.iter().filter_map(|id| self.state.situations.get(*id)).collect();
         let is_same = |other: &Member| other.entity == member.entity && other.source.name() == member.source.name();
         let again = self.counting(id).any(|other| other.ends_at.is_some() && is_same(other));
-        let what = called(member, "");
+        let what = named(member, &situations);
         Some(if again { format!("{what} again") } else { format!("now also {what}") })
     }
 

@@ -9,7 +9,7 @@ use crate::contract::{
 use crate::correlate::Member;
 use crate::grade;
 use crate::model::command::RICHTER;
-use crate::model::{Class, Entity, Event, Measure, Point, State, Timestamp};
+use crate::model::{Class, Entity, Event, Measure, Point, State, Timestamp, text::cut};
 use crate::rules::Rules;
 use crate::rules::plans::{Kind, Need, fitting};
 use crate::stage::Message;
@@ -22,6 +22,10 @@ use super::incident::{Held, Incident};
 
 /// Plans that an event shows, the best ones.
 const PLANS_MAX: usize = 5;
+
+/// Labels that a title says beside whose it is, and how much of each, in bytes.
+const LABELS_SAID_MAX: usize = 2;
+const LABEL_BYTES_SAID_MAX: usize = 60;
 
 /// The story of an incident as of its last event.
 pub(super) struct Story<'a> {
@@ -258,9 +262,14 @@ fn unknown() -> Discovery {
     Discovery { by: Source::Person, name: String::new() }
 }
 
+/// The scenario, whose it is, and which of several of that, as a region or a pod.
 fn called(evidence: &Evidence) -> String {
     let entity = evidence.entity.split_once('=').map_or(evidence.entity.as_str(), |(_, name)| name);
-    format!("{} ({entity})", evidence.scenario)
+    let is_said = |value: &str| entity == value || entity.split(['/', ':', ',', ' ']).any(|part| part == value);
+    let group = evidence.measure.iter().flat_map(|measure| measure.group.iter());
+    let which = group.filter(|(name, value)| !name.starts_with("__") && !is_said(value)).take(LABELS_SAID_MAX);
+    let which: String = which.map(|(name, value)| format!(", {name}={}", cut(value, LABEL_BYTES_SAID_MAX))).collect();
+    format!("{} ({entity}{which})", evidence.scenario)
 }
 
 fn title(incident: &Incident, grounds: Option<&Grounds<'_>>, called: &str) -> String {
