@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::stage::{Message, Topic};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Large enough to be few, small enough for every broker's default.
 const CHUNK_BYTES: usize = 512 << 10;
@@ -96,7 +96,6 @@ impl Bookmark {
 struct Chunk<'a> {
     offset: i64,
     chunks: u32,
-    fingerprint: u64,
     checksum: u32,
     #[serde(borrow)]
     bytes: &'a [u8],
@@ -108,7 +107,6 @@ pub struct Writing {
     owner: Owner,
     state_partition: u32,
     name: Name,
-    fingerprint: u64,
     bytes: Vec<u8>,
     /// Chunks of an earlier snapshot in the slot, beyond ours.
     superfluous: u32,
@@ -118,14 +116,13 @@ pub struct Writing {
 impl Writing {
     /// A snapshot of an owner whose bookmark is this one. `partitions` is the number of the state topic's.
     #[must_use]
-    pub fn new(owner: Owner, bookmark: &Bookmark, partitions: u32, offset: i64, fingerprint: u64, bytes: Vec<u8>) -> Self {
+    pub fn new(owner: Owner, bookmark: &Bookmark, partitions: u32, offset: i64, bytes: Vec<u8>) -> Self {
         let chunks = u32::try_from(bytes.len().div_ceil(CHUNK_BYTES)).unwrap_or(u32::MAX).max(1);
         let slot = bookmark.next_slot();
         Self {
             owner,
             state_partition: state_partition(owner.partition, partitions),
             name: Name { offset, slot, chunks },
-            fingerprint,
             bytes,
             superfluous: bookmark.in_slot(slot).saturating_sub(chunks),
             written: 0,
@@ -175,7 +172,7 @@ impl Writing {
         let start = (number as usize * CHUNK_BYTES).min(self.bytes.len());
         let bytes = &self.bytes[start..self.bytes.len().min(start + CHUNK_BYTES)];
         let Name { offset, chunks, .. } = self.name;
-        let chunk = Chunk { offset, chunks, fingerprint: self.fingerprint, checksum: crc32fast::hash(bytes), bytes };
+        let chunk = Chunk { offset, chunks, checksum: crc32fast::hash(bytes), bytes };
         self.message(number, postcard::to_extend(&chunk, vec![VERSION]).expect("a chunk is plain data"))
     }
 
@@ -265,7 +262,7 @@ mod tests {
     type Topic = BTreeMap<String, Vec<u8>>;
 
     fn write(topic: &mut Topic, bookmark: &Bookmark, offset: i64, bytes: &[u8]) -> Bookmark {
-        let mut writing = Writing::new(OWNER, bookmark, 4, offset, 7, bytes.to_vec());
+        let mut writing = Writing::new(OWNER, bookmark, 4, offset, bytes.to_vec());
         loop {
             let last = writing.ends_with(1 << 20);
             for message in writing.portion(1 << 20) {

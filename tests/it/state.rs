@@ -133,7 +133,7 @@ fn a_damaged_snapshot_is_refused_and_the_one_before_is_used() {
     }
     let daemon = world.start();
     world.ready();
-    assert!(world.log().contains("chunk 0 is damaged: it has version 99, this program reads version 1"), "{}", world.log());
+    assert!(world.log().contains("chunk 0 is damaged: it has version 99, this program reads version 2"), "{}", world.log());
     assert!(world.log().contains("there is no good snapshot; the log is read from its start"), "{}", world.log());
     assert_eq!(rest_told(&world, &case), offline(&case));
     assert_eq!(daemon.stops(), Some(0));

@@ -145,7 +145,7 @@ impl<S: Partitioned> Partition<S> {
         let bytes = self.stage.snapshot();
         self.snapshot = Snapshot { at: Instant::now(), bytes: bytes.len(), fingerprint, log_bytes: 0 };
         let size = bytes.len();
-        let writing = Writing::new(owner, &self.bookmark, settings.partitions.samples, self.position, fingerprint, bytes);
+        let writing = Writing::new(owner, &self.bookmark, settings.partitions.samples, self.position, bytes);
         // What it stands on is committed at the latest with its last portion.
         self.next = self.next.max(Some(self.position));
         self.writing = Some(writing);
