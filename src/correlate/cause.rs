@@ -66,6 +66,9 @@ pub struct Suspect {
     pub change_probability: f64,
     /// What tells of it, likeliest first; only of those that are suspected most.
     pub metrics: Vec<Metric>,
+    /// How many of its nats that change is.
+    #[serde(skip)]
+    pub(super) by_change: f64,
     /// The parts of its score.
     pub evidence: Vec<Part>,
 }
@@ -78,8 +81,7 @@ impl Suspect {
 
     /// How likely it is, where this is the root, that no change made it.
     fn unchanged(&self) -> f64 {
-        let by_change: f64 = self.evidence.iter().filter(|part| part.kind == "change").map(|part| part.nats).sum();
-        ((1.0 - BY_CHANGE) * libm::exp(-by_change)).min(1.0)
+        ((1.0 - BY_CHANGE) * libm::exp(-self.by_change)).min(1.0)
     }
 }
 

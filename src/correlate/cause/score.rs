@@ -140,9 +140,10 @@ impl Symptoms<'_> {
             self.healthy(node, &mut evidence);
         }
         self.too_much(node, sign.is_some(), &mut evidence);
+        let by_change = change.as_ref().map_or(0.0, |change| libm::log(change.likelier()));
         if let Some(change) = &change {
-            let (nats, id) = (libm::log(change.likelier()), Some(format!("change: {}", change.id)));
-            evidence.add("change", Some(change.before), nats, id, format!("{} {:.0} s before", change.id, change.before));
+            let (id, what) = (Some(format!("change: {}", change.id)), format!("{} {:.0} s before", change.id, change.before));
+            evidence.add("change", Some(change.before), by_change, id, what);
         }
         let explains = reaches + usize::from(self.shows.contains_key(&node));
         Suspect {
@@ -152,6 +153,7 @@ impl Symptoms<'_> {
             first_sign: sign,
             change: change.map(|change| change.id.to_owned()),
             change_probability: 0.0,
+            by_change,
             metrics: vec![],
             evidence: evidence.parts,
         }
