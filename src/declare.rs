@@ -64,12 +64,18 @@ pub struct Declare {
     /// Those of the configuration, with the dependencies that were learnt.
     rules: Rules,
     state: Domain,
-    /// The command that is being done, by its id.
+    occasion: Occasion,
+}
+
+/// What is just being done; there is nothing of it between two records.
+#[derive(Debug, Default)]
+struct Occasion {
+    /// The command that what is told answers, by its id.
     answers: Option<String>,
-    /// Why what is declared now made no fault so far.
+    /// Why what is declared made no fault so far.
     held_back: Option<String>,
-    /// Storms that began before there was an incident to tell of them, in the record that is taken in.
-    untold: Vec<(SituationId, Option<Tally>)>,
+    /// Storms that began before there was an incident to tell of them.
+    storms: Vec<(SituationId, Option<Tally>)>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -116,7 +122,7 @@ impl Declare {
     /// The stage of a log that begins with its first record: nothing is history.
     #[must_use]
     pub fn from_the_start(config: Arc<Config>) -> Self {
-        Self { rules: config.rules.clone(), config, state: Domain::default(), answers: None, held_back: None, untold: vec![] }
+        Self { rules: config.rules.clone(), config, state: Domain::default(), occasion: Occasion::default() }
     }
 
     /// What was over before that time only teaches; what lasts acts then.
@@ -155,7 +161,6 @@ impl Declare {
         let told = if progress == Timestamp::MIN { self.state.progress.watermark() } else { progress };
         // All that begins by one record is known before any of it is graded: what a notification or a step of evaluations tells
         // together is one fault rather than many.
-        self.untold.clear();
         let mut together = Batch::default();
         let mut waiting: Vec<(&Signal, Effect, Timestamp)> = vec![];
         for signal in signals {
@@ -169,9 +174,7 @@ impl Declare {
             waiting.extend(taken.map(|(taken, at)| (signal, taken, at)));
         }
         self.took_all(waiting, out);
-        for (situation, worst) in std::mem::take(&mut self.untold) {
-            self.storm(situation, worst.as_ref(), out);
-        }
+        self.tells_storms(out);
         self.state.progress.hear(origin, progress, self.config.tuning.idle_after);
         self.turns(Some(origin), progress, out);
     }
@@ -335,7 +338,7 @@ impl Declare {
                 News::Storm { situation, worst } => {
                     out.decide(|| trace::storm(situation, worst.as_ref()));
                     if !self.storm(situation, worst.as_ref(), out) {
-                        self.untold.push((situation, worst));
+                        self.occasion.storms.push((situation, worst));
                     }
                 }
                 News::Suppressed { member, suppressed } => {
@@ -368,6 +371,13 @@ impl Declare {
         }
         if moved {
             self.forget_suspicions(out);
+        }
+    }
+
+    /// By now there may be incidents to tell of them.
+    fn tells_storms(&mut self, out: &mut Outbox) {
+        for (situation, worst) in std::mem::take(&mut self.occasion.storms) {
+            self.storm(situation, worst.as_ref(), out);
         }
     }
 
@@ -459,9 +469,9 @@ impl Declare {
             out.decide(|| trace::released(situation.id, member, clock));
             // What it was told of last may be ahead of what others tell.
             let at = clock.max(member.heard_at);
-            self.held_back = Some(why).filter(|why| !why.is_empty());
+            self.occasion.held_back = Some(why).filter(|why| !why.is_empty());
             self.grade_member(key, at, out);
-            self.held_back = None;
+            self.occasion.held_back = None;
         }
         for key in self.state.situations.end_unwatched(clock) {
             self.grade_member(key, clock, out);
@@ -538,6 +548,7 @@ impl Stage for Declare {
             Err(reject) => dead_letter::bury(record, &reject, out),
         }
         self.clockwork(out);
+        self.tells_storms(out);
     }
 
     fn config(&self) -> &Config {

@@ -59,12 +59,12 @@ impl Declare {
             return;
         }
         out.count(Count::Signals(Outcome::Applied));
-        self.answers = Some(command.id.clone());
+        self.occasion.answers = Some(command.id.clone());
         let done = match self.rules.duty.may(&command.author, command.order.as_str()) {
             true => self.order(command, origin, told, out),
             false => Err(format!("no role of {} may {}", command.author, command.order.as_str())),
         };
-        self.answers = None;
+        self.occasion.answers = None;
         if let Err(why) = done {
             reject(command, &why, out);
         }
@@ -379,9 +379,9 @@ impl Declare {
 
     /// What is told so is no answer to the command that is being done.
     fn beside_the_answer(&mut self, tell: impl FnOnce(&mut Self)) {
-        let answers = self.answers.take();
+        let answers = self.occasion.answers.take();
         tell(self);
-        self.answers = answers;
+        self.occasion.answers = answers;
     }
 
     /// Who says that all of an incident is over, or none, has been told of all of it; otherwise that is told first.

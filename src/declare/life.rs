@@ -159,7 +159,7 @@ impl Declare {
         };
         incident.take(graded, Timestamp::MIN);
         self.state.suspected.remove(&id);
-        let held_back = self.held_back.as_ref().map_or_else(String::new, |why| format!("; suppressed until now: {why}"));
+        let held_back = self.occasion.held_back.as_ref().map_or_else(String::new, |why| format!("; suppressed until now: {why}"));
         self.event(id, Event::Declared, at, &author, graded.reason() + &held_back, out);
         self.relate_to(id, before, at, out);
         self.relate_below(id, at, out);
@@ -368,7 +368,7 @@ impl Declare {
     }
 
     fn tell(&mut self, id: SituationId, event: Event, author: &str, reason: &str, out: &mut Outbox) {
-        let Self { config, rules, state, answers, .. } = self;
+        let Self { config, rules, state, occasion } = self;
         let Some(incident) = state.incidents.get_mut(&id) else { return };
         let grounds = Grounds::of(incident, incident.at, &state.situations, rules, &config.tuning);
         if let Some(grounds) = &grounds {
@@ -418,7 +418,7 @@ impl Declare {
             incident.measured = grounds.numbers();
         }
         let story = Story::with(incident, grounds.as_ref(), rules, evidence);
-        out.messages.push(story.message(event, author, reason, answers.as_deref()));
+        out.messages.push(story.message(event, author, reason, occasion.answers.as_deref()));
         let (called, stood) = (story.called().to_owned(), story.stands());
         incident.called = called;
         incident.told = (Some(incident.state), incident.held().map(|held| held.level.to_string()).collect());
