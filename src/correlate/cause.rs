@@ -4,6 +4,7 @@
 mod excess;
 mod explanation;
 mod metric;
+mod named;
 mod score;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use super::{Member, Part, Situation, SituationId, Situations, Source};
 use excess::Excess;
 use explanation::{Began, Explanation};
 use metric::metrics;
+use named::Named;
 use score::Symptoms;
 
 /// The earliest entities, of which the dependencies are candidates too.
@@ -139,7 +141,8 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
     let blur = |node: Node| blurs.get(&node).copied().unwrap_or(0.0);
     let all_signs = hinted.iter().chain(&elsewhere).chain(&shows);
     let began: BTreeMap<Node, Began> = all_signs.map(|(node, at)| (*node, Began { at: *at, blur: blur(*node) })).collect();
-    let explained = Explanation::new(&order, &began, all.forest.rates.alone(Kind::Fault, all.entities(rules)), topology);
+    let named = Named::of(told.clone(), topology);
+    let explained = Explanation::new(&order, &began, all.forest.rates.alone(Kind::Fault, all.entities(rules)), topology, &named);
     let trouble = Symptoms {
         shows: &shows,
         order: &order,
@@ -152,6 +155,7 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
         blurs: &blurs,
         earliest: first_member,
         topology,
+        named: &named,
         explained: &explained,
         excess: &excess,
         good: &|node, monitor| all.goods.is_good(topology.name(node), monitor, at),

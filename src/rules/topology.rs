@@ -154,6 +154,12 @@ impl Topology {
         if self.doubted.is_empty() { 1.0 } else { self.doubted.get(&(from, on)).copied().unwrap_or(1.0) }
     }
 
+    /// Whether a dependency is known only by a signal that named both.
+    #[must_use]
+    pub fn is_named(&self, from: Node, on: Node) -> bool {
+        self.unwritten.contains(&(from, on)) && !self.doubted.contains_key(&(from, on))
+    }
+
     /// Lists an entity; gives its number.
     pub fn list(&mut self, entity: &Entity) -> Node {
         let node = self.know(entity);

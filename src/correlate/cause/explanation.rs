@@ -8,6 +8,8 @@ use crate::correlate::kernel::{self, MEANWHILE_WITHIN, NEAR, NEAR_THROUGH, SILEN
 use crate::model::Timestamp;
 use crate::rules::topology::{Node, Topology};
 
+use super::named::Named;
+
 /// Signs of what depends on a silent entity that are looked at, the earliest ones.
 const SHOWN_MAX: usize = 64;
 
@@ -27,6 +29,7 @@ pub(super) struct Began {
 /// What of a situation explains what.
 pub(super) struct Explanation<'t> {
     topology: &'t Topology,
+    named: &'t Named<'t>,
     /// Of what shows something, in this situation or at the same time in another.
     began: &'t BTreeMap<Node, Began>,
     /// When all of this situation did, in order.
@@ -38,10 +41,16 @@ pub(super) struct Explanation<'t> {
 }
 
 impl<'t> Explanation<'t> {
-    pub(super) fn new(order: &[(Node, Timestamp)], began: &'t BTreeMap<Node, Began>, alone: f64, topology: &'t Topology) -> Self {
+    pub(super) fn new(
+        order: &[(Node, Timestamp)],
+        began: &'t BTreeMap<Node, Began>,
+        alone: f64,
+        topology: &'t Topology,
+        named: &'t Named<'t>,
+    ) -> Self {
         let mut times: Vec<Timestamp> = order.iter().map(|(_, at)| *at).collect();
         times.sort_unstable();
-        let mut explained = Self { topology, began, times, alone, likelier: BTreeMap::new() };
+        let mut explained = Self { topology, named, began, times, alone, likelier: BTreeMap::new() };
         explained.likelier = began.iter().map(|(node, began)| (*node, explained.rate(*node, *began) / alone)).collect();
         explained
     }
@@ -55,7 +64,7 @@ impl<'t> Explanation<'t> {
     fn rate(&self, node: Node, Began { at, blur }: Began) -> f64 {
         let from = |cause: &Began, kernel: fn(f64, bool, f64) -> f64| kernel(seconds(at, cause.at), true, blur.max(cause.blur));
         let mut rate = 0.0;
-        for dependency in self.topology.depends_on(node) {
+        for dependency in self.topology.depends_on(node).iter().filter(|dependency| !self.named.denies(node, **dependency)) {
             let confidence = self.topology.confidence(node, *dependency);
             if let Some(cause) = self.began.get(dependency) {
                 rate += confidence * from(cause, kernel::direct);
@@ -97,7 +106,7 @@ impl<'t> Explanation<'t> {
     fn effects(&self, silent: Node) -> Vec<Affected> {
         let mut ways: BTreeMap<Node, (f64, f64)> = BTreeMap::new();
         let mut looked = 0;
-        for caller in self.topology.callers(silent).iter().take(CALLERS_MAX) {
+        for caller in self.topology.callers(silent).iter().filter(|caller| !self.named.denies(**caller, silent)).take(CALLERS_MAX) {
             let confidence = self.topology.confidence(*caller, silent);
             if self.began.contains_key(caller) {
                 ways.entry(*caller).or_default().0 += confidence;

@@ -10,6 +10,7 @@ use crate::rules::topology::{HOPS_MAX, Node, REACHED_MAX, Topology};
 
 use super::excess::Excess;
 use super::explanation::Explanation;
+use super::named::Named;
 
 // What is held against a candidate, in nats. Fitted to generated storms, see `docs/correlation.md`.
 
@@ -90,6 +91,8 @@ pub(super) struct Symptoms<'t> {
     /// What showed first.
     pub(super) earliest: &'t Member,
     pub(super) topology: &'t Topology,
+    /// Where it runs, as far as signals name that.
+    pub(super) named: &'t Named<'t>,
     pub(super) explained: &'t Explanation<'t>,
     pub(super) excess: &'t Excess<'t>,
     /// Whether a monitor finds it good.
@@ -267,7 +270,7 @@ impl Symptoms<'_> {
         for _ in 0..HOPS_MAX {
             let mut next = vec![];
             for (at, steps) in frontier {
-                for caller in self.topology.callers(at) {
+                for caller in self.topology.callers(at).iter().filter(|caller| !self.named.denies(**caller, at)) {
                     let step = if self.is_shown(*caller) { STEP } else { STEP + QUIET_STEP };
                     let steps = steps + step - libm::log(self.topology.confidence(*caller, at));
                     if reached.len() < REACHED_MAX && reached.get(caller).is_none_or(|known| steps < *known) {
