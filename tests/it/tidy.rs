@@ -154,3 +154,26 @@ fn all_metrics_and_events_are_documented_and_alerts_name_metrics_that_exist() {
         Event::ALL.iter().map(|event| event.as_str()).filter(|event| !events.contains(&format!("`{event}`"))).collect();
     assert!(missing.is_empty(), "docs/events.md lacks {missing:?}");
 }
+
+/// The keys of all objects that a schema describes.
+fn keys(schema: &serde_json::Value) -> Vec<&str> {
+    let own = || schema["properties"].as_object().into_iter().flatten();
+    let others = schema.as_object().into_iter().flatten().filter(|(name, _)| *name != "properties").map(|(_, inner)| inner);
+    let inside = own().map(|(_, described)| described).chain(others).chain(schema.as_array().into_iter().flatten());
+    own().map(|(key, _)| key.as_str()).chain(inside.flat_map(keys)).collect()
+}
+
+#[test]
+fn every_key_of_the_configuration_is_documented() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).expect("text");
+    let quoted = text.split('`').skip(1).step_by(2);
+    let documented: std::collections::BTreeSet<&str> =
+        quoted.flat_map(|code| code.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))).collect();
+    for (file, schema) in richter::rules::schemas() {
+        let schema = serde_json::to_value(&schema).expect("JSON");
+        let keys = keys(&schema);
+        assert!(keys.len() > 8, "{file}: {keys:?}");
+        let missing: Vec<&str> = keys.into_iter().filter(|key| !documented.contains(key)).collect();
+        assert!(missing.is_empty(), "docs/configuration.md lacks {missing:?} of {file}");
+    }
+}
