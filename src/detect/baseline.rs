@@ -16,6 +16,7 @@ use crate::rules::{BaselineRule, Dynamics, LEARNS_FOR, Season};
 
 use super::chance::Counted;
 use super::forecast::Forecast;
+use super::judges;
 use super::left::{Former, Left, Rare};
 use super::profile::{Moment, Profile};
 use super::scale::Scale;
@@ -54,8 +55,8 @@ const LARGEST: f64 = 1e30;
 /// Deviations of more scales than this are taken for this.
 const OFF_MAX: f32 = 1e6;
 
-/// Scores above this are taken for this.
-const SCORE_MAX: f32 = 1e6;
+/// The same for scores, which are kept as shorter numbers here.
+const SCORE_MAX: f32 = judges::SCORE_MAX as f32;
 
 /// The most that a score may be that opens nothing.
 const QUIET: f32 = 0.99;

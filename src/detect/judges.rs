@@ -14,6 +14,9 @@ use super::past::Past;
 use super::still::Still;
 use super::trend::Trend;
 
+/// Scores above this, and those that are infinite, are taken for this.
+pub(super) const SCORE_MAX: f64 = 1e6;
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Verdict {
     /// No judge can say: there is no data, and the value is none, or a judge still learns.
@@ -179,7 +182,7 @@ fn fixed(limits: &Limits, beyond: &mut bool, measured: &Measured) -> Opinion {
     let value = measured.value;
     let here = |limit: f64| if *beyond { limits.until.unwrap_or(limit) } else { limit };
     let (above, below) = (limits.above.map(here), limits.below.map(here));
-    let by = |by: f64, limit: f64| (by > 0.0).then(|| (1.0 + by / limit.abs().max(f64::MIN_POSITIVE)).min(1e6));
+    let by = |by: f64, limit: f64| (by > 0.0).then(|| (1.0 + by / limit.abs().max(f64::MIN_POSITIVE)).min(SCORE_MAX));
     let high = above.and_then(|limit| by(value - limit, limit));
     let low = below.filter(|_| !measured.filling).and_then(|limit| by(limit - value, limit));
     let score = high.or(low);

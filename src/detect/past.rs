@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Judge, Timestamp};
 use crate::rules::CompareRule;
 
-use super::judges::{Measured, Opinion};
+use super::judges::{Measured, Opinion, SCORE_MAX};
 
 /// Slots that are remembered: a week at five minutes. Where there are more steps, several share one.
 const SLOTS_MAX: u128 = 2016;
@@ -73,8 +73,8 @@ impl Past {
         let (upper, lower) = (rule.rise.map(|by| then + by.of(then)), rule.drop.map(|by| then - by.of(then)));
         // Of nothing, anything is more than a share.
         let score = |by: f64, most: f64| match by > 0.0 {
-            true if most > 0.0 => (by / most).min(1e6),
-            true => 1e6,
+            true if most > 0.0 => (by / most).min(SCORE_MAX),
+            true => SCORE_MAX,
             false => 0.0,
         };
         let by = |from: f64| {

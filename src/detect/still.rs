@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Judge, Timestamp};
 
-use super::judges::{Measured, Opinion};
+use super::judges::{Measured, Opinion, SCORE_MAX};
 
 /// Evaluations before anything is said.
 const LEARNING: u32 = 150;
@@ -51,7 +51,7 @@ impl Still {
         let lasted = measured.step.since(self.since).as_secs_f64() / after.as_secs_f64().max(1e-3);
         let surprise = -libm::log10f(self.same.max(1e-3)) * self.run as f32 / SURPRISE;
         let learning = self.seen < LEARNING;
-        let score = lasted.min(f64::from(surprise)).min(1e6);
+        let score = lasted.min(f64::from(surprise)).min(SCORE_MAX);
         if learning || score < 1.0 {
             self.seen = self.seen.saturating_add(1);
             self.same += GAIN.max(1.0 / self.seen as f32) * (f32::from(u8::from(!changed)) - self.same);

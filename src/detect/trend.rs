@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Judge, Timestamp};
 use crate::rules::ForecastRule;
 
-use super::judges::{Measured, Opinion};
+use super::judges::{Measured, Opinion, SCORE_MAX};
 
 /// Evaluations before anything is said.
 const LEARNING: u32 = 30;
@@ -43,7 +43,7 @@ impl Trend {
     pub(super) fn see(&mut self, rule: &ForecastRule, measured: Measured) -> Opinion {
         if measured.value.is_infinite() {
             let passed = if measured.value > 0.0 { rule.above } else { rule.below };
-            let score = if passed.is_some() { 1e6 } else { 0.0 };
+            let score = if passed.is_some() { SCORE_MAX } else { 0.0 };
             let score = Some(score).filter(|_| self.seen >= LEARNING);
             return Opinion { judge: Judge::Forecast, score, expected: None, lower: rule.below, upper: rule.above };
         }
@@ -108,8 +108,8 @@ impl Line {
             let limit = limit - origin;
             let (left, gained) = if up { (limit - value, then - value) } else { (value - limit, value - then) };
             match (left <= 0.0, certain && gained > 0.0) {
-                (true, _) => 1.0 + (-left / limit.abs().max(f64::MIN_POSITIVE)).min(1e6),
-                (false, true) => (gained / left).min(1e6),
+                (true, _) => (1.0 - left / limit.abs().max(f64::MIN_POSITIVE)).min(SCORE_MAX),
+                (false, true) => (gained / left).min(SCORE_MAX),
                 (false, false) => 0.0,
             }
         };
