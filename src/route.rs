@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::model::{Origin, Timestamp};
 use crate::rules::{Config, Format, Kind, Settings, Source};
 use crate::stage::{Count, Outbox, Outcome, Record};
-use crate::wire::alerts::Decoder;
+use crate::wire::decoder::Decoder;
 use crate::wire::internal::{calls_messages, signals_messages};
 use crate::wire::metrics::{self, Context, Scratch};
 use crate::wire::{Parts, Reject, commands, dated, dead_letter, shape};

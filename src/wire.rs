@@ -8,6 +8,7 @@ pub mod cloudevent;
 pub mod commands;
 pub mod csv;
 pub mod dead_letter;
+pub mod decoder;
 pub mod internal;
 mod mapped;
 pub mod metrics;

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use crate::model::{Command, Order, Signal, Timestamp, Value, value::is_stale};
 use crate::rules::{Dependency, Fault, Files, Format, Kind, Source, Unit, check};
-use crate::wire::alerts::Decoder;
+use crate::wire::decoder::Decoder;
 use crate::wire::metrics::{self, Context, Scratch, Sink};
 use crate::wire::recording::Recorded;
 use crate::wire::{Reject, SeriesBuf, commands, shape};

@@ -9,8 +9,8 @@ use crate::model::command::RICHTER;
 use crate::model::text::{clock, hours};
 use crate::model::{Event, Signal};
 use crate::rules::{Format, Kind};
-use crate::wire::alerts::Decoder;
 use crate::wire::commands;
+use crate::wire::decoder::Decoder;
 use crate::wire::recording::Recorded;
 use crate::wire::{Parts, Reject};
 

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use crate::model::{Change, Signal, Timestamp};
 use crate::rules::Format;
 
-use super::alerts::{Decoder, all_parts, documents};
+use super::decoder::{Decoder, all_parts, documents};
 use super::{Headers, Parts, Reject, within_limits};
 
 impl Decoder {

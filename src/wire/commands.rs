@@ -13,7 +13,7 @@ use crate::model::command::{COMMANDS, RICHTER};
 use crate::model::{Act, Class, Command, Entity, Measure, Order, Point, Signal, Split, Timestamp};
 use crate::query::Selector;
 
-use super::alerts::documents;
+use super::decoder::documents;
 use super::{Parts, Reject, time, within_limits};
 
 /// Commands of one record: people give few at a time, and some cost time to read.

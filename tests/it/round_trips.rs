@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use richter::model::{Alert, Change, Labels, Signal, Timestamp, Value};
 use richter::rules::{Format, Kind};
-use richter::wire::alerts::Decoder;
+use richter::wire::decoder::Decoder;
 use richter::wire::metrics::{self, Context, Scratch, Sink};
 use richter::wire::recording::{self, Recorded};
 use richter::wire::{Reject, SeriesBuf, shape};
