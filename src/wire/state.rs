@@ -311,7 +311,7 @@ mod tests {
         topic.insert(key.into(), flipped);
         assert_eq!(read(&topic, name), Err(Torn::Damaged(1, "its checksum does not match".into())));
         topic.insert(key.into(), vec![9, 9]);
-        assert_eq!(read(&topic, name), Err(Torn::Damaged(1, "it has version 9, this program reads version 1".into())));
+        assert_eq!(read(&topic, name), Err(Torn::Damaged(1, "it has version 9, this program reads version 2".into())));
         topic.remove(key);
         topic.insert("detect/2/0/00001".into(), whole.clone());
         topic.insert("detect/3/1/00001".into(), whole.clone());
