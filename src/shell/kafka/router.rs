@@ -1,8 +1,8 @@
 //! Route's worker: reads the sources, delivers what comes of their records, and only then commits their offsets. After
 //! a crash it may repeat itself; who reads it knows a repetition.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
@@ -75,6 +75,8 @@ pub(in crate::shell) struct Router {
     joined: bool,
     /// When it was looked last whether the sources are there.
     looked: Option<Instant>,
+    /// The sources of which it was said that they are not.
+    missing: BTreeSet<String>,
     /// When it was said last that one of a topic cannot be read for that reason.
     told_unreadable: BTreeMap<(String, String), Instant>,
     /// The group does not know us any more: until it does, a commit would be taken for an impostor's.
@@ -114,6 +116,7 @@ impl Router {
             joined: false,
             told_unreadable: BTreeMap::new(),
             looked: None,
+            missing: BTreeSet::new(),
             estranged: false,
         })
     }
@@ -230,9 +233,16 @@ impl Router {
             match asked.then(|| self.intake.partitions(&source.topic).ok()).flatten() {
                 Some(0) => {
                     told.set(0);
-                    error!(stage = NAME, topic = source.topic, "the source is not there: nothing is read of it until it is");
+                    if self.missing.insert(source.topic.clone()) {
+                        error!(stage = NAME, topic = source.topic, "the source is not there: nothing is read of it until it is");
+                    }
                 }
-                Some(partitions) => told.set(i64::try_from(partitions).unwrap_or(i64::MAX)),
+                Some(partitions) => {
+                    told.set(i64::try_from(partitions).unwrap_or(i64::MAX));
+                    if self.missing.remove(&source.topic) {
+                        info!(stage = NAME, topic = source.topic, "the source is there");
+                    }
+                }
                 // What we read is there.
                 None => {
                     unanswered += 1;
