@@ -47,7 +47,7 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         let raw::Burn { level, rate, long, short } = &burn.value;
         (level.with(level.value), *rate, long.0, short.0)
     });
-    let mut monitors: Vec<raw::Monitor> = own
+    let mut rows: Vec<(raw::Monitor, String)> = own
         .chain(usual)
         .map(|(level, rate, long, short)| {
             let query = both(&slo, (long, errors(long)), (rate, errors(short)));
@@ -57,11 +57,11 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
             }
             let windows = format!("{} and {}", duration::show(long), duration::show(short));
             let because = format!("the error budget burns more than {rate} times as fast as it may, over {windows}");
-            monitor(&slo, &format!("burn over {}", duration::show(long)), query, rate, (level, because))
+            (monitor(&slo, &format!("burn over {}", duration::show(long)), query, rate, (level, because)), rate.to_string())
         })
         .collect();
     let over = slo.over.as_ref().map_or(OVER, |over| over.value.0);
-    monitors.extend(slo.spent.iter().map(|spent| {
+    rows.extend(slo.spent.iter().map(|spent| {
         let raw::Spent { level, budget, within } = &spent.value;
         if within.0.is_zero() || within.0 > over || !(budget.0 > 0.0 && budget.0 <= 1.0) {
             let over = duration::show(over);
@@ -76,14 +76,27 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         let level = level.with(level.value);
         let percent = percent(budget.0);
         let because = format!("more than {percent}% of the error budget is spent within {}", duration::show(within.0));
-        monitor(&slo, &format!("budget spent in {}", duration::show(within.0)), query, budget.0, (level, because))
+        let monitor = monitor(&slo, &format!("budget spent in {}", duration::show(within.0)), query, budget.0, (level, because));
+        (monitor, format!("{percent}%"))
     }));
+    let monitors = told_apart(rows);
     for (place, same) in monitors.iter().enumerate() {
         if monitors[..place].iter().any(|other| other.name.value == same.name.value) {
-            faults.push(slo.name.fault(file, format!("two rows give the monitor {:?}; give each a window of its own", same.name.value)));
+            faults.push(slo.name.fault(file, format!("two rows give the monitor {:?}", same.name.value)));
         }
     }
     monitors
+}
+
+/// Rows of one window have names by how much is too much as well.
+fn told_apart(mut rows: Vec<(raw::Monitor, String)>) -> Vec<raw::Monitor> {
+    let names: Vec<String> = rows.iter().map(|(monitor, _)| monitor.name.value.clone()).collect();
+    for (monitor, above) in &mut rows {
+        if names.iter().filter(|name| **name == monitor.name.value).count() > 1 {
+            monitor.name.value += &format!(" above {above}");
+        }
+    }
+    rows.into_iter().map(|(monitor, _)| monitor).collect()
 }
 
 /// A query over a window.
