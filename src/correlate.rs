@@ -311,7 +311,8 @@ impl Situations {
         let onset = Onset { node: rules.topology.number(&member.entity), at, blur: blur(&member, rules), name };
         self.advance(at.min(self.told), BY_A_SIGNAL, rules, tuning);
         let again = self.fires_again(fingerprint, at, tuning).or_else(|| self.fires_for_others(&member, onset.node, tuning));
-        let view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
+        let mut view = View::new(&rules.topology, &self.open, &self.changes, tuning, &self.forest);
+        view.counts = member.definition.is_some();
         let (sign, why) = match self.relapsed(&member, tuning) {
             Some(situation) => (self.forest.open_in(onset, situation, &rules.topology), Membership::relapse()),
             None => self.forest.place(onset, again, view),

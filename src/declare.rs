@@ -174,7 +174,6 @@ impl Declare {
             waiting.extend(taken.map(|(taken, at)| (signal, taken, at)));
         }
         self.took_all(waiting, out);
-        self.tells_storms(out);
         self.state.progress.hear(origin, progress, self.config.tuning.idle_after);
         self.turns(Some(origin), progress, out);
     }
@@ -402,7 +401,7 @@ impl Declare {
         let what = name.unwrap_or_else(|| format!("something told of {entity}"));
         let is = if alone { "is no likely part of it" } else { "is part of something else" };
         let ends = why.odds.ends.map_or_else(String::new, |ends| format!(", {ends}"));
-        let words = if why.how == How::First { "nothing connects it any more".into() } else { format!("{why}{ends}") };
+        let words = if why.how == How::First { "nothing connects it".into() } else { format!("{why}{ends}") };
         Some(Reason::connects(entity, why, format!("{what} {is}: {words}")))
     }
 
@@ -413,7 +412,10 @@ impl Declare {
         let at = incident.at.max(self.state.progress.clock(self.config.tuning.idle_after));
         let others = reasons.len() - 1;
         let Some(first) = reasons.into_iter().next() else { return };
-        let reason = first.told(|words| if others == 0 { words.to_owned() } else { format!("{words}; and {others} more like it") });
+        let others = if others == 0 { String::new() } else { format!("; and {others} more like it") };
+        // What came as it went.
+        let news = Some(self.looks_new(id, at)).filter(|news| !news.is_empty()).map_or_else(String::new, |news| format!("; {news}"));
+        let reason = first.told(|words| format!("{words}{others}{news}"));
         self.event(id, Event::Updated, at, RICHTER, reason, out);
     }
 

@@ -141,7 +141,7 @@ pub fn rank(situation: &Situation, all: &Situations, rules: &Rules, tuning: &Tun
     let blur = |node: Node| blurs.get(&node).copied().unwrap_or(0.0);
     let all_signs = hinted.iter().chain(&elsewhere).chain(&shows);
     let began: BTreeMap<Node, Began> = all_signs.map(|(node, at)| (*node, Began { at: *at, blur: blur(*node) })).collect();
-    let named = Named::of(told.clone(), topology);
+    let named = Named::of(told.clone(), &began, topology);
     let explained = Explanation::new(&order, &began, all.forest.rates.alone(Kind::Fault, all.entities(rules)), topology, &named);
     let trouble = Symptoms {
         shows: &shows,

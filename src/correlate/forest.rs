@@ -63,6 +63,8 @@ pub(super) struct View<'v> {
     pub(super) tuning: &'v Tuning,
     /// How many entities there are to fail.
     pub(super) entities: usize,
+    /// What is being placed makes a fault.
+    pub(super) counts: bool,
 }
 
 impl<'v> View<'v> {
@@ -73,7 +75,7 @@ impl<'v> View<'v> {
         tuning: &'v Tuning,
         forest: &Forest,
     ) -> Self {
-        Self { topology, open, changes, tuning, entities: forest.entities(topology) }
+        Self { topology, open, changes, tuning, entities: forest.entities(topology), counts: false }
     }
 
     /// How many times as likely as usual an entity fails by itself then, for what was changed of it: half of the nats that

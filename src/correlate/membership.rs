@@ -55,7 +55,7 @@ impl Membership {
             How::DependsOn(on) | How::SilentCause(on) => (on, Some(format!("{of} -> {on}"))),
             How::Through(on, silent) => (on, Some(format!("{of} -> {silent} -> {on}"))),
             How::Meanwhile(root) => (root, None),
-            How::First | How::Again | How::SameEntity | How::Relapse => (of, None),
+            How::First | How::Again | How::SameEntity | How::Relapse | How::Outdone(_) => (of, None),
         };
         let part = |kind, subject: &Entity, value, nats, what| Part {
             kind,
@@ -115,6 +115,7 @@ impl fmt::Display for Membership {
             How::Meanwhile(of) => write!(f, "while the trouble of {of} spread"),
             How::SilentCause(of) => write!(f, "shares {of}, of which nothing was told then"),
             How::Relapse => f.write_str("relapse"),
+            How::Outdone(by) => write!(f, "{by} explains better what it would explain"),
         }
     }
 }
@@ -139,4 +140,6 @@ pub enum How {
     SilentCause(Entity),
     /// It is the same trouble again, soon after the recovery.
     Relapse,
+    /// It would explain what is there, and this one does so better.
+    Outdone(Entity),
 }

@@ -38,15 +38,18 @@ impl Situations {
         new
     }
 
-    /// What its monitor is about, whose business that is and who owns it is as it is called now.
+    /// What something is about, whose business that is and who owns it is as these rules call it.
     fn rename(&mut self, rules: &Rules) {
         let graded = self.open.values().flat_map(|situation| &situation.members).filter_map(|member| {
-            let name = member.source.monitor()?;
-            Some((member.key, member.definition.as_ref()?, rules.monitor(name)?.definition.as_ref()?))
+            let was = member.definition.as_ref()?;
+            let is = match &member.source {
+                Source::Breach { monitor, .. } => rules.monitor(monitor)?.definition.clone()?,
+                Source::Alert { labels, summary, .. } => definition(labels, summary, rules)?,
+                Source::Person { .. } => return None,
+            };
+            (!was.is_called_as(&is)).then(|| (member.key, was.called_as(&is)))
         });
-        let renamed: Vec<(MemberKey, Definition)> =
-            graded.filter(|(_, was, is)| !was.is_called_as(is)).map(|(key, was, is)| (key, was.called_as(is))).collect();
-        for (key, definition) in renamed {
+        for (key, definition) in graded.collect::<Vec<(MemberKey, Definition)>>() {
             self.update(key, |member| member.definition = Some(Arc::new(definition)));
         }
     }
@@ -86,6 +89,9 @@ impl Situations {
         let starts_at = self.fired.get(&fingerprint)?.open?;
         self.ended(fingerprint, starts_at, clock);
         let key = alert_key(fingerprint, starts_at);
+        if self.ends_tallied(key, Some(clock)) {
+            return None;
+        }
         self.unwatch(key, clock);
         Some(key)
     }

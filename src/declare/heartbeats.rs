@@ -198,8 +198,10 @@ impl Heartbeats {
     pub(super) fn follow(&mut self, rules: &Rules, clock: Timestamp) {
         let Self { all, orphans, unheard, .. } = std::mem::take(self);
         self.unheard = unheard;
-        let all = all.into_values().map(|heartbeat| (clock.max(heartbeat.heard), heartbeat));
-        for (since, heartbeat) in orphans.into_values().chain(all) {
+        // What has been heard since is no orphan.
+        let mut known = orphans;
+        known.extend(all.into_iter().map(|(fingerprint, heartbeat)| (fingerprint, (clock.max(heartbeat.heard), heartbeat))));
+        for (since, heartbeat) in known.into_values() {
             if let Some((monitor, within)) = rules.heartbeat(&heartbeat.alert.labels) {
                 let due = heartbeat.silent.unwrap_or(heartbeat.heard) + within;
                 self.insert(Heartbeat { monitor: monitor.name.clone(), within, due, ..heartbeat });

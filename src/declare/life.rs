@@ -589,7 +589,7 @@ impl Declare {
             let why = match &member.why.how {
                 How::Meanwhile(of) => Why::Meanwhile(of),
                 How::DependsOn(on) => Why::DependsOn(on),
-                How::First | How::Through(..) | How::SilentCause(_) => Why::Itself,
+                How::First | How::Through(..) | How::SilentCause(_) | How::Outdone(_) => Why::Itself,
                 How::Again | How::SameEntity | How::Relapse => continue,
             };
             new.extend(self.state.calls.shows(&member.entity, why, member.starts_at));

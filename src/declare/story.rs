@@ -24,7 +24,7 @@ use super::incident::{Held, Incident};
 const PLANS_MAX: usize = 5;
 
 /// Labels that a title says beside whose it is, and how much of each, in bytes.
-const LABELS_SAID_MAX: usize = 2;
+const LABELS_SAID_MAX: usize = 4;
 const LABEL_BYTES_SAID_MAX: usize = 60;
 
 /// The story of an incident as of its last event.
@@ -265,10 +265,17 @@ fn unknown() -> Discovery {
 /// The scenario, whose it is, and which of several of that, as a region or a pod.
 fn called(evidence: &Evidence) -> String {
     let entity = evidence.entity.split_once('=').map_or(evidence.entity.as_str(), |(_, name)| name);
-    let is_said = |value: &str| entity == value || entity.split(['/', ':', ',', ' ']).any(|part| part == value);
+    let ends = |text: &str| !text.starts_with(char::is_alphanumeric);
+    let is_said = |value: &str| {
+        entity.match_indices(value).any(|(at, _)| {
+            let before = entity[..at].chars().next_back();
+            before.is_none_or(|before| !before.is_alphanumeric()) && ends(&entity[at + value.len()..])
+        })
+    };
     let group = evidence.measure.iter().flat_map(|measure| measure.group.iter());
     let which = group.filter(|(name, value)| !name.starts_with("__") && !is_said(value)).take(LABELS_SAID_MAX);
-    let which: String = which.map(|(name, value)| format!(", {name}={}", cut(value, LABEL_BYTES_SAID_MAX))).collect();
+    let which: String =
+        which.map(|(name, value)| format!(", {name}={}", cut(&value.replace(char::is_control, " "), LABEL_BYTES_SAID_MAX))).collect();
     format!("{} ({entity}{which})", evidence.scenario)
 }
 

@@ -277,16 +277,22 @@ impl Declare {
 
     /// Tells of an incident whose picture has changed.
     pub(super) fn look(&mut self, id: SituationId, at: Timestamp, out: &mut Outbox) {
-        let Self { config, rules, state, .. } = self;
-        let Some(incident) = state.incidents.get_mut(&id) else { return };
-        incident.looked_at = at;
-        let Some(grounds) = Grounds::of(incident, at, &state.situations, rules, &config.tuning) else { return };
-        let picture = grounds.picture();
-        let news = picture.news(&incident.picture, &grounds.situations);
-        incident.picture = picture;
+        self.change(id, |incident| incident.looked_at = at);
+        let news = self.looks_new(id, at);
         if !news.is_empty() {
             self.event(id, Event::Updated, at, RICHTER, news, out);
         }
+    }
+
+    /// What is new in the picture of an incident, in words, which is to be told now.
+    pub(super) fn looks_new(&mut self, id: SituationId, at: Timestamp) -> String {
+        let Self { config, rules, state, .. } = self;
+        let Some(incident) = state.incidents.get_mut(&id) else { return String::new() };
+        let Some(grounds) = Grounds::of(incident, at, &state.situations, rules, &config.tuning) else { return String::new() };
+        let picture = grounds.picture();
+        let news = picture.news(&incident.picture, &grounds.situations);
+        incident.picture = picture;
+        news
     }
 
     /// All that is known of an incident by now has been told.

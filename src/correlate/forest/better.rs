@@ -1,5 +1,6 @@
 //! Better causes of what was declared: that keeps its signs, and may be explained by what came later.
 
+use crate::correlate::membership::{How, Membership};
 use crate::correlate::sign::{Cause, SignId};
 use crate::correlate::situation::SituationId;
 
@@ -12,8 +13,8 @@ const MUCH_BETTER: f64 = 20.0;
 const BETTER: f64 = 2.7;
 
 impl Forest {
-    /// What was declared keeps its signs, whatever would explain one of them much better; that is told as a relation. But what is no
-    /// incident yet and explains all that makes it a fault comes to it, in place of what explained that so far.
+    /// What was declared keeps its signs, whatever would explain one of them much better; that is told as a relation. But what makes no
+    /// fault by itself, and explains all of it better, comes to it in place of what explained that so far.
     pub(super) fn seek_better(&mut self, id: SignId, view: View<'_>) {
         let sign = &self[id];
         let Some(known) = sign.cause.as_ref().map(|cause| f64::from(cause.odds.rate)) else { return };
@@ -34,29 +35,40 @@ impl Forest {
         }
     }
 
-    /// Whether a situation that is no incident may come to one that nobody has acknowledged, as all that makes that one a fault hangs
-    /// on this sign of it.
+    /// Whether a situation may come to an incident that nobody has acknowledged: it makes no fault by itself, and all of the incident
+    /// hangs on this sign, but for what that hangs on.
     fn comes(&self, other: SituationId, id: SignId, view: View<'_>) -> bool {
         let own = self[id].situation;
-        let mut members = view.open.get(&own).into_iter().flat_map(|situation| &situation.members);
-        !view.holds(other) && view.takes_in(own) && members.all(|member| !member.counts() || self.is_below(member.sign, id))
+        let members = |of: SituationId| view.open.get(&of).into_iter().flat_map(|situation| &situation.members);
+        // What is being placed is no member yet.
+        let is_new = !view.open.contains_key(&other);
+        let makes_none = || !(is_new && view.counts) && members(other).all(|member| member.definition.is_none());
+        let all_hangs = || self.below(id).len() + self.above(id).count() == self.signs_in(own).len();
+        let mut makes = members(own).filter(|member| member.definition.is_some()).peekable();
+        let is_free = !view.holds(other) && view.takes_in(own) && makes_none();
+        is_free && makes.peek().is_some() && makes.all(|member| self.is_below(member.sign, id)) && all_hangs()
+    }
+
+    /// What a sign hangs on: its cause, the cause of that, and so on.
+    fn above(&self, id: SignId) -> impl Iterator<Item = SignId> {
+        std::iter::successors(Some(id), |id| Some(self[*id].cause.as_ref()?.sign)).skip(1)
     }
 
     /// Another cause of a sign comes to its situation with all that hangs together with it, and what explained it so far goes.
     fn replace(&mut self, id: SignId, cause: Cause) {
         let (own, other, by) = (self[id].situation, self[cause.sign].situation, cause.sign);
-        let below = self.below(id);
-        let rest: Vec<SignId> = self.signs_in(own).iter().copied().filter(|sign| !below.contains(sign)).collect();
-        let (before, root) = (self[id].cause.as_ref().map(|cause| cause.sign), self.root(id));
-        before.into_iter().for_each(|before| self.changes(before, |sign| sign.effects.retain(|effect| *effect != id)));
-        let entity = self[by].entity.clone();
+        let (above, entity) = (self.above(id).collect::<Vec<_>>(), self[by].entity.clone());
+        let instead = Membership { how: How::Outdone(entity.clone()), ..Membership::default() };
+        self.changes(above[0], |sign| sign.effects.retain(|effect| *effect != id));
         self.changes(by, |sign| sign.effects.push(id));
         self[id].cause = Some(cause);
         self.rejoined.push(id);
         self.merge(other, own, id, entity);
-        if !rest.is_empty() {
-            let into = self.new_situation();
-            self.moves_to(rest, own, into, Some(root), None);
+        let (into, root) = (self.new_situation(), above[above.len() - 1]);
+        let is_told = above.iter().any(|sign| self[*sign].told > 0);
+        self.moves_to(above, own, into, Some(root), Some(instead));
+        if !is_told {
+            self.forget_alone(root);
         }
     }
 }
