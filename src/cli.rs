@@ -18,6 +18,7 @@ mod replay;
 mod report;
 mod run;
 mod schema;
+mod silences;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -55,6 +56,8 @@ enum Command {
     Act(Box<act::Arguments>),
     /// Say why an incident is what it is: its level, its members, its suspects
     Explain(explain::Arguments),
+    /// List what people have silenced, and until when
+    Silences(silences::Arguments),
     /// Write an incident's dossier for its review: timeline, impact, causes, response, actions
     Dossier(dossier::Arguments),
     /// Say what past incidents teach: where the time goes, what keeps coming back, what is overdue
@@ -117,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Act(arguments) => act::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Silences(arguments) => silences::run(&arguments),
         Command::Dossier(arguments) => dossier::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),

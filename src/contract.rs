@@ -469,4 +469,26 @@ pub struct Acceptance {
     pub author: String,
     /// What has come of it.
     pub outcome: String,
+    /// The silence as it is now; none in the answers of earlier versions.
+    #[serde(default)]
+    pub silence: Option<Silence>,
+}
+
+/// What is silenced, and for how long.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Silence {
+    /// Its id: that of the command that set it.
+    pub id: String,
+    /// Which alerts and breaches, as a selector.
+    pub alerts: String,
+    /// Who set it.
+    pub author: String,
+    /// Why; empty where nothing was said.
+    pub comment: String,
+    /// From when on.
+    #[schemars(extend("format" = "date-time"))]
+    pub from: String,
+    /// Until when; of one that was ended, until then.
+    #[schemars(extend("format" = "date-time"))]
+    pub until: String,
 }

@@ -64,7 +64,7 @@ pub use sign::SignId;
 pub use situation::{EndedBy, Hold, Judged, Member, MemberKey, Situation, SituationId, Source};
 pub use statement::Statement;
 pub use storm::Tally;
-pub use suppress::{Suppressed, Suppressor};
+pub use suppress::{Silence, Suppressed, Suppressor};
 
 use doubts::Doubts;
 use firing::Firing;

@@ -24,9 +24,14 @@ pub(super) struct Where {
 
 impl Where {
     /// Gives each event about an incident, in the order of its log. What is none is passed over, and told.
-    pub(super) fn read(&self, mut take: impl FnMut(Data)) -> Result<(), Failure> {
-        let mut taken = |payload: &[u8], place: &str| match Data::of(payload) {
-            Ok(Some(data)) => take(data),
+    pub(super) fn read(&self, take: impl FnMut(Data)) -> Result<(), Failure> {
+        self.read_as(Data::of, take)
+    }
+
+    /// Gives what events are read as, in the order of their log; those of which that is nothing are passed over.
+    pub(super) fn read_as<T>(&self, of: impl Fn(&[u8]) -> serde_json::Result<Option<T>>, mut take: impl FnMut(T)) -> Result<(), Failure> {
+        let mut taken = |payload: &[u8], place: &str| match of(payload) {
+            Ok(Some(read)) => take(read),
             Ok(None) => {}
             Err(why) => eprintln!("{place}: passed over, for it is no event that can be read: {why}"),
         };

@@ -80,13 +80,19 @@ impl Suppressor {
     }
 }
 
+/// What makes no fault because a person said so.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Silence {
-    author: String,
-    comment: String,
-    alerts: String,
-    from: Timestamp,
-    until: Timestamp,
+pub struct Silence {
+    /// Who.
+    pub author: String,
+    /// Why; empty where nothing was said.
+    pub comment: String,
+    /// Which alerts and breaches, as a selector.
+    pub alerts: String,
+    /// From when on.
+    pub from: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 /// What happened before somebody first listened.
@@ -185,7 +191,14 @@ impl Situations {
     ///
     /// # Errors
     /// There are too many, or it is over already.
-    pub fn silence(&mut self, command: &Command, alerts: &str, until: Timestamp, clock: Timestamp, rules: &Rules) -> Result<(), String> {
+    pub fn silence(
+        &mut self,
+        command: &Command,
+        alerts: &str,
+        until: Timestamp,
+        clock: Timestamp,
+        rules: &Rules,
+    ) -> Result<Silence, String> {
         if until <= command.at {
             return Err(format!("it ends at {until}, which has passed"));
         }
@@ -195,7 +208,8 @@ impl Situations {
             return Err(format!("there are {SILENCES_MAX} silences already"));
         }
         let (author, comment, from) = (command.author.clone(), command.comment.clone(), command.at);
-        own.silences.insert(command.id.clone(), Silence { author, comment, alerts: alerts.to_owned(), from, until });
+        let silence = Silence { author, comment, alerts: alerts.to_owned(), from, until };
+        own.silences.insert(command.id.clone(), silence.clone());
         own.parse();
         if own.selectors.values().map(|(_, bytes)| bytes).sum::<usize>() > SILENCES_BYTES_MAX {
             own.silences.remove(&command.id);
@@ -203,7 +217,7 @@ impl Situations {
             return Err(format!("the regular expressions of all silences would take more than {} MiB", SILENCES_BYTES_MAX >> 20));
         }
         self.silence_open(&command.id, command.at, rules);
-        Ok(())
+        Ok(silence)
     }
 
     /// Whether the silence of that name is of such a member.
@@ -213,16 +227,16 @@ impl Situations {
         silence.and_then(|silence| self.suppression.selectors.get(&silence.alerts)).is_some_and(|(of, _)| of.matches(&labels(member)))
     }
 
-    /// A silence ends now.
+    /// A silence ends now; gives it.
     ///
     /// # Errors
     /// There is none of that name.
-    pub fn unsilence(&mut self, silence: &str) -> Result<(), String> {
+    pub fn unsilence(&mut self, silence: &str) -> Result<Silence, String> {
         let own = &mut self.suppression;
-        own.silences.remove(silence).ok_or_else(|| format!("there is no silence {silence:?}"))?;
+        let ended = own.silences.remove(silence).ok_or_else(|| format!("there is no silence {silence:?}"))?;
         own.parse();
         own.ask_all = true;
-        Ok(())
+        Ok(ended)
     }
 
     /// What is open but has made no fault yet makes none while it is silenced.

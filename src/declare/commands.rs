@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{ACCEPTED, Acceptance, Action, Cause, Discovery, Note, REJECTED, Rejection, Source, Stamp};
-use crate::correlate::{Member, SituationId, Statement};
+use crate::contract::{self, ACCEPTED, Acceptance, Action, Cause, Discovery, Note, REJECTED, Rejection, Source, Stamp};
+use crate::correlate::{Member, Silence, SituationId, Statement};
 use crate::model::command::RICHTER;
 use crate::model::text::moment;
 use crate::model::{Act, Command, Condition, Definition, Event, Ladder, Measure, Order, Origin, Point, Rung, Split, State, Timestamp};
@@ -74,15 +74,17 @@ impl Declare {
         match &command.order {
             Order::Silence { alerts, until } => {
                 let clock = self.state.progress.clock(self.config.tuning.idle_after);
-                self.state.situations.silence(command, alerts, *until, clock, &self.rules)?;
+                let silence = self.state.situations.silence(command, alerts, *until, clock, &self.rules)?;
                 self.tell_news(out);
                 self.goes_on_all_the_same(command, out);
-                accept(command, with(command, &format!("{alerts} is silenced until {}", moment(*until))), out);
+                let outcome = with(command, &format!("{alerts} is silenced until {}", moment(*until)));
+                accept(command, outcome, (&command.id, silence), out);
                 Ok(())
             }
             Order::Unsilence { silence } => {
-                self.state.situations.unsilence(silence)?;
-                accept(command, with(command, &format!("the silence {silence} has ended")), out);
+                let ended = self.state.situations.unsilence(silence)?;
+                let ended = Silence { until: ended.until.min(command.at).max(ended.from), ..ended };
+                accept(command, with(command, &format!("the silence {silence} has ended")), (silence, ended), out);
                 Ok(())
             }
             Order::Declare { .. } => self.declare_by_hand(command, origin, told, out),
@@ -450,9 +452,11 @@ fn reject(command: &Command, why: &str, out: &mut Outbox) {
 }
 
 /// The answer to a command that is done, of which no incident tells.
-fn accept(command: &Command, outcome: String, out: &mut Outbox) {
+fn accept(command: &Command, outcome: String, (id, silence): (&str, Silence), out: &mut Outbox) {
+    let Silence { author, comment, alerts, from, until } = silence;
+    let silence = contract::Silence { id: id.to_owned(), alerts, author, comment, from: from.to_string(), until: until.to_string() };
     let (order, author) = (command.order.as_str().to_owned(), command.author.clone());
-    let acceptance = Acceptance { command: command.id.clone(), order, author, outcome };
+    let acceptance = Acceptance { command: command.id.clone(), order, author, outcome, silence: Some(silence) };
     answer(command, ACCEPTED, None, &acceptance, out);
     out.count(Count::Declarations("command_accepted"));
     out.trace.push(trace::answer("acceptance", &acceptance));

@@ -383,3 +383,33 @@ fn a_series_is_tried_on_a_monitors_judges() {
     let wrong = richter(&["backtest", &shipped("demo/README.md")]);
     assert!(wrong.code == Some(2) && wrong.stderr.contains("line 1"), "{}", wrong.stderr);
 }
+
+#[test]
+fn silences_are_listed_until_they_end_or_are_ended() {
+    let folder = scratch("silences");
+    std::fs::write(folder.join("richter.yaml"), "sources: [ { topic: commands, kind: commands } ]\n").expect("written");
+    let commands = [
+        (
+            0,
+            r#"{"id":"s1","author":"ann","command":"silence","alerts":"{service=\"search\"}","until":"2026-11-22T18:00:00Z","comment":"reindexing"}"#,
+        ),
+        (1, r#"{"id":"s2","author":"bob","command":"silence","alerts":"DiskFull","until":"2026-11-22T16:00:00Z"}"#),
+        (2, r#"{"id":"s3","author":"bob","command":"silence","alerts":"Down","until":"2026-11-22T20:00:00Z"}"#),
+        (3, r#"{"id":"u3","author":"ann","command":"unsilence","silence":"s3"}"#),
+    ];
+    let start = Timestamp::parse("2026-11-22T15:00:00Z").expect("a time").0;
+    let record = |(minute, payload): (i64, &str)| {
+        let ts = start + 60_000 * minute;
+        serde_json::json!({"topic": "commands", "partition": 0, "offset": minute, "ts": ts, "key": null, "payload": payload}).to_string()
+    };
+    std::fs::write(folder.join("commands.jsonl"), commands.map(record).join("\n")).expect("written");
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let replayed = richter(&["replay", "--config", &path(""), &path("commands.jsonl")]);
+    std::fs::write(folder.join("events.jsonl"), &replayed.stdout).expect("written");
+    let listed = |at: &str| richter(&["silences", "--events", &path("events.jsonl"), "--at", at]).stdout;
+    let first = "s1  until 2026-11-22 18:00  {service=\"search\"}  by ann: reindexing\n";
+    let second = "s2  until 2026-11-22 16:00  DiskFull  by bob\n";
+    assert_eq!(listed("2026-11-22T15:04:00Z"), format!("{second}{first}"), "the third was ended a minute after it began");
+    assert_eq!(listed("2026-11-22T17:00:00Z"), first);
+    assert_eq!(listed("2026-11-22T18:00:00Z"), "");
+}
