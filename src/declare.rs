@@ -74,8 +74,8 @@ struct Occasion {
     answers: Option<String>,
     /// Why what is declared made no fault so far.
     held_back: Option<String>,
-    /// Storms that began before there was an incident to tell of them.
-    storms: Vec<(SituationId, Option<Tally>)>,
+    /// Situations with storms that there was no incident to tell of so far.
+    storms: BTreeSet<SituationId>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -337,7 +337,7 @@ impl Declare {
                 News::Storm { situation, worst } => {
                     out.decide(|| trace::storm(situation, worst.as_ref()));
                     if !self.storm(situation, worst.as_ref(), out) {
-                        self.occasion.storms.push((situation, worst));
+                        self.occasion.storms.insert(situation);
                     }
                 }
                 News::Suppressed { member, suppressed } => {
@@ -375,8 +375,10 @@ impl Declare {
 
     /// By now there may be incidents to tell of them.
     fn tells_storms(&mut self, out: &mut Outbox) {
-        for (situation, worst) in std::mem::take(&mut self.occasion.storms) {
-            self.storm(situation, worst.as_ref(), out);
+        for situation in std::mem::take(&mut self.occasion.storms) {
+            if let Some(worst) = self.state.situations.storm(situation) {
+                self.storm(situation, worst.as_ref(), out);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use crate::contract::{Acceptance, Silence};
 use crate::model::Timestamp;
-use crate::model::text::clock;
+use crate::model::text::{clock, in_a_line};
 use crate::shell::now;
 use crate::wire::csv::time;
 
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             Format::Text => {
                 let Silence { id, alerts, author, comment, until, .. } = silence;
                 let why = if comment.is_empty() { String::new() } else { format!(": {comment}") };
-                writeln!(out, "{id}  until {}  {alerts}  by {author}{why}", clock(until))?;
+                writeln!(out, "{}", in_a_line(&format!("{id}  until {}  {alerts}  by {author}{why}", clock(until))))?;
             }
         }
     }

@@ -38,19 +38,25 @@ impl Situations {
         new
     }
 
-    /// What something is about, whose business that is and who owns it is as these rules call it.
+    /// What something is about, whose business that is, who owns it and what watches it is as these rules call it.
     fn rename(&mut self, rules: &Rules) {
         let graded = self.open.values().flat_map(|situation| &situation.members).filter_map(|member| {
             let was = member.definition.as_ref()?;
-            let is = match &member.source {
-                Source::Breach { monitor, .. } => rules.monitor(monitor)?.definition.clone()?,
-                Source::Alert { labels, summary, .. } => definition(labels, summary, rules)?,
+            let (is, by) = match &member.source {
+                Source::Breach { monitor, .. } => (rules.monitor(monitor)?.definition.clone()?, None),
+                Source::Alert { labels, summary, .. } => (definition(labels, summary, rules)?, rules.alert_monitor(labels)),
                 Source::Person { .. } => return None,
             };
-            (!was.is_called_as(&is)).then(|| (member.key, was.called_as(&is)))
+            let by = by.map(|monitor| monitor.name.clone()).filter(|name| member.source.monitor() != Some(name));
+            (by.is_some() || !was.is_called_as(&is)).then(|| (member.key, was.called_as(&is), by))
         });
-        for (key, definition) in graded.collect::<Vec<(MemberKey, Definition)>>() {
-            self.update(key, |member| member.definition = Some(Arc::new(definition)));
+        for (key, definition, by) in graded.collect::<Vec<(MemberKey, Definition, Option<String>)>>() {
+            self.update(key, |member| {
+                member.definition = Some(Arc::new(definition));
+                if let Source::Alert { monitor, .. } = &mut member.source {
+                    *monitor = by.or(monitor.take());
+                }
+            });
         }
     }
 

@@ -180,6 +180,12 @@ impl Situations {
         }
     }
 
+    /// Whether there is a storm in a situation, and what most of it is of.
+    #[must_use]
+    pub fn storm(&self, situation: SituationId) -> Option<Option<Tally>> {
+        self.storms.contains_key(&situation).then(|| self.forest.worst(situation))
+    }
+
     /// One of those that are only counted is told of again.
     pub(super) fn hears_tallied(&mut self, key: MemberKey, at: Timestamp) {
         let sign = self.tallied.get(&key).and_then(|tallied| self.forest.get(tallied.sign));

@@ -163,6 +163,7 @@ impl Declare {
         self.event(id, Event::Declared, at, &author, graded.reason() + &held_back, out);
         self.relate_to(id, before, at, out);
         self.relate_below(id, at, out);
+        self.occasion.storms.insert(id);
     }
 
     /// Whether something lasts that began before all was taken for good.

@@ -9,7 +9,8 @@ use crate::contract::{
 use crate::correlate::Member;
 use crate::grade;
 use crate::model::command::RICHTER;
-use crate::model::{Class, Entity, Event, Measure, Point, State, Timestamp, text::cut};
+use crate::model::text::{cut, in_a_line};
+use crate::model::{Class, Entity, Event, Measure, Point, State, Timestamp};
 use crate::rules::Rules;
 use crate::rules::plans::{Kind, Need, fitting};
 use crate::stage::Message;
@@ -46,7 +47,7 @@ impl<'a> Story<'a> {
 
     /// The same, of what it rests on by then.
     pub(super) fn with(incident: &'a Incident, grounds: Option<&'a Grounds<'a>>, rules: &'a Rules, evidence: Evidence) -> Self {
-        let called = called(&evidence);
+        let called = called(&evidence, rules);
         let title = title(incident, grounds, &called);
         Self { incident, rules, grounds, evidence, called, title }
     }
@@ -263,19 +264,13 @@ fn unknown() -> Discovery {
 }
 
 /// The scenario, whose it is, and which of several of that, as a region or a pod.
-fn called(evidence: &Evidence) -> String {
+fn called(evidence: &Evidence, rules: &Rules) -> String {
     let entity = evidence.entity.split_once('=').map_or(evidence.entity.as_str(), |(_, name)| name);
-    let ends = |text: &str| !text.starts_with(char::is_alphanumeric);
-    let is_said = |value: &str| {
-        entity.match_indices(value).any(|(at, _)| {
-            let before = entity[..at].chars().next_back();
-            before.is_none_or(|before| !before.is_alphanumeric()) && ends(&entity[at + value.len()..])
-        })
-    };
-    let group = evidence.measure.iter().flat_map(|measure| measure.group.iter());
-    let which = group.filter(|(name, value)| !name.starts_with("__") && !is_said(value)).take(LABELS_SAID_MAX);
-    let which: String =
-        which.map(|(name, value)| format!(", {name}={}", cut(&value.replace(char::is_control, " "), LABEL_BYTES_SAID_MAX))).collect();
+    let Some(measure) = &evidence.measure else { return format!("{} ({entity})", evidence.scenario) };
+    let named_by: Vec<&str> = rules.monitor(&measure.monitor).into_iter().flat_map(|monitor| monitor.entity.labels()).collect();
+    let says_more = |(name, value): &(&str, &str)| !name.starts_with("__") && !named_by.contains(name) && *value != entity;
+    let which = measure.group.iter().filter(says_more).take(LABELS_SAID_MAX);
+    let which: String = which.map(|(name, value)| format!(", {name}={}", cut(&in_a_line(value), LABEL_BYTES_SAID_MAX))).collect();
     format!("{} ({entity}{which})", evidence.scenario)
 }
 

@@ -12,6 +12,12 @@ pub fn cut(text: &str, bytes: usize) -> String {
     format!("{}…", &text[..end])
 }
 
+/// A text without line ends and other characters that are none to read.
+#[must_use]
+pub fn in_a_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
 /// `1 event`, `2 events`.
 #[must_use]
 pub fn counted(number: usize, noun: &str) -> String {

@@ -47,7 +47,7 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         let raw::Burn { level, rate, long, short } = &burn.value;
         (level.with(level.value), *rate, long.0, short.0)
     });
-    let mut rows: Vec<(raw::Monitor, String)> = own
+    let mut rows: Vec<(raw::Monitor, u8)> = own
         .chain(usual)
         .map(|(level, rate, long, short)| {
             let query = both(&slo, (long, errors(long)), (rate, errors(short)));
@@ -57,7 +57,8 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
             }
             let windows = format!("{} and {}", duration::show(long), duration::show(short));
             let because = format!("the error budget burns more than {rate} times as fast as it may, over {windows}");
-            (monitor(&slo, &format!("burn over {}", duration::show(long)), query, rate, (level, because)), rate.to_string())
+            let rank = level.value;
+            (monitor(&slo, &format!("burn over {}", duration::show(long)), query, rate, (level, because)), rank)
         })
         .collect();
     let over = slo.over.as_ref().map_or(OVER, |over| over.value.0);
@@ -73,30 +74,26 @@ pub(super) fn monitors(file: &str, at: At<Slo>, faults: &mut Vec<Fault>) -> Vec<
         // What is over is not on for as long as it is remembered.
         let short = Duration::from_secs((within.0.as_secs() / SPENT_SHORT).max(60));
         let query = both(&slo, (within.0, format!("{} * {share}", errors(within.0))), (1.0, errors(short)));
-        let level = level.with(level.value);
+        let (rank, level) = (level.value, level.with(level.value));
         let percent = percent(budget.0);
         let because = format!("more than {percent}% of the error budget is spent within {}", duration::show(within.0));
         let monitor = monitor(&slo, &format!("budget spent in {}", duration::show(within.0)), query, budget.0, (level, because));
-        (monitor, format!("{percent}%"))
+        (monitor, rank)
     }));
-    let monitors = told_apart(rows);
-    for (place, same) in monitors.iter().enumerate() {
-        if monitors[..place].iter().any(|other| other.name.value == same.name.value) {
-            faults.push(slo.name.fault(file, format!("two rows give the monitor {:?}", same.name.value)));
+    let mut monitors: Vec<raw::Monitor> = vec![];
+    let is_taken = |monitors: &[raw::Monitor], name: &str| monitors.iter().any(|other| other.name.value == name);
+    for (mut monitor, rank) in rows {
+        // A further one of the same window is named by its level as well.
+        if is_taken(&monitors, &monitor.name.value) {
+            monitor.name.value += &format!(", level {rank}");
         }
+        if is_taken(&monitors, &monitor.name.value) {
+            let message = format!("two rows give the monitor {:?}; give each a window or a level of its own", monitor.name.value);
+            faults.push(slo.name.fault(file, message));
+        }
+        monitors.push(monitor);
     }
     monitors
-}
-
-/// Rows of one window have names by how much is too much as well.
-fn told_apart(mut rows: Vec<(raw::Monitor, String)>) -> Vec<raw::Monitor> {
-    let names: Vec<String> = rows.iter().map(|(monitor, _)| monitor.name.value.clone()).collect();
-    for (monitor, above) in &mut rows {
-        if names.iter().filter(|name| **name == monitor.name.value).count() > 1 {
-            monitor.name.value += &format!(" above {above}");
-        }
-    }
-    rows.into_iter().map(|(monitor, _)| monitor).collect()
 }
 
 /// A query over a window.

@@ -451,3 +451,21 @@ monitors:
         assert_eq!((&first["entity"], &first["change"]), (&"service=checkout".into(), &"checkout-v7".into()), "seed {seed}: {first}");
     }
 }
+
+/// The storm is one of evidence at first; what makes it a fault comes a minute later.
+#[test]
+fn a_storm_is_told_of_once_it_is_an_incident() {
+    let mut text = "== monitors\nmonitors:\n  - { name: down, scenario: The app is down, entity: service=app, alerts: Down, \
+                    fault: { sequence: P, ladder: [ { level: 2 } ] } }\n\
+                    == records 2026-11-22T15:00:00Z every 1m\nmetric noise{service=\"clock\"} 1x30\n"
+        .to_owned();
+    for pod in 0..260 {
+        text += &format!("alert 15:05:00 firing PodDown service=app pod=p{pod}\n");
+    }
+    text += "alert 15:06:00 firing Down service=app\n";
+    let told: Vec<String> = events(&Case::parse("storm", &text).run().messages).iter().map(line).collect();
+    assert_eq!(told[0], "15:06:00 #1 declared P2 app: P2: any breach; suspects app");
+    let storm =
+        "15:06:00 #2 updated P2 app: a storm: more than 201 alerts by now, further ones are only counted; most of service=app: 261 firing";
+    assert_eq!(told[1], storm);
+}

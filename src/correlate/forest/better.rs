@@ -41,8 +41,7 @@ impl Forest {
         let own = self[id].situation;
         let members = |of: SituationId| view.open.get(&of).into_iter().flat_map(|situation| &situation.members);
         // What is being placed is no member yet.
-        let is_new = !view.open.contains_key(&other);
-        let makes_none = || !(is_new && view.counts) && members(other).all(|member| member.definition.is_none());
+        let makes_none = || !view.counts && members(other).all(|member| member.definition.is_none());
         let all_hangs = || self.below(id).len() + self.above(id).count() == self.signs_in(own).len();
         let mut makes = members(own).filter(|member| member.definition.is_some()).peekable();
         let is_free = !view.holds(other) && view.takes_in(own) && makes_none();
