@@ -470,6 +470,7 @@ impl Situations {
             return vec![];
         }
         self.swept = clock;
+        self.calms_down(clock);
         let heard = |id: &SituationId| self.storms.get(id).is_some_and(|heard| clock <= *heard + tuning.forget_alerts_after);
         let over = self.open.values().filter(|s| s.is_over(clock, rules, tuning) && (s.is_declared() || !heard(&s.id)));
         let over: Vec<SituationId> = over.map(|s| s.id).collect();

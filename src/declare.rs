@@ -22,6 +22,7 @@ mod reason;
 mod relation;
 mod same_entity;
 mod split;
+mod storm;
 mod story;
 mod timers;
 mod trace;
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::{Calls, Effect, How, Member, MemberKey, Membership, News, Situation, SituationId, Situations, Source, Tally, rank};
+use crate::correlate::{Calls, Effect, How, Member, MemberKey, Membership, News, Situation, SituationId, Situations, Source, rank};
 use crate::model::command::RICHTER;
 use crate::model::{Alert, Entity, Event, Origin, Signal, State, Timestamp};
 use crate::rules::{Config, Dependency, Rules, Topology};
@@ -74,7 +75,7 @@ struct Occasion {
     answers: Option<String>,
     /// Why what is declared made no fault so far.
     held_back: Option<String>,
-    /// Situations with storms that there was no incident to tell of so far.
+    /// Situations of which nobody may have been told that there is a storm in them.
     storms: BTreeSet<SituationId>,
 }
 
@@ -335,7 +336,7 @@ impl Declare {
                     }
                 }
                 News::Storm { situation, worst } => {
-                    out.decide(|| trace::storm(situation, worst.as_ref()));
+                    out.decide(|| trace::storm("storm", situation, worst.as_ref()));
                     if !self.storm(situation, worst.as_ref(), out) {
                         self.occasion.storms.insert(situation);
                     }
@@ -356,7 +357,10 @@ impl Declare {
                         given.entry(self.owner(from)).or_default().push(reason);
                     }
                 }
-                News::Calm { situation } => out.decide(|| trace::calm(situation)),
+                News::Calm { situation, worst } => {
+                    out.decide(|| trace::storm("calm", situation, worst.as_ref()));
+                    self.calm(situation, worst.as_ref(), out);
+                }
                 News::Counted { situation, member } => out.decide(|| trace::member(situation, &member)),
                 News::Moved { member } => {
                     if let Some((situation, member)) = self.state.situations.member(member) {
@@ -371,28 +375,6 @@ impl Declare {
         if moved {
             self.forget_suspicions(out);
         }
-    }
-
-    /// By now there may be incidents to tell of them.
-    fn tells_storms(&mut self, out: &mut Outbox) {
-        for situation in std::mem::take(&mut self.occasion.storms) {
-            if let Some(worst) = self.state.situations.storm(situation) {
-                self.storm(situation, worst.as_ref(), out);
-            }
-        }
-    }
-
-    /// A situation has too many members to tell of them all; who knows of its incident hears why.
-    fn storm(&mut self, id: SituationId, worst: Option<&Tally>, out: &mut Outbox) -> bool {
-        let id = self.owner(id);
-        let Some(incident) = self.state.incidents.get(&id).filter(|i| i.state.is_on()) else { return false };
-        let at = incident.at.max(self.state.progress.clock(self.config.tuning.idle_after));
-        let situations = incident.situations.iter().filter_map(|id| self.state.situations.get(*id));
-        let alerts: usize = situations.map(|situation| situation.members.len()).sum();
-        let most = worst.map_or_else(String::new, |worst| format!("; most of {}: {} firing", worst.entity, worst.firing));
-        let reason = format!("a storm: more than {alerts} alerts by now, further ones are only counted{most}");
-        self.event(id, Event::Updated, at, RICHTER, reason, out);
-        true
     }
 
     /// Something is no part of a situation any more: who knows of its incident hears what, and why.

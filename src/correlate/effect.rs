@@ -72,10 +72,12 @@ pub enum News {
         /// What there is most of.
         worst: Option<Tally>,
     },
-    /// Nothing lasts any more of what was only counted.
+    /// Nothing has lasted for a while of what was only counted.
     Calm {
         /// The situation.
         situation: SituationId,
+        /// What most of that was.
+        worst: Option<Tally>,
     },
     /// A member makes no fault, although it could.
     Suppressed {

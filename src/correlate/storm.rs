@@ -2,6 +2,7 @@
 //! What can make a fault is always kept.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ const NAMES_MAX: usize = 1000;
 
 /// By this one further ones are counted together.
 const OTHER_NAMES: &str = "(other names)";
+
+/// A storm is over once nothing of what is only counted has lasted for so long.
+const CALM_AFTER: Duration = Duration::from_secs(120);
 
 /// How many members were kept in the second that is told of.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -197,12 +201,13 @@ impl Situations {
     /// Signs have moved, and what is only counted with them.
     pub(super) fn storms_move(&mut self, from: SituationId, into: SituationId) {
         let Some(heard) = self.storms.get(&from).copied() else { return };
-        if !self.forest.has_tallied(from) {
-            self.storms.remove(&from);
-        }
-        if self.forest.has_tallied(into) {
+        let (all, some) = (self.forest.signs_in(from).is_empty(), self.forest.has_tallied(into));
+        if all || some {
             let known = self.storms.entry(into).or_insert(heard);
             *known = heard.max(*known);
+        }
+        if all || some && !self.forest.has_tallied(from) {
+            self.storms.remove(&from);
         }
     }
 
@@ -237,15 +242,25 @@ impl Situations {
         let Some(Tallied { sign: id, name, .. }) = self.tallied.remove(&key) else { return false };
         if let Some(sign) = self.forest.get_mut(id) {
             sign.uncount(&name);
-            let (situation, lasts) = (sign.situation, sign.has_counted_firing());
+            let situation = sign.situation;
             if let Some(at) = at {
                 self.forest.ends(id, at);
             }
-            if !lasts && !self.forest.has_tallied(situation) && self.storms.remove(&situation).is_some() {
-                self.news.push(News::Calm { situation });
+            if let Some(heard) = self.storms.get_mut(&situation) {
+                *heard = (*heard).max(at.unwrap_or(*heard));
             }
         }
         true
+    }
+
+    /// Storms are over of which nothing has lasted for a while; what flaps is no other one each time.
+    pub(super) fn calms_down(&mut self, clock: Timestamp) {
+        let is_over = |(id, heard): &(&SituationId, &Timestamp)| clock.since(**heard) >= CALM_AFTER && !self.forest.has_tallied(**id);
+        for situation in self.storms.iter().filter(is_over).map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.storms.remove(&situation);
+            let worst = self.tallies(situation).into_iter().next();
+            self.news.push(News::Calm { situation, worst });
+        }
     }
 
     /// How many there are of what is not kept as a member of a situation: by entity and name, and how many of them last.

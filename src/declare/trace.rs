@@ -101,16 +101,13 @@ pub(super) fn released(id: SituationId, member: &Member, at: Timestamp) -> Value
     })
 }
 
-pub(super) fn storm(id: SituationId, worst: Option<&Tally>) -> Value {
+/// A storm begins, or is over: `kind` says which.
+pub(super) fn storm(kind: &str, id: SituationId, worst: Option<&Tally>) -> Value {
     json!({
-        "kind": "storm",
+        "kind": kind,
         "situation": id.to_string(),
         "worst": worst.map(|worst| json!({"entity": worst.entity, "name": &*worst.name, "told": worst.told, "firing": worst.firing})),
     })
-}
-
-pub(super) fn calm(id: SituationId) -> Value {
-    json!({"kind": "calm", "situation": id.to_string()})
 }
 
 pub(super) fn cause(id: SituationId, ranking: &Ranking) -> Value {

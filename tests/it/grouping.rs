@@ -454,7 +454,7 @@ monitors:
 
 /// The storm is one of evidence at first; what makes it a fault comes a minute later.
 #[test]
-fn a_storm_is_told_of_once_it_is_an_incident() {
+fn a_storm_is_told_of_once_it_is_an_incident_and_when_it_is_over() {
     let mut text = "== monitors\nmonitors:\n  - { name: down, scenario: The app is down, entity: service=app, alerts: Down, \
                     fault: { sequence: P, ladder: [ { level: 2 } ] } }\n\
                     == records 2026-11-22T15:00:00Z every 1m\nmetric noise{service=\"clock\"} 1x30\n"
@@ -463,9 +463,16 @@ fn a_storm_is_told_of_once_it_is_an_incident() {
         text += &format!("alert 15:05:00 firing PodDown service=app pod=p{pod}\n");
     }
     text += "alert 15:06:00 firing Down service=app\n";
+    for pod in 0..260 {
+        text += &format!("alert 15:20:00 resolved@15:05:00 PodDown service=app pod=p{pod}\n");
+    }
     let told: Vec<String> = events(&Case::parse("storm", &text).run().messages).iter().map(line).collect();
     assert_eq!(told[0], "15:06:00 #1 declared P2 app: P2: any breach; suspects app");
     let storm =
         "15:06:00 #2 updated P2 app: a storm: more than 201 alerts by now, further ones are only counted; most of service=app: 261 firing";
     assert_eq!(told[1], storm);
+    let over = told.iter().filter(|told| told.contains("the storm is over")).collect::<Vec<_>>();
+    assert_eq!(over.len(), 1, "{told:#?}");
+    assert!(over[0].starts_with("15:22"), "{over:?}");
+    assert!(over[0].ends_with("all that was only counted has ended; most was PodDown of service=app: 60 told"), "{over:?}");
 }
