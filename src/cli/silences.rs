@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             Format::Text => {
                 let Silence { id, alerts, author, comment, until, .. } = silence;
                 let why = if comment.is_empty() { String::new() } else { format!(": {comment}") };
-                writeln!(out, "{}", in_a_line(&format!("{id}  until {}  {alerts}  by {author}{why}", clock(until))))?;
+                writeln!(out, "{}", in_a_line(&format!("{id}  until {} UTC  {alerts}  by {author}{why}", clock(until))))?;
             }
         }
     }

@@ -407,8 +407,8 @@ fn silences_are_listed_until_they_end_or_are_ended() {
     let replayed = richter(&["replay", "--config", &path(""), &path("commands.jsonl")]);
     std::fs::write(folder.join("events.jsonl"), &replayed.stdout).expect("written");
     let listed = |at: &str| richter(&["silences", "--events", &path("events.jsonl"), "--at", at]).stdout;
-    let first = "s1  until 2026-11-22 18:00  {service=\"search\"}  by ann: reindexing\n";
-    let second = "s2  until 2026-11-22 16:00  DiskFull  by bob\n";
+    let first = "s1  until 2026-11-22 18:00 UTC  {service=\"search\"}  by ann: reindexing\n";
+    let second = "s2  until 2026-11-22 16:00 UTC  DiskFull  by bob\n";
     assert_eq!(listed("2026-11-22T15:04:00Z"), format!("{second}{first}"), "the third was ended a minute after it began");
     assert_eq!(listed("2026-11-22T17:00:00Z"), first);
     assert_eq!(listed("2026-11-22T18:00:00Z"), "");
