@@ -51,6 +51,11 @@ impl Membership {
         if background <= 0.0 {
             return vec![];
         }
+        if let How::Outdone(by) = &self.how {
+            let (subject, times) = (by.to_string(), rate / background);
+            let what = format!("{self}: {times:.1} times as likely");
+            return vec![Part { kind: "better", subject, value: Some(times), nats: libm::log(times), reference: None, what }];
+        }
         let (to, path) = match &self.how {
             How::DependsOn(on) | How::SilentCause(on) => (on, Some(format!("{of} -> {on}"))),
             How::Through(on, silent) => (on, Some(format!("{of} -> {silent} -> {on}"))),

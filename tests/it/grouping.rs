@@ -476,3 +476,16 @@ fn a_storm_is_told_of_once_it_is_an_incident_and_when_it_is_over() {
     assert!(over[0].starts_with("15:22"), "{over:?}");
     assert!(over[0].ends_with("all that was only counted has ended; most was PodDown of service=app: 60 told"), "{over:?}");
 }
+
+/// What an incident gives away for something that explains it better says how much better, as the sum of its parts.
+#[test]
+fn what_is_given_away_says_how_much_better_something_else_is() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/what_explains_an_incident_better_comes_to_it.txt");
+    let told = events(&Case::parse("better", &std::fs::read_to_string(path).expect("readable")).run().messages);
+    let history = told.last().expect("an event")["data"]["incident"]["history"].as_array().expect("a list");
+    let given = history.iter().find(|told| told["reason"].as_str().is_some_and(|reason| reason.contains("explains better")));
+    let evidence = &given.expect("told")["evidence"];
+    assert_eq!((evidence[0]["kind"].as_str(), evidence[0]["subject"].as_str()), (Some("better"), Some("service=b-gw")), "{evidence}");
+    let (nats, times) = (evidence[0]["nats"].as_f64().expect("nats"), evidence[0]["value"].as_f64().expect("a number"));
+    assert!(nats > 1.0 && (times.ln() - nats).abs() < 1e-3, "{evidence}");
+}

@@ -1,6 +1,7 @@
 //! Better causes of what was declared: that keeps its signs, and may be explained by what came later.
 
 use crate::correlate::membership::{How, Membership};
+use crate::correlate::odds::Odds;
 use crate::correlate::sign::{Cause, SignId};
 use crate::correlate::situation::SituationId;
 
@@ -27,7 +28,8 @@ impl Forest {
         let stands = |cause: Cause| Cause { odds: cause.odds.against(background, changed), ..cause };
         let comes = |cause: &Cause| is_better(cause, BETTER) && self.comes(self[cause.sign].situation, id, view);
         if let Some(cause) = best.as_ref().filter(|cause| comes(cause)).cloned() {
-            return self.replace(id, stands(cause));
+            let by = Odds::certain(f64::from(cause.odds.rate), known);
+            return self.replace(id, stands(cause), by);
         }
         let better = refused.into_iter().chain(best).find(|cause| is_better(cause, MUCH_BETTER));
         if let Some(other) = better.map(stands) {
@@ -53,11 +55,12 @@ impl Forest {
         std::iter::successors(Some(id), |id| Some(self[*id].cause.as_ref()?.sign)).skip(1)
     }
 
-    /// Another cause of a sign comes to its situation with all that hangs together with it, and what explained it so far goes.
-    fn replace(&mut self, id: SignId, cause: Cause) {
+    /// Another cause of a sign comes to its situation with all that hangs together with it, and what explained it so far goes. `better`
+    /// holds the one against the other.
+    fn replace(&mut self, id: SignId, cause: Cause, better: Odds) {
         let (own, other, by) = (self[id].situation, self[cause.sign].situation, cause.sign);
         let (above, entity) = (self.above(id).collect::<Vec<_>>(), self[by].entity.clone());
-        let instead = Membership { how: How::Outdone(entity.clone()), ..Membership::default() };
+        let instead = Membership { how: How::Outdone(entity.clone()), odds: better, ..Membership::default() };
         self.changes(above[0], |sign| sign.effects.retain(|effect| *effect != id));
         self.changes(by, |sign| sign.effects.push(id));
         self[id].cause = Some(cause);
